@@ -1,0 +1,437 @@
+//! The checked program: names resolved, variables typed by their extents, constants folded.
+//!
+//! Enters: what `sema::check` accepts of the tree. Leaves: the one description that the oracle,
+//! the lowering and the macro read. Sizes stay symbolic in `param`s, mesh axes and `dyn`s; they
+//! become numbers only at bind, through [`Bindings`].
+
+use crate::arena::{Arena, Handle};
+use crate::source::Span;
+use std::collections::BTreeMap;
+
+/// One checked `program`.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    pub name: String,
+    pub docs: Vec<String>,
+    pub span: Span,
+    pub mesh_axes: Arena<MeshAxis>,
+    pub params: Arena<Param>,
+    pub dyns: Arena<Dyn>,
+    pub tensors: Arena<Tensor>,
+    pub routes: Arena<Route>,
+    pub entries: Vec<Entry>,
+    pub assumes: Vec<Assume>,
+}
+
+/// A mesh axis; ranks are numbered row-major over the axes in declaration order.
+#[derive(Clone, Debug)]
+pub struct MeshAxis {
+    pub name: String,
+    pub size: Size,
+    pub span: Span,
+}
+
+/// A `param`: known at bind.
+#[derive(Clone, Debug)]
+pub struct Param {
+    pub name: String,
+    pub docs: Vec<String>,
+    /// Every `where` clause, as written and as a condition, checked at bind (F0901).
+    pub constraints: Vec<Cond>,
+    pub span: Span,
+}
+
+/// A `dyn`: known to the host at each launch; one value for each rank if indexed by the mesh.
+#[derive(Clone, Debug)]
+pub struct Dyn {
+    pub name: String,
+    pub docs: Vec<String>,
+    /// Mesh axes that index it, empty for one value shared by all ranks.
+    pub axes: Vec<Handle<MeshAxis>>,
+    pub bound: Size,
+    pub span: Span,
+}
+
+/// A symbolic integer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Size {
+    Lit(i64),
+    Param(Handle<Param>),
+    Mesh(Handle<MeshAxis>),
+    /// `T` or `T[s]`: the index is over the mesh, given by coordinates of earlier axes.
+    Dyn { of: Handle<Dyn>, index: Vec<Size> },
+    /// The coordinate of an earlier axis of the same tensor or route (`s` in `t: T[s]`).
+    Coord(usize),
+    Binary { op: BinOp, lhs: Box<Size>, rhs: Box<Size> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BinOp {
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Rem,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CmpOp {
+    Lt,
+    Le,
+    Eq,
+    Ne,
+    Ge,
+    Gt,
+}
+
+/// A condition over sizes (`where`, `when`). A `dyn` over ranks holds when it holds on every rank.
+#[derive(Clone, Debug)]
+pub struct Cond {
+    pub kind: CondKind,
+    pub text: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum CondKind {
+    Compare { op: CmpOp, lhs: Size, rhs: Size },
+    And(Box<Cond>, Box<Cond>),
+    Or(Box<Cond>, Box<Cond>),
+}
+
+/// Element types in the order of `Display`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Elem {
+    F32,
+    F16,
+    Bf16,
+    E4m3,
+    E5m2,
+    I8,
+    I32,
+    I64,
+    U8,
+    U32,
+}
+
+/// A numeric element, or an integer index into `0..bound`.
+#[derive(Clone, Debug)]
+pub struct DType {
+    pub elem: Elem,
+    /// `ixW(E, none = v)`.
+    pub index: Option<IndexType>,
+}
+
+#[derive(Clone, Debug)]
+pub struct IndexType {
+    pub bound: Size,
+    pub none: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    In,
+    Out,
+    InOut,
+    Tmp,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub docs: Vec<String>,
+    pub io: Io,
+    pub dtype: DType,
+    pub axes: Vec<Axis>,
+    /// The placement list, outermost first.
+    pub placement: Vec<Term>,
+    pub attrs: Attrs,
+    pub span: Span,
+    pub placement_span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Axis {
+    pub name: String,
+    pub extent: Extent,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum Extent {
+    Fixed(Size),
+    /// Counted by `route`, whose slot variable it is; `bound` is the declared `<= C`.
+    Ragged { route: Handle<Route>, bound: Option<Size> },
+}
+
+/// One term of a placement list.
+#[derive(Clone, Debug)]
+pub struct Term {
+    pub axis: usize,
+    pub kind: TermKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum TermKind {
+    /// `a/m`
+    Shard(Handle<MeshAxis>),
+    /// bare `a`
+    Rest,
+    /// `a:k`
+    Tile(Size),
+    /// `c.pack(A)`; the parent is the term directly to the left.
+    Pack(Size),
+    /// `c.slab(C)`
+    Slab(Size),
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Attrs {
+    pub fill: Option<Scalar>,
+    pub align: Option<i64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Scalar {
+    Int(i64),
+    Float(f64),
+}
+
+/// `(s, t, k) -> (e, c)`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub name: String,
+    pub docs: Vec<String>,
+    /// Sources first, then destinations, then any other name bound in the body.
+    pub vars: Arena<Var>,
+    pub sources: Vec<Handle<Var>>,
+    pub dests: Vec<Handle<Var>>,
+    pub steps: Vec<Step>,
+    pub span: Span,
+}
+
+/// One row of a route's body, in text order.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// `e = topk[s, t, k] else drop;`
+    Bind { var: Handle<Var>, value: Expr, orelse: Option<OrElse>, span: Span },
+    /// `c = slot(e) by (s, t, k);`
+    Slot { var: Handle<Var>, group: Handle<Var>, order: Order, span: Span },
+    /// `cap c < C else drop;`
+    Cap { var: Handle<Var>, limit: Size, orelse: OrElse, span: Span },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrElse {
+    Drop,
+    Trap,
+}
+
+#[derive(Clone, Debug)]
+pub enum Order {
+    Keys(Vec<Handle<Var>>),
+    Any,
+}
+
+/// A bound variable and the extent it ranges over.
+#[derive(Clone, Debug)]
+pub struct Var {
+    pub name: String,
+    pub extent: VarExtent,
+}
+
+#[derive(Clone, Debug)]
+pub enum VarExtent {
+    /// `Size::Coord(i)` names the i-th variable of the route's sources or of the statement.
+    Fixed(Size),
+    /// The slot variable of a route.
+    Ragged(Handle<Route>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub docs: Vec<String>,
+    pub span: Span,
+    /// Routes planned here (`plan r;`).
+    pub plans: Vec<Handle<Route>>,
+    /// Routes used but not planned here: the entry takes a `Plan`.
+    pub takes: Vec<Handle<Route>>,
+    pub stmts: Vec<Assign>,
+    pub proves: Vec<Prove>,
+    pub assumes: Vec<Assume>,
+    pub schedules: Vec<Schedule>,
+}
+
+/// `Y[f(v)] <- E(v) via r where p;`
+#[derive(Clone, Debug)]
+pub struct Assign {
+    pub target: Handle<Tensor>,
+    pub index: Vec<Expr>,
+    pub value: Expr,
+    pub via: Option<Via>,
+    /// Every variable of the statement. Under `via`, all of the route's variables are here.
+    pub vars: Arena<Var>,
+    pub span: Span,
+    pub text: String,
+}
+
+/// The join with a route: its variables, named in this statement's arena.
+#[derive(Clone, Debug)]
+pub struct Via {
+    pub route: Handle<Route>,
+    pub sources: Vec<Handle<Var>>,
+    pub dests: Vec<Handle<Var>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Expr {
+    pub kind: ExprKind,
+    pub ty: Elem,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum ExprKind {
+    Scalar(Scalar),
+    /// A size that names no variable (`K`, `E * 2`).
+    Size(Size),
+    Var(Handle<Var>),
+    Read { tensor: Handle<Tensor>, index: Vec<Expr> },
+    Binary { op: BinOp, lhs: Box<Expr>, rhs: Box<Expr> },
+    /// Round to nearest even.
+    Cast(Box<Expr>),
+    /// `sum(k: body)`: f32, ascending, `acc = fma(a, b, acc)` when the body is a product.
+    Sum { var: Handle<Var>, body: Box<Expr> },
+    /// `count(y.c)`, indexed by the statement's group variable.
+    Count { tensor: Handle<Tensor>, group: Handle<Var> },
+    /// `offset(y.c)`: the first row of the group in its rank's buffer.
+    Offset { tensor: Handle<Tensor>, group: Handle<Var> },
+    /// `dropped(r, s)`: tuples of source `s` that have no pair in `r`.
+    Dropped { route: Handle<Route>, source: Handle<Var> },
+}
+
+/// `prove injective(y);` A property this version cannot decide is refused by `check` (F0999).
+#[derive(Clone, Debug)]
+pub struct Prove {
+    pub kind: ProveKind,
+    pub text: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum ProveKind {
+    Injective(Handle<Tensor>),
+    Covers(Handle<Tensor>),
+    Deterministic(Handle<Tensor>),
+    Local(Handle<Tensor>),
+    /// `vector(y.h) >= 16`: tensor, axis, bytes.
+    Vector { tensor: Handle<Tensor>, axis: usize, bytes: i64 },
+    /// `inverse(a, b)`: entry indices.
+    Inverse(usize, usize),
+}
+
+/// `assume distinct(k: topk[s, t, k]);`
+#[derive(Clone, Debug)]
+pub struct Assume {
+    pub tensor: Handle<Tensor>,
+    /// The axis along which values differ.
+    pub axis: usize,
+    pub text: String,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    pub when: Option<Cond>,
+    pub directives: Vec<Directive>,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub struct Directive {
+    pub kind: DirectiveKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DirectiveKind {
+    Push,
+    Pull,
+    Stages(i64),
+    /// `chunk t: 32`
+    Chunk(i64),
+    /// `blocks 33`: CTAs a rank.
+    Blocks(i64),
+}
+
+/// The numbers given at bind: one for each `param`, by name.
+pub type Bindings = BTreeMap<String, i64>;
+
+impl Program {
+    /// The value of a size that depends on params and mesh axes only.
+    /// `None` if it reads a `dyn` or a coordinate, a param is unbound, or the arithmetic overflows.
+    pub fn eval(&self, size: &Size, bound: &Bindings) -> Option<i64> {
+        match size {
+            Size::Lit(v) => Some(*v),
+            Size::Param(p) => bound.get(&self.params[*p].name).copied(),
+            Size::Mesh(m) => self.eval(&self.mesh_axes[*m].size, bound),
+            Size::Dyn { .. } | Size::Coord(_) => None,
+            Size::Binary { op, lhs, rhs } => op.apply(self.eval(lhs, bound)?, self.eval(rhs, bound)?),
+        }
+    }
+
+    /// Number of ranks of the mesh; 1 for a program without one.
+    pub fn ranks(&self, bound: &Bindings) -> Option<i64> {
+        self.mesh_axes.iter().try_fold(1i64, |n, (_, axis)| n.checked_mul(self.eval(&axis.size, bound)?))
+    }
+
+    pub fn tensor(&self, name: &str) -> Option<Handle<Tensor>> {
+        self.tensors.iter().find(|(_, t)| t.name == name).map(|(h, _)| h)
+    }
+
+    pub fn entry(&self, name: &str) -> Option<&Entry> {
+        self.entries.iter().find(|e| e.name == name)
+    }
+}
+
+impl BinOp {
+    /// Checked arithmetic; `None` on overflow or division by zero.
+    pub fn apply(self, a: i64, b: i64) -> Option<i64> {
+        match self {
+            BinOp::Add => a.checked_add(b),
+            BinOp::Sub => a.checked_sub(b),
+            BinOp::Mul => a.checked_mul(b),
+            BinOp::Div => a.checked_div_euclid(b),
+            BinOp::Rem => a.checked_rem_euclid(b),
+        }
+    }
+}
+
+impl Elem {
+    /// Bytes of one element.
+    pub fn bytes(self) -> i64 {
+        match self {
+            Elem::E4m3 | Elem::E5m2 | Elem::I8 | Elem::U8 => 1,
+            Elem::F16 | Elem::Bf16 => 2,
+            Elem::F32 | Elem::I32 | Elem::U32 => 4,
+            Elem::I64 => 8,
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Elem::F32 => "f32",
+            Elem::F16 => "f16",
+            Elem::Bf16 => "bf16",
+            Elem::E4m3 => "e4m3",
+            Elem::E5m2 => "e5m2",
+            Elem::I8 => "i8",
+            Elem::I32 => "i32",
+            Elem::I64 => "i64",
+            Elem::U8 => "u8",
+            Elem::U32 => "u32",
+        }
+    }
+}
