@@ -1,0 +1,343 @@
+//! The schedule IR: how an entry moves its data. One program text for every rank.
+//!
+//! Enters: built by `schedule::lower`. Leaves: executed literally by the host back end and printed
+//! as CUDA by `cuda::generate`, both only as `Verified<Schedule>`.
+//!
+//! Execution model. An entry is a list of steps; a step launches one kernel on every rank (the
+//! first alternative whose `when` holds), and a later step starts on a rank when the earlier one has
+//! ended there. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
+//! deal their iterations to the warps of all CTAs of the rank. A rank owns one copy of each
+//! tensor's local part and one workspace for each `Plan` object (see [`Route`] and [`Signal`]).
+
+use crate::arena::{Arena, Handle};
+use crate::sema::hir::{Elem, Io};
+use crate::source::Span;
+
+/// Live rows in one arrival tile: a consumer may start on a tile when its counter is full.
+pub const TILE_ROWS: i64 = 128;
+
+#[derive(Clone, Debug, Default)]
+pub struct Schedule {
+    pub program: String,
+    pub ranks: i64,
+    pub params: Vec<(String, i64)>,
+    pub dyns: Arena<Dyn>,
+    pub tensors: Arena<Tensor>,
+    pub routes: Arena<Route>,
+    pub bases: Arena<Base>,
+    pub signals: Arena<Signal>,
+    pub vars: Arena<Var>,
+    pub entries: Vec<Entry>,
+}
+
+/// A launch-time integer, `0..=bound`; each rank has its own value if `per_rank`.
+#[derive(Clone, Debug)]
+pub struct Dyn {
+    pub name: String,
+    pub per_rank: bool,
+    pub bound: i64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub name: String,
+    pub io: Io,
+    pub elem: Elem,
+    /// Elements a rank allocates in the worst case.
+    pub elems: i64,
+    /// Peers read or write it: it needs memory they can reach.
+    pub remote: bool,
+}
+
+/// The plan of a route. Its workspace on a rank, for `C` CTAs a rank (1 on the host), `B = bins()`:
+/// `hist: u32[C][B]`, `counts: u32[2][ranks][B]` (remote-written, double-buffered by epoch parity),
+/// `pairs: (group i32, slot i32)[positions * fan]` with group -1 for a dropped tuple,
+/// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], `dropped: u32`, `epoch: u32`.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub name: String,
+    /// The index tensor that names the group, laid out `[position][fan]` on each rank.
+    pub index: Handle<Tensor>,
+    pub none: Option<i64>,
+    /// Local positions of this rank (`T[me]`, or a constant).
+    pub positions: Ix,
+    /// Largest number of positions of a rank.
+    pub positions_bound: i64,
+    /// Tuples of one position (`K`; 1 without a `k`).
+    pub fan: i64,
+    pub groups: i64,
+    /// Groups of one rank: group g belongs to rank g / groups_per_rank.
+    pub groups_per_rank: i64,
+    /// How tuples are numbered within a group.
+    pub order: SlotOrder,
+    /// `cap c < limit else drop`.
+    pub cap: Option<i64>,
+    /// A missing or capped tuple is an error (`else trap`), not a drop.
+    pub trap_none: bool,
+    pub trap_cap: bool,
+    pub span: Span,
+}
+
+/// Numbering of a group's tuples. Major to minor: `fan` digit (if before the rank), rank, the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotOrder {
+    /// rank, position, k
+    RankPositionFan,
+    /// rank, k, position
+    RankFanPosition,
+    /// k, rank, position
+    FanRankPosition,
+}
+
+/// First row of each group in its rank's buffer, groups rounded up to `align` rows.
+#[derive(Clone, Debug)]
+pub struct Base {
+    pub route: Handle<Route>,
+    pub align: i64,
+}
+
+/// A counter array on each rank, private to (program, entry, plan).
+#[derive(Clone, Debug)]
+pub struct Signal {
+    pub name: String,
+    pub route: Handle<Route>,
+    pub kind: SignalKind,
+    /// Counters on each rank.
+    pub slots: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// One slot a source rank, never reset: `amount` per epoch, so a wait compares with
+    /// `epoch * amount` (`amount` is the number of CTAs if `per_cta`, else 1).
+    Epoch { per_cta: bool },
+    /// One slot a tile of [`TILE_ROWS`] live rows; set to zero by `Reset` in each launch.
+    Tiles,
+}
+
+/// A loop variable, named as in the source.
+#[derive(Clone, Debug)]
+pub struct Var {
+    pub name: String,
+}
+
+/// Integer index arithmetic; exact in 64 bits by construction of the bounds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ix {
+    Lit(i64),
+    /// This rank.
+    Me,
+    Var(Handle<Var>),
+    /// The dyn's value on this rank.
+    Dyn(Handle<Dyn>),
+    /// First row of a group (global number) in its rank's buffer.
+    Base { base: Handle<Base>, group: Box<Ix> },
+    /// Live rows of a group (global number), after the cap.
+    Live { route: Handle<Route>, group: Box<Ix> },
+    /// Tuples of this rank that have no pair.
+    Dropped(Handle<Route>),
+    Binary { op: IxOp, lhs: Box<Ix>, rhs: Box<Ix> },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IxOp {
+    Add,
+    Sub,
+    Mul,
+    /// Non-negative operands only.
+    Div,
+    Rem,
+}
+
+/// `run` contiguous elements of `tensor` on `rank`, from element `row * run`.
+#[derive(Clone, Debug)]
+pub struct Access {
+    pub tensor: Handle<Tensor>,
+    pub rank: Ix,
+    pub row: Ix,
+    pub run: i64,
+    /// Widest access in bytes that run and alignment allow: 16, 8, 4, 2 or 1.
+    pub vector: i64,
+}
+
+/// A row held in registers between its load and its last use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row(pub u32);
+
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// The bits of a loaded row.
+    Row(Row),
+    /// An integer, stored to the element type of the target.
+    Int(Ix),
+    /// The f32 accumulator of the enclosing `Each`, rounded to `Elem` (NaN becomes canonical).
+    Sum(Elem),
+}
+
+/// A factor of a reduced product, as f32.
+#[derive(Clone, Debug)]
+pub enum Factor {
+    Row(Row),
+    /// One element.
+    Scalar(Access),
+    Lit(f32),
+}
+
+#[derive(Clone, Debug)]
+pub enum Op {
+    /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
+    Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
+    /// The kept tuples of one position, ascending `k`: binds k, the group and the slot.
+    Each { route: Handle<Route>, position: Ix, k: Handle<Var>, group: Handle<Var>, slot: Handle<Var>, body: Vec<Op> },
+    /// This rank's groups, by global number.
+    Groups { route: Handle<Route>, var: Handle<Var>, body: Vec<Op> },
+    /// Slots from `live` up to the next multiple of `align`, for each of this rank's groups.
+    Padding { base: Handle<Base>, group: Handle<Var>, slot: Handle<Var>, body: Vec<Op> },
+    /// Once on the rank.
+    Once { body: Vec<Op> },
+
+    /// Histogram of own tuples by bin into `hist[cta]`.
+    Count { route: Handle<Route> },
+    /// Exclusive scan of `hist` over CTAs; the totals are `put` to `counts[epoch & 1][me]` of every rank.
+    Scan { route: Handle<Route> },
+    /// From `counts`: `live`, every base table, `dropped`.
+    Tables { route: Handle<Route> },
+    /// Stable slot of each own tuple into `pairs`.
+    Slots { route: Handle<Route> },
+
+    /// Own row into registers.
+    Load { row: Row, from: Access },
+    /// Row of any rank into registers.
+    Pull { row: Row, from: Access },
+    /// Write to any rank.
+    Put { value: Value, to: Access },
+    /// Every element of the row gets these bits (of the element type), on this rank.
+    Fill { to: Access, bits: u64 },
+    /// `acc = fma(a, b, acc)` for two factors, `acc + a` for one; three: `fma(a * b, c, acc)`.
+    Reduce { factors: Vec<Factor>, run: i64 },
+
+    /// All CTAs of this rank.
+    Barrier,
+    /// Zero this rank's counters.
+    Reset { signal: Handle<Signal> },
+    /// Release everything written before, then add one to a counter.
+    Signal { signal: Handle<Signal>, to: Peer, slot: Ix },
+    /// Acquire.
+    Wait { signal: Handle<Signal>, until: Until },
+}
+
+#[derive(Clone, Debug)]
+pub enum Peer {
+    All,
+    Rank(Ix),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Until {
+    /// Every rank's slot has reached this epoch.
+    Epoch,
+    /// Tile j of group g: `min(TILE_ROWS, live(g) - j * TILE_ROWS)` at slot `base / TILE_ROWS + j`,
+    /// for this rank's groups; `base` has `align == TILE_ROWS`.
+    Groups { base: Handle<Base> },
+    /// Tile j of `0..extent` rows: `min(TILE_ROWS, extent - j * TILE_ROWS)` at slot j.
+    Rows { extent: Ix },
+}
+
+/// A role: one part of a kernel, from one or more source statements.
+#[derive(Clone, Debug)]
+pub struct Role {
+    pub kind: RoleKind,
+    /// The statements it implements, canonical text.
+    pub text: Vec<String>,
+    pub span: Span,
+    pub body: Vec<Op>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleKind {
+    Open,
+    Plan,
+    Produce,
+    Fill,
+    Derive,
+    Reduce,
+    Close,
+}
+
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub name: String,
+    /// The route whose workspace the kernel uses.
+    pub route: Handle<Route>,
+    /// It advances this epoch counter of the workspace (one for each kernel name).
+    pub roles: Vec<Role>,
+    pub tuning: Tuning,
+}
+
+/// Never changes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Positions of a CTA between two signals.
+    pub chunk: i64,
+    pub stages: i64,
+    /// CTAs a rank, if the program asks for a number.
+    pub blocks: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Alternative {
+    pub when: Option<When>,
+    pub kernel: Kernel,
+}
+
+/// A launch-time condition over dyns; a per-rank dyn must satisfy it on every rank of the launch.
+#[derive(Clone, Debug)]
+pub enum When {
+    Compare { op: crate::sema::hir::CmpOp, lhs: Ix, rhs: Ix },
+    And(Box<When>, Box<When>),
+    Or(Box<When>, Box<When>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Step {
+    pub alternatives: Vec<Alternative>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub name: String,
+    pub span: Span,
+    /// Routes whose `Plan` this entry makes.
+    pub plans: Vec<Handle<Route>>,
+    /// Routes whose `Plan` it takes.
+    pub takes: Vec<Handle<Route>>,
+    /// Tensors it reads or writes, in declaration order.
+    pub tensors: Vec<Handle<Tensor>>,
+    pub dyns: Vec<Handle<Dyn>>,
+    /// Counters a consumer may watch, with the tensors they cover.
+    pub arrivals: Vec<Handle<Signal>>,
+    pub steps: Vec<Step>,
+}
+
+impl Route {
+    /// Histogram bins: one a group, times the fan when `k` is numbered before the rank.
+    pub fn bins(&self) -> i64 {
+        match self.order {
+            SlotOrder::FanRankPosition => self.fan * self.groups,
+            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => self.groups,
+        }
+    }
+}
+
+impl Ix {
+    pub fn binary(op: IxOp, lhs: Ix, rhs: Ix) -> Ix {
+        match (op, &lhs, &rhs) {
+            (IxOp::Add, Ix::Lit(0), _) => rhs,
+            (IxOp::Add | IxOp::Sub, _, Ix::Lit(0)) => lhs,
+            (IxOp::Mul | IxOp::Div, _, Ix::Lit(1)) => lhs,
+            (IxOp::Mul, Ix::Lit(1), _) => rhs,
+            (IxOp::Mul, Ix::Lit(0), _) | (IxOp::Mul, _, Ix::Lit(0)) | (IxOp::Rem, _, Ix::Lit(1)) => Ix::Lit(0),
+            _ => Ix::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) },
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! HOW data moves: the schedule IR, its lowering, and the verifier that is the only key to a back end.
+
+pub mod ir;
