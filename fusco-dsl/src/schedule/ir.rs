@@ -191,8 +191,8 @@ pub enum Op {
     Each { route: Handle<Route>, position: Ix, k: Handle<Var>, group: Handle<Var>, slot: Handle<Var>, body: Vec<Op> },
     /// This rank's groups, by global number.
     Groups { route: Handle<Route>, var: Handle<Var>, body: Vec<Op> },
-    /// Slots from `live` up to the next multiple of `align`, for each of this rank's groups.
-    Padding { base: Handle<Base>, group: Handle<Var>, slot: Handle<Var>, body: Vec<Op> },
+    /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.
+    Padding { route: Handle<Route>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
     /// Once on the rank.
     Once { body: Vec<Op> },
 
