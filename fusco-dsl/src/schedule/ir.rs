@@ -10,6 +10,7 @@
 //! tensor's local part and one workspace for each `Plan` object (see [`Route`] and [`Signal`]).
 
 use crate::arena::{Arena, Handle};
+pub use crate::layout::SlotOrder;
 use crate::sema::hir::{Elem, Io};
 use crate::source::Span;
 
@@ -76,17 +77,6 @@ pub struct Route {
     pub trap_none: bool,
     pub trap_cap: bool,
     pub span: Span,
-}
-
-/// Numbering of a group's tuples. Major to minor: `fan` digit (if before the rank), rank, the rest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotOrder {
-    /// rank, position, k
-    RankPositionFan,
-    /// rank, k, position
-    RankFanPosition,
-    /// k, rank, position
-    FanRankPosition,
 }
 
 /// First row of each group in its rank's buffer, groups rounded up to `align` rows.

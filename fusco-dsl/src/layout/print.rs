@@ -1,0 +1,30 @@
+//! Digit tables as text, one tensor a line (`--stage layout`).
+
+use super::{Digit, Home, Radix, Table};
+use crate::sema::hir::Program;
+use std::fmt::Write;
+
+/// `x    s0 r8 w1 @ep.gpu | t r<=4096(T) w1 *384 | h r384 w1 *1`
+pub fn print<'a>(program: &Program, tables: impl IntoIterator<Item = &'a Table>) -> String {
+    let mut out = String::new();
+    for table in tables {
+        let digits: Vec<String> = table.digits.iter().map(|d| digit(program, table, d)).collect();
+        _ = writeln!(out, "{:<6} {}   ({} elements a rank)", table.name, digits.join(" | "), table.elems);
+    }
+    out
+}
+
+fn digit(program: &Program, table: &Table, digit: &Digit) -> String {
+    let radix = match &digit.radix {
+        Radix::Fixed(n) => format!("r{n}"),
+        Radix::Live { of, bound } => format!("r<={bound}({})", program.dyns[*of].name),
+        Radix::Ragged { bound } => format!("r<={bound}(ragged)"),
+    };
+    let home = match digit.home {
+        Home::Mesh { axis, weight } => format!("@{}*{weight}", program.mesh_axes[axis].name),
+        Home::Memory { stride } => format!("mem*{stride}"),
+        Home::Group { stride } => format!("base*{stride}"),
+        Home::Packed { align, stride } => format!("pack({align})*{stride}"),
+    };
+    format!("{} {radix} w{} {home}", table.axes[digit.axis], digit.weight)
+}

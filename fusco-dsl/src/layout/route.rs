@@ -1,0 +1,195 @@
+//! The numbers of a route: how many tuples, groups and bins, and the worst cases they imply.
+
+use crate::arena::Handle;
+use crate::diag::Diagnostic;
+use crate::sema::hir::{self, Bindings, ExprKind, OrElse, Order, Program, Size, Step, VarExtent};
+
+/// Numbering of a group's tuples, major to minor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotOrder {
+    /// rank, position, k
+    RankPositionFan,
+    /// rank, k, position
+    RankFanPosition,
+    /// k, rank, position
+    FanRankPosition,
+}
+
+/// A route `([s,] t [, k]) -> (e, c)` with its sizes bound.
+#[derive(Clone, Debug)]
+pub struct RouteShape {
+    /// The index tensor that names the group of each tuple.
+    pub index: Handle<hir::Tensor>,
+    pub none: Option<i64>,
+    /// Source variables by role.
+    pub rank_var: Option<Handle<hir::Var>>,
+    pub position_var: Handle<hir::Var>,
+    pub fan_var: Option<Handle<hir::Var>>,
+    pub group_var: Handle<hir::Var>,
+    pub slot_var: Handle<hir::Var>,
+    /// Extent of the position variable on one rank.
+    pub positions: Size,
+    pub positions_bound: i64,
+    pub ranks: i64,
+    pub fan: i64,
+    pub groups: i64,
+    pub groups_per_rank: i64,
+    pub order: SlotOrder,
+    pub cap: Option<i64>,
+    pub trap_none: bool,
+    pub trap_cap: bool,
+    /// A position never names one group twice (`assume distinct`).
+    pub distinct: bool,
+}
+
+/// Most pairs one rank can receive, and most rows one group can have.
+pub(crate) struct RouteBounds {
+    pub pairs_per_rank: i64,
+    pub rows_per_group: i64,
+}
+
+/// Worst cases of a route: every tuple kept; `assume distinct` and the cap sharpen them.
+pub(crate) fn route_bounds(program: &Program, bound: &Bindings, route: Handle<hir::Route>) -> Result<RouteBounds, Box<Diagnostic>> {
+    let shape = route_shape(program, bound, route)?;
+    let (fan_rank, fan_group) =
+        if shape.distinct { (shape.fan.min(shape.groups_per_rank), 1) } else { (shape.fan, shape.fan) };
+    let overflow = || unsupported(program, route, "more than 2^63 rows");
+    let positions = shape.positions_bound.checked_mul(shape.ranks).ok_or_else(overflow)?;
+    let rows = positions.checked_mul(fan_group).ok_or_else(overflow)?;
+    Ok(RouteBounds {
+        pairs_per_rank: positions.checked_mul(fan_rank).ok_or_else(overflow)?,
+        rows_per_group: shape.cap.map_or(rows, |cap| cap.min(rows)),
+    })
+}
+
+/// Reads a route's form off its steps.
+///
+/// # Errors
+/// F0999 for a form that is not lowered yet, located at the route.
+pub fn route_shape(program: &Program, bound: &Bindings, handle: Handle<hir::Route>) -> Result<RouteShape, Box<Diagnostic>> {
+    let route = &program.routes[handle];
+    let no = |what: &str| unsupported(program, handle, what);
+    let eval = |size: &Size| program.eval(size, bound).ok_or_else(|| no("a size that is not known at bind"));
+
+    let (group_var, index, none, bind_else) = bind_step(program, route).ok_or_else(|| no("a group that is not read from one index tensor"))?;
+    let groups_size = program.tensors[index].dtype.index.as_ref().map(|i| &i.bound).ok_or_else(|| no("an index without `ix`"))?;
+    let groups = eval(groups_size)?;
+    let ranks = program.ranks(bound).ok_or_else(|| no("a mesh size that is not known at bind"))?;
+    let (rank_var, position_var, fan_var) = source_roles(program, route).ok_or_else(|| no("sources other than `(s, t, k)`, `(s, t)`, `(t, k)` or `(t)`"))?;
+    if rank_var.is_none() && ranks > 1 {
+        return Err(no("sources that are not sharded over the mesh"));
+    }
+    if groups % ranks != 0 {
+        return Err(no("groups that do not divide over the ranks"));
+    }
+    let VarExtent::Fixed(positions) = &route.vars[position_var].extent else { return Err(no("a ragged source")) };
+    let positions_bound = match positions {
+        Size::Dyn { of, .. } => eval(&program.dyns[*of].bound)?,
+        size => eval(size)?,
+    };
+    let fan = match fan_var.map(|v| &route.vars[v].extent) {
+        None => 1,
+        Some(VarExtent::Fixed(size)) => eval(size)?,
+        Some(VarExtent::Ragged(_)) => return Err(no("a ragged source")),
+    };
+    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var).ok_or_else(|| no("this order of slots: the position must be numbered after the rank"))?;
+    let cap = route.steps.iter().find_map(|s| match s {
+        Step::Cap { limit, orelse, .. } => Some((limit, *orelse)),
+        _ => None,
+    });
+    Ok(RouteShape {
+        index,
+        none,
+        rank_var,
+        position_var,
+        fan_var,
+        group_var,
+        slot_var,
+        positions: positions.clone(),
+        positions_bound,
+        ranks,
+        fan,
+        groups,
+        groups_per_rank: groups / ranks,
+        order,
+        cap: cap.map(|(limit, _)| eval(limit)).transpose()?,
+        trap_none: bind_else == Some(OrElse::Trap),
+        trap_cap: cap.is_some_and(|(_, orelse)| orelse == OrElse::Trap),
+        distinct: fan_var.is_some() && assumes_distinct(program, index),
+    })
+}
+
+type BindStep = (Handle<hir::Var>, Handle<hir::Tensor>, Option<i64>, Option<OrElse>);
+
+/// `e = topk[s, t, k] else ..`, read with the source variables in order.
+fn bind_step(program: &Program, route: &hir::Route) -> Option<BindStep> {
+    let mut binds = route.steps.iter().filter_map(|s| match s {
+        Step::Bind { var, value, orelse, .. } => Some((*var, value, *orelse)),
+        _ => None,
+    });
+    let (var, value, orelse) = binds.next()?;
+    let ExprKind::Read { tensor, index } = &value.kind else { return None };
+    let in_order = index.len() == route.sources.len()
+        && index.iter().zip(&route.sources).all(|(i, v)| matches!(i.kind, ExprKind::Var(x) if x == *v));
+    let none = program.tensors[*tensor].dtype.index.as_ref().and_then(|i| i.none);
+    (in_order && binds.next().is_none()).then_some((var, *tensor, none, orelse))
+}
+
+type Roles = (Option<Handle<hir::Var>>, Handle<hir::Var>, Option<Handle<hir::Var>>);
+
+/// Which source is the rank, the position and the fan. A source is the rank if the index tensor
+/// shards it over the mesh.
+fn source_roles(program: &Program, route: &hir::Route) -> Option<Roles> {
+    let (_, index, ..) = bind_step(program, route)?;
+    let sharded = |axis: usize| {
+        program.tensors[index].placement.iter().any(|t| t.axis == axis && matches!(t.kind, hir::TermKind::Shard(_)))
+    };
+    let mut sources = route.sources.iter().copied().enumerate().peekable();
+    let rank = sources.next_if(|(axis, _)| sharded(*axis)).map(|(_, v)| v);
+    let (_, position) = sources.next()?;
+    let fan = sources.next().map(|(_, v)| v);
+    sources.next().is_none().then_some((rank, position, fan))
+}
+
+fn slot_step(
+    route: &hir::Route,
+    rank: Option<Handle<hir::Var>>,
+    position: Handle<hir::Var>,
+    fan: Option<Handle<hir::Var>>,
+) -> Option<(Handle<hir::Var>, SlotOrder)> {
+    let (var, order) = route.steps.iter().find_map(|s| match s {
+        Step::Slot { var, order, .. } => Some((*var, order)),
+        _ => None,
+    })?;
+    let Order::Keys(keys) = order else { return Some((var, SlotOrder::RankPositionFan)) };
+    let at = |v: Option<Handle<hir::Var>>| v.map(|v| keys.iter().position(|k| *k == v));
+    let position = at(Some(position))??;
+    let rank = match at(rank) {
+        None => None,
+        Some(found) => Some(found?),
+    };
+    let fan = match at(fan) {
+        None => None,
+        Some(found) => Some(found?),
+    };
+    if rank.is_some_and(|r| r > position) {
+        return None;
+    }
+    let order = match (rank, fan) {
+        (_, None) => SlotOrder::RankPositionFan,
+        (_, Some(f)) if f > position => SlotOrder::RankPositionFan,
+        (Some(r), Some(f)) if f < r => SlotOrder::FanRankPosition,
+        _ => SlotOrder::RankFanPosition,
+    };
+    Some((var, order))
+}
+
+fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> bool {
+    let last = program.tensors[index].axes.len() - 1;
+    program.assumes.iter().chain(program.entries.iter().flat_map(|e| &e.assumes)).any(|a| a.tensor == index && a.axis == last)
+}
+
+fn unsupported(program: &Program, route: Handle<hir::Route>, what: &str) -> Box<Diagnostic> {
+    let route = &program.routes[route];
+    Box::new(Diagnostic::error("F0999", route.span, format!("not supported yet: route `{}` has {what}", route.name)))
+}
