@@ -397,6 +397,16 @@ impl Program {
 }
 
 impl BinOp {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinOp::Add => "+",
+            BinOp::Sub => "-",
+            BinOp::Mul => "*",
+            BinOp::Div => "/",
+            BinOp::Rem => "%",
+        }
+    }
+
     /// Checked arithmetic; `None` on overflow or division by zero.
     pub fn apply(self, a: i64, b: i64) -> Option<i64> {
         match self {

@@ -1,0 +1,322 @@
+//! Statements to movements.
+
+use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Movement, Plan, Point};
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::layout::{Home, RouteShape, Table, route_shape};
+use crate::sema::hir::{self, Bindings, Expr, ExprKind, Program, Scalar, TermKind};
+use std::collections::BTreeMap;
+
+type Built<T> = Result<T, Box<Diagnostic>>;
+
+/// Lowers every entry and decides its `prove`s.
+///
+/// # Errors
+/// Every statement that cannot be lowered yet (F0999) and every `prove` that fails, located.
+pub fn lower(program: &Program, bound: &Bindings, tables: BTreeMap<Handle<hir::Tensor>, Table>) -> Result<Plan, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut routes = BTreeMap::new();
+    for (handle, _) in program.routes.iter() {
+        match route_shape(program, bound, handle) {
+            Ok(shape) => _ = routes.insert(handle, shape),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    let ranks = program.ranks(bound).unwrap_or(1);
+    let mut plan = Plan { ranks, tables, routes, entries: Vec::new() };
+    for entry in &program.entries {
+        let mut movements = Vec::new();
+        for (stmt, assign) in entry.stmts.iter().enumerate() {
+            match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
+                Ok(movement) => movements.push(movement),
+                Err(diagnostic) => diagnostics.push(*diagnostic),
+            }
+        }
+        plan.entries.push(EntryPlan { name: entry.name.clone(), movements });
+    }
+    if !diagnostics.has_errors() {
+        super::prove::prove(program, &plan, &mut diagnostics);
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
+}
+
+struct Statement<'a> {
+    program: &'a Program,
+    bound: &'a Bindings,
+    plan: &'a Plan,
+    assign: &'a hir::Assign,
+    route: Handle<hir::Route>,
+}
+
+impl<'a> Statement<'a> {
+    fn new(program: &'a Program, bound: &'a Bindings, plan: &'a Plan, assign: &'a hir::Assign) -> Built<Self> {
+        let route = match (&assign.via, &assign.value.kind) {
+            (Some(via), _) => via.route,
+            (None, ExprKind::Dropped { route, .. }) => *route,
+            (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => ragged_route(program, *tensor)
+                .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?,
+            (None, _) => return Err(no(assign.span, "a movement without a route")),
+        };
+        Ok(Statement { program, bound, plan, assign, route })
+    }
+
+    fn movement(&self, stmt: usize) -> Built<Movement> {
+        let (kind, run) = self.kind()?;
+        let target = self.point(self.assign.target, &self.assign.index, run)?;
+        let mut movement = Movement {
+            stmt,
+            text: self.assign.text.clone(),
+            span: self.assign.span,
+            route: self.route,
+            target,
+            kind,
+            run,
+        };
+        self.even_vectors(&mut movement);
+        Ok(movement)
+    }
+
+    fn kind(&self) -> Built<(Kind, i64)> {
+        let value = &self.assign.value;
+        match &value.kind {
+            ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
+            ExprKind::Offset { tensor, .. } => Ok((Kind::Derive { value: Derived::Offset(*tensor) }, 1)),
+            ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
+            ExprKind::Read { tensor, index } => self.push(*tensor, index),
+            ExprKind::Sum { .. } => self.reduce(value, hir::Elem::F32),
+            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Sum { .. }) => self.reduce(inner, value.ty),
+            ExprKind::Cast(_) => Err(no(value.span, "a cast of a row that is not a `sum`")),
+            _ => Ok((Kind::PushInt { value: self.int(value)? }, 1)),
+        }
+    }
+
+    fn push(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Built<(Kind, i64)> {
+        let run = self.common_run(&[(tensor, index), (self.assign.target, &self.assign.index)])?;
+        if self.elem(tensor) != self.elem(self.assign.target) {
+            return Err(no(self.assign.value.span, "a move between element types"));
+        }
+        let source = self.point(tensor, index, run)?;
+        if source.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot)) {
+            return Err(no(self.assign.value.span, "a move from the destination side of a route that is not a `sum`"));
+        }
+        Ok((Kind::Push { source }, run))
+    }
+
+    fn reduce(&self, sum: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
+        let ExprKind::Sum { var, body } = &sum.kind else { return Err(no(sum.span, "this reducer")) };
+        if self.coord_of(*var) != Some(Coord::Fan) {
+            return Err(no(sum.span, "a sum over a variable other than the last source of the route"));
+        }
+        let mut parts = Vec::new();
+        flatten_product(body, &mut parts);
+        if parts.len() > 3 {
+            return Err(no(body.span, "a product of more than three factors"));
+        }
+        let rows: Vec<(Handle<hir::Tensor>, &[Expr])> = parts
+            .iter()
+            .filter_map(|p| match &p.kind {
+                ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => Some((*tensor, index.as_slice())),
+                _ => None,
+            })
+            .chain([(self.assign.target, self.assign.index.as_slice())])
+            .collect();
+        let run = self.common_run(&rows)?;
+        let factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
+        Ok((Kind::Reduce { factors, to }, run))
+    }
+
+    fn factor(&self, part: &Expr, run: i64) -> Built<Factor> {
+        match &part.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Ok(Factor::Lit(*v as f64)),
+            ExprKind::Scalar(Scalar::Float(v)) => Ok(Factor::Lit(*v)),
+            ExprKind::Cast(inner) if part.ty == hir::Elem::F32 => self.factor(inner, run),
+            ExprKind::Read { tensor, index } => {
+                if !matches!(self.elem(*tensor), hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16) {
+                    return Err(no(part.span, "a sum over this element type"));
+                }
+                let is_row = index.iter().any(|i| self.is_free(i));
+                let point = self.point(*tensor, index, if is_row { run } else { 1 })?;
+                Ok(if is_row { Factor::Row(point) } else { Factor::Scalar(point) })
+            }
+            _ => Err(no(part.span, "this factor of a sum")),
+        }
+    }
+
+    fn int(&self, value: &Expr) -> Built<IntExpr> {
+        match &value.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Ok(IntExpr::Lit(*v)),
+            ExprKind::Size(size) => self
+                .program
+                .eval(size, self.bound)
+                .map(IntExpr::Lit)
+                .ok_or_else(|| no(value.span, "a `dyn` in a moved value")),
+            ExprKind::Var(var) => {
+                self.coord_of(*var).map(IntExpr::Coord).ok_or_else(|| no(value.span, "a value of a variable outside the route"))
+            }
+            ExprKind::Binary { op, lhs, rhs } => {
+                Ok(IntExpr::Binary { op: *op, lhs: Box::new(self.int(lhs)?), rhs: Box::new(self.int(rhs)?) })
+            }
+            _ => Err(no(value.span, "this value")),
+        }
+    }
+
+    /// The tensor at the index, its trailing run left out.
+    fn point(&self, tensor: Handle<hir::Tensor>, index: &[Expr], run: i64) -> Built<Point> {
+        let trailing = if run == 1 { Vec::new() } else { self.trailing(tensor, index) };
+        let coords = index
+            .iter()
+            .enumerate()
+            .map(|(axis, i)| match &i.kind {
+                _ if trailing.iter().any(|(a, _)| *a == axis) => Ok(None),
+                ExprKind::Var(v) => self.coord_of(*v).map(Some).ok_or_else(|| no(i.span, "an axis that is neither routed nor contiguous")),
+                _ => Err(no(i.span, "an index that is not a variable")),
+            })
+            .collect::<Built<Vec<_>>>()?;
+        self.check_local(tensor, &coords)?;
+        let vector = widest(run * self.elem(tensor).bytes());
+        Ok(Point { tensor, coords, vector })
+    }
+
+    /// A source-side access must be on the tuple's own rank.
+    fn check_local(&self, tensor: Handle<hir::Tensor>, coords: &[Option<Coord>]) -> Built<()> {
+        let table = &self.plan.tables[&tensor];
+        for digit in &table.digits {
+            if let Home::Mesh { .. } = digit.home {
+                let ok = matches!(coords[digit.axis], Some(Coord::Rank | Coord::Group));
+                if !ok {
+                    return Err(no(self.assign.span, "a mesh axis that shards neither the source rank nor the group"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Trailing axes of the placement that are whole, unrouted and indexed by a plain variable,
+    /// from the right: (axis, variable).
+    fn trailing(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Vec<(usize, Handle<hir::Var>)> {
+        let placement = &self.program.tensors[tensor].placement;
+        let mut out = Vec::new();
+        for term in placement.iter().rev() {
+            let whole = matches!(term.kind, TermKind::Rest) && placement.iter().filter(|t| t.axis == term.axis).count() == 1;
+            match index.get(term.axis).map(|i| &i.kind) {
+                Some(ExprKind::Var(v)) if whole && self.coord_of(*v).is_none() => out.push((term.axis, *v)),
+                _ => break,
+            }
+        }
+        out
+    }
+
+    /// Elements contiguous in the same order on every side; all free variables must be in it.
+    fn common_run(&self, sides: &[(Handle<hir::Tensor>, &[Expr])]) -> Built<i64> {
+        let vars = |(tensor, index): &(Handle<hir::Tensor>, &[Expr])| -> Vec<Handle<hir::Var>> {
+            self.trailing(*tensor, index).into_iter().map(|(_, v)| v).collect()
+        };
+        let first = vars(&sides[0]);
+        if sides.iter().any(|side| vars(side) != first) {
+            return Err(no(self.assign.span, "rows whose trailing axes differ on the two sides"));
+        }
+        let (tensor, index) = &sides[0];
+        let mut run = 1i64;
+        for (axis, _) in self.trailing(*tensor, index) {
+            let hir::Extent::Fixed(size) = &self.program.tensors[*tensor].axes[axis].extent else { continue };
+            let extent = self.program.eval(size, self.bound).ok_or_else(|| no(self.assign.span, "a row of run-time length"))?;
+            run = run.checked_mul(extent).ok_or_else(|| no(self.assign.span, "a row of more than 2^63 elements"))?;
+        }
+        Ok(run)
+    }
+
+    /// Rows that meet in one statement move in steps of the same number of elements.
+    fn even_vectors(&self, movement: &mut Movement) {
+        let elems = |p: &Point| p.vector / self.elem(p.tensor).bytes();
+        let mut least = elems(&movement.target);
+        for point in rows_of(&mut movement.kind) {
+            least = least.min(elems(point));
+        }
+        for point in rows_of(&mut movement.kind) {
+            point.vector = least * self.elem(point.tensor).bytes();
+        }
+        movement.target.vector = least * self.elem(movement.target.tensor).bytes();
+    }
+
+    fn is_free(&self, index: &Expr) -> bool {
+        matches!(index.kind, ExprKind::Var(v) if self.coord_of(v).is_none())
+    }
+
+    fn coord_of(&self, var: Handle<hir::Var>) -> Option<Coord> {
+        let shape = &self.plan.routes[&self.route];
+        let Some(via) = &self.assign.via else {
+            return self.coord_of_derived(var);
+        };
+        let route = &self.program.routes[self.route];
+        let position = via.sources.iter().position(|v| *v == var).map(|i| route.sources[i]);
+        let found = position.or_else(|| via.dests.iter().position(|v| *v == var).map(|i| route.dests[i]))?;
+        role(shape, found)
+    }
+
+    /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
+    fn coord_of_derived(&self, var: Handle<hir::Var>) -> Option<Coord> {
+        match &self.assign.value.kind {
+            ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } if *group == var => Some(Coord::Group),
+            ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Rank),
+            _ => None,
+        }
+    }
+
+    fn elem(&self, tensor: Handle<hir::Tensor>) -> hir::Elem {
+        self.program.tensors[tensor].dtype.elem
+    }
+}
+
+fn rows_of(kind: &mut Kind) -> Vec<&mut Point> {
+    match kind {
+        Kind::Push { source } => vec![source],
+        Kind::Reduce { factors, .. } => factors
+            .iter_mut()
+            .filter_map(|f| match f {
+                Factor::Row(point) => Some(point),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn role(shape: &RouteShape, var: Handle<hir::Var>) -> Option<Coord> {
+    let roles = [
+        (shape.rank_var, Coord::Rank),
+        (Some(shape.position_var), Coord::Position),
+        (shape.fan_var, Coord::Fan),
+        (Some(shape.group_var), Coord::Group),
+        (Some(shape.slot_var), Coord::Slot),
+    ];
+    roles.iter().find(|(v, _)| *v == Some(var)).map(|(_, c)| *c)
+}
+
+fn ragged_route(program: &Program, tensor: Handle<hir::Tensor>) -> Option<Handle<hir::Route>> {
+    program.tensors[tensor].axes.iter().find_map(|a| match a.extent {
+        hir::Extent::Ragged { route, .. } => Some(route),
+        hir::Extent::Fixed(_) => None,
+    })
+}
+
+fn flatten_product<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
+    match &expr.kind {
+        ExprKind::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
+            flatten_product(lhs, out);
+            out.push(rhs);
+        }
+        _ => out.push(expr),
+    }
+}
+
+/// Widest access, in bytes, for runs of so many bytes in 16-byte aligned buffers.
+fn widest(bytes: i64) -> i64 {
+    [16, 8, 4, 2, 1].into_iter().find(|w| bytes % w == 0).unwrap_or(1)
+}
+
+fn no(span: crate::source::Span, what: &str) -> Box<Diagnostic> {
+    Box::new(Diagnostic::error("F0999", span, format!("not supported yet: {what}")))
+}

@@ -1,0 +1,105 @@
+//! WHAT moves: each statement of an entry as a movement relation with its facts.
+//!
+//! Enters: a checked program, its bound params and the digit tables. Leaves: for each entry its
+//! movements, in text order, with the run, the vector width and the direction that the tables imply.
+//! Nothing here says how: the schedule decides that.
+
+mod lower;
+mod print;
+mod prove;
+
+pub use lower::lower;
+pub use print::print;
+
+use crate::arena::Handle;
+use crate::layout::{RouteShape, Table};
+use crate::sema::hir;
+use crate::source::Span;
+use std::collections::BTreeMap;
+
+/// The movements of a program, with everything they refer to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub ranks: i64,
+    pub tables: BTreeMap<Handle<hir::Tensor>, Table>,
+    pub routes: BTreeMap<Handle<hir::Route>, RouteShape>,
+    pub entries: Vec<EntryPlan>,
+}
+
+#[derive(Clone, Debug)]
+pub struct EntryPlan {
+    pub name: String,
+    pub movements: Vec<Movement>,
+}
+
+/// One statement: for all tuples of the route (or all of its groups), `target <- value`.
+#[derive(Clone, Debug)]
+pub struct Movement {
+    /// Index of the statement in its entry.
+    pub stmt: usize,
+    pub text: String,
+    pub span: Span,
+    pub route: Handle<hir::Route>,
+    pub target: Point,
+    pub kind: Kind,
+    /// Elements that are contiguous on every side: the product of the trailing common axes.
+    pub run: i64,
+}
+
+/// A tensor at coordinates that are bound variables, without its trailing run.
+#[derive(Clone, Debug)]
+pub struct Point {
+    pub tensor: Handle<hir::Tensor>,
+    /// One coordinate an axis; `None` for the axes of the run.
+    pub coords: Vec<Option<Coord>>,
+    /// Bytes of the widest access that run and alignment allow: 16, 8, 4, 2 or 1.
+    pub vector: i64,
+}
+
+/// What a variable is to its route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coord {
+    Rank,
+    Position,
+    Fan,
+    Group,
+    Slot,
+}
+
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Each kept tuple sends a row to its slot.
+    Push { source: Point },
+    /// Each kept tuple sends an integer to its slot.
+    PushInt { value: IntExpr },
+    /// Each position adds up what its tuples name, ascending, in f32, rounded to the element.
+    Reduce { factors: Vec<Factor>, to: hir::Elem },
+    /// Each group (or the source rank) gets a number of the plan.
+    Derive { value: Derived },
+}
+
+/// A factor of the reduced product.
+#[derive(Clone, Debug)]
+pub enum Factor {
+    /// A row at the destination of the tuple, or of the source position.
+    Row(Point),
+    /// One element at the source of the tuple.
+    Scalar(Point),
+    Lit(f64),
+}
+
+/// Integer arithmetic over the variables of a tuple.
+#[derive(Clone, Debug)]
+pub enum IntExpr {
+    Lit(i64),
+    Coord(Coord),
+    Binary { op: hir::BinOp, lhs: Box<IntExpr>, rhs: Box<IntExpr> },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Derived {
+    Count,
+    /// First row of the group in the placement of this tensor.
+    Offset(Handle<hir::Tensor>),
+    Dropped,
+}
