@@ -28,6 +28,12 @@ impl<T> Arena<T> {
         self.items.iter().enumerate().map(|(i, v)| (Handle::new(i as u32), v))
     }
 
+    /// The handle of the value that was inserted as number `index`.
+    pub fn handle(&self, index: usize) -> Handle<T> {
+        debug_assert!(index < self.items.len());
+        Handle::new(index as u32)
+    }
+
     pub fn len(&self) -> usize {
         self.items.len()
     }

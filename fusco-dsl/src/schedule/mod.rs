@@ -1,6 +1,10 @@
 //! HOW data moves: the schedule IR, its lowering, and the verifier that is the only key to a back end.
 
+mod address;
 pub mod ir;
+mod lower;
+mod visit;
 mod verify;
 
+pub use lower::lower;
 pub use verify::Verified;

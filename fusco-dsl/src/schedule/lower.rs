@@ -1,0 +1,382 @@
+//! Movements to kernels: which roles an entry needs, in which order, and what signals join them.
+//!
+//! An entry that plans its route launches two kernels. The first counts, exchanges, scans and numbers;
+//! its exchange also tells every rank that its peers have entered, so their buffers may be written and
+//! read. An entry that takes a plan opens with a handshake of its own instead.
+
+use super::address::Addresses;
+use super::ir::*;
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::plan::{Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan};
+use crate::sema::hir::{self, Bindings, Program, Scalar};
+use crate::source::Span;
+
+/// Lowers every entry of a planned program.
+///
+/// # Errors
+/// Entries that use more than one route (F0999), located.
+pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedule, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut addresses = Addresses::new(program, bound, plan);
+    let mut entries = Vec::new();
+    for (entry, movements) in program.entries.iter().zip(&plan.entries) {
+        match EntryLowering::new(program, bound, plan, &mut addresses, entry, movements).and_then(|mut l| l.entry()) {
+            Ok(lowered) => entries.push(lowered),
+            Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
+    }
+    let mut schedule = addresses.into_schedule();
+    schedule.entries = entries;
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(schedule) }
+}
+
+struct EntryLowering<'a, 'p> {
+    program: &'p Program,
+    bound: &'p Bindings,
+    plan: &'p Plan,
+    at: &'a mut Addresses<'p>,
+    entry: &'p hir::Entry,
+    movements: &'p [Movement],
+    route: Handle<hir::Route>,
+    plans_here: bool,
+}
+
+impl<'a, 'p> EntryLowering<'a, 'p> {
+    fn new(
+        program: &'p Program,
+        bound: &'p Bindings,
+        plan: &'p Plan,
+        at: &'a mut Addresses<'p>,
+        entry: &'p hir::Entry,
+        movements: &'p EntryPlan,
+    ) -> Result<Self, Box<Diagnostic>> {
+        let mut routes: Vec<_> = movements.movements.iter().map(|m| m.route).chain(entry.plans.iter().copied()).collect();
+        routes.sort();
+        routes.dedup();
+        let [route] = routes[..] else {
+            let what = if routes.is_empty() { "an entry without statements" } else { "an entry over several routes" };
+            return Err(Box::new(Diagnostic::error("F0999", entry.span, format!("not supported yet: {what}"))));
+        };
+        let plans_here = entry.plans.contains(&route);
+        Ok(EntryLowering { program, bound, plan, at, entry, movements: &movements.movements, route, plans_here })
+    }
+
+    fn entry(&mut self) -> Result<Entry, Box<Diagnostic>> {
+        let route = self.at.route(self.route);
+        let pushes = self.movements.iter().any(|m| matches!(m.kind, Kind::Push { .. } | Kind::PushInt { .. }));
+        let reduces = self.movements.iter().any(|m| matches!(m.kind, Kind::Reduce { .. }));
+        let tiles = pushes.then(|| self.tiles(route));
+        let rows = reduces.then(|| self.rows(route));
+        let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
+
+        let mut steps = Vec::new();
+        if self.plans_here {
+            steps.push(self.plan_step(route, &arrivals));
+        }
+        if !self.movements.is_empty() {
+            steps.push(self.move_step(route, tiles, rows, &arrivals)?);
+        }
+        let plans = if self.plans_here { vec![route] } else { Vec::new() };
+        let takes = if self.plans_here { Vec::new() } else { vec![route] };
+        let (tensors, dyns) = self.at.used(&steps);
+        Ok(Entry { name: self.entry.name.clone(), span: self.entry.span, plans, takes, tensors, dyns, arrivals, steps })
+    }
+
+    fn tiles(&mut self, route: Handle<Route>) -> Handle<Signal> {
+        let shape = &self.plan.routes[&self.route];
+        let pairs = shape.positions_bound * shape.ranks * shape.fan;
+        let slots = pairs / TILE_ROWS + shape.groups_per_rank + 1;
+        self.at.signal(format!("{}_tiles", self.entry.name), route, SignalKind::Tiles, slots)
+    }
+
+    fn rows(&mut self, route: Handle<Route>) -> Handle<Signal> {
+        let slots = self.plan.routes[&self.route].positions_bound / TILE_ROWS + 1;
+        self.at.signal(format!("{}_rows", self.entry.name), route, SignalKind::Tiles, slots)
+    }
+
+    /// Count, exchange, scan, stable slots.
+    fn plan_step(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Step {
+        let kind = SignalKind::Epoch { per_cta: true };
+        let exchange = self.at.signal(format!("{}_exchange", self.entry.name), route, kind, self.plan.ranks);
+        let mut body: Vec<Op> = arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
+        body.extend([
+            Op::Count { route },
+            Op::Barrier,
+            Op::Scan { route },
+            Op::Signal { signal: exchange, to: Peer::All, slot: Ix::Me },
+            Op::Wait { signal: exchange, until: Until::Epoch },
+            Op::Tables { route },
+            Op::Slots { route },
+        ]);
+        let info = &self.program.routes[self.route];
+        let role = Role { kind: RoleKind::Plan, text: vec![format!("plan {};", info.name)], span: info.span, body };
+        let name = format!("{}_plan_{}", self.entry.name, info.name);
+        let tuning = self.tuning(self.entry.schedules.last());
+        Step { alternatives: vec![Alternative { when: None, kernel: Kernel { name, route, roles: vec![role], tuning } }] }
+    }
+
+    /// One kernel for each `schedule`, or one if there is none.
+    fn move_step(
+        &mut self,
+        route: Handle<Route>,
+        tiles: Option<Handle<Signal>>,
+        rows: Option<Handle<Signal>>,
+        arrivals: &[Handle<Signal>],
+    ) -> Result<Step, Box<Diagnostic>> {
+        let roles = self.roles(route, tiles, rows, arrivals);
+        let mut alternatives = Vec::new();
+        for (i, schedule) in self.entry.schedules.iter().enumerate() {
+            let when = schedule.when.as_ref().map(|w| self.when(w)).transpose()?;
+            let last = when.is_none();
+            let name = if last { self.entry.name.clone() } else { format!("{}_when{i}", self.entry.name) };
+            let kernel = Kernel { name, route, roles: roles.clone(), tuning: self.tuning(Some(schedule)) };
+            alternatives.push(Alternative { when, kernel });
+            if last {
+                return Ok(Step { alternatives });
+            }
+        }
+        let kernel = Kernel { name: self.entry.name.clone(), route, roles, tuning: self.tuning(None) };
+        alternatives.push(Alternative { when: None, kernel });
+        Ok(Step { alternatives })
+    }
+
+    fn roles(
+        &mut self,
+        route: Handle<Route>,
+        tiles: Option<Handle<Signal>>,
+        rows: Option<Handle<Signal>>,
+        arrivals: &[Handle<Signal>],
+    ) -> Vec<Role> {
+        let mut roles = Vec::new();
+        if !self.plans_here {
+            roles.push(self.open(route, arrivals));
+        }
+        if let Some(tiles) = tiles {
+            roles.push(self.produce(route, tiles));
+            roles.extend(self.fills(route));
+        }
+        roles.extend(self.derives(route));
+        let movements = self.movements;
+        for movement in movements {
+            if let Kind::Reduce { factors, to } = &movement.kind {
+                roles.push(self.reduce(route, movement, factors, *to, rows));
+            }
+        }
+        roles.push(self.close(route, tiles, rows.is_some()));
+        roles
+    }
+
+    /// Every rank is in: its buffers may be written and read by peers.
+    fn open(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Role {
+        let ready = self.at.signal(format!("{}_ready", self.entry.name), route, SignalKind::Epoch { per_cta: false }, self.plan.ranks);
+        let mut body: Vec<Op> = arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
+        body.extend([
+            Op::Barrier,
+            Op::Once { body: vec![Op::Signal { signal: ready, to: Peer::All, slot: Ix::Me }] },
+            Op::Wait { signal: ready, until: Until::Epoch },
+        ]);
+        self.role(RoleKind::Open, Vec::new(), body)
+    }
+
+    /// All statements that push along the route make one trip: load, put to every slot, signal.
+    fn produce(&mut self, route: Handle<Route>, tiles: Handle<Signal>) -> Role {
+        let vars = self.at.tuple_vars(self.route);
+        let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
+        let movements = self.movements;
+        for movement in movements {
+            let value = match &movement.kind {
+                Kind::Push { source } => {
+                    let row = Row(text.len() as u32);
+                    let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
+                    let load = Op::Load { row, from: self.at.access(self.route, source, movement.run) };
+                    if by_tuple { puts.push(load) } else { loads.push(load) }
+                    Value::Row(row)
+                }
+                Kind::PushInt { value } => Value::Int(self.int(value)),
+                _ => continue,
+            };
+            puts.push(Op::Put { value, to: self.at.access(self.route, &movement.target, movement.run) });
+            text.push(movement.text.clone());
+        }
+        let owner = self.at.owner(self.route);
+        let base = self.at.base(route, TILE_ROWS);
+        let slot = Ix::binary(
+            IxOp::Div,
+            Ix::binary(IxOp::Add, Ix::Base { base, group: Box::new(Ix::Var(vars.group)) }, Ix::Var(vars.slot)),
+            Ix::Lit(TILE_ROWS),
+        );
+        puts.push(Op::Signal { signal: tiles, to: Peer::Rank(owner), slot });
+        let each = Op::Each {
+            route,
+            position: Ix::Var(vars.position),
+            k: vars.fan,
+            group: vars.group,
+            slot: vars.slot,
+            body: puts,
+        };
+        loads.push(each);
+        let extent = self.at.schedule().routes[route].positions.clone();
+        let body = vec![Op::Tokens { var: vars.position, extent, body: loads }];
+        self.role(RoleKind::Produce, text, body)
+    }
+
+    fn fills(&mut self, route: Handle<Route>) -> Vec<Role> {
+        let mut roles = Vec::new();
+        let movements = self.movements;
+        for movement in movements {
+            let tensor = &self.program.tensors[movement.target.tensor];
+            let (Some(fill), true) = (tensor.attrs.fill, matches!(movement.kind, Kind::Push { .. } | Kind::PushInt { .. })) else {
+                continue;
+            };
+            let vars = self.at.tuple_vars(self.route);
+            let Some(until) = self.at.storage_end(movement.target.tensor, route, vars.group) else { continue };
+            let to = self.at.own_access(self.route, &movement.target, movement.run);
+            let bits = bits_of(fill, tensor.dtype.elem);
+            let body = vec![Op::Padding { route, group: vars.group, slot: vars.slot, until, body: vec![Op::Fill { to, bits }] }];
+            let text = vec![format!("{} with fill({})", tensor.name, show(fill))];
+            roles.push(self.role(RoleKind::Fill, text, body));
+        }
+        roles
+    }
+
+    fn derives(&mut self, route: Handle<Route>) -> Vec<Role> {
+        let mut roles = Vec::new();
+        let movements = self.movements;
+        for movement in movements {
+            let Kind::Derive { value } = &movement.kind else { continue };
+            let group = self.at.tuple_vars(self.route).group;
+            let to = self.at.own_access(self.route, &movement.target, 1);
+            let group_ix = Box::new(Ix::Var(group));
+            let value = match value {
+                Derived::Count => Ix::Live { route, group: group_ix },
+                Derived::Offset(tensor) => self.at.first_row(*tensor, route, group),
+                Derived::Dropped => Ix::Dropped(route),
+            };
+            let put = Op::Put { value: Value::Int(value.clone()), to };
+            let body = match value {
+                Ix::Dropped(_) => Op::Once { body: vec![put] },
+                _ => Op::Groups { route, var: group, body: vec![put] },
+            };
+            roles.push(self.role(RoleKind::Derive, vec![movement.text.clone()], vec![body]));
+        }
+        roles
+    }
+
+    fn reduce(&mut self, route: Handle<Route>, movement: &Movement, factors: &[PlanFactor], to: hir::Elem, rows: Option<Handle<Signal>>) -> Role {
+        let vars = self.at.tuple_vars(self.route);
+        let (mut each, mut terms) = (Vec::new(), Vec::new());
+        for factor in factors {
+            terms.push(match factor {
+                PlanFactor::Lit(v) => Factor::Lit(*v as f32),
+                PlanFactor::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
+                PlanFactor::Row(point) => {
+                    let row = Row(each.len() as u32);
+                    each.push(Op::Pull { row, from: self.at.access(self.route, point, movement.run) });
+                    Factor::Row(row)
+                }
+            });
+        }
+        each.push(Op::Reduce { factors: terms, run: movement.run });
+        let mut body = vec![
+            Op::Each { route, position: Ix::Var(vars.position), k: vars.fan, group: vars.group, slot: vars.slot, body: each },
+            Op::Put { value: Value::Sum(to), to: self.at.access(self.route, &movement.target, movement.run) },
+        ];
+        if let Some(signal) = rows {
+            let slot = Ix::binary(IxOp::Div, Ix::Var(vars.position), Ix::Lit(TILE_ROWS));
+            body.push(Op::Signal { signal, to: Peer::Rank(Ix::Me), slot });
+        }
+        let extent = self.at.schedule().routes[route].positions.clone();
+        let body = vec![Op::Tokens { var: vars.position, extent, body }];
+        self.role(RoleKind::Reduce, vec![movement.text.clone()], body)
+    }
+
+    /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them.
+    fn close(&mut self, route: Handle<Route>, tiles: Option<Handle<Signal>>, pulls: bool) -> Role {
+        let mut body = Vec::new();
+        if let Some(signal) = tiles {
+            let base = self.at.base(route, TILE_ROWS);
+            body.push(Op::Wait { signal, until: Until::Groups { base } });
+        }
+        if pulls {
+            let done = self.at.signal(format!("{}_done", self.entry.name), route, SignalKind::Epoch { per_cta: false }, self.plan.ranks);
+            body.extend([
+                Op::Barrier,
+                Op::Once { body: vec![Op::Signal { signal: done, to: Peer::All, slot: Ix::Me }] },
+                Op::Wait { signal: done, until: Until::Epoch },
+            ]);
+        }
+        self.role(RoleKind::Close, Vec::new(), body)
+    }
+
+    fn role(&self, kind: RoleKind, text: Vec<String>, body: Vec<Op>) -> Role {
+        Role { kind, text, span: self.entry.span, body }
+    }
+
+    fn int(&self, value: &IntExpr) -> Ix {
+        match value {
+            IntExpr::Lit(v) => Ix::Lit(*v),
+            IntExpr::Coord(c) => self.at.coord(self.route, *c),
+            IntExpr::Binary { op, lhs, rhs } => Ix::binary(super::address::ix_op(*op), self.int(lhs), self.int(rhs)),
+        }
+    }
+
+    fn tuning(&self, schedule: Option<&hir::Schedule>) -> Tuning {
+        let mut tuning = Tuning { chunk: 32, stages: 4, blocks: None };
+        for directive in schedule.into_iter().flat_map(|s| &s.directives) {
+            match directive.kind {
+                hir::DirectiveKind::Stages(n) => tuning.stages = n,
+                hir::DirectiveKind::Chunk(n) => tuning.chunk = n,
+                hir::DirectiveKind::Blocks(n) => tuning.blocks = Some(n),
+                hir::DirectiveKind::Push | hir::DirectiveKind::Pull => {}
+            }
+        }
+        tuning
+    }
+
+    fn when(&mut self, cond: &hir::Cond) -> Result<When, Box<Diagnostic>> {
+        Ok(match &cond.kind {
+            hir::CondKind::And(a, b) => When::And(Box::new(self.when(a)?), Box::new(self.when(b)?)),
+            hir::CondKind::Or(a, b) => When::Or(Box::new(self.when(a)?), Box::new(self.when(b)?)),
+            hir::CondKind::Compare { op, lhs, rhs } => {
+                When::Compare { op: *op, lhs: self.when_ix(lhs, cond.span)?, rhs: self.when_ix(rhs, cond.span)? }
+            }
+        })
+    }
+
+    fn when_ix(&mut self, size: &hir::Size, span: Span) -> Result<Ix, Box<Diagnostic>> {
+        let bound = self.bound;
+        self.at
+            .size(size, bound)
+            .ok_or_else(|| Box::new(Diagnostic::error("F0999", span, "not supported yet: this condition of a schedule")))
+    }
+}
+
+/// The bits of a fill value in an element type.
+fn bits_of(value: Scalar, elem: hir::Elem) -> u64 {
+    let float = match value {
+        Scalar::Int(v) => v as f64,
+        Scalar::Float(v) => v,
+    };
+    let int = match value {
+        Scalar::Int(v) => v,
+        Scalar::Float(v) => v as i64,
+    };
+    match elem {
+        hir::Elem::F32 => u64::from((float as f32).to_bits()),
+        hir::Elem::F16 => u64::from(half::f16::from_f64(float).to_bits()),
+        hir::Elem::Bf16 => u64::from(half::bf16::from_f64(float).to_bits()),
+        // Only zero reaches an fp8 fill: `check` refuses the others.
+        hir::Elem::E4m3 | hir::Elem::E5m2 => 0,
+        hir::Elem::I8 | hir::Elem::U8 => (int as u64) & 0xff,
+        hir::Elem::I32 | hir::Elem::U32 => (int as u64) & 0xffff_ffff,
+        hir::Elem::I64 => int as u64,
+    }
+}
+
+fn show(value: Scalar) -> String {
+    match value {
+        Scalar::Int(v) => v.to_string(),
+        Scalar::Float(v) => format!("{v:?}"),
+    }
+}
