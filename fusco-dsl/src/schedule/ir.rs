@@ -331,3 +331,15 @@ impl Ix {
         }
     }
 }
+
+impl IxOp {
+    pub fn symbol(self) -> &'static str {
+        match self {
+            IxOp::Add => "+",
+            IxOp::Sub => "-",
+            IxOp::Mul => "*",
+            IxOp::Div => "/",
+            IxOp::Rem => "%",
+        }
+    }
+}

@@ -3,8 +3,10 @@
 mod address;
 pub mod ir;
 mod lower;
+mod print;
 mod visit;
 mod verify;
 
 pub use lower::lower;
-pub use verify::Verified;
+pub use print::print;
+pub use verify::{Verified, verify};

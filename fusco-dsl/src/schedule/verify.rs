@@ -1,4 +1,21 @@
-//! The only way to make a `Verified<Schedule>`.
+//! The only way to make a `Verified<Schedule>`: the concurrency obligations of a schedule.
+//!
+//! Decided on the one rank template that all ranks run, so a property of the text holds for every
+//! number of ranks. Numbers refer to `language.md` 5.5.
+//!
+//! (1) every write that may land on a peer is followed, in the same body, by a signal to that peer;
+//! (2) every pull is dominated by a handshake, and every kernel that reads a plan by its making;
+//! (3) each counter's produced amount equals its awaited amount, per launch;
+//! (4) a counter is reset only before a handshake, and written only after it; a pulled buffer is
+//!     released by a second handshake at the end;
+//! (5) every signal belongs to one entry;
+//! (6) inside a kernel each signal comes before the wait that needs it.
+
+use super::ir::*;
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::source::Span;
+use std::collections::BTreeMap;
 
 /// A value that has passed its verifier; back ends take nothing else.
 #[derive(Clone, Debug)]
@@ -9,4 +26,251 @@ impl<T> std::ops::Deref for Verified<T> {
     fn deref(&self) -> &T {
         &self.0
     }
+}
+
+/// Checks every entry.
+///
+/// # Errors
+/// F0790 with the obligation that fails: a defect of the lowering, never of the program.
+pub fn verify(schedule: Schedule) -> Result<Verified<Schedule>, Diagnostics> {
+    let mut diagnostics = Diagnostics::default();
+    let mut owners: BTreeMap<Handle<Signal>, &str> = BTreeMap::new();
+    for entry in &schedule.entries {
+        for alternatives in alternatives_of(entry) {
+            let mut checker = Checker::new(&schedule, entry);
+            for kernel in &alternatives {
+                checker.kernel(kernel);
+            }
+            checker.end();
+            for signal in checker.counts.keys() {
+                if owners.insert(*signal, &entry.name).is_some_and(|other| other != entry.name) {
+                    checker.problems.push(format!("signal `{}` is used by two entries", schedule.signals[*signal].name));
+                }
+            }
+            for problem in checker.problems {
+                diagnostics.push(defect(entry.span, &entry.name, &problem));
+            }
+        }
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Verified(schedule)) }
+}
+
+fn defect(span: Span, entry: &str, problem: &str) -> Diagnostic {
+    Diagnostic::error("F0790", span, format!("the schedule of `{entry}` is not safe: {problem}"))
+        .help("this is a defect of fusco, not of the program: please report it")
+}
+
+/// Every sequence of kernels a launch can take: first alternatives, second alternatives, ..
+fn alternatives_of(entry: &Entry) -> Vec<Vec<&Kernel>> {
+    let most = entry.steps.iter().map(|s| s.alternatives.len()).max().unwrap_or(0);
+    (0..most)
+        .map(|i| entry.steps.iter().filter_map(|s| s.alternatives.get(i).or(s.alternatives.last())).map(|a| &a.kernel).collect())
+        .collect()
+}
+
+/// What one launch adds to a counter array, and what it waits for.
+#[derive(Default)]
+struct Counts {
+    produced: Vec<Amount>,
+    awaited: Vec<Amount>,
+    resets: u32,
+}
+
+/// A symbolic total over all ranks' signals to one rank.
+#[derive(Clone, Debug, PartialEq)]
+enum Amount {
+    /// One from each rank (times CTAs if the signal is per CTA).
+    EachRank,
+    /// One for each kept tuple that lands here, at its tile.
+    Tuples { base: Handle<Base> },
+    /// One for each own position, at its tile.
+    Positions(Ix),
+    Other,
+}
+
+struct Checker<'a> {
+    schedule: &'a Schedule,
+    problems: Vec<String>,
+    counts: BTreeMap<Handle<Signal>, Counts>,
+    /// A handshake of this entry has completed.
+    met: bool,
+    planned: bool,
+    /// Tensors pulled from peers since the last handshake.
+    pulled: bool,
+    resets_open: bool,
+    barrier_since_reset: bool,
+}
+
+/// The loops around an op.
+#[derive(Clone, Default)]
+struct Scope<'a> {
+    once: bool,
+    tokens: Option<(&'a Ix, Handle<Var>)>,
+    tuples: Option<(Handle<Var>, Handle<Var>)>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(schedule: &'a Schedule, entry: &'a Entry) -> Self {
+        Checker {
+            schedule,
+            problems: Vec::new(),
+            counts: BTreeMap::new(),
+            met: false,
+            planned: !entry.takes.is_empty(),
+            pulled: false,
+            resets_open: false,
+            barrier_since_reset: false,
+        }
+    }
+
+    fn kernel(&mut self, kernel: &'a Kernel) {
+        for role in &kernel.roles {
+            self.body(&role.body, &Scope::default());
+        }
+        if kernel.roles.iter().any(|r| r.kind == RoleKind::Plan) {
+            self.planned = true;
+        }
+    }
+
+    fn body(&mut self, body: &'a [Op], scope: &Scope<'a>) {
+        for (i, op) in body.iter().enumerate() {
+            self.op(op, scope);
+            if let Op::Put { to, .. } | Op::Fill { to, .. } = op
+                && to.rank != Ix::Me
+                && !body[i + 1..].iter().any(|later| matches!(later, Op::Signal { to: Peer::Rank(rank), .. } if *rank == to.rank))
+            {
+                self.problem("(1) a remote write is not followed by a signal to its rank");
+            }
+            let inner = self.enter(op, scope);
+            self.body(op.body(), &inner);
+        }
+    }
+
+    fn enter(&mut self, op: &'a Op, scope: &Scope<'a>) -> Scope<'a> {
+        let mut inner = scope.clone();
+        match op {
+            Op::Once { .. } => inner.once = true,
+            Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
+            Op::Each { group, slot, .. } => inner.tuples = Some((*group, *slot)),
+            _ => {}
+        }
+        inner
+    }
+
+    fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
+        match op {
+            Op::Each { .. } | Op::Groups { .. } | Op::Padding { .. } if !self.planned => self.problem("(2) a plan is read before it is made"),
+            Op::Pull { from, .. } if from.rank != Ix::Me => {
+                self.pulled = true;
+                if !self.met {
+                    self.problem("(2) a remote row is read before its owner is known to be ready");
+                }
+            }
+            Op::Put { to, .. } if to.rank != Ix::Me && !self.met => self.problem("(4) a remote row is written before its owner is known to be ready"),
+            Op::Load { from, .. } if from.rank != Ix::Me => self.problem("(2) a load names another rank"),
+            Op::Fill { to, .. } if to.rank != Ix::Me => self.problem("(1) a fill names another rank"),
+            Op::Tables { .. } | Op::Slots { .. } if !self.met => self.problem("(2) counts of peers are read before they have arrived"),
+            Op::Barrier => self.barrier_since_reset = true,
+            Op::Reset { signal } => self.reset(*signal),
+            Op::Signal { signal, to, slot } => self.signal(*signal, to, slot, scope),
+            Op::Wait { signal, until } => self.wait(*signal, until),
+            _ => {}
+        }
+        self.vectors(op);
+    }
+
+    fn reset(&mut self, signal: Handle<Signal>) {
+        if self.met {
+            self.problem("(4) a counter is reset after peers may have written it");
+        }
+        self.counts.entry(signal).or_default().resets += 1;
+        self.resets_open = true;
+        self.barrier_since_reset = false;
+    }
+
+    fn signal(&mut self, signal: Handle<Signal>, to: &Peer, slot: &Ix, scope: &Scope<'a>) {
+        let info = &self.schedule.signals[signal];
+        let amount = match (info.kind, to) {
+            (SignalKind::Epoch { per_cta }, Peer::All) if *slot == Ix::Me && (per_cta || scope.once) => {
+                if self.resets_open && !self.barrier_since_reset {
+                    self.problem("(4) a handshake does not wait for the reset of all CTAs");
+                }
+                self.resets_open = false;
+                Amount::EachRank
+            }
+            (SignalKind::Tiles, Peer::Rank(rank)) => self.tile_amount(rank, slot, scope),
+            _ => Amount::Other,
+        };
+        if info.kind == SignalKind::Tiles && !self.met {
+            self.problem("(4) a counter is written before its reset is known to be done");
+        }
+        self.counts.entry(signal).or_default().produced.push(amount);
+    }
+
+    fn tile_amount(&self, rank: &Ix, slot: &Ix, scope: &Scope<'a>) -> Amount {
+        match (scope.tuples, scope.tokens) {
+            (Some((group, at)), Some(_)) => {
+                let base = self.schedule.bases.iter().map(|(h, _)| h).find(|base| *slot == tuple_tile(*base, group, at));
+                let lands = self.schedule.ranks == 1 || matches!(rank, Ix::Binary { op: IxOp::Div, lhs, .. } if **lhs == Ix::Var(group));
+                base.filter(|_| lands).map_or(Amount::Other, |base| Amount::Tuples { base })
+            }
+            (None, Some((extent, var))) if *rank == Ix::Me && *slot == Ix::binary(IxOp::Div, Ix::Var(var), Ix::Lit(TILE_ROWS)) => {
+                Amount::Positions(extent.clone())
+            }
+            _ => Amount::Other,
+        }
+    }
+
+    fn wait(&mut self, signal: Handle<Signal>, until: &Until) {
+        let counts = self.counts.entry(signal).or_default();
+        if counts.produced.is_empty() {
+            self.problems.push(format!("(6) `{}` is awaited before this rank signals it", self.schedule.signals[signal].name));
+        }
+        counts.awaited.push(match until {
+            Until::Epoch => Amount::EachRank,
+            Until::Groups { base } => Amount::Tuples { base: *base },
+            Until::Rows { extent } => Amount::Positions(extent.clone()),
+        });
+        if *until == Until::Epoch {
+            self.met = true;
+            self.pulled = false;
+        }
+    }
+
+    fn end(&mut self) {
+        if self.pulled && self.schedule.ranks > 1 {
+            self.problem("(4) pulled rows are not released by a handshake at the end");
+        }
+        for (signal, counts) in &self.counts {
+            let info = &self.schedule.signals[*signal];
+            // Counters of rows are for consumers only; the rank's own order covers them here.
+            let local_only = counts.awaited.is_empty() && counts.produced.iter().all(|a| matches!(a, Amount::Positions(_)));
+            if counts.produced.contains(&Amount::Other) || (counts.produced != counts.awaited && !local_only) {
+                self.problems.push(format!("(3) `{}` produces {:?} and waits for {:?}", info.name, counts.produced, counts.awaited));
+            }
+            let wanted = u32::from(info.kind == SignalKind::Tiles);
+            if counts.resets != wanted {
+                self.problems.push(format!("(4) `{}` is reset {} times, not {wanted}", info.name, counts.resets));
+            }
+        }
+    }
+
+    fn vectors(&mut self, op: &Op) {
+        for access in op.accesses() {
+            let bytes = access.run * self.schedule.tensors[access.tensor].elem.bytes();
+            if access.vector < 1 || bytes % access.vector != 0 {
+                self.problem("a vector does not divide its run");
+            }
+        }
+    }
+
+    fn problem(&mut self, text: &str) {
+        self.problems.push(text.to_string());
+    }
+}
+
+/// The arrival tile of a tuple.
+fn tuple_tile(base: Handle<Base>, group: Handle<Var>, slot: Handle<Var>) -> Ix {
+    let row = Ix::binary(IxOp::Add, Ix::Base { base, group: Box::new(Ix::Var(group)) }, Ix::Var(slot));
+    Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS))
 }

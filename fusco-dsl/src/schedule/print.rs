@@ -1,0 +1,160 @@
+//! The schedule as text (`--stage schedule`).
+
+use super::ir::*;
+use crate::arena::Handle;
+use std::fmt::Write;
+
+pub fn print(schedule: &Schedule) -> String {
+    let mut p = Printer { schedule, out: String::new() };
+    p.header();
+    for entry in &schedule.entries {
+        p.entry(entry);
+    }
+    p.out
+}
+
+struct Printer<'a> {
+    schedule: &'a Schedule,
+    out: String,
+}
+
+impl Printer<'_> {
+    fn header(&mut self) {
+        let s = self.schedule;
+        _ = writeln!(self.out, "schedule {}  ranks {}", s.program, s.ranks);
+        for (_, r) in s.routes.iter() {
+            _ = writeln!(
+                self.out,
+                "route {}: {} positions (<= {}) x {} -> {} groups, {} a rank, {:?}, {} bins",
+                r.name,
+                self.ix(&r.positions),
+                r.positions_bound,
+                r.fan,
+                r.groups,
+                r.groups_per_rank,
+                r.order,
+                r.bins()
+            );
+        }
+        for (_, signal) in s.signals.iter() {
+            _ = writeln!(self.out, "signal {}[{}] {:?}", signal.name, signal.slots, signal.kind);
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        let tensors: Vec<&str> = entry.tensors.iter().map(|t| self.schedule.tensors[*t].name.as_str()).collect();
+        _ = writeln!(self.out, "\nentry {}({})", entry.name, tensors.join(", "));
+        for step in &entry.steps {
+            let same = step.alternatives.len() > 1;
+            for alternative in &step.alternatives {
+                let when = alternative.when.as_ref().map_or(String::new(), |w| format!(" when {}", self.when(w)));
+                let kernel = &alternative.kernel;
+                _ = writeln!(self.out, "  kernel {}{when}  {:?}", kernel.name, kernel.tuning);
+                if same && alternative.when.is_some() {
+                    _ = writeln!(self.out, "    (roles as below)");
+                    continue;
+                }
+                for role in &kernel.roles {
+                    self.role(role);
+                }
+            }
+        }
+    }
+
+    fn role(&mut self, role: &Role) {
+        _ = writeln!(self.out, "    role {}  {}", format!("{:?}", role.kind).to_lowercase(), role.text.join("  "));
+        for op in &role.body {
+            self.op(op, 6);
+        }
+    }
+
+    fn op(&mut self, op: &Op, indent: usize) {
+        let text = self.line(op);
+        _ = writeln!(self.out, "{:indent$}{text}", "");
+        for inner in op.body() {
+            self.op(inner, indent + 2);
+        }
+    }
+
+    fn line(&self, op: &Op) -> String {
+        let route = |r: &Handle<Route>| self.schedule.routes[*r].name.clone();
+        let var = |v: &Handle<Var>| self.schedule.vars[*v].name.clone();
+        let signal = |s: &Handle<Signal>| self.schedule.signals[*s].name.clone();
+        match op {
+            Op::Tokens { var: v, extent, .. } => format!("for {} in 0..{} by warp", var(v), self.ix(extent)),
+            Op::Each { route: r, position, k, group, slot, .. } => {
+                format!("for {} ascending, kept ({}, {}) of {}[{}]", var(k), var(group), var(slot), route(r), self.ix(position))
+            }
+            Op::Groups { var: v, .. } => format!("for {} in own groups", var(v)),
+            Op::Padding { group, slot, until, .. } => {
+                format!("for {} in own groups, {} in live..{}", var(group), var(slot), self.ix(until))
+            }
+            Op::Once { .. } => "once".to_string(),
+            Op::Count { route: r } => format!("count {} -> hist[cta]", route(r)),
+            Op::Scan { route: r } => format!("scan hist of {} over ctas; put totals -> counts[me] of every rank", route(r)),
+            Op::Tables { route: r } => format!("scan counts of {} -> live, bases", route(r)),
+            Op::Slots { route: r } => format!("route {} -> pairs", route(r)),
+            Op::Load { row, from } => format!("r{} = load {}", row.0, self.access(from)),
+            Op::Pull { row, from } => format!("r{} = pull {}", row.0, self.access(from)),
+            Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
+            Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
+            Op::Reduce { factors, .. } => {
+                let factors: Vec<String> = factors.iter().map(|f| self.factor(f)).collect();
+                format!("reduce acc += {}", factors.join(" * "))
+            }
+            Op::Barrier => "barrier".to_string(),
+            Op::Reset { signal: s } => format!("reset {}", signal(s)),
+            Op::Signal { signal: s, to, slot } => match to {
+                Peer::All => format!("signal {}[{}] of every rank", signal(s), self.ix(slot)),
+                Peer::Rank(rank) => format!("signal {}[{}] @ {}", signal(s), self.ix(slot), self.ix(rank)),
+            },
+            Op::Wait { signal: s, until } => match until {
+                Until::Epoch => format!("wait {} == epoch from every rank", signal(s)),
+                Until::Groups { .. } => format!("wait {} == live rows of own groups", signal(s)),
+                Until::Rows { extent } => format!("wait {} == {} rows", signal(s), self.ix(extent)),
+            },
+        }
+    }
+
+    fn access(&self, a: &Access) -> String {
+        let name = &self.schedule.tensors[a.tensor].name;
+        format!("{name}[{} *{}] @ {} v{}", self.ix(&a.row), a.run, self.ix(&a.rank), a.vector)
+    }
+
+    fn value(&self, value: &Value) -> String {
+        match value {
+            Value::Row(row) => format!("r{}", row.0),
+            Value::Int(ix) => self.ix(ix),
+            Value::Sum(elem) => format!("{}(acc)", elem.name()),
+        }
+    }
+
+    fn factor(&self, factor: &Factor) -> String {
+        match factor {
+            Factor::Row(row) => format!("r{}", row.0),
+            Factor::Scalar(access) => self.access(access),
+            Factor::Lit(v) => format!("{v:?}"),
+        }
+    }
+
+    fn when(&self, when: &When) -> String {
+        match when {
+            When::Compare { op, lhs, rhs } => format!("{} {} {}", self.ix(lhs), op.symbol(), self.ix(rhs)),
+            When::And(a, b) => format!("({} && {})", self.when(a), self.when(b)),
+            When::Or(a, b) => format!("({} || {})", self.when(a), self.when(b)),
+        }
+    }
+
+    fn ix(&self, ix: &Ix) -> String {
+        match ix {
+            Ix::Lit(v) => v.to_string(),
+            Ix::Me => "me".to_string(),
+            Ix::Var(v) => self.schedule.vars[*v].name.clone(),
+            Ix::Dyn(d) => self.schedule.dyns[*d].name.clone(),
+            Ix::Base { base, group } => format!("base{}[{}]", self.schedule.bases[*base].align, self.ix(group)),
+            Ix::Live { group, .. } => format!("live[{}]", self.ix(group)),
+            Ix::Dropped(_) => "dropped".to_string(),
+            Ix::Binary { op, lhs, rhs } => format!("({} {} {})", self.ix(lhs), op.symbol(), self.ix(rhs)),
+        }
+    }
+}
