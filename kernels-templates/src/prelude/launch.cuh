@@ -1,5 +1,7 @@
 // One pointer a rank: this device's own memory, or a peer's.
 template <class T> struct Ranks { T* at[RANKS]; };
+// One number a rank; a host knows only its own.
+struct Values { i32 at[RANKS]; };
 
 // The first error of a launch; the host reads it when it synchronises.
 struct Report { u32 code; i32 rank; i32 peer; i32 slot; i64 expected; i64 seen; };
