@@ -226,30 +226,51 @@ fn human(rule: Rule) -> Option<&'static str> {
 
 /// The text with the smallest item around `at` blanked; `None` if there is none to leave out.
 pub(super) fn blank_item(text: &str, at: usize) -> Option<String> {
-    let (mut start, mut depth_starts) = (None, Vec::new());
-    let mut pos = 0;
+    // Where the item around each open brace starts, and whether its body is items too.
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let (mut start, mut pos) = (0, 0);
     while pos < at {
         let end = token_end(text, pos);
         match text.as_bytes()[pos] {
             b'{' => {
-                depth_starts.push(start.take());
-                start = Some(end);
+                open.push((start, holds_items(&text[start..pos])));
+                start = end;
             }
             b'}' => {
-                start = depth_starts.pop().map(|_| end);
+                open.pop();
+                start = end;
             }
-            b';' => start = Some(end),
+            b';' => start = end,
             _ => {}
         }
         pos = end.max(pos + 1);
     }
-    if depth_starts.is_empty() {
+    let mut end = item_end(text, at);
+    while let Some((around, false)) = open.last().copied() {
+        open.pop();
+        start = around;
+        end += usize::from(text[end..].starts_with('}'));
+    }
+    if open.is_empty() {
         return None;
     }
-    let (start, end) = (start?, item_end(text, at));
     let blank: String = text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
     let rest = format!("{}{}{}", &text[..start], blank, &text[end..]);
     (rest != text).then_some(rest)
+}
+
+/// Whether the braces after this header hold items of their own.
+fn holds_items(header: &str) -> bool {
+    let at = skip_docs(header);
+    ["program", "route", "entry", "schedule"].iter().any(|word| header[at..].starts_with(word))
+}
+
+fn skip_docs(text: &str) -> usize {
+    let mut at = skip_blank(text, 0);
+    while text[at..].starts_with("///") {
+        at = skip_blank(text, token_end(text, at));
+    }
+    at
 }
 
 /// Past the `;` or the `}` that closes the item, or before the `}` around it.
