@@ -5,6 +5,7 @@ pub mod arena;
 pub mod cuda;
 pub mod diag;
 pub mod layout;
+pub mod oracle;
 pub mod plan;
 pub mod schedule;
 pub mod sema;
