@@ -8,3 +8,4 @@ pub mod plan;
 pub mod schedule;
 pub mod sema;
 pub mod source;
+pub mod syntax;
