@@ -83,7 +83,10 @@ impl Checker<'_> {
                 }
                 // Poison until `tensors` and `routes` have checked them.
                 Decl::Tensor(t) => self.declare(&t.name, Symbol::Poison),
-                Decl::Route(r) => self.declare(&r.name, Symbol::Poison),
+                Decl::Route(r) => {
+                    self.hir.routes.append(super::route::blank(r));
+                    self.declare(&r.name, Symbol::Poison);
+                }
                 Decl::Entry(e) => self.declare(&e.name, Symbol::Entry),
                 Decl::Assume(_) | Decl::Prove(_) => {}
             }

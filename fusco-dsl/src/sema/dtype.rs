@@ -139,8 +139,7 @@ impl Checker<'_> {
         if axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. })) {
             return self.unsupported(dim.name.span, "a second ragged axis of one tensor");
         }
-        let routes = self.decls(|d| if let Decl::Route(r) = d { Some(r) } else { None });
-        if self.hir.routes.is_empty() && routes.is_empty() {
+        if self.hir.routes.is_empty() {
             return self.fail(
                 Diagnostic::error("F0406", dim.span, format!("no route counts the ragged axis `{}`", dim.name.name))
                     .note("the program has no route")
@@ -148,7 +147,7 @@ impl Checker<'_> {
             );
         }
         let bound = dim.extent.bound.as_ref().map(|b| self.size(b, &[])).transpose()?;
-        Ok(Extent::Ragged { route: self.first_route(), bound })
+        Ok(Extent::Ragged { route: self.hir.routes.handle(0), bound })
     }
 
     fn attrs(&mut self, words: &[Word]) -> Checked<Attrs> {
