@@ -28,8 +28,12 @@ pub(super) struct Checker<'a> {
     pub in_condition: bool,
     pub used: BTreeSet<String>,
     pub counted: BTreeMap<Handle<hir::Tensor>, Counted>,
-    /// Tensors written anywhere, and whether a statement could write all of each.
+    /// Tensors written in any entry, and where first.
     pub written: BTreeMap<Handle<hir::Tensor>, Span>,
+    /// By entry: claims, routes used and tensors counted, resolved once every entry is read.
+    pub pending_proves: Vec<(usize, ast::Expr)>,
+    pub pending_takes: Vec<(usize, Handle<hir::Route>)>,
+    pub pending_counts: Vec<(usize, Handle<hir::Tensor>)>,
 }
 
 /// Checks one program. The program is there exactly when no diagnostic is an error.
@@ -44,6 +48,9 @@ pub fn check(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
         used: BTreeSet::new(),
         counted: BTreeMap::new(),
         written: BTreeMap::new(),
+        pending_proves: Vec::new(),
+        pending_takes: Vec::new(),
+        pending_counts: Vec::new(),
     };
     checker.run();
     let Checker { hir, mut diagnostics, .. } = checker;

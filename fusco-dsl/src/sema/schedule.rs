@@ -59,9 +59,10 @@ impl Checker<'_> {
         Ok(Directive { kind, span: d.span })
     }
 
-    /// The position is the source in front of the fan: second of three, or first without a rank.
+    /// The position of a route: its first source that is not the rank.
     fn is_position(&self, name: &str) -> bool {
-        self.hir.routes.iter().any(|(_, r)| r.sources.iter().any(|s| r.vars[*s].name == name && matches!(&r.vars[*s].extent, hir::VarExtent::Fixed(size) if !matches!(size, hir::Size::Mesh(_)))))
+        let ranks = |v: &hir::Var| matches!(v.extent, hir::VarExtent::Fixed(hir::Size::Mesh(_)));
+        self.hir.routes.iter().any(|(_, r)| r.sources.iter().map(|s| &r.vars[*s]).find(|v| !ranks(v)).is_some_and(|v| v.name == name))
     }
 
     fn positive(&mut self, e: &ast::Expr) -> Checked<i64> {
