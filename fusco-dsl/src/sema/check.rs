@@ -40,7 +40,12 @@ pub(super) struct Checker<'a> {
 pub fn check(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
     let mut checker = Checker {
         ast,
-        hir: Program { name: ast.name.name.clone(), docs: ast.docs.clone(), span: ast.span, ..Program::default() },
+        hir: Program {
+            name: ast.name.name.clone(),
+            docs: ast.docs.clone(),
+            span: ast.span,
+            ..Program::default()
+        },
         scope: Scope::default(),
         facts: Facts::default(),
         diagnostics: Diagnostics::default(),
@@ -79,12 +84,23 @@ impl Checker<'_> {
                 Decl::Mesh(mesh) => self.declare_mesh(mesh),
                 Decl::Const(c) => self.declare_const(c),
                 Decl::Param(p) => {
-                    let param = hir::Param { name: p.name.name.clone(), docs: p.docs.clone(), constraints: Vec::new(), span: p.name.span };
+                    let param = hir::Param {
+                        name: p.name.name.clone(),
+                        docs: p.docs.clone(),
+                        constraints: Vec::new(),
+                        span: p.name.span,
+                    };
                     let handle = self.hir.params.append(param);
                     self.declare(&p.name, Symbol::Param(handle));
                 }
                 Decl::Dyn(d) => {
-                    let info = hir::Dyn { name: d.name.name.clone(), docs: d.docs.clone(), axes: Vec::new(), bound: Size::Lit(1), span: d.name.span };
+                    let info = hir::Dyn {
+                        name: d.name.name.clone(),
+                        docs: d.docs.clone(),
+                        axes: Vec::new(),
+                        bound: Size::Lit(1),
+                        span: d.name.span,
+                    };
                     let handle = self.hir.dyns.append(info);
                     self.declare(&d.name, Symbol::Dyn(handle));
                 }
@@ -105,7 +121,11 @@ impl Checker<'_> {
         if let Ok(Size::Lit(value)) = self.size(&c.value, &[]) {
             self.scope.set(&c.name.name, Symbol::Const(value));
         } else if !self.diagnostics.has_errors() {
-            self.push(Diagnostic::error("F0999", c.value.span, "not supported yet: a `const` that is not known from literals"));
+            self.push(Diagnostic::error(
+                "F0999",
+                c.value.span,
+                "not supported yet: a `const` that is not known from literals",
+            ));
         }
     }
 
@@ -160,10 +180,18 @@ impl Checker<'_> {
     fn finish_ragged(&mut self) {
         let tensors: Vec<_> = self.hir.tensors.iter().map(|(h, _)| h).collect();
         for handle in tensors {
-            let Some(axis) = self.hir.tensors[handle].axes.iter().position(|a| matches!(a.extent, hir::Extent::Ragged { .. })) else { continue };
+            let Some(axis) = self.hir.tensors[handle]
+                .axes
+                .iter()
+                .position(|a| matches!(a.extent, hir::Extent::Ragged { .. }))
+            else {
+                continue;
+            };
             if let Some(counted) = self.counted.get(&handle) {
                 let found = counted.route;
-                if let hir::Extent::Ragged { route, .. } = &mut self.hir.tensors[handle].axes[axis].extent {
+                if let hir::Extent::Ragged { route, .. } =
+                    &mut self.hir.tensors[handle].axes[axis].extent
+                {
                     *route = found;
                 }
                 self.check_slab(handle, axis, found);
@@ -190,14 +218,22 @@ impl Checker<'_> {
             if unused {
                 self.diagnostics.push(Diagnostic {
                     severity: Severity::Warning,
-                    ..Diagnostic::error("F0105", tensor.span, format!("input `{}` is never used", tensor.name))
-                        .help("remove it, or read it in an entry")
+                    ..Diagnostic::error(
+                        "F0105",
+                        tensor.span,
+                        format!("input `{}` is never used", tensor.name),
+                    )
+                    .help("remove it, or read it in an entry")
                 });
             }
             if tensor.io == hir::Io::Out && !self.written.contains_key(&handle) {
-                let diagnostic = Diagnostic::error("F0503", tensor.span, format!("no entry writes the output `{}`", tensor.name))
-                    .note("all of its elements would be undefined")
-                    .help(format!("add a statement `{}[..] <- ..`, or remove it", tensor.name));
+                let diagnostic = Diagnostic::error(
+                    "F0503",
+                    tensor.span,
+                    format!("no entry writes the output `{}`", tensor.name),
+                )
+                .note("all of its elements would be undefined")
+                .help(format!("add a statement `{}[..] <- ..`, or remove it", tensor.name));
                 self.diagnostics.push(diagnostic);
             }
         }

@@ -6,8 +6,18 @@ use super::scope::{Symbol, unknown};
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Word};
 
-const ELEMS: [Elem; 10] =
-    [Elem::F32, Elem::F16, Elem::Bf16, Elem::E4m3, Elem::E5m2, Elem::I8, Elem::I32, Elem::I64, Elem::U8, Elem::U32];
+const ELEMS: [Elem; 10] = [
+    Elem::F32,
+    Elem::F16,
+    Elem::Bf16,
+    Elem::E4m3,
+    Elem::E5m2,
+    Elem::I8,
+    Elem::I32,
+    Elem::I64,
+    Elem::U8,
+    Elem::U32,
+];
 
 pub(super) fn elem(name: &str) -> Option<Elem> {
     ELEMS.into_iter().find(|e| e.name() == name)
@@ -20,7 +30,9 @@ pub(super) fn is_integer(elem: Elem) -> bool {
 impl Checker<'_> {
     pub fn tensors(&mut self) {
         for t in self.decls(|d| if let Decl::Tensor(t) = d { Some(t) } else { None }) {
-            if let Ok(tensor) = self.tensor(t) {
+            if let Ok(tensor) = self.tensor(t)
+                && self.scope.is_first(&t.name)
+            {
                 let handle = self.hir.tensors.append(tensor);
                 self.scope.set(&t.name.name, Symbol::Tensor(handle));
             }
@@ -57,7 +69,8 @@ impl Checker<'_> {
         match elem(&name.name) {
             Some(elem) => Ok(elem),
             None => {
-                let names: Vec<&str> = ELEMS.iter().map(|e| e.name()).chain(["ix32", "ix64"]).collect();
+                let names: Vec<&str> =
+                    ELEMS.iter().map(|e| e.name()).chain(["ix32", "ix64"]).collect();
                 self.fail(unknown("F0101", "element type", name, &names))
             }
         }
@@ -70,17 +83,25 @@ impl Checker<'_> {
             _ => {
                 let elem = self.elem_named(&word.name)?;
                 if word.args.is_some() {
-                    return self.unsupported(word.span, format!("arguments of the element type `{}`", word.name.name));
+                    return self.unsupported(
+                        word.span,
+                        format!("arguments of the element type `{}`", word.name.name),
+                    );
                 }
                 return Ok(DType { elem, index: None });
             }
         };
         let args = word.args.as_deref().unwrap_or_default();
-        let positional: Vec<&ast::Arg> = args.iter().filter(|a| a.named.is_none() && a.binder.is_none()).collect();
+        let positional: Vec<&ast::Arg> =
+            args.iter().filter(|a| a.named.is_none() && a.binder.is_none()).collect();
         let [bound] = positional[..] else {
             return self.fail(
-                Diagnostic::error("F0207", word.span, format!("`{}` needs the number of its values", word.name.name))
-                    .help(format!("write `{}(E)` for values 0..E", word.name.name)),
+                Diagnostic::error(
+                    "F0207",
+                    word.span,
+                    format!("`{}` needs the number of its values", word.name.name),
+                )
+                .help(format!("write `{}(E)` for values 0..E", word.name.name)),
             );
         };
         let bound = self.size(&bound.value, &[])?;
@@ -88,7 +109,12 @@ impl Checker<'_> {
         for arg in args.iter().filter(|a| a.named.is_some() || a.binder.is_some()) {
             match (&arg.named, literal(&arg.value)) {
                 (Some(name), Some(Scalar::Int(v))) if name.name == "none" => none = Some(v),
-                _ => return self.unsupported(arg.value.span, format!("this argument of `{}`", word.name.name)),
+                _ => {
+                    return self.unsupported(
+                        arg.value.span,
+                        format!("this argument of `{}`", word.name.name),
+                    );
+                }
             }
         }
         Ok(DType { elem, index: Some(IndexType { bound, none }) })
@@ -100,16 +126,25 @@ impl Checker<'_> {
         let mut wrong = false;
         for dim in dims {
             if let Some(first) = axes.iter().find(|a| a.name == dim.name.name) {
-                let diagnostic = Diagnostic::error("F0102", dim.name.span, format!("axis `{}` is declared twice", dim.name.name))
-                    .related(first.span, "first here")
-                    .help("rename one of them");
+                let diagnostic = Diagnostic::error(
+                    "F0102",
+                    dim.name.span,
+                    format!("axis `{}` is declared twice", dim.name.name),
+                )
+                .related(first.span, "first here")
+                .help("rename one of them");
                 return self.fail(diagnostic);
             }
             match self.extent(dim, &coords, &axes) {
                 Ok(extent) => {
-                    let size = if let Extent::Fixed(size) = &extent { Some(size.clone()) } else { None };
+                    let size =
+                        if let Extent::Fixed(size) = &extent { Some(size.clone()) } else { None };
                     coords.push((dim.name.name.clone(), size));
-                    axes.push(hir::Axis { name: dim.name.name.clone(), extent, span: dim.name.span });
+                    axes.push(hir::Axis {
+                        name: dim.name.name.clone(),
+                        extent,
+                        span: dim.name.span,
+                    });
                 }
                 Err(Stop) => wrong = true,
             }
@@ -117,10 +152,16 @@ impl Checker<'_> {
         if wrong { Err(Stop) } else { Ok(axes) }
     }
 
-    fn extent(&mut self, dim: &ast::Dim, coords: &[(String, Option<Size>)], axes: &[hir::Axis]) -> Checked<Extent> {
+    fn extent(
+        &mut self,
+        dim: &ast::Dim,
+        coords: &[(String, Option<Size>)],
+        axes: &[hir::Axis],
+    ) -> Checked<Extent> {
         let Some(size) = &dim.extent.size else { return self.ragged(dim, axes) };
         if let Some(bound) = &dim.extent.bound {
-            return self.unsupported(bound.span, "an extent with a bound (`<=`) that is not `ragged`");
+            return self
+                .unsupported(bound.span, "an extent with a bound (`<=`) that is not `ragged`");
         }
         let lowered = self.size(size, coords)?;
         match lowered {
@@ -129,7 +170,9 @@ impl Checker<'_> {
                     .note(format!("{n} < 1"))
                     .help("give it an extent of at least 1"),
             ),
-            Size::Binary { .. } if reads_dyn(&lowered) => self.unsupported(size.span, "arithmetic with a `dyn` in an extent"),
+            Size::Binary { .. } if reads_dyn(&lowered) => {
+                self.unsupported(size.span, "arithmetic with a `dyn` in an extent")
+            }
             size => Ok(Extent::Fixed(size)),
         }
     }
@@ -141,9 +184,13 @@ impl Checker<'_> {
         }
         if self.hir.routes.is_empty() {
             return self.fail(
-                Diagnostic::error("F0406", dim.span, format!("no route counts the ragged axis `{}`", dim.name.name))
-                    .note("the program has no route")
-                    .help("declare a `route` and use the tensor `via` it, or give the axis an extent"),
+                Diagnostic::error(
+                    "F0406",
+                    dim.span,
+                    format!("no route counts the ragged axis `{}`", dim.name.name),
+                )
+                .note("the program has no route")
+                .help("declare a `route` and use the tensor `via` it, or give the axis an extent"),
             );
         }
         let bound = dim.extent.bound.as_ref().map(|b| self.size(b, &[])).transpose()?;
@@ -159,15 +206,31 @@ impl Checker<'_> {
             };
             match (word.name.name.as_str(), arg) {
                 ("fill", Some(value)) => attrs.fill = Some(value),
-                ("align", Some(Scalar::Int(n))) if n > 0 && n.count_ones() == 1 => attrs.align = Some(n),
+                ("align", Some(Scalar::Int(n))) if n > 0 && n.count_ones() == 1 => {
+                    attrs.align = Some(n)
+                }
                 ("fill" | "align", _) => {
                     return self.fail(
-                        Diagnostic::error("F0101", word.span, format!("`{}` takes one literal", word.name.name))
-                            .help("write `fill(0)`, or `align(128)` with a power of two"),
+                        Diagnostic::error(
+                            "F0101",
+                            word.span,
+                            format!("`{}` takes one literal", word.name.name),
+                        )
+                        .help("write `fill(0)`, or `align(128)` with a power of two"),
                     );
                 }
-                ("uneven" | "stride" | "swizzle", _) => return self.unsupported(word.span, format!("the attribute `{}`", word.name.name)),
-                _ => return self.fail(unknown("F0101", "attribute", &word.name, &["fill", "align", "uneven", "stride", "swizzle"])),
+                ("uneven" | "stride" | "swizzle", _) => {
+                    return self
+                        .unsupported(word.span, format!("the attribute `{}`", word.name.name));
+                }
+                _ => {
+                    return self.fail(unknown(
+                        "F0101",
+                        "attribute",
+                        &word.name,
+                        &["fill", "align", "uneven", "stride", "swizzle"],
+                    ));
+                }
             }
         }
         Ok(attrs)

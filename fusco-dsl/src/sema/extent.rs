@@ -26,14 +26,20 @@ impl Checker<'_> {
             ExprKind::Index { base, args } => self.dyn_at(e, base, args, coords),
             ExprKind::Binary { op, lhs, rhs } => {
                 let Some(op) = arithmetic(*op) else {
-                    return self.fail(Diagnostic::error("F0204", e.span, "a condition is not a size").help("write a sum or product of sizes"));
+                    return self.fail(
+                        Diagnostic::error("F0204", e.span, "a condition is not a size")
+                            .help("write a sum or product of sizes"),
+                    );
                 };
                 let (l, r) = (self.size(lhs, coords), self.size(rhs, coords));
                 let (l, r) = (l?, r?);
                 self.exact_division(e, op, &l, &r)?;
                 self.folded(e, op, l, r)
             }
-            ExprKind::Float(_) => self.fail(Diagnostic::error("F0204", e.span, "a size is a 64-bit integer").help("write an integer")),
+            ExprKind::Float(_) => self.fail(
+                Diagnostic::error("F0204", e.span, "a size is a 64-bit integer")
+                    .help("write an integer"),
+            ),
             _ => self.unsupported(e.span, format!("`{}` as a size", text::expr(e))),
         }
     }
@@ -53,7 +59,11 @@ impl Checker<'_> {
     }
 
     fn exact_division(&mut self, e: &Expr, op: BinOp, l: &Size, r: &Size) -> Checked<()> {
-        if op != BinOp::Div || self.in_condition || matches!(r, Size::Lit(0)) || self.facts.divides(l, r) {
+        if op != BinOp::Div
+            || self.in_condition
+            || matches!(r, Size::Lit(0))
+            || self.facts.divides(l, r)
+        {
             return Ok(());
         }
         let (l, r) = (text::size(&self.hir, l, &[]), text::size(&self.hir, r, &[]));
@@ -72,15 +82,23 @@ impl Checker<'_> {
             Some(Symbol::Param(p)) => Ok(Size::Param(p)),
             Some(Symbol::Mesh(m)) => Ok(Size::Mesh(m)),
             Some(Symbol::Dyn(d)) => {
-                let axes: Vec<String> = self.hir.dyns[d].axes.iter().map(|a| self.hir.mesh_axes[*a].name.clone()).collect();
+                let axes: Vec<String> = self.hir.dyns[d]
+                    .axes
+                    .iter()
+                    .map(|a| self.hir.mesh_axes[*a].name.clone())
+                    .collect();
                 if axes.is_empty() || self.in_condition {
                     return Ok(Size::Dyn { of: d, index: Vec::new() });
                 }
                 let axis = axes.join(", ");
                 self.fail(
-                    Diagnostic::error("F0208", name.span, format!("`{}` differs by `{axis}`", name.name))
-                        .note(format!("`dyn {}[{axis}]` has one value for each rank", name.name))
-                        .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name)),
+                    Diagnostic::error(
+                        "F0208",
+                        name.span,
+                        format!("`{}` differs by `{axis}`", name.name),
+                    )
+                    .note(format!("`dyn {}[{axis}]` has one value for each rank", name.name))
+                    .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name)),
                 )
             }
             Some(Symbol::Poison) => Err(Stop),
@@ -101,20 +119,35 @@ impl Checker<'_> {
         let of = match self.scope.get(&name.name) {
             Some(Symbol::Dyn(d)) => d,
             Some(Symbol::Poison) => return Err(Stop),
-            Some(_) => return self.unsupported(e.span, format!("an extent read from `{}`", name.name)),
-            None => return self.unknown_name("F0101", "dyn", &name, |s| matches!(s, Symbol::Dyn(_))),
+            Some(_) => {
+                return self.unsupported(e.span, format!("an extent read from `{}`", name.name));
+            }
+            None => {
+                return self.unknown_name("F0101", "dyn", &name, |s| matches!(s, Symbol::Dyn(_)));
+            }
         };
         let axes = self.hir.dyns[of].axes.clone();
         if axes.len() != args.len() {
             return self.fail(
-                Diagnostic::error("F0203", e.span, format!("`{}` has {} mesh axes, got {} indices", name.name, axes.len(), args.len()))
-                    .help("index it by an axis for each mesh axis of its declaration"),
+                Diagnostic::error(
+                    "F0203",
+                    e.span,
+                    format!(
+                        "`{}` has {} mesh axes, got {} indices",
+                        name.name,
+                        axes.len(),
+                        args.len()
+                    ),
+                )
+                .help("index it by an axis for each mesh axis of its declaration"),
             );
         }
         let mut index = Vec::new();
         for (arg, axis) in args.iter().zip(axes) {
             let mesh = self.hir.mesh_axes[axis].name.clone();
-            let found = matches!(&arg.kind, ExprKind::Name(_)).then(|| text::expr(arg)).and_then(|n| coords.iter().position(|c| c.0 == n));
+            let found = matches!(&arg.kind, ExprKind::Name(_))
+                .then(|| text::expr(arg))
+                .and_then(|n| coords.iter().position(|c| c.0 == n));
             match found {
                 Some(i) if coords[i].1 == Some(Size::Mesh(axis)) => index.push(Size::Coord(i)),
                 _ => {
@@ -168,7 +201,11 @@ impl Facts {
                 self.learn(a);
                 self.learn(b);
             }
-            CondKind::Compare { op: CmpOp::Eq, lhs: Size::Binary { op: BinOp::Rem, lhs, rhs }, rhs: zero } if *zero == Size::Lit(0) => {
+            CondKind::Compare {
+                op: CmpOp::Eq,
+                lhs: Size::Binary { op: BinOp::Rem, lhs, rhs },
+                rhs: zero,
+            } if *zero == Size::Lit(0) => {
                 self.multiples.push((lhs.as_ref().clone(), rhs.as_ref().clone()));
             }
             _ => {}
@@ -183,12 +220,18 @@ impl Facts {
         if let (Size::Lit(a), Size::Lit(b)) = (size, by) {
             return a.checked_rem(*b) == Some(0);
         }
-        if factors_within(by, size) || self.multiples.iter().any(|(of, m)| of == size && factors_within(by, m)) {
+        if factors_within(by, size)
+            || self.multiples.iter().any(|(of, m)| of == size && factors_within(by, m))
+        {
             return true;
         }
         match size {
-            Size::Binary { op: BinOp::Mul, lhs, rhs } => self.divides(lhs, by) || self.divides(rhs, by),
-            Size::Binary { op: BinOp::Add | BinOp::Sub, lhs, rhs } => self.divides(lhs, by) && self.divides(rhs, by),
+            Size::Binary { op: BinOp::Mul, lhs, rhs } => {
+                self.divides(lhs, by) || self.divides(rhs, by)
+            }
+            Size::Binary { op: BinOp::Add | BinOp::Sub, lhs, rhs } => {
+                self.divides(lhs, by) && self.divides(rhs, by)
+            }
             _ => false,
         }
     }
@@ -198,7 +241,9 @@ impl Facts {
 fn factors_within(part: &Size, whole: &Size) -> bool {
     let (part_lit, part) = factors(part);
     let (whole_lit, mut whole) = factors(whole);
-    let all = part.into_iter().all(|p| whole.iter().position(|w| *w == p).map(|i| whole.remove(i)).is_some());
+    let all = part
+        .into_iter()
+        .all(|p| whole.iter().position(|w| *w == p).map(|i| whole.remove(i)).is_some());
     all && whole_lit.checked_rem(part_lit) == Some(0)
 }
 
@@ -221,7 +266,9 @@ pub(super) fn same(a: &Size, b: &Size) -> bool {
 
 fn fold(op: BinOp, l: Size, r: Size) -> Size {
     match (&l, &r) {
-        (Size::Lit(a), Size::Lit(b)) if op.apply(*a, *b).is_some() => Size::Lit(op.apply(*a, *b).unwrap_or(0)),
+        (Size::Lit(a), Size::Lit(b)) if op.apply(*a, *b).is_some() => {
+            Size::Lit(op.apply(*a, *b).unwrap_or(0))
+        }
         _ => Size::Binary { op, lhs: Box::new(l), rhs: Box::new(r) },
     }
 }
@@ -251,7 +298,13 @@ fn comparison(op: Op) -> Option<CmpOp> {
 
 /// Reports an unknown name once; later uses are silent.
 impl Checker<'_> {
-    pub fn unknown_name<T>(&mut self, code: &'static str, what: &str, name: &Ident, keep: impl Fn(Symbol) -> bool) -> Checked<T> {
+    pub fn unknown_name<T>(
+        &mut self,
+        code: &'static str,
+        what: &str,
+        name: &Ident,
+        keep: impl Fn(Symbol) -> bool,
+    ) -> Checked<T> {
         let diagnostic = unknown(code, what, name, &self.scope.names(keep));
         self.scope.poison(name);
         self.fail(diagnostic)

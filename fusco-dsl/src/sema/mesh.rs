@@ -14,7 +14,11 @@ impl Checker<'_> {
         for axis in &mesh.axes {
             match &axis.kind {
                 MeshAxisKind::Size(_) => {
-                    let info = hir::MeshAxis { name: axis.name.name.clone(), size: Size::Lit(1), span: axis.name.span };
+                    let info = hir::MeshAxis {
+                        name: axis.name.name.clone(),
+                        size: Size::Lit(1),
+                        span: axis.name.span,
+                    };
                     let handle = self.hir.mesh_axes.append(info);
                     self.declare(&axis.name, Symbol::Mesh(handle));
                 }
@@ -34,7 +38,9 @@ impl Checker<'_> {
             }
             for axis in &mesh.axes {
                 match &axis.kind {
-                    MeshAxisKind::Alias(_) => self.push(unsupported(axis.name.span, "an alias of mesh axes")),
+                    MeshAxisKind::Alias(_) => {
+                        self.push(unsupported(axis.name.span, "an alias of mesh axes"))
+                    }
                     MeshAxisKind::Size(size) => self.mesh_size(&axis.name, size),
                 }
             }
@@ -46,12 +52,17 @@ impl Checker<'_> {
         let Some(Symbol::Mesh(handle)) = self.scope.get(&name.name) else { return };
         match self.size(e, &[]) {
             Ok(Size::Lit(n)) if n < 1 => self.push(
-                Diagnostic::error("F0301", e.span, format!("mesh axis `{}` has no ranks", name.name))
-                    .note(format!("{n} < 1"))
-                    .help("give it a size of at least 1"),
+                Diagnostic::error(
+                    "F0301",
+                    e.span,
+                    format!("mesh axis `{}` has no ranks", name.name),
+                )
+                .note(format!("{n} < 1"))
+                .help("give it a size of at least 1"),
             ),
             Ok(size) if bind_only(&size) => self.hir.mesh_axes[handle].size = size,
-            Ok(_) => self.push(unsupported(e.span, "a mesh axis whose size reads a mesh axis or a `dyn`")),
+            Ok(_) => self
+                .push(unsupported(e.span, "a mesh axis whose size reads a mesh axis or a `dyn`")),
             Err(Stop) => self.scope.set(&name.name, Symbol::Poison),
         }
     }
@@ -63,7 +74,11 @@ impl Checker<'_> {
             Some(Symbol::Poison) => Err(Stop),
             _ => {
                 let axes = self.scope.names(|s| matches!(s, Symbol::Mesh(_)));
-                let listed = if axes.is_empty() { "the program has no mesh".to_string() } else { format!("axes are {}", axes.join(", ")) };
+                let listed = if axes.is_empty() {
+                    "the program has no mesh".to_string()
+                } else {
+                    format!("axes are {}", axes.join(", "))
+                };
                 let mut diagnostic = unknown("F0104", "mesh axis or alias", name, &axes);
                 diagnostic.notes.push(listed);
                 self.scope.poison(name);

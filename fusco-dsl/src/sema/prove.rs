@@ -8,7 +8,8 @@ use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, Arg, Decl, Expr, ExprKind as Ast, Ident, Op};
 
-const PROPERTIES: [&str; 6] = ["injective", "covers", "deterministic", "local", "vector", "inverse"];
+const PROPERTIES: [&str; 6] =
+    ["injective", "covers", "deterministic", "local", "vector", "inverse"];
 const LATER: [&str; 3] = ["crossings", "same", "bytes"];
 
 impl Checker<'_> {
@@ -44,12 +45,18 @@ impl Checker<'_> {
         let tensor = self.tensor_named(&Ident { name: tensor.clone(), span: base.span })?;
         self.arity(tensor, args.len(), value.span)?;
         let names: Vec<String> = args.iter().map(text::expr).collect();
-        let plain = args.iter().all(|a| matches!(a.kind, Ast::Name(_))) && (0..names.len()).all(|i| !names[..i].contains(&names[i]));
+        let plain = args.iter().all(|a| matches!(a.kind, Ast::Name(_)))
+            && (0..names.len()).all(|i| !names[..i].contains(&names[i]));
         if !plain {
             return self.unsupported(value.span, "`distinct` over an index that is not a variable");
         }
         let Some(axis) = names.iter().position(|n| *n == along.name) else {
-            return self.fail(unknown("F0101", "index", along, &names.iter().map(String::as_str).collect::<Vec<_>>()));
+            return self.fail(unknown(
+                "F0101",
+                "index",
+                along,
+                &names.iter().map(String::as_str).collect::<Vec<_>>(),
+            ));
         };
         Ok(Assume { tensor, axis, text: text::expr(claim), span: claim.span })
     }
@@ -58,7 +65,11 @@ impl Checker<'_> {
     pub fn resolve_proves(&mut self) {
         for (entry, claim) in std::mem::take(&mut self.pending_proves) {
             if let Ok(kind) = self.prove_kind(&claim) {
-                self.hir.entries[entry].proves.push(Prove { kind, text: text::expr(&claim), span: claim.span });
+                self.hir.entries[entry].proves.push(Prove {
+                    kind,
+                    text: text::expr(&claim),
+                    span: claim.span,
+                });
             }
         }
     }
@@ -71,15 +82,28 @@ impl Checker<'_> {
             return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
         };
         let name = Ident { name: text::expr(base), span: base.span };
-        let plain: Vec<&Expr> = args.iter().filter(|a| a.binder.is_none() && a.named.is_none()).map(|a| &a.value).collect();
+        let plain: Vec<&Expr> = args
+            .iter()
+            .filter(|a| a.binder.is_none() && a.named.is_none())
+            .map(|a| &a.value)
+            .collect();
         match (name.name.as_str(), plain.as_slice()) {
-            ("inverse", [a, b]) if args.len() == 2 => Ok(ProveKind::Inverse(self.entry_index(a)?, self.entry_index(b)?)),
+            ("inverse", [a, b]) if args.len() == 2 => {
+                Ok(ProveKind::Inverse(self.entry_index(a)?, self.entry_index(b)?))
+            }
             ("injective", [t]) => Ok(ProveKind::Injective(self.proved_tensor(t)?)),
             ("covers", [t]) => Ok(ProveKind::Covers(self.proved_tensor(t)?)),
             ("deterministic", [t]) => Ok(ProveKind::Deterministic(self.proved_tensor(t)?)),
             ("local", [t]) => Ok(ProveKind::Local(self.proved_tensor(t)?)),
-            (n, _) if PROPERTIES.contains(&n) || LATER.contains(&n) => self.unsupported(claim.span, format!("`prove {}`", text::expr(claim))),
-            _ => self.fail(unknown("F0101", "property", &name, &[&PROPERTIES[..], &LATER[..]].concat())),
+            (n, _) if PROPERTIES.contains(&n) || LATER.contains(&n) => {
+                self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)))
+            }
+            _ => self.fail(unknown(
+                "F0101",
+                "property",
+                &name,
+                &[&PROPERTIES[..], &LATER[..]].concat(),
+            )),
         }
     }
 
@@ -88,7 +112,9 @@ impl Checker<'_> {
         let (Op::Ge, Ast::Call { base, args }, Ast::Int(bytes)) = (op, &lhs.kind, &rhs.kind) else {
             return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
         };
-        let ("vector", [Arg { binder: None, named: None, value }]) = (text::expr(base).as_str(), args.as_slice()) else {
+        let ("vector", [Arg { binder: None, named: None, value }]) =
+            (text::expr(base).as_str(), args.as_slice())
+        else {
             return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
         };
         let Ast::Field { base, name } = &value.kind else {
@@ -109,7 +135,10 @@ impl Checker<'_> {
     fn proved_tensor(&mut self, e: &Expr) -> Checked<Handle<hir::Tensor>> {
         match &e.kind {
             Ast::Name(name) => self.tensor_named(&Ident { name: name.clone(), span: e.span }),
-            _ => self.fail(Diagnostic::error("F0101", e.span, "a claim is about a tensor").help("name a tensor")),
+            _ => self.fail(
+                Diagnostic::error("F0101", e.span, "a claim is about a tensor")
+                    .help("name a tensor"),
+            ),
         }
     }
 

@@ -29,9 +29,13 @@ impl Scope {
     /// Adds a name. A second declaration is F0102 and leaves the first in place.
     pub fn declare(&mut self, name: &Ident, symbol: Symbol) -> Result<(), Diagnostic> {
         if let Some((_, first)) = self.names.get(&name.name) {
-            return Err(Diagnostic::error("F0102", name.span, format!("`{}` is declared twice", name.name))
-                .related(*first, "first here")
-                .help("rename one of them"));
+            return Err(Diagnostic::error(
+                "F0102",
+                name.span,
+                format!("`{}` is declared twice", name.name),
+            )
+            .related(*first, "first here")
+            .help("rename one of them"));
         }
         self.names.insert(name.name.clone(), (symbol, name.span));
         Ok(())
@@ -47,9 +51,15 @@ impl Scope {
         self.names.get(name).map(|(symbol, _)| *symbol)
     }
 
+    /// Whether this is the declaration that the name stands for (not a second one, F0102).
+    pub fn is_first(&self, name: &Ident) -> bool {
+        self.names.get(&name.name).is_some_and(|(_, span)| *span == name.span)
+    }
+
     /// From now on the unknown name is silent.
     pub fn poison(&mut self, name: &Ident) {
-        self.names.entry(name.name.clone()).or_insert((Symbol::Poison, name.span)).0 = Symbol::Poison;
+        self.names.entry(name.name.clone()).or_insert((Symbol::Poison, name.span)).0 =
+            Symbol::Poison;
     }
 
     pub fn names(&self, keep: impl Fn(Symbol) -> bool) -> Vec<&str> {
@@ -58,7 +68,12 @@ impl Scope {
 }
 
 /// `no tensor `xx``, with the nearest of the candidates as help.
-pub(super) fn unknown(code: &'static str, what: &str, name: &Ident, candidates: &[&str]) -> Diagnostic {
+pub(super) fn unknown(
+    code: &'static str,
+    what: &str,
+    name: &Ident,
+    candidates: &[&str],
+) -> Diagnostic {
     let claim = format!("no {what} `{}`", name.name);
     let (claim, help) = match nearest(&name.name, candidates) {
         Some(near) => (format!("{claim}; did you mean `{near}`?"), format!("write `{near}`")),
@@ -71,8 +86,10 @@ pub(super) fn unknown(code: &'static str, what: &str, name: &Ident, candidates: 
 /// The candidate within a third of the name's length (one edit at least), if any.
 pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
     let limit = (name.chars().count().div_ceil(3)).max(1);
-    let best = candidates.iter().map(|c| (distance(name, c), *c)).min()?;
-    (best.0 <= limit).then_some(best.1)
+    // Among equals, the one of the same length: letters are swapped more often than lost.
+    let best =
+        candidates.iter().map(|c| (distance(name, c), c.len().abs_diff(name.len()), *c)).min()?;
+    (best.0 <= limit).then_some(best.2)
 }
 
 /// Levenshtein distance with adjacent swaps.

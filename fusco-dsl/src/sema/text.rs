@@ -36,7 +36,11 @@ fn arguments(args: &[Arg]) -> String {
     let one = |a: &Arg| match (&a.binder, &a.named) {
         (Some(names), _) if names.len() == 1 => format!("{}: {}", names[0].name, expr(&a.value)),
         (Some(names), _) => {
-            format!("({}): {}", names.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "), expr(&a.value))
+            format!(
+                "({}): {}",
+                names.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "),
+                expr(&a.value)
+            )
         }
         (None, Some(name)) => format!("{} = {}", name.name, expr(&a.value)),
         (None, None) => expr(&a.value),

@@ -25,7 +25,8 @@ pub fn parse(source: &str) -> Result<File, Diagnostic> {
         Diagnostic::error("F0001", at, format!("syntax error: {}", e.variant.message()))
     })?;
     let file = pairs.next().expect("the grammar yields one file");
-    let programs = file.into_inner().filter(|p| p.as_rule() == Rule::program).map(program).collect();
+    let programs =
+        file.into_inner().filter(|p| p.as_rule() == Rule::program).map(program).collect();
     Ok(File { programs })
 }
 
@@ -71,7 +72,9 @@ fn decl(p: P) -> Decl {
     let docs = docs(&mut it);
     match rule {
         Rule::mesh => Decl::Mesh(mesh(it, at)),
-        Rule::konst => Decl::Const(Const { name: ident(next(&mut it)), value: expr(next(&mut it)) }),
+        Rule::konst => {
+            Decl::Const(Const { name: ident(next(&mut it)), value: expr(next(&mut it)) })
+        }
         Rule::param => {
             let (name, ty) = (ident(next(&mut it)), ident(next(&mut it)));
             let choices = take(&mut it, Rule::tuple).map(expr);
@@ -84,7 +87,14 @@ fn decl(p: P) -> Decl {
             }
             let ty = names.pop().expect("a dyn has a type");
             let name = names.remove(0);
-            Decl::Dyn(Dyn { docs, name, axes: names, ty, bound: expr(next(&mut it)), constraint: it.next().map(expr) })
+            Decl::Dyn(Dyn {
+                docs,
+                name,
+                axes: names,
+                ty,
+                bound: expr(next(&mut it)),
+                constraint: it.next().map(expr),
+            })
         }
         Rule::tensor => Decl::Tensor(tensor(it, docs)),
         Rule::route => Decl::Route(route(it, docs, at)),
@@ -108,7 +118,11 @@ fn mesh(mut it: Pairs<Rule>, at: Span) -> Mesh {
             let mut it = a.into_inner();
             let name = ident(next(&mut it));
             let size = next(&mut it);
-            let kind = if size.as_rule() == Rule::idents { MeshAxisKind::Alias(idents(size)) } else { MeshAxisKind::Size(expr(size)) };
+            let kind = if size.as_rule() == Rule::idents {
+                MeshAxisKind::Alias(idents(size))
+            } else {
+                MeshAxisKind::Size(expr(size))
+            };
             MeshAxis { name, kind }
         })
         .collect();
@@ -135,7 +149,8 @@ fn arg(p: P) -> Arg {
     match first.as_rule() {
         Rule::binder => {
             let inner = next(&mut first.into_inner());
-            let names = if inner.as_rule() == Rule::idents { idents(inner) } else { vec![ident(inner)] };
+            let names =
+                if inner.as_rule() == Rule::idents { idents(inner) } else { vec![ident(inner)] };
             Arg { binder: Some(names), named: None, value: expr(next(&mut it)) }
         }
         Rule::ident => Arg { binder: None, named: Some(ident(first)), value: expr(next(&mut it)) },
@@ -154,11 +169,23 @@ fn tensor(mut it: Pairs<Rule>, docs: Vec<String>) -> Tensor {
     };
     let name = ident(next(&mut it));
     let dtype = word(next(&mut it));
-    let mut out = Tensor { docs, io, io_span, name, dtype, dims: Vec::new(), placement: None, attrs: Vec::new() };
+    let mut out = Tensor {
+        docs,
+        io,
+        io_span,
+        name,
+        dtype,
+        dims: Vec::new(),
+        placement: None,
+        attrs: Vec::new(),
+    };
     for p in it {
         match p.as_rule() {
             Rule::dim => out.dims.push(dim(p)),
-            Rule::placement => out.placement = Some(Placement { span: span(&p), terms: p.into_inner().map(term).collect() }),
+            Rule::placement => {
+                out.placement =
+                    Some(Placement { span: span(&p), terms: p.into_inner().map(term).collect() })
+            }
             _ => out.attrs = p.into_inner().map(word).collect(),
         }
     }
@@ -209,7 +236,10 @@ fn step(p: P) -> Step {
     let order = take(&mut it, Rule::order).map(|o| {
         let at = span(&o);
         let inner = next(&mut o.into_inner());
-        Order { keys: if inner.as_rule() == Rule::idents { idents(inner) } else { vec![ident(inner)] }, span: at }
+        Order {
+            keys: if inner.as_rule() == Rule::idents { idents(inner) } else { vec![ident(inner)] },
+            span: at,
+        }
     });
     Step::Bind { name, value, order, orelse: it.next().map(word), span: at }
 }
@@ -239,13 +269,18 @@ fn stmt(p: P) -> Stmt {
 fn tref(p: P) -> Ref {
     let at = span(&p);
     let mut it = p.into_inner();
-    Ref { name: ident(next(&mut it)), index: next(&mut it).into_inner().map(expr).collect(), span: at }
+    Ref {
+        name: ident(next(&mut it)),
+        index: next(&mut it).into_inner().map(expr).collect(),
+        span: at,
+    }
 }
 
 fn directive(p: P) -> Directive {
     let at = span(&p);
     let mut it = p.into_inner();
-    let mut out = Directive { name: ident(next(&mut it)), args: Vec::new(), has_clause: false, span: at };
+    let mut out =
+        Directive { name: ident(next(&mut it)), args: Vec::new(), has_clause: false, span: at };
     for p in it {
         match p.as_rule() {
             Rule::darg => {
@@ -279,15 +314,26 @@ fn expr(p: P) -> Expr {
         }
         Rule::unary => {
             let inner = expr(next(&mut p.into_inner()));
-            if text.starts_with('-') { Expr { kind: ExprKind::Neg(Box::new(inner)), span: at } } else { inner }
+            if text.starts_with('-') {
+                Expr { kind: ExprKind::Neg(Box::new(inner)), span: at }
+            } else {
+                inner
+            }
         }
         Rule::postfix => postfix(p),
         Rule::atom => expr(next(&mut p.into_inner())),
         Rule::int => Expr { kind: int(text), span: at },
-        Rule::float => Expr { kind: ExprKind::Float(text.replace('_', "").parse().unwrap_or(f64::NAN)), span: at },
+        Rule::float => Expr {
+            kind: ExprKind::Float(text.replace('_', "").parse().unwrap_or(f64::NAN)),
+            span: at,
+        },
         Rule::tuple => {
             let mut args = call(p);
-            if args.len() == 1 && args[0].binder.is_none() && args[0].named.is_none() && !text.trim_end_matches(')').trim_end().ends_with(',') {
+            if args.len() == 1
+                && args[0].binder.is_none()
+                && args[0].named.is_none()
+                && !text.trim_end_matches(')').trim_end().ends_with(',')
+            {
                 return args.remove(0).value;
             }
             Expr { kind: ExprKind::Tuple(args), span: at }
