@@ -134,10 +134,11 @@ impl Builder<'_> {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let name = next_ident(&mut inner, at);
-        match inner.next() {
-            Some(of) if of.as_rule() == Rule::idents => MeshAxis::Alias { name, of: idents(of) },
-            size => MeshAxis::Sized { name, size: self.expr_or(size, at) },
-        }
+        let kind = match inner.next() {
+            Some(of) if of.as_rule() == Rule::idents => MeshAxisKind::Alias(idents(of)),
+            size => MeshAxisKind::Size(self.expr_or(size, at)),
+        };
+        MeshAxis { name, kind }
     }
 
     fn konst(&mut self, pair: P) -> Const {
@@ -176,7 +177,9 @@ impl Builder<'_> {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let docs = docs(&mut inner);
-        let io = match take(&mut inner, Rule::io).map(|p| p.as_str()) {
+        let word = take(&mut inner, Rule::io);
+        let io_span = word.as_ref().map_or(at, span);
+        let io = match word.map(|p| p.as_str()) {
             Some("out") => Io::Out,
             Some("inout") => Io::InOut,
             Some("tmp") => Io::Tmp,
@@ -184,8 +187,8 @@ impl Builder<'_> {
         };
         let name = next_ident(&mut inner, at);
         let dtype = take(&mut inner, Rule::dtype).map(|d| self.called(d));
-        let dtype = dtype.unwrap_or_else(|| Called { name: nobody(at), args: None, span: at });
-        let mut tensor = Tensor { docs, io, name, dtype, dims: Vec::new(), placement: None, attrs: Vec::new(), span: at };
+        let dtype = dtype.unwrap_or_else(|| Word { name: nobody(at), args: None, span: at });
+        let mut tensor = Tensor { docs, io, io_span, name, dtype, dims: Vec::new(), placement: None, attrs: Vec::new(), span: at };
         for part in inner {
             match part.as_rule() {
                 Rule::dim => tensor.dims.push(self.dim(part)),
@@ -198,11 +201,11 @@ impl Builder<'_> {
     }
 
     /// `ident call?`, also behind a `.` or `else`.
-    fn called(&mut self, pair: P) -> Called {
+    fn called(&mut self, pair: P) -> Word {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let name = next_ident(&mut inner, at);
-        Called { name, args: take(&mut inner, Rule::call).map(|c| self.args(c)), span: at }
+        Word { name, args: take(&mut inner, Rule::call).map(|c| self.args(c)), span: at }
     }
 
     fn dim(&mut self, pair: P) -> Dim {
@@ -231,13 +234,13 @@ impl Builder<'_> {
     fn term(&mut self, pair: P) -> Term {
         let at = span(&pair);
         let mut inner = pair.into_inner();
-        let axis = next_ident(&mut inner, at);
-        let mut term = Term { axis, args: None, split: None, mods: Vec::new(), span: at };
+        let name = next_ident(&mut inner, at);
+        let mut term = Term { name, args: None, shard: None, tile: None, mods: Vec::new(), span: at };
         for part in inner {
             match part.as_rule() {
                 Rule::call => term.args = Some(self.args(part)),
-                Rule::pshard => term.split = part.into_inner().next().map(|m| Split::Shard(ident(m))),
-                Rule::ptile => term.split = part.into_inner().next().map(|k| Split::Tile(self.expr(k))),
+                Rule::pshard => term.shard = part.into_inner().next().map(ident),
+                Rule::ptile => term.tile = part.into_inner().next().map(|k| self.expr(k)),
                 Rule::pmod => term.mods.push(self.called(part)),
                 _ => {}
             }
@@ -255,19 +258,19 @@ impl Builder<'_> {
         Route { docs, name, sources, dests, steps: inner.map(|s| self.route_step(s)).collect(), span: at }
     }
 
-    fn route_step(&mut self, pair: P) -> RouteStep {
+    fn route_step(&mut self, pair: P) -> Step {
         let at = span(&pair);
         let cap = pair.as_rule() == Rule::rcap;
         let mut inner = pair.into_inner();
         if cap {
             let cond = self.expr_or(inner.next(), at);
             let orelse = inner.next().map(|o| self.called(o));
-            return RouteStep::Cap { cond, orelse: orelse.unwrap_or_else(|| Called { name: nobody(at), args: None, span: at }), span: at };
+            return Step::Cap { cond, orelse: orelse.unwrap_or_else(|| Word { name: nobody(at), args: None, span: at }), span: at };
         }
         let name = next_ident(&mut inner, at);
         let value = self.expr_or(inner.next(), at);
         let order = take(&mut inner, Rule::order).map(order);
-        RouteStep::Bind { name, value, order, orelse: inner.next().map(|o| self.called(o)), span: at }
+        Step::Bind { name, value, order, orelse: inner.next().map(|o| self.called(o)), span: at }
     }
 
     fn claims(&mut self, pair: P) -> Claims {
@@ -285,14 +288,14 @@ impl Builder<'_> {
         Entry { docs, name, stmts: inner.map(|s| self.stmt(s)).collect(), span: at }
     }
 
-    fn stmt(&mut self, pair: P) -> EntryStmt {
+    fn stmt(&mut self, pair: P) -> Stmt {
         let at = span(&pair);
         match pair.as_rule() {
-            Rule::plan => EntryStmt::Plan { route: next_ident(&mut pair.into_inner(), at), span: at },
-            Rule::assume => EntryStmt::Assume(self.claims(pair)),
-            Rule::prove => EntryStmt::Prove(self.claims(pair)),
-            Rule::schedule => EntryStmt::Schedule(self.schedule(pair)),
-            _ => EntryStmt::Assign(self.assign(pair)),
+            Rule::plan => Stmt::Plan(next_ident(&mut pair.into_inner(), at)),
+            Rule::assume => Stmt::Assume(self.claims(pair)),
+            Rule::prove => Stmt::Prove(self.claims(pair)),
+            Rule::schedule => Stmt::Schedule(self.schedule(pair)),
+            _ => Stmt::Assign(self.assign(pair)),
         }
     }
 
@@ -304,15 +307,15 @@ impl Builder<'_> {
         let targets = lhs.map(|l| l.into_inner().map(|t| self.tensor_ref(t)).collect()).unwrap_or_default();
         let value = self.expr_or(inner.next(), at);
         let via = take(&mut inner, Rule::ident).map(ident);
-        Assign { targets, tuple, value, via, cond: inner.next().map(|c| self.expr(c)), span: at }
+        Assign { targets, tuple, value, via, filter: inner.next().map(|c| self.expr(c)), span: at }
     }
 
-    fn tensor_ref(&mut self, pair: P) -> TensorRef {
+    fn tensor_ref(&mut self, pair: P) -> Ref {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let name = next_ident(&mut inner, at);
         let index = inner.next().map(|i| i.into_inner().map(|e| self.expr(e)).collect());
-        TensorRef { name, index: index.unwrap_or_default(), span: at }
+        Ref { name, index: index.unwrap_or_default(), span: at }
     }
 
     fn schedule(&mut self, pair: P) -> Schedule {
@@ -331,18 +334,19 @@ impl Builder<'_> {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let name = next_ident(&mut inner, at);
-        let words = self.words(&mut inner);
+        let mut clauses = self.clauses(&mut inner);
         let mut args = Vec::new();
         for arg in inner {
             let mut parts = arg.into_inner();
             if let Some(arg) = parts.next() {
-                args.push(DirectiveArg { arg: self.arg(arg), words: self.words(&mut parts) });
+                args.push(self.arg(arg));
+                clauses.extend(self.clauses(&mut parts));
             }
         }
-        Directive { name, words, args, span: at }
+        Directive { name, args, clauses, span: at }
     }
 
-    fn words(&mut self, inner: &mut Pairs<Rule>) -> Vec<(String, Expr)> {
+    fn clauses(&mut self, inner: &mut Pairs<Rule>) -> Vec<(String, Expr)> {
         let mut out = Vec::new();
         while let Some(word) = take(inner, Rule::dkw) {
             let at = span(&word);
@@ -358,17 +362,18 @@ impl Builder<'_> {
     fn arg(&mut self, pair: P) -> Arg {
         let at = span(&pair);
         let mut inner = pair.into_inner();
-        match inner.next() {
-            Some(first) if first.as_rule() == Rule::binder => {
-                let tuple = first.as_str().starts_with('(');
-                let names = first.into_inner().flat_map(|n| if n.as_rule() == Rule::idents { idents(n) } else { vec![ident(n)] });
-                Arg::Binder { names: names.collect(), tuple, value: self.expr_or(inner.next(), at) }
+        let (mut binder, mut named) = (None, None);
+        let mut first = inner.next();
+        match first.as_ref().map(|p| p.as_rule()) {
+            Some(Rule::binder) => {
+                let names = first.take().map(|b| b.into_inner());
+                let names = names.into_iter().flatten().flat_map(|n| if n.as_rule() == Rule::idents { idents(n) } else { vec![ident(n)] });
+                binder = Some(names.collect());
             }
-            Some(first) if first.as_rule() == Rule::ident => {
-                Arg::Named { name: ident(first), value: self.expr_or(inner.next(), at) }
-            }
-            first => Arg::Positional(self.expr_or(first, at)),
+            Some(Rule::ident) => named = first.take().map(ident),
+            _ => {}
         }
+        Arg { binder, named, value: self.expr_or(first.or_else(|| inner.next()), at) }
     }
 
     fn expr_or(&mut self, pair: Option<P>, at: Span) -> Expr {
@@ -381,14 +386,14 @@ impl Builder<'_> {
     fn expr(&mut self, pair: P) -> Expr {
         let at = span(&pair);
         let kind = match pair.as_rule() {
-            Rule::expr => return self.chain(pair, Some(BinaryOp::Or)),
-            Rule::and_ => return self.chain(pair, Some(BinaryOp::And)),
+            Rule::expr => return self.chain(pair, Some(Op::Or)),
+            Rule::and_ => return self.chain(pair, Some(Op::And)),
             Rule::cmp | Rule::add | Rule::mul => return self.chain(pair, None),
             Rule::unary => return self.unary(pair),
             Rule::postfix => return self.postfix(pair),
             Rule::atom => return self.expr_or(pair.into_inner().next(), at),
             Rule::int => ExprKind::Int(self.int(&pair)),
-            Rule::float => ExprKind::Float(pair.as_str().replace('_', "")),
+            Rule::float => ExprKind::Float(pair.as_str().replace('_', "").parse().unwrap_or(f64::INFINITY)),
             Rule::tuple => ExprKind::Tuple(self.args(pair)),
             Rule::array => ExprKind::Array(pair.into_inner().map(|e| self.expr(e)).collect()),
             _ => ExprKind::Name(pair.as_str().to_string()),
@@ -397,7 +402,7 @@ impl Builder<'_> {
     }
 
     /// Left-associative; `op` if the grammar has no token for it.
-    fn chain(&mut self, pair: P, op: Option<BinaryOp>) -> Expr {
+    fn chain(&mut self, pair: P, op: Option<Op>) -> Expr {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let mut lhs = self.expr_or(inner.next(), at);
@@ -429,7 +434,7 @@ impl Builder<'_> {
             let whole = base.span.to(end);
             let boxed = Box::new(base);
             let kind = match part.as_rule() {
-                Rule::index => ExprKind::Index { base: boxed, index: part.into_inner().map(|e| self.expr(e)).collect() },
+                Rule::index => ExprKind::Index { base: boxed, args: part.into_inner().map(|e| self.expr(e)).collect() },
                 Rule::call => ExprKind::Call { base: boxed, args: self.args(part) },
                 _ => ExprKind::Field { base: boxed, name: next_ident(&mut part.into_inner(), end) },
             };
@@ -460,6 +465,6 @@ fn order(pair: P) -> Order {
     Order { keys, tuple, span: at }
 }
 
-fn operator(text: &str) -> BinaryOp {
-    BinaryOp::ALL.iter().find(|(symbol, _)| *symbol == text).map_or(BinaryOp::Add, |(_, op)| *op)
+fn operator(text: &str) -> Op {
+    Op::ALL.iter().find(|(symbol, _)| *symbol == text).map_or(Op::Add, |(_, op)| *op)
 }
