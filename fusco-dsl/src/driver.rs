@@ -33,7 +33,10 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     }
     if file.programs.is_empty() && !diagnostics.has_errors() {
         let message = "the file holds no program";
-        diagnostics.push(Diagnostic::error("F0001", Span::default(), message).help("write `program name { .. }`"));
+        diagnostics.push(
+            Diagnostic::error("F0001", Span::default(), message)
+                .help("write `program name { .. }`"),
+        );
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
 }
@@ -44,7 +47,11 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
 ///
 /// # Errors
 /// Everything that is wrong with the text or with the params, located.
-pub fn compile(text: &str, program: Option<&str>, params: &Bindings) -> Result<Compiled, Diagnostics> {
+pub fn compile(
+    text: &str,
+    program: Option<&str>,
+    params: &Bindings,
+) -> Result<Compiled, Diagnostics> {
     let (programs, warnings) = check(text)?;
     let hir = select(programs, program)?;
     let mut compiled = lower(hir, params)?;

@@ -23,18 +23,14 @@ fn folder(name: &str) -> Vec<PathBuf> {
 
 /// The checked programs (as text) and every diagnostic of a source.
 fn check(source: &str) -> (Vec<String>, Vec<Diagnostic>) {
-    match syntax::parse(source) {
-        Err(diagnostic) => (Vec::new(), vec![diagnostic]),
-        Ok(file) => {
-            let mut out = (Vec::new(), Vec::new());
-            for program in &file.programs {
-                let (hir, Diagnostics(diagnostics)) = sema::check(program);
-                out.0.extend(hir.as_ref().map(sema::print));
-                out.1.extend(diagnostics);
-            }
-            out
-        }
+    let (file, Diagnostics(diagnostics)) = syntax::parse(source);
+    let mut out = (Vec::new(), diagnostics);
+    for program in &file.programs {
+        let (hir, Diagnostics(diagnostics)) = sema::check(program);
+        out.0.extend(hir.as_ref().map(sema::print));
+        out.1.extend(diagnostics);
     }
+    out
 }
 
 fn is_annotation(line: &str) -> bool {
@@ -136,7 +132,7 @@ fn render(source: &str, diagnostics: &[Diagnostic]) -> String {
 
 #[test]
 fn programs() {
-    for file in folder("programs") {
+    for file in folder("../../examples/programs") {
         let source = fs::read_to_string(&file).expect("readable");
         let (hir, diagnostics) = check(&source);
         let name = file.file_stem().and_then(|s| s.to_str()).expect("a name").to_string();
@@ -161,7 +157,7 @@ fn mutants_never_panic() {
         (state >> 33) as usize % n
     };
     let mut checked = 0;
-    for file in folder("programs") {
+    for file in folder("../../examples/programs") {
         let source = fs::read_to_string(&file).expect("readable");
         let words = tokens(&source);
         for _ in 0..600 {
@@ -176,7 +172,8 @@ fn mutants_never_panic() {
                 }
             }
             let mutant = words.join(" ");
-            if let Ok(file) = syntax::parse(&mutant) {
+            let (file, found) = syntax::parse(&mutant);
+            if !found.has_errors() {
                 checked += 1;
                 for program in &file.programs {
                     let (hir, diagnostics) = sema::check(program);
@@ -220,10 +217,11 @@ fn tokens(source: &str) -> Vec<String> {
 
 #[test]
 fn bind_names_the_equation() {
-    let source =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/moe.fusco"))
-            .expect("readable");
-    let file = syntax::parse(&source).unwrap_or_else(|d| panic!("{}", d.message));
+    let source = fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/programs/moe.fusco"),
+    )
+    .expect("readable");
+    let (file, _) = syntax::parse(&source);
     let hir = sema::check(&file.programs[0]).0.expect("moe is fine");
     let bind = |values: &[(&str, i64)]| -> Vec<String> {
         let bound = values.iter().map(|(n, v)| (n.to_string(), *v)).collect();

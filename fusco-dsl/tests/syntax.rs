@@ -9,7 +9,8 @@ pub fn programs() -> Vec<(String, String)> {
         .filter_map(|e| {
             let path = e.ok()?.path();
             let name = path.file_stem()?.to_str()?.to_string();
-            (path.extension()? == "fusco").then(|| (name, std::fs::read_to_string(&path).unwrap_or_default()))
+            (path.extension()? == "fusco")
+                .then(|| (name, std::fs::read_to_string(&path).unwrap_or_default()))
         })
         .collect();
     out.sort();

@@ -15,10 +15,19 @@ pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
         Some((path, key)) if !key.contains('/') => (path, key),
         _ => (spec, name),
     };
-    let bytes = std::fs::read(path).map_err(|e| Failure::input(format!("cannot read {path}: {e}")))?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|e| Failure::input(format!("{path} is not a safetensors file: {e}")))?;
-    let view = file.tensor(key).map_err(|_| Failure::input(format!("{path} has no tensor `{key}`; it has {}", file.names().join(", "))))?;
-    let elem = elem_of(view.dtype()).ok_or_else(|| Failure::input(format!("`{key}` in {path} has element type {:?}, which fusco has not", view.dtype())))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| Failure::input(format!("cannot read {path}: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|e| Failure::input(format!("{path} is not a safetensors file: {e}")))?;
+    let view = file.tensor(key).map_err(|_| {
+        Failure::input(format!("{path} has no tensor `{key}`; it has {}", file.names().join(", ")))
+    })?;
+    let elem = elem_of(view.dtype()).ok_or_else(|| {
+        Failure::input(format!(
+            "`{key}` in {path} has element type {:?}, which fusco has not",
+            view.dtype()
+        ))
+    })?;
     Array::new(elem, view.shape().to_vec(), view.data().to_vec()).map_err(Failure::input)
 }
 
@@ -44,22 +53,36 @@ pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result
     let mut views = Vec::new();
     for (name, array) in arrays {
         let dtype = TYPES.iter().find(|(_, e)| *e == array.elem).map_or(Dtype::U8, |(d, _)| *d);
-        let view = TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
+        let view =
+            TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
         views.push((name.clone(), view));
     }
-    safetensors::serialize_to_file(views, None, path).map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
+    safetensors::serialize_to_file(views, None, path)
+        .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
 }
 
 /// The logical shape of a tensor without ragged axes, `dyn` axes at their longest.
-pub fn shape(program: &Program, tensor: &hir::Tensor, inputs: &Inputs) -> Result<Vec<usize>, Failure> {
+pub fn shape(
+    program: &Program,
+    tensor: &hir::Tensor,
+    inputs: &Inputs,
+) -> Result<Vec<usize>, Failure> {
     let extent = |axis: &hir::Axis| match &axis.extent {
         Extent::Fixed(Size::Dyn { of, .. }) => {
             let name = &program.dyns[*of].name;
             let longest = inputs.dyns.get(name).and_then(|v| v.iter().max());
-            longest.map(|n| *n as usize).ok_or_else(|| Failure::usage(format!("`dyn {name}` needs a value: --dyn {name}=N")))
+            longest.map(|n| *n as usize).ok_or_else(|| {
+                Failure::usage(format!("`dyn {name}` needs a value: --dyn {name}=N"))
+            })
         }
-        Extent::Fixed(size) => program.eval(size, &inputs.params).map(|n| n as usize).ok_or_else(|| Failure::input("an extent is not known")),
-        Extent::Ragged { .. } => Err(Failure::usage(format!("`{}` is ragged: feed it from an earlier entry: --feed {}=OUT", tensor.name, tensor.name))),
+        Extent::Fixed(size) => program
+            .eval(size, &inputs.params)
+            .map(|n| n as usize)
+            .ok_or_else(|| Failure::input("an extent is not known")),
+        Extent::Ragged { .. } => Err(Failure::usage(format!(
+            "`{}` is ragged: feed it from an earlier entry: --feed {}=OUT",
+            tensor.name, tensor.name
+        ))),
     };
     tensor.axes.iter().map(extent).collect()
 }
@@ -75,11 +98,22 @@ pub fn widen(array: Array, tensor: &hir::Tensor) -> Result<Array, Failure> {
         let values: Vec<i64> = (0..array.len()).map(|i| array.int(i)).collect();
         return Ok(Array::from_i64(wanted, array.shape, &values));
     }
-    Err(Failure::input(format!("`{}` is {}, the file has {}; only integers are widened", tensor.name, wanted.name(), array.elem.name())))
+    Err(Failure::input(format!(
+        "`{}` is {}, the file has {}; only integers are widened",
+        tensor.name,
+        wanted.name(),
+        array.elem.name()
+    )))
 }
 
 /// Fresh values: floats in -1..1, indices in range and distinct along the last axis where they fit.
-pub fn random(program: &Program, tensor: &hir::Tensor, shape: Vec<usize>, inputs: &Inputs, rng: &mut fastrand::Rng) -> Array {
+pub fn random(
+    program: &Program,
+    tensor: &hir::Tensor,
+    shape: Vec<usize>,
+    inputs: &Inputs,
+    rng: &mut fastrand::Rng,
+) -> Array {
     let mut out = Array::zeros(tensor.dtype.elem, shape);
     let bound = tensor.dtype.index.as_ref().and_then(|i| program.eval(&i.bound, &inputs.params));
     let row = out.shape.last().copied().unwrap_or(1).max(1);
@@ -95,7 +129,8 @@ pub fn random(program: &Program, tensor: &hir::Tensor, shape: Vec<usize>, inputs
                 }
                 picks.iter().enumerate().for_each(|(i, p)| out.set_bits(first + i, *p as u64));
             }
-            None => (first..first + row).for_each(|i| out.set_bits(i, random_bits(tensor.dtype.elem, rng))),
+            None => (first..first + row)
+                .for_each(|i| out.set_bits(i, random_bits(tensor.dtype.elem, rng))),
         }
     }
     out
@@ -112,7 +147,12 @@ fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {
 }
 
 /// Each rank's bytes of a logical array, in the order of the placement.
-pub fn scatter(compiled: &Compiled, handle: Handle<hir::Tensor>, array: &Array, inputs: &Inputs) -> Result<Vec<Vec<u8>>, Failure> {
+pub fn scatter(
+    compiled: &Compiled,
+    handle: Handle<hir::Tensor>,
+    array: &Array,
+    inputs: &Inputs,
+) -> Result<Vec<Vec<u8>>, Failure> {
     let tensor = &compiled.hir.tensors[handle];
     let table = &compiled.tables()[&handle];
     let width = array.elem.bytes() as usize;
@@ -142,8 +182,11 @@ pub fn scatter(compiled: &Compiled, handle: Handle<hir::Tensor>, array: &Array, 
 fn contiguous(table: &Table, array: &Array) -> usize {
     let last = array.shape.len() - 1;
     let whole = table.digits.iter().filter(|d| d.axis == last).count() == 1;
-    let inner = table.digits.last().is_some_and(|d| d.axis == last && matches!(d.home, fusco_dsl::layout::Home::Memory { stride: 1 }));
-    let fixed = table.digits.last().is_some_and(|d| matches!(d.radix, fusco_dsl::layout::Radix::Fixed(_)));
+    let inner = table.digits.last().is_some_and(|d| {
+        d.axis == last && matches!(d.home, fusco_dsl::layout::Home::Memory { stride: 1 })
+    });
+    let fixed =
+        table.digits.last().is_some_and(|d| matches!(d.radix, fusco_dsl::layout::Radix::Fixed(_)));
     if whole && inner && fixed { array.shape[last] } else { 1 }
 }
 
@@ -151,7 +194,11 @@ fn contiguous(table: &Table, array: &Array) -> usize {
 fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inputs) -> bool {
     tensor.axes.iter().zip(coords).all(|(axis, at)| match &axis.extent {
         Extent::Fixed(Size::Dyn { of, index }) => {
-            let values = inputs.dyns.get(&compiled.hir.dyns[*of].name).map(Vec::as_slice).unwrap_or_default();
+            let values = inputs
+                .dyns
+                .get(&compiled.hir.dyns[*of].name)
+                .map(Vec::as_slice)
+                .unwrap_or_default();
             let rank = match index.first() {
                 Some(Size::Coord(i)) if values.len() > 1 => coords[*i] as usize,
                 _ => 0,

@@ -49,7 +49,8 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let bytes = stage(args, &source, format)?;
     match &args.output {
         None => std::io::Write::write_all(&mut std::io::stdout(), &bytes).map_err(Failure::input),
-        Some(path) => std::fs::write(path, bytes).map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display()))),
+        Some(path) => std::fs::write(path, bytes)
+            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display()))),
     }
 }
 
@@ -63,7 +64,8 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
             Some(fusco_dsl::syntax::dump(&file))
         }
         Stage::Hir => {
-            let (programs, _) = fusco_dsl::check(&source.text).map_err(|d| Failure::diagnostics(&d, source, format))?;
+            let (programs, _) = fusco_dsl::check(&source.text)
+                .map_err(|d| Failure::diagnostics(&d, source, format))?;
             Some(programs.iter().map(fusco_dsl::sema::print).collect())
         }
         _ => None,
@@ -82,11 +84,14 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     }
     let ranks = args.ranks_per_device.unwrap_or(compiled.schedule.ranks as u32);
     let target = Target { arch: args.arch.clone(), sms: args.sms, ranks_per_device: ranks };
-    let unit = generate(&compiled.schedule, &target).map_err(|d| Failure::diagnostics(&d, source, format))?;
+    let unit = generate(&compiled.schedule, &target)
+        .map_err(|d| Failure::diagnostics(&d, source, format))?;
     match args.stage {
         Stage::Cuda => Ok(unit.source.into_bytes()),
         Stage::Launch => Ok(contract(&unit).into_bytes()),
-        _ => Ok(fusco_runtime::jit::compile(&unit.source, &compiled.hir.name, &args.arch).map_err(fusco_runtime::Error::from)?.bytes),
+        _ => Ok(fusco_runtime::jit::compile(&unit.source, &compiled.hir.name, &args.arch)
+            .map_err(fusco_runtime::Error::from)?
+            .bytes),
     }
 }
 

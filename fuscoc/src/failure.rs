@@ -45,14 +45,20 @@ impl Failure {
 
 impl From<fusco_runtime::Error> for Failure {
     fn from(error: fusco_runtime::Error) -> Failure {
-        if error.is_environment() { Failure::Environment(format!("error: {error}")) } else { Failure::input(error) }
+        if error.is_environment() {
+            Failure::Environment(format!("error: {error}"))
+        } else {
+            Failure::input(error)
+        }
     }
 }
 
 /// Diagnostics as the user asked to see them.
 pub fn show(diagnostics: &Diagnostics, source: &Source, format: Format) -> String {
     match format {
-        Format::Text => render(diagnostics, &source.name, &source.text, std::io::stderr().is_terminal()),
+        Format::Text => {
+            render(diagnostics, &source.name, &source.text, std::io::stderr().is_terminal())
+        }
         Format::Json => json(diagnostics, &source.name, &source.text).to_string(),
     }
 }

@@ -36,13 +36,25 @@ pub fn bar(share: f64, width: usize) -> String {
 /// Rows under a header; every column but the last to the right.
 pub fn print(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
-        .map(|c| rows.iter().map(|r| r[c].chars().count()).chain([header[c].chars().count()]).max().unwrap_or(0))
+        .map(|c| {
+            rows.iter()
+                .map(|r| r[c].chars().count())
+                .chain([header[c].chars().count()])
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let line = |cells: Vec<&str>| -> String {
         let cells: Vec<String> = cells
             .iter()
             .enumerate()
-            .map(|(c, cell)| if c + 1 == header.len() { (*cell).to_string() } else { format!("{cell:>w$}", w = widths[c]) })
+            .map(|(c, cell)| {
+                if c + 1 == header.len() {
+                    (*cell).to_string()
+                } else {
+                    format!("{cell:>w$}", w = widths[c])
+                }
+            })
             .collect();
         format!("  {}", cells.join("   ")).trim_end().to_string()
     };

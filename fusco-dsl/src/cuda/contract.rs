@@ -6,7 +6,12 @@ use crate::schedule::ir::{Entry, Kernel, RoleKind, Route, Schedule};
 /// Shared memory that lets two CTAs share a multiprocessor, bytes.
 const SHARED_LIMIT: i64 = 112 * 1024;
 
-pub(super) fn contract(schedule: &Schedule, entry: &Entry, kernel: &Kernel, ctas: u32) -> KernelContract {
+pub(super) fn contract(
+    schedule: &Schedule,
+    entry: &Entry,
+    kernel: &Kernel,
+    ctas: u32,
+) -> KernelContract {
     let (threads, shared_bytes) = if is_plan(kernel) {
         let route = &schedule.routes[kernel.route];
         let threads = plan_threads(route);
@@ -36,5 +41,8 @@ fn shared_words(route: &Route, threads: u32) -> i64 {
 
 /// As many warps as shared memory has histograms for; 0 if it has none.
 pub(super) fn plan_threads(route: &Route) -> u32 {
-    [512, 256, 128, 64, 32].into_iter().find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT).unwrap_or(0)
+    [512, 256, 128, 64, 32]
+        .into_iter()
+        .find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT)
+        .unwrap_or(0)
 }

@@ -12,10 +12,14 @@ pub(super) fn index(schedule: &Schedule, ix: &Ix) -> String {
             let d = &schedule.dyns[*handle];
             if d.per_rank { format!("{}.at[me]", name(&d.name)) } else { name(&d.name) }
         }
-        Ix::Base { base, group } => format!("i32(plan->base{}[{}])", schedule.bases[*base].align, index(schedule, group)),
+        Ix::Base { base, group } => {
+            format!("i32(plan->base{}[{}])", schedule.bases[*base].align, index(schedule, group))
+        }
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", index(schedule, group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
-        Ix::Binary { op, lhs, rhs } => format!("({} {} {})", index(schedule, lhs), op.symbol(), index(schedule, rhs)),
+        Ix::Binary { op, lhs, rhs } => {
+            format!("({} {} {})", index(schedule, lhs), op.symbol(), index(schedule, rhs))
+        }
     }
 }
 

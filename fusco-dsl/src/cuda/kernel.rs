@@ -12,8 +12,12 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &K
     let threads = if plan { contract::plan_threads(route) } else { THREADS };
     let symbol = namer::symbol(&schedule.program, &kernel.name);
     out.line(&format!("extern \"C\" __global__ void __launch_bounds__({threads}, 2) {symbol}("));
-    let arguments: Vec<String> =
-        arguments(schedule, entry, kernel).iter().map(|a| format!("const {}{a}", if a.starts_with("i32") { "" } else { "__grid_constant__ " })).collect();
+    let arguments: Vec<String> = arguments(schedule, entry, kernel)
+        .iter()
+        .map(|a| {
+            format!("const {}{a}", if a.starts_with("i32") { "" } else { "__grid_constant__ " })
+        })
+        .collect();
     let arguments = arguments.join(",\n    ");
     out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel));
     out.blank();
@@ -36,7 +40,9 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
 fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel) {
     let plan = namer::plan_type(&schedule.routes[kernel.route].name);
     out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");
-    out.line("const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;");
+    out.line(
+        "const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;",
+    );
     out.line("const i32 warps = CTAS * (blockDim.x / 32);");
     out.line(&format!("{plan}* plan = plans.at[me];"));
     let epochs = has_epoch(schedule, kernel);
@@ -71,9 +77,11 @@ fn emit_role(emit: &mut Emit, role: &Role) {
     for op in &role.body {
         // Only the rank's last act waits for others: one CTA is enough.
         match op {
-            Op::Wait { until: Until::Groups { .. }, .. } => emit.out.block("if (cta == 0)", |out| {
-                Emit { out, schedule: emit.schedule, kernel: emit.kernel }.op(op);
-            }),
+            Op::Wait { until: Until::Groups { .. }, .. } => {
+                emit.out.block("if (cta == 0)", |out| {
+                    Emit { out, schedule: emit.schedule, kernel: emit.kernel }.op(op);
+                })
+            }
             _ => emit.op(op),
         }
     }

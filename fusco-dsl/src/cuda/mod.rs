@@ -88,7 +88,10 @@ impl Target {
 ///
 /// # Errors
 /// F0706 for more CTAs than a device holds, F0999 for sizes beyond 32-bit rows.
-pub fn generate(schedule: &Verified<ir::Schedule>, target: &Target) -> Result<CudaUnit, Diagnostics> {
+pub fn generate(
+    schedule: &Verified<ir::Schedule>,
+    target: &Target,
+) -> Result<CudaUnit, Diagnostics> {
     check_limits(schedule, target)?;
     let ctas = ctas(schedule, target);
     let workspaces = workspace::workspaces(schedule, ctas);
@@ -128,15 +131,28 @@ fn header(out: &mut Out, schedule: &ir::Schedule, target: &Target) {
 
 /// Every kernel of a program has the same grid, so that workspaces fit all of them.
 fn ctas(schedule: &ir::Schedule, target: &Target) -> u32 {
-    let asked = schedule.entries.iter().flat_map(|e| &e.steps).flat_map(|s| &s.alternatives).filter_map(|a| a.kernel.tuning.blocks).min();
+    let asked = schedule
+        .entries
+        .iter()
+        .flat_map(|e| &e.steps)
+        .flat_map(|s| &s.alternatives)
+        .filter_map(|a| a.kernel.tuning.blocks)
+        .min();
     asked.map_or(target.ctas_per_rank(), |n| n.clamp(1, i64::from(target.ctas_per_rank())) as u32)
 }
 
 fn parts(schedule: &ir::Schedule) -> Vec<Part> {
-    let mut used = vec![Part::Types, Part::Launch, Part::Sync, Part::Barrier, Part::Shuffle, Part::Rows];
+    let mut used =
+        vec![Part::Types, Part::Launch, Part::Sync, Part::Barrier, Part::Shuffle, Part::Rows];
     let mut convert = false;
     let mut route = false;
-    for role in schedule.entries.iter().flat_map(|e| &e.steps).flat_map(|s| &s.alternatives).flat_map(|a| &a.kernel.roles) {
+    for role in schedule
+        .entries
+        .iter()
+        .flat_map(|e| &e.steps)
+        .flat_map(|s| &s.alternatives)
+        .flat_map(|a| &a.kernel.roles)
+    {
         for op in &role.body {
             op.walk(&mut |op| {
                 convert |= matches!(op, ir::Op::Reduce { .. });
@@ -156,9 +172,16 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
         for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
             if let Some(blocks) = alternative.kernel.tuning.blocks.filter(|b| *b > most) {
                 diagnostics.push(
-                    Diagnostic::error("F0706", entry.span, format!("{blocks} CTAs a rank cannot be resident"))
-                        .note(format!("{} SMs x {CTAS_PER_SM} / {} ranks = {most}; spinning waits would hang", target.sms, target.ranks_per_device))
-                        .help(format!("ask for `blocks {most}` or fewer")),
+                    Diagnostic::error(
+                        "F0706",
+                        entry.span,
+                        format!("{blocks} CTAs a rank cannot be resident"),
+                    )
+                    .note(format!(
+                        "{} SMs x {CTAS_PER_SM} / {} ranks = {most}; spinning waits would hang",
+                        target.sms, target.ranks_per_device
+                    ))
+                    .help(format!("ask for `blocks {most}` or fewer")),
                 );
             }
         }
@@ -166,10 +189,18 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
     for (_, route) in schedule.routes.iter() {
         let tuples = route.positions_bound.saturating_mul(route.fan).saturating_mul(schedule.ranks);
         if tuples + route.groups * 128 > i64::from(i32::MAX) {
-            diagnostics.push(Diagnostic::error("F0999", route.span, format!("not supported yet: {tuples} tuples need 64-bit rows")));
+            diagnostics.push(Diagnostic::error(
+                "F0999",
+                route.span,
+                format!("not supported yet: {tuples} tuples need 64-bit rows"),
+            ));
         }
         if contract::plan_threads(route) == 0 {
-            diagnostics.push(Diagnostic::error("F0999", route.span, format!("not supported yet: {} bins exceed shared memory", route.bins())));
+            diagnostics.push(Diagnostic::error(
+                "F0999",
+                route.span,
+                format!("not supported yet: {} bins exceed shared memory", route.bins()),
+            ));
         }
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }

@@ -24,7 +24,12 @@ pub(super) fn workspaces(schedule: &Schedule, ctas: u32) -> Vec<Workspace> {
 }
 
 /// (name, declarator, 32-bit words)
-fn members(schedule: &Schedule, handle: Handle<Route>, route: &Route, ctas: u32) -> Vec<(String, String, i64)> {
+fn members(
+    schedule: &Schedule,
+    handle: Handle<Route>,
+    route: &Route,
+    ctas: u32,
+) -> Vec<(String, String, i64)> {
     let mut out = Vec::new();
     let mut word = |name: String, dims: &[i64]| {
         let declarator = dims.iter().fold(format!("u32 {name}"), |d, n| format!("{d}[{n}]"));
@@ -52,19 +57,35 @@ fn members(schedule: &Schedule, handle: Handle<Route>, route: &Route, ctas: u32)
 /// Kernel names that keep an epoch in this plan: one a step, so that alternatives share it.
 fn kernels_of(schedule: &Schedule, route: Handle<Route>) -> Vec<String> {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
-    steps.filter_map(|s| s.alternatives.last()).filter(|a| a.kernel.route == route).map(|a| a.kernel.name.clone()).collect()
+    steps
+        .filter_map(|s| s.alternatives.last())
+        .filter(|a| a.kernel.route == route)
+        .map(|a| a.kernel.name.clone())
+        .collect()
 }
 
-pub(super) fn emit_workspace(out: &mut Out, schedule: &Schedule, handle: Handle<Route>, workspace: &Workspace, ctas: u32) {
+pub(super) fn emit_workspace(
+    out: &mut Out,
+    schedule: &Schedule,
+    handle: Handle<Route>,
+    workspace: &Workspace,
+    ctas: u32,
+) {
     let route = &schedule.routes[handle];
     let plan = namer::plan_type(&route.name);
-    out.line(&format!("// The plan of route {} on one rank. Peers write counts and signals; the rest is its own.", route.name));
+    out.line(&format!(
+        "// The plan of route {} on one rank. Peers write counts and signals; the rest is its own.",
+        route.name
+    ));
     out.block_with(&format!("struct {plan}"), "};", |out| {
         for (_, declarator, _) in members(schedule, handle, route, ctas) {
             out.line(&format!("alignas(16) {declarator};"));
         }
     });
-    out.line(&format!("static_assert(sizeof({plan}) == {}, \"the runtime allocates this much\");", workspace.bytes));
+    out.line(&format!(
+        "static_assert(sizeof({plan}) == {}, \"the runtime allocates this much\");",
+        workspace.bytes
+    ));
     out.blank();
 }
 

@@ -10,7 +10,11 @@ pub fn json(diagnostics: &Diagnostics, name: &str, text: &str) -> Value {
 }
 
 fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
-    let related: Vec<Value> = d.related.iter().map(|(s, label)| json!({ "span": span(*s, text), "label": label })).collect();
+    let related: Vec<Value> = d
+        .related
+        .iter()
+        .map(|(s, label)| json!({ "span": span(*s, text), "label": label }))
+        .collect();
     json!({
         "code": d.code,
         "severity": match d.severity { Severity::Error => "error", Severity::Warning => "warning" },

@@ -18,11 +18,14 @@ fn one(renderer: &Renderer, diagnostic: &Diagnostic, name: &str, text: &str) -> 
         Severity::Warning => Level::WARNING,
     };
     let mut snippet = Snippet::source(text).path(name).fold(true);
-    snippet = snippet.annotation(AnnotationKind::Primary.span(range(diagnostic.span, text)).label(&diagnostic.label));
+    snippet = snippet.annotation(
+        AnnotationKind::Primary.span(range(diagnostic.span, text)).label(&diagnostic.label),
+    );
     for (span, label) in &diagnostic.related {
         snippet = snippet.annotation(AnnotationKind::Context.span(range(*span, text)).label(label));
     }
-    let mut group: Group<'_> = level.primary_title(&diagnostic.message).id(diagnostic.code).element(snippet);
+    let mut group: Group<'_> =
+        level.primary_title(&diagnostic.message).id(diagnostic.code).element(snippet);
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note));
     }

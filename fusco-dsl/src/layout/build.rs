@@ -12,7 +12,10 @@ use std::collections::BTreeMap;
 /// # Errors
 /// A size that does not evaluate, a digit that does not divide (F0304), or a form that is not
 /// lowered yet (F0999), each at its term.
-pub fn tables(program: &Program, bound: &Bindings) -> Result<BTreeMap<Handle<hir::Tensor>, Table>, Diagnostics> {
+pub fn tables(
+    program: &Program,
+    bound: &Bindings,
+) -> Result<BTreeMap<Handle<hir::Tensor>, Table>, Diagnostics> {
     let mut out = BTreeMap::new();
     let mut diagnostics = Diagnostics::default();
     for (handle, tensor) in program.tensors.iter() {
@@ -53,15 +56,18 @@ impl Builder<'_> {
         let mut digits = Vec::new();
         for term in &self.tensor.placement {
             let (radix, home) = match &term.kind {
-                TermKind::Shard(mesh) => {
-                    (Radix::Fixed(self.size(&self.program.mesh_axes[*mesh].size)?), self.mesh_home(*mesh)?)
-                }
+                TermKind::Shard(mesh) => (
+                    Radix::Fixed(self.size(&self.program.mesh_axes[*mesh].size)?),
+                    self.mesh_home(*mesh)?,
+                ),
                 TermKind::Tile(k) => (Radix::Fixed(self.size(k)?), Home::Memory { stride: 0 }),
                 TermKind::Rest => (self.rest(term)?, Home::Memory { stride: 0 }),
                 TermKind::Pack(align) => {
                     (self.extent(term.axis)?, Home::Packed { align: self.size(align)?, stride: 0 })
                 }
-                TermKind::Slab(rows) => (Radix::Fixed(self.size(rows)?), Home::Memory { stride: 0 }),
+                TermKind::Slab(rows) => {
+                    (Radix::Fixed(self.size(rows)?), Home::Memory { stride: 0 })
+                }
             };
             digits.push(Digit { axis: term.axis, radix, weight: 1, home });
         }
@@ -96,9 +102,13 @@ impl Builder<'_> {
         match self.extent(term.axis)? {
             Radix::Fixed(n) if n % others == 0 => Ok(Radix::Fixed(n / others)),
             Radix::Fixed(n) => Err(Box::new(
-                Diagnostic::error("F0304", term.span, format!("axis `{}` does not divide", self.tensor.axes[term.axis].name))
-                    .note(format!("{n} % {others} = {}", n % others))
-                    .help("choose a size that divides"),
+                Diagnostic::error(
+                    "F0304",
+                    term.span,
+                    format!("axis `{}` does not divide", self.tensor.axes[term.axis].name),
+                )
+                .note(format!("{n} % {others} = {}", n % others))
+                .help("choose a size that divides"),
             )),
             radix if others == 1 => Ok(radix),
             _ => Err(self.unsupported(term.span, "a split `dyn` or ragged axis")),
@@ -158,7 +168,9 @@ impl Builder<'_> {
     /// Rows of all the groups of one rank, each rounded up.
     fn packed_rows(&self, digits: &[Digit], group: usize) -> Built<i64> {
         let Home::Packed { align, .. } = digits[group + 1].home else { return Ok(1) };
-        let Extent::Ragged { route, .. } = self.tensor.axes[digits[group + 1].axis].extent else { return Ok(1) };
+        let Extent::Ragged { route, .. } = self.tensor.axes[digits[group + 1].axis].extent else {
+            return Ok(1);
+        };
         let bounds = route_bounds(self.program, self.bound, route)?;
         let groups = digits[group].radix.bound();
         let rows = bounds.pairs_per_rank.min(bounds.rows_per_group.saturating_mul(groups));
@@ -166,14 +178,24 @@ impl Builder<'_> {
     }
 
     fn size(&self, size: &Size) -> Built<i64> {
-        self.program.eval(size, self.bound).ok_or_else(|| self.unsupported(self.tensor.span, "a size that is not known at bind"))
+        self.program
+            .eval(size, self.bound)
+            .ok_or_else(|| self.unsupported(self.tensor.span, "a size that is not known at bind"))
     }
 
     fn unsupported(&self, span: crate::source::Span, what: &str) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error("F0999", span, format!("not supported yet: {what} in the placement of `{}`", self.tensor.name)))
+        Box::new(Diagnostic::error(
+            "F0999",
+            span,
+            format!("not supported yet: {what} in the placement of `{}`", self.tensor.name),
+        ))
     }
 
     fn overflow(&self, span: crate::source::Span) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error("F0901", span, format!("`{}` has more than 2^63 elements", self.tensor.name)))
+        Box::new(Diagnostic::error(
+            "F0901",
+            span,
+            format!("`{}` has more than 2^63 elements", self.tensor.name),
+        ))
     }
 }

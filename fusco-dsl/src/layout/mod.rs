@@ -39,9 +39,14 @@ pub struct Digit {
 pub enum Radix {
     Fixed(i64),
     /// The value of a `dyn` at launch.
-    Live { of: Handle<hir::Dyn>, bound: i64 },
+    Live {
+        of: Handle<hir::Dyn>,
+        bound: i64,
+    },
     /// The count of a group, known to the plan only.
-    Ragged { bound: i64 },
+    Ragged {
+        bound: i64,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq)]

@@ -9,7 +9,13 @@ pub fn print<'a>(program: &Program, tables: impl IntoIterator<Item = &'a Table>)
     let mut out = String::new();
     for table in tables {
         let digits: Vec<String> = table.digits.iter().map(|d| digit(program, table, d)).collect();
-        _ = writeln!(out, "{:<6} {}   ({} elements a rank)", table.name, digits.join(" | "), table.elems);
+        _ = writeln!(
+            out,
+            "{:<6} {}   ({} elements a rank)",
+            table.name,
+            digits.join(" | "),
+            table.elems
+        );
     }
     out
 }

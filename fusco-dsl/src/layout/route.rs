@@ -49,10 +49,17 @@ pub(crate) struct RouteBounds {
 }
 
 /// Worst cases of a route: every tuple kept; `assume distinct` and the cap sharpen them.
-pub(crate) fn route_bounds(program: &Program, bound: &Bindings, route: Handle<hir::Route>) -> Result<RouteBounds, Box<Diagnostic>> {
+pub(crate) fn route_bounds(
+    program: &Program,
+    bound: &Bindings,
+    route: Handle<hir::Route>,
+) -> Result<RouteBounds, Box<Diagnostic>> {
     let shape = route_shape(program, bound, route)?;
-    let (fan_rank, fan_group) =
-        if shape.distinct { (shape.fan.min(shape.groups_per_rank), 1) } else { (shape.fan, shape.fan) };
+    let (fan_rank, fan_group) = if shape.distinct {
+        (shape.fan.min(shape.groups_per_rank), 1)
+    } else {
+        (shape.fan, shape.fan)
+    };
     let overflow = || unsupported(program, route, "more than 2^63 rows");
     let positions = shape.positions_bound.checked_mul(shape.ranks).ok_or_else(overflow)?;
     let rows = positions.checked_mul(fan_group).ok_or_else(overflow)?;
@@ -66,23 +73,38 @@ pub(crate) fn route_bounds(program: &Program, bound: &Bindings, route: Handle<hi
 ///
 /// # Errors
 /// F0999 for a form that is not lowered yet, located at the route.
-pub fn route_shape(program: &Program, bound: &Bindings, handle: Handle<hir::Route>) -> Result<RouteShape, Box<Diagnostic>> {
+pub fn route_shape(
+    program: &Program,
+    bound: &Bindings,
+    handle: Handle<hir::Route>,
+) -> Result<RouteShape, Box<Diagnostic>> {
     let route = &program.routes[handle];
     let no = |what: &str| unsupported(program, handle, what);
-    let eval = |size: &Size| program.eval(size, bound).ok_or_else(|| no("a size that is not known at bind"));
+    let eval = |size: &Size| {
+        program.eval(size, bound).ok_or_else(|| no("a size that is not known at bind"))
+    };
 
-    let (group_var, index, none, bind_else) = bind_step(program, route).ok_or_else(|| no("a group that is not read from one index tensor"))?;
-    let groups_size = program.tensors[index].dtype.index.as_ref().map(|i| &i.bound).ok_or_else(|| no("an index without `ix`"))?;
+    let (group_var, index, none, bind_else) = bind_step(program, route)
+        .ok_or_else(|| no("a group that is not read from one index tensor"))?;
+    let groups_size = program.tensors[index]
+        .dtype
+        .index
+        .as_ref()
+        .map(|i| &i.bound)
+        .ok_or_else(|| no("an index without `ix`"))?;
     let groups = eval(groups_size)?;
     let ranks = program.ranks(bound).ok_or_else(|| no("a mesh size that is not known at bind"))?;
-    let (rank_var, position_var, fan_var) = source_roles(program, route).ok_or_else(|| no("sources other than `(s, t, k)`, `(s, t)`, `(t, k)` or `(t)`"))?;
+    let (rank_var, position_var, fan_var) = source_roles(program, route)
+        .ok_or_else(|| no("sources other than `(s, t, k)`, `(s, t)`, `(t, k)` or `(t)`"))?;
     if rank_var.is_none() && ranks > 1 {
         return Err(no("sources that are not sharded over the mesh"));
     }
     if groups % ranks != 0 {
         return Err(no("groups that do not divide over the ranks"));
     }
-    let VarExtent::Fixed(positions) = &route.vars[position_var].extent else { return Err(no("a ragged source")) };
+    let VarExtent::Fixed(positions) = &route.vars[position_var].extent else {
+        return Err(no("a ragged source"));
+    };
     let positions_bound = match positions {
         Size::Dyn { of, .. } => eval(&program.dyns[*of].bound)?,
         size => eval(size)?,
@@ -92,7 +114,8 @@ pub fn route_shape(program: &Program, bound: &Bindings, handle: Handle<hir::Rout
         Some(VarExtent::Fixed(size)) => eval(size)?,
         Some(VarExtent::Ragged(_)) => return Err(no("a ragged source")),
     };
-    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var).ok_or_else(|| no("this order of slots: the position must be numbered after the rank"))?;
+    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var)
+        .ok_or_else(|| no("this order of slots: the position must be numbered after the rank"))?;
     let cap = route.steps.iter().find_map(|s| match s {
         Step::Cap { limit, orelse, .. } => Some((limit, *orelse)),
         _ => None,
@@ -130,7 +153,10 @@ fn bind_step(program: &Program, route: &hir::Route) -> Option<BindStep> {
     let (var, value, orelse) = binds.next()?;
     let ExprKind::Read { tensor, index } = &value.kind else { return None };
     let in_order = index.len() == route.sources.len()
-        && index.iter().zip(&route.sources).all(|(i, v)| matches!(i.kind, ExprKind::Var(x) if x == *v));
+        && index
+            .iter()
+            .zip(&route.sources)
+            .all(|(i, v)| matches!(i.kind, ExprKind::Var(x) if x == *v));
     let none = program.tensors[*tensor].dtype.index.as_ref().and_then(|i| i.none);
     (in_order && binds.next().is_none()).then_some((var, *tensor, none, orelse))
 }
@@ -142,7 +168,10 @@ type Roles = (Option<Handle<hir::Var>>, Handle<hir::Var>, Option<Handle<hir::Var
 fn source_roles(program: &Program, route: &hir::Route) -> Option<Roles> {
     let (_, index, ..) = bind_step(program, route)?;
     let sharded = |axis: usize| {
-        program.tensors[index].placement.iter().any(|t| t.axis == axis && matches!(t.kind, hir::TermKind::Shard(_)))
+        program.tensors[index]
+            .placement
+            .iter()
+            .any(|t| t.axis == axis && matches!(t.kind, hir::TermKind::Shard(_)))
     };
     let mut sources = route.sources.iter().copied().enumerate().peekable();
     let rank = sources.next_if(|(axis, _)| sharded(*axis)).map(|(_, v)| v);
@@ -186,10 +215,18 @@ fn slot_step(
 
 fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> bool {
     let last = program.tensors[index].axes.len() - 1;
-    program.assumes.iter().chain(program.entries.iter().flat_map(|e| &e.assumes)).any(|a| a.tensor == index && a.axis == last)
+    program
+        .assumes
+        .iter()
+        .chain(program.entries.iter().flat_map(|e| &e.assumes))
+        .any(|a| a.tensor == index && a.axis == last)
 }
 
 fn unsupported(program: &Program, route: Handle<hir::Route>, what: &str) -> Box<Diagnostic> {
     let route = &program.routes[route];
-    Box::new(Diagnostic::error("F0999", route.span, format!("not supported yet: route `{}` has {what}", route.name)))
+    Box::new(Diagnostic::error(
+        "F0999",
+        route.span,
+        format!("not supported yet: route `{}` has {what}", route.name),
+    ))
 }

@@ -25,7 +25,11 @@ impl Array {
         if bytes == data.len() {
             Ok(Array { elem, shape, data })
         } else {
-            Err(Error::Shape(format!("{} bytes do not fill {shape:?} of {}", data.len(), elem.name())))
+            Err(Error::Shape(format!(
+                "{} bytes do not fill {shape:?} of {}",
+                data.len(),
+                elem.name()
+            )))
         }
     }
 

@@ -32,27 +32,46 @@ pub struct Inputs {
 
 impl Inputs {
     /// A size, with the coordinates it may name.
-    pub(crate) fn size(&self, program: &Program, size: &Size, coords: &[i64]) -> Result<i64, Error> {
+    pub(crate) fn size(
+        &self,
+        program: &Program,
+        size: &Size,
+        coords: &[i64],
+    ) -> Result<i64, Error> {
         match size {
             Size::Dyn { of, index } => {
                 let name = &program.dyns[*of].name;
-                let values = self.dyns.get(name).ok_or_else(|| Error::Missing(format!("dyn {name}")))?;
+                let values =
+                    self.dyns.get(name).ok_or_else(|| Error::Missing(format!("dyn {name}")))?;
                 let at = match index.first() {
                     Some(i) if values.len() > 1 => self.size(program, i, coords)?,
                     _ => 0,
                 };
-                values.get(at as usize).copied().ok_or_else(|| Error::Missing(format!("dyn {name}[{at}]")))
+                values
+                    .get(at as usize)
+                    .copied()
+                    .ok_or_else(|| Error::Missing(format!("dyn {name}[{at}]")))
             }
-            Size::Coord(i) => coords.get(*i).copied().ok_or_else(|| Error::Unsupported("a size of a later axis".into())),
+            Size::Coord(i) => coords
+                .get(*i)
+                .copied()
+                .ok_or_else(|| Error::Unsupported("a size of a later axis".into())),
             Size::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.size(program, lhs, coords)?, self.size(program, rhs, coords)?);
                 op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))
             }
-            size => program.eval(size, &self.params).ok_or_else(|| Error::Missing(format!("a param of {size:?}"))),
+            size => program
+                .eval(size, &self.params)
+                .ok_or_else(|| Error::Missing(format!("a param of {size:?}"))),
         }
     }
 
-    pub(crate) fn extent(&self, program: &Program, extent: &VarExtent, coords: &[i64]) -> Result<i64, Error> {
+    pub(crate) fn extent(
+        &self,
+        program: &Program,
+        extent: &VarExtent,
+        coords: &[i64],
+    ) -> Result<i64, Error> {
         match extent {
             VarExtent::Fixed(size) => self.size(program, size, coords),
             VarExtent::Ragged(_) => Err(Error::Unsupported("a ragged source".into())),

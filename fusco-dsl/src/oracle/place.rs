@@ -31,9 +31,17 @@ pub(super) fn fill_bits(tensor: &Tensor) -> u64 {
 }
 
 /// Every rank's buffer of a logical array.
-pub(super) fn physical(program: &Program, inputs: &Inputs, tensor: &Tensor, logical: &Array, relation: Option<&Relation>) -> Result<Vec<Physical>, Error> {
+pub(super) fn physical(
+    program: &Program,
+    inputs: &Inputs,
+    tensor: &Tensor,
+    logical: &Array,
+    relation: Option<&Relation>,
+) -> Result<Vec<Physical>, Error> {
     let ranks = program.ranks(&inputs.params).unwrap_or(1);
-    (0..ranks).map(|rank| Placer { program, inputs, tensor, relation, rank }.buffer(logical)).collect()
+    (0..ranks)
+        .map(|rank| Placer { program, inputs, tensor, relation, rank }.buffer(logical))
+        .collect()
 }
 
 struct Placer<'a> {
@@ -63,20 +71,33 @@ impl Placer<'_> {
         let mut digits = Vec::new();
         for term in &self.tensor.placement {
             let (radix, mesh) = match &term.kind {
-                TermKind::Shard(m) => (self.inputs.size(self.program, &self.program.mesh_axes[*m].size, &[])?, Some(m.index() as i64)),
-                TermKind::Tile(k) | TermKind::Slab(k) => (self.inputs.size(self.program, k, &[])?, None),
+                TermKind::Shard(m) => (
+                    self.inputs.size(self.program, &self.program.mesh_axes[*m].size, &[])?,
+                    Some(m.index() as i64),
+                ),
+                TermKind::Tile(k) | TermKind::Slab(k) => {
+                    (self.inputs.size(self.program, k, &[])?, None)
+                }
                 TermKind::Rest | TermKind::Pack(_) => (0, None),
             };
             digits.push(Digit { axis: term.axis, radix, weight: 1, mesh });
         }
         for i in 0..digits.len() {
             if digits[i].radix == 0 {
-                let others: i64 = digits.iter().filter(|d| d.axis == digits[i].axis && d.radix > 0).map(|d| d.radix).product();
+                let others: i64 = digits
+                    .iter()
+                    .filter(|d| d.axis == digits[i].axis && d.radix > 0)
+                    .map(|d| d.radix)
+                    .product();
                 digits[i].radix = self.extent(digits[i].axis)? / others;
             }
         }
         for i in (0..digits.len()).rev() {
-            digits[i].weight = digits[i + 1..].iter().filter(|d| d.axis == digits[i].axis).map(|d| d.radix).product();
+            digits[i].weight = digits[i + 1..]
+                .iter()
+                .filter(|d| d.axis == digits[i].axis)
+                .map(|d| d.radix)
+                .product();
         }
         Ok(digits)
     }
@@ -111,9 +132,14 @@ impl Placer<'_> {
         let align = self.align()?;
         for (i, digit) in digits.iter().enumerate() {
             let packed = matches!(self.tensor.placement[i].kind, TermKind::Pack(_));
-            let parent = matches!(self.tensor.placement.get(i + 1).map(|t| &t.kind), Some(TermKind::Pack(_)));
+            let parent = matches!(
+                self.tensor.placement.get(i + 1).map(|t| &t.kind),
+                Some(TermKind::Pack(_))
+            );
             elements *= match align {
-                Some(align) if packed => self.base((self.rank + 1) * digits[i - 1].radix, digits[i - 1].radix, align),
+                Some(align) if packed => {
+                    self.base((self.rank + 1) * digits[i - 1].radix, digits[i - 1].radix, align)
+                }
                 _ if parent || digit.mesh.is_some() => 1,
                 _ => digit.radix,
             };
@@ -123,11 +149,18 @@ impl Placer<'_> {
 
     /// Walks the live index space and copies what this rank holds; the last axis by whole rows if it is
     /// last in memory too.
-    fn place(&self, digits: &[Digit], logical: &Array, coords: &mut Vec<i64>, out: &mut Physical) -> Result<(), Error> {
+    fn place(
+        &self,
+        digits: &[Digit],
+        logical: &Array,
+        coords: &mut Vec<i64>,
+        out: &mut Physical,
+    ) -> Result<(), Error> {
         let axis = coords.len();
         let last = self.tensor.axes.len() - 1;
-        let whole_row = digits.last().is_some_and(|d| d.axis == last && d.weight == 1 && d.mesh.is_none())
-            && matches!(self.tensor.placement.last().map(|t| &t.kind), Some(TermKind::Rest));
+        let whole_row =
+            digits.last().is_some_and(|d| d.axis == last && d.weight == 1 && d.mesh.is_none())
+                && matches!(self.tensor.placement.last().map(|t| &t.kind), Some(TermKind::Rest));
         if axis == self.tensor.axes.len() || (axis == last && whole_row) {
             let run = if axis == last { *logical.shape.last().unwrap_or(&1) } else { 1 };
             coords.resize(self.tensor.axes.len(), 0);
@@ -147,9 +180,18 @@ impl Placer<'_> {
         Ok(())
     }
 
-    fn copy(&self, digits: &[Digit], logical: &Array, coords: &[i64], run: usize, out: &mut Physical) -> Result<(), Error> {
+    fn copy(
+        &self,
+        digits: &[Digit],
+        logical: &Array,
+        coords: &[i64],
+        run: usize,
+        out: &mut Physical,
+    ) -> Result<(), Error> {
         let Some(offset) = self.offset(digits, coords)? else { return Ok(()) };
-        let from = logical.at(coords).ok_or_else(|| Error::Shape(format!("{}{coords:?} is outside {:?}", self.tensor.name, logical.shape)))?;
+        let from = logical.at(coords).ok_or_else(|| {
+            Error::Shape(format!("{}{coords:?} is outside {:?}", self.tensor.name, logical.shape))
+        })?;
         for i in 0..run {
             out.array.set_bits(offset as usize + i, logical.bits(from + i));
             out.defined[offset as usize + i] = true;
@@ -173,7 +215,11 @@ impl Placer<'_> {
                         offset += (self.base(group, per_rank, align) + coords[digit.axis]) * stride;
                     }
                 }
-                (None, _) if matches!(self.tensor.placement.get(i + 1).map(|t| &t.kind), Some(TermKind::Pack(_))) => {}
+                (None, _)
+                    if matches!(
+                        self.tensor.placement.get(i + 1).map(|t| &t.kind),
+                        Some(TermKind::Pack(_))
+                    ) => {}
                 _ => {
                     offset += value * stride;
                     stride *= digit.radix;

@@ -28,7 +28,11 @@ impl Relation {
 ///
 /// # Errors
 /// Index values out of range, traps, missing inputs.
-pub fn relation(program: &Program, handle: Handle<hir::Route>, inputs: &Inputs) -> Result<Relation, Error> {
+pub fn relation(
+    program: &Program,
+    handle: Handle<hir::Route>,
+    inputs: &Inputs,
+) -> Result<Relation, Error> {
     let route = &program.routes[handle];
     let mut domain = Vec::new();
     walk(program, route, inputs, &mut Vec::new(), &mut domain)?;
@@ -52,7 +56,9 @@ pub fn relation(program: &Program, handle: Handle<hir::Route>, inputs: &Inputs) 
             }
             Step::Cap { var, limit, orelse, .. } => {
                 let limit = inputs.size(program, limit, &[])?;
-                if let (OrElse::Trap, Some(row)) = (orelse, rows.iter().find(|r| r[var.index()] >= limit)) {
+                if let (OrElse::Trap, Some(row)) =
+                    (orelse, rows.iter().find(|r| r[var.index()] >= limit))
+                {
                     return Err(trap(route, row));
                 }
                 rows.retain(|r| r[var.index()] < limit);
@@ -67,7 +73,13 @@ pub fn relation(program: &Program, handle: Handle<hir::Route>, inputs: &Inputs) 
     Ok(Relation { tuples, domain, live })
 }
 
-fn walk(program: &Program, route: &hir::Route, inputs: &Inputs, prefix: &mut Vec<i64>, out: &mut Vec<Vec<i64>>) -> Result<(), Error> {
+fn walk(
+    program: &Program,
+    route: &hir::Route,
+    inputs: &Inputs,
+    prefix: &mut Vec<i64>,
+    out: &mut Vec<Vec<i64>>,
+) -> Result<(), Error> {
     let Some(var) = route.sources.get(prefix.len()) else {
         out.push(prefix.clone());
         return Ok(());
@@ -82,7 +94,13 @@ fn walk(program: &Program, route: &hir::Route, inputs: &Inputs, prefix: &mut Vec
 
 type Binding<'e> = (Handle<hir::Var>, &'e Expr, Option<OrElse>);
 
-fn bind(program: &Program, route: &hir::Route, inputs: &Inputs, rows: Vec<Vec<i64>>, (var, value, orelse): Binding) -> Result<Vec<Vec<i64>>, Error> {
+fn bind(
+    program: &Program,
+    route: &hir::Route,
+    inputs: &Inputs,
+    rows: Vec<Vec<i64>>,
+    (var, value, orelse): Binding,
+) -> Result<Vec<Vec<i64>>, Error> {
     let mut kept = Vec::new();
     for mut row in rows {
         match int(program, inputs, value, &row)? {
@@ -98,18 +116,28 @@ fn bind(program: &Program, route: &hir::Route, inputs: &Inputs, rows: Vec<Vec<i6
 }
 
 fn trap(route: &hir::Route, row: &[i64]) -> Error {
-    Error::Trap { route: route.name.clone(), at: route.sources.iter().map(|v| row[v.index()]).collect() }
+    Error::Trap {
+        route: route.name.clone(),
+        at: route.sources.iter().map(|v| row[v.index()]).collect(),
+    }
 }
 
 /// An integer expression; `None` if an index tensor says none.
-pub(super) fn int(program: &Program, inputs: &Inputs, expr: &Expr, values: &[i64]) -> Result<Option<i64>, Error> {
+pub(super) fn int(
+    program: &Program,
+    inputs: &Inputs,
+    expr: &Expr,
+    values: &[i64],
+) -> Result<Option<i64>, Error> {
     Ok(match &expr.kind {
         ExprKind::Scalar(Scalar::Int(v)) => Some(*v),
         ExprKind::Size(size) => Some(inputs.size(program, size, values)?),
         ExprKind::Var(var) => Some(values[var.index()]),
         ExprKind::Binary { op, lhs, rhs } => {
             match (int(program, inputs, lhs, values)?, int(program, inputs, rhs, values)?) {
-                (Some(a), Some(b)) => Some(op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))?),
+                (Some(a), Some(b)) => Some(
+                    op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))?,
+                ),
                 _ => None,
             }
         }
@@ -127,10 +155,17 @@ pub(super) fn int(program: &Program, inputs: &Inputs, expr: &Expr, values: &[i64
     })
 }
 
-fn read_int(program: &Program, inputs: &Inputs, tensor: Handle<hir::Tensor>, at: Vec<i64>) -> Result<Option<i64>, Error> {
+fn read_int(
+    program: &Program,
+    inputs: &Inputs,
+    tensor: Handle<hir::Tensor>,
+    at: Vec<i64>,
+) -> Result<Option<i64>, Error> {
     let info = &program.tensors[tensor];
     let array = inputs.tensor(&info.name)?;
-    let flat = array.at(&at).ok_or_else(|| Error::Shape(format!("{}{at:?} is outside the array {:?}", info.name, array.shape)))?;
+    let flat = array.at(&at).ok_or_else(|| {
+        Error::Shape(format!("{}{at:?} is outside the array {:?}", info.name, array.shape))
+    })?;
     let value = array.int(flat);
     let Some(index) = &info.dtype.index else { return Ok(Some(value)) };
     if index.none == Some(value) {
@@ -143,7 +178,12 @@ fn read_int(program: &Program, inputs: &Inputs, tensor: Handle<hir::Tensor>, at:
     Err(Error::Index { tensor: info.name.clone(), at, value, bound })
 }
 
-fn group_extent(program: &Program, route: &hir::Route, group: Handle<hir::Var>, inputs: &Inputs) -> Result<i64, Error> {
+fn group_extent(
+    program: &Program,
+    route: &hir::Route,
+    group: Handle<hir::Var>,
+    inputs: &Inputs,
+) -> Result<i64, Error> {
     inputs.extent(program, &route.vars[group].extent, &[])
 }
 
@@ -178,10 +218,18 @@ pub fn check_assumes(program: &Program, inputs: &Inputs) -> Result<(), Error> {
         for flat in 0..array.len() {
             let along = flat / stride % extent;
             let value = array.int(flat);
-            let clash = (along + 1..extent).find(|other| array.int(flat + (other - along) * stride) == value);
+            let clash = (along + 1..extent)
+                .find(|other| array.int(flat + (other - along) * stride) == value);
             if let (Some(other), true) = (clash, none != Some(value)) {
-                let at = (0..array.shape.len()).map(|a| (flat / array.stride(a) % array.shape[a]) as i64).collect();
-                return Err(Error::NotDistinct { tensor: info.name.clone(), at, other: other as i64, value });
+                let at = (0..array.shape.len())
+                    .map(|a| (flat / array.stride(a) % array.shape[a]) as i64)
+                    .collect();
+                return Err(Error::NotDistinct {
+                    tensor: info.name.clone(),
+                    at,
+                    other: other as i64,
+                    value,
+                });
             }
         }
     }

@@ -4,7 +4,9 @@ use super::place::{fill_bits, physical};
 use super::relation::int;
 use super::{Array, Error, Inputs, Physical, Relation, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{self, Assign, BinOp, Elem, Expr, ExprKind, Extent, Io, Program, Scalar, Via};
+use crate::sema::hir::{
+    self, Assign, BinOp, Elem, Expr, ExprKind, Extent, Io, Program, Scalar, Via,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an entry leaves, by tensor name.
@@ -22,7 +24,12 @@ pub struct Outputs {
 ///
 /// # Errors
 /// Missing or wrong inputs.
-pub fn run_entry(program: &Program, entry: &str, inputs: &Inputs, plans: &mut BTreeMap<String, Relation>) -> Result<Outputs, Error> {
+pub fn run_entry(
+    program: &Program,
+    entry: &str,
+    inputs: &Inputs,
+    plans: &mut BTreeMap<String, Relation>,
+) -> Result<Outputs, Error> {
     let entry = program.entry(entry).ok_or_else(|| Error::Missing(format!("entry {entry}")))?;
     for route in &entry.plans {
         plans.insert(program.routes[*route].name.clone(), relation(program, *route, inputs)?);
@@ -41,16 +48,22 @@ pub fn run_entry(program: &Program, entry: &str, inputs: &Inputs, plans: &mut BT
         let tensor = &program.tensors[handle];
         let ragged = ragged_relation(program, plans, tensor)?;
         if let Some(relation) = ragged {
-            out.count.insert(tensor.name.clone(), relation.live.iter().map(|n| *n as i32).collect());
+            out.count
+                .insert(tensor.name.clone(), relation.live.iter().map(|n| *n as i32).collect());
         }
-        out.physical.insert(tensor.name.clone(), physical(program, inputs, tensor, &array, ragged)?);
+        out.physical
+            .insert(tensor.name.clone(), physical(program, inputs, tensor, &array, ragged)?);
         debug_assert!(tensor.io != Io::In);
         out.logical.insert(tensor.name.clone(), array);
     }
     Ok(out)
 }
 
-fn ragged_relation<'p>(program: &Program, plans: &'p BTreeMap<String, Relation>, tensor: &hir::Tensor) -> Result<Option<&'p Relation>, Error> {
+fn ragged_relation<'p>(
+    program: &Program,
+    plans: &'p BTreeMap<String, Relation>,
+    tensor: &hir::Tensor,
+) -> Result<Option<&'p Relation>, Error> {
     let route = tensor.axes.iter().find_map(|a| match a.extent {
         Extent::Ragged { route, .. } => Some(route),
         Extent::Fixed(_) => None,
@@ -76,7 +89,9 @@ struct Read<'a> {
 impl Read<'_> {
     fn base(&self, values: &[i64]) -> Result<usize, Error> {
         let at: Vec<i64> = self.index.iter().map(|v| values[v.index()]).collect();
-        self.array.at(&at).ok_or_else(|| Error::Shape(format!("{at:?} is outside an array of {:?}", self.array.shape)))
+        self.array.at(&at).ok_or_else(|| {
+            Error::Shape(format!("{at:?} is outside an array of {:?}", self.array.shape))
+        })
     }
 
     fn step(&self, var: Handle<hir::Var>) -> usize {
@@ -93,7 +108,9 @@ impl<'a> Statement<'a> {
         for axis in &tensor.axes {
             shape.push(match &axis.extent {
                 Extent::Fixed(size) => self.longest(size)? as usize,
-                Extent::Ragged { .. } => ragged.map_or(0, |r| r.live.iter().copied().max().unwrap_or(0)) as usize,
+                Extent::Ragged { .. } => {
+                    ragged.map_or(0, |r| r.live.iter().copied().max().unwrap_or(0)) as usize
+                }
             });
         }
         let mut array = Array::zeros(tensor.dtype.elem, shape);
@@ -116,7 +133,9 @@ impl<'a> Statement<'a> {
     fn execute(&self, mut target: Array) -> Result<Array, Error> {
         let value = &self.stmt.value;
         match &value.kind {
-            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. } => self.derive(&mut target)?,
+            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. } => {
+                self.derive(&mut target)?
+            }
             ExprKind::Read { tensor, index } => self.gather(*tensor, index, &mut target)?,
             ExprKind::Sum { var, body } => self.sum(*var, body, Elem::F32, &mut target)?,
             ExprKind::Cast(inner) => match &inner.kind {
@@ -129,9 +148,16 @@ impl<'a> Statement<'a> {
     }
 
     fn via(&self) -> Result<(&'a Via, &'a Relation), Error> {
-        let via = self.stmt.via.as_ref().ok_or_else(|| Error::Unsupported("a statement without a route".into()))?;
+        let via = self
+            .stmt
+            .via
+            .as_ref()
+            .ok_or_else(|| Error::Unsupported("a statement without a route".into()))?;
         let name = &self.program.routes[via.route].name;
-        let relation = self.plans.get(name).ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
+        let relation = self
+            .plans
+            .get(name)
+            .ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
         Ok((via, relation))
     }
 
@@ -161,7 +187,12 @@ impl<'a> Statement<'a> {
     }
 
     /// `y[e, c, h] <- x[s, t, h] via r`
-    fn gather(&self, tensor: Handle<hir::Tensor>, index: &[Expr], target: &mut Array) -> Result<(), Error> {
+    fn gather(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        index: &[Expr],
+        target: &mut Array,
+    ) -> Result<(), Error> {
         let (via, relation) = self.via()?;
         let free = self.free(via)?;
         let source = self.read(self.inputs.tensor(&self.program.tensors[tensor].name)?, index)?;
@@ -194,22 +225,36 @@ impl<'a> Statement<'a> {
         for tuple in &relation.tuples {
             let values = self.values(via, tuple);
             let value = int(self.program, self.inputs, &self.stmt.value, &values)?;
-            let value = value.ok_or_else(|| Error::Unsupported("a value that may be none".into()))?;
+            let value =
+                value.ok_or_else(|| Error::Unsupported("a value that may be none".into()))?;
             target.set_bits(to.base(&values)?, value as u64);
         }
         Ok(())
     }
 
     /// `o[s, t, h] <- cast(T, sum(k: a * b)) via r`: the tuples of each position, ascending k.
-    fn sum(&self, var: Handle<hir::Var>, body: &Expr, to: Elem, target: &mut Array) -> Result<(), Error> {
+    fn sum(
+        &self,
+        var: Handle<hir::Var>,
+        body: &Expr,
+        to: Elem,
+        target: &mut Array,
+    ) -> Result<(), Error> {
         let (via, relation) = self.via()?;
         let free = self.free(via)?;
-        let k = via.sources.iter().position(|v| *v == var).ok_or_else(|| Error::Unsupported("this sum".into()))?;
+        let k = via
+            .sources
+            .iter()
+            .position(|v| *v == var)
+            .ok_or_else(|| Error::Unsupported("this sum".into()))?;
         let mut factors = Vec::new();
         self.factors(body, &mut factors)?;
 
-        let position = |tuple: &[i64]| -> Vec<i64> { (0..via.sources.len()).filter(|i| *i != k).map(|i| tuple[i]).collect() };
-        let mut tuples: BTreeMap<Vec<i64>, Vec<&Vec<i64>>> = relation.domain.iter().map(|t| (position(t), Vec::new())).collect();
+        let position = |tuple: &[i64]| -> Vec<i64> {
+            (0..via.sources.len()).filter(|i| *i != k).map(|i| tuple[i]).collect()
+        };
+        let mut tuples: BTreeMap<Vec<i64>, Vec<&Vec<i64>>> =
+            relation.domain.iter().map(|t| (position(t), Vec::new())).collect();
         for tuple in &relation.tuples {
             tuples.entry(position(tuple)).or_default().push(tuple);
         }
@@ -272,7 +317,10 @@ impl<'a> Statement<'a> {
                 ExprKind::Offset { tensor, .. } => self.offset_of(*tensor, i as i64)?,
                 ExprKind::Dropped { route, .. } => {
                     let name = &self.program.routes[*route].name;
-                    let relation = self.plans.get(name).ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
+                    let relation = self
+                        .plans
+                        .get(name)
+                        .ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
                     relation.dropped(i as i64)
                 }
                 _ => 0,
@@ -283,7 +331,8 @@ impl<'a> Statement<'a> {
     }
 
     fn relation_of(&self, tensor: Handle<hir::Tensor>) -> Result<&'a Relation, Error> {
-        ragged_relation(self.program, self.plans, &self.program.tensors[tensor])?.ok_or_else(|| Error::Unsupported("a count of a tensor that is not ragged".into()))
+        ragged_relation(self.program, self.plans, &self.program.tensors[tensor])?
+            .ok_or_else(|| Error::Unsupported("a count of a tensor that is not ragged".into()))
     }
 
     /// First row of a group in its rank's buffer.
@@ -296,9 +345,13 @@ impl<'a> Statement<'a> {
             match &term.kind {
                 hir::TermKind::Pack(align) => {
                     let align = self.inputs.size(self.program, align, &[])?;
-                    return Ok((first..group).map(|g| (live[g as usize] + align - 1) / align * align).sum());
+                    return Ok((first..group)
+                        .map(|g| (live[g as usize] + align - 1) / align * align)
+                        .sum());
                 }
-                hir::TermKind::Slab(rows) => return Ok((group - first) * self.inputs.size(self.program, rows, &[])?),
+                hir::TermKind::Slab(rows) => {
+                    return Ok((group - first) * self.inputs.size(self.program, rows, &[])?);
+                }
                 _ => {}
             }
         }
@@ -332,7 +385,10 @@ fn offset(read: &Read, steps: &[(Handle<hir::Var>, usize)]) -> usize {
 }
 
 /// All assignments of the free variables.
-fn for_each(free: &[(Handle<hir::Var>, usize)], mut body: impl FnMut(&[(Handle<hir::Var>, usize)])) {
+fn for_each(
+    free: &[(Handle<hir::Var>, usize)],
+    mut body: impl FnMut(&[(Handle<hir::Var>, usize)]),
+) {
     let mut at: Vec<_> = free.iter().map(|(v, _)| (*v, 0)).collect();
     if free.iter().any(|(_, n)| *n == 0) {
         return;

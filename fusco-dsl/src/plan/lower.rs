@@ -13,7 +13,11 @@ type Built<T> = Result<T, Box<Diagnostic>>;
 ///
 /// # Errors
 /// Every statement that cannot be lowered yet (F0999) and every `prove` that fails, located.
-pub fn lower(program: &Program, bound: &Bindings, tables: BTreeMap<Handle<hir::Tensor>, Table>) -> Result<Plan, Diagnostics> {
+pub fn lower(
+    program: &Program,
+    bound: &Bindings,
+    tables: BTreeMap<Handle<hir::Tensor>, Table>,
+) -> Result<Plan, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let mut routes = BTreeMap::new();
     for (handle, _) in program.routes.iter() {
@@ -52,12 +56,19 @@ struct Statement<'a> {
 }
 
 impl<'a> Statement<'a> {
-    fn new(program: &'a Program, bound: &'a Bindings, plan: &'a Plan, assign: &'a hir::Assign) -> Built<Self> {
+    fn new(
+        program: &'a Program,
+        bound: &'a Bindings,
+        plan: &'a Plan,
+        assign: &'a hir::Assign,
+    ) -> Built<Self> {
         let route = match (&assign.via, &assign.value.kind) {
             (Some(via), _) => via.route,
             (None, ExprKind::Dropped { route, .. }) => *route,
-            (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => ragged_route(program, *tensor)
-                .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?,
+            (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => {
+                ragged_route(program, *tensor)
+                    .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?
+            }
             (None, _) => return Err(no(assign.span, "a movement without a route")),
         };
         Ok(Statement { program, bound, plan, assign, route })
@@ -83,11 +94,15 @@ impl<'a> Statement<'a> {
         let value = &self.assign.value;
         match &value.kind {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
-            ExprKind::Offset { tensor, .. } => Ok((Kind::Derive { value: Derived::Offset(*tensor) }, 1)),
+            ExprKind::Offset { tensor, .. } => {
+                Ok((Kind::Derive { value: Derived::Offset(*tensor) }, 1))
+            }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
             ExprKind::Read { tensor, index } => self.push(*tensor, index),
             ExprKind::Sum { .. } => self.reduce(value, hir::Elem::F32),
-            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Sum { .. }) => self.reduce(inner, value.ty),
+            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Sum { .. }) => {
+                self.reduce(inner, value.ty)
+            }
             ExprKind::Cast(_) => Err(no(value.span, "a cast of a row that is not a `sum`")),
             _ => Ok((Kind::PushInt { value: self.int(value)? }, 1)),
         }
@@ -100,15 +115,23 @@ impl<'a> Statement<'a> {
         }
         let source = self.point(tensor, index, run)?;
         if source.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot)) {
-            return Err(no(self.assign.value.span, "a move from the destination side of a route that is not a `sum`"));
+            return Err(no(
+                self.assign.value.span,
+                "a move from the destination side of a route that is not a `sum`",
+            ));
         }
         Ok((Kind::Push { source }, run))
     }
 
     fn reduce(&self, sum: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
-        let ExprKind::Sum { var, body } = &sum.kind else { return Err(no(sum.span, "this reducer")) };
+        let ExprKind::Sum { var, body } = &sum.kind else {
+            return Err(no(sum.span, "this reducer"));
+        };
         if self.coord_of(*var) != Some(Coord::Fan) {
-            return Err(no(sum.span, "a sum over a variable other than the last source of the route"));
+            return Err(no(
+                sum.span,
+                "a sum over a variable other than the last source of the route",
+            ));
         }
         let mut parts = Vec::new();
         flatten_product(body, &mut parts);
@@ -118,7 +141,9 @@ impl<'a> Statement<'a> {
         let rows: Vec<(Handle<hir::Tensor>, &[Expr])> = parts
             .iter()
             .filter_map(|p| match &p.kind {
-                ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => Some((*tensor, index.as_slice())),
+                ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => {
+                    Some((*tensor, index.as_slice()))
+                }
                 _ => None,
             })
             .chain([(self.assign.target, self.assign.index.as_slice())])
@@ -134,7 +159,8 @@ impl<'a> Statement<'a> {
             ExprKind::Scalar(Scalar::Float(v)) => Ok(Factor::Lit(*v)),
             ExprKind::Cast(inner) if part.ty == hir::Elem::F32 => self.factor(inner, run),
             ExprKind::Read { tensor, index } => {
-                if !matches!(self.elem(*tensor), hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16) {
+                if !matches!(self.elem(*tensor), hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16)
+                {
                     return Err(no(part.span, "a sum over this element type"));
                 }
                 let is_row = index.iter().any(|i| self.is_free(i));
@@ -153,12 +179,15 @@ impl<'a> Statement<'a> {
                 .eval(size, self.bound)
                 .map(IntExpr::Lit)
                 .ok_or_else(|| no(value.span, "a `dyn` in a moved value")),
-            ExprKind::Var(var) => {
-                self.coord_of(*var).map(IntExpr::Coord).ok_or_else(|| no(value.span, "a value of a variable outside the route"))
-            }
-            ExprKind::Binary { op, lhs, rhs } => {
-                Ok(IntExpr::Binary { op: *op, lhs: Box::new(self.int(lhs)?), rhs: Box::new(self.int(rhs)?) })
-            }
+            ExprKind::Var(var) => self
+                .coord_of(*var)
+                .map(IntExpr::Coord)
+                .ok_or_else(|| no(value.span, "a value of a variable outside the route")),
+            ExprKind::Binary { op, lhs, rhs } => Ok(IntExpr::Binary {
+                op: *op,
+                lhs: Box::new(self.int(lhs)?),
+                rhs: Box::new(self.int(rhs)?),
+            }),
             _ => Err(no(value.span, "this value")),
         }
     }
@@ -171,7 +200,10 @@ impl<'a> Statement<'a> {
             .enumerate()
             .map(|(axis, i)| match &i.kind {
                 _ if trailing.iter().any(|(a, _)| *a == axis) => Ok(None),
-                ExprKind::Var(v) => self.coord_of(*v).map(Some).ok_or_else(|| no(i.span, "an axis that is neither routed nor contiguous")),
+                ExprKind::Var(v) => self
+                    .coord_of(*v)
+                    .map(Some)
+                    .ok_or_else(|| no(i.span, "an axis that is neither routed nor contiguous")),
                 _ => Err(no(i.span, "an index that is not a variable")),
             })
             .collect::<Built<Vec<_>>>()?;
@@ -187,7 +219,10 @@ impl<'a> Statement<'a> {
             if let Home::Mesh { .. } = digit.home {
                 let ok = matches!(coords[digit.axis], Some(Coord::Rank | Coord::Group));
                 if !ok {
-                    return Err(no(self.assign.span, "a mesh axis that shards neither the source rank nor the group"));
+                    return Err(no(
+                        self.assign.span,
+                        "a mesh axis that shards neither the source rank nor the group",
+                    ));
                 }
             }
         }
@@ -196,13 +231,20 @@ impl<'a> Statement<'a> {
 
     /// Trailing axes of the placement that are whole, unrouted and indexed by a plain variable,
     /// from the right: (axis, variable).
-    fn trailing(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Vec<(usize, Handle<hir::Var>)> {
+    fn trailing(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        index: &[Expr],
+    ) -> Vec<(usize, Handle<hir::Var>)> {
         let placement = &self.program.tensors[tensor].placement;
         let mut out = Vec::new();
         for term in placement.iter().rev() {
-            let whole = matches!(term.kind, TermKind::Rest) && placement.iter().filter(|t| t.axis == term.axis).count() == 1;
+            let whole = matches!(term.kind, TermKind::Rest)
+                && placement.iter().filter(|t| t.axis == term.axis).count() == 1;
             match index.get(term.axis).map(|i| &i.kind) {
-                Some(ExprKind::Var(v)) if whole && self.coord_of(*v).is_none() => out.push((term.axis, *v)),
+                Some(ExprKind::Var(v)) if whole && self.coord_of(*v).is_none() => {
+                    out.push((term.axis, *v))
+                }
                 _ => break,
             }
         }
@@ -221,9 +263,16 @@ impl<'a> Statement<'a> {
         let (tensor, index) = &sides[0];
         let mut run = 1i64;
         for (axis, _) in self.trailing(*tensor, index) {
-            let hir::Extent::Fixed(size) = &self.program.tensors[*tensor].axes[axis].extent else { continue };
-            let extent = self.program.eval(size, self.bound).ok_or_else(|| no(self.assign.span, "a row of run-time length"))?;
-            run = run.checked_mul(extent).ok_or_else(|| no(self.assign.span, "a row of more than 2^63 elements"))?;
+            let hir::Extent::Fixed(size) = &self.program.tensors[*tensor].axes[axis].extent else {
+                continue;
+            };
+            let extent = self
+                .program
+                .eval(size, self.bound)
+                .ok_or_else(|| no(self.assign.span, "a row of run-time length"))?;
+            run = run
+                .checked_mul(extent)
+                .ok_or_else(|| no(self.assign.span, "a row of more than 2^63 elements"))?;
         }
         Ok(run)
     }
@@ -252,14 +301,17 @@ impl<'a> Statement<'a> {
         };
         let route = &self.program.routes[self.route];
         let position = via.sources.iter().position(|v| *v == var).map(|i| route.sources[i]);
-        let found = position.or_else(|| via.dests.iter().position(|v| *v == var).map(|i| route.dests[i]))?;
+        let found = position
+            .or_else(|| via.dests.iter().position(|v| *v == var).map(|i| route.dests[i]))?;
         role(shape, found)
     }
 
     /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
     fn coord_of_derived(&self, var: Handle<hir::Var>) -> Option<Coord> {
         match &self.assign.value.kind {
-            ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } if *group == var => Some(Coord::Group),
+            ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } if *group == var => {
+                Some(Coord::Group)
+            }
             ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Rank),
             _ => None,
         }

@@ -11,7 +11,14 @@ pub fn print(program: &Program, plan: &Plan) -> String {
         _ = writeln!(
             out,
             "route {name}: positions <= {} x fan {} on {} ranks -> {} groups, {} a rank; order {:?}; cap {:?}; distinct {}",
-            shape.positions_bound, shape.fan, shape.ranks, shape.groups, shape.groups_per_rank, shape.order, shape.cap, shape.distinct
+            shape.positions_bound,
+            shape.fan,
+            shape.ranks,
+            shape.groups,
+            shape.groups_per_rank,
+            shape.order,
+            shape.cap,
+            shape.distinct
         );
     }
     for entry in &plan.entries {
@@ -31,7 +38,11 @@ fn line(program: &Program, movement: &Movement) -> String {
         Kind::PushInt { value } => format!("push {} -> {to}", int(value)),
         Kind::Reduce { factors, to: elem } => {
             let factors: Vec<String> = factors.iter().map(|f| factor(program, f)).collect();
-            format!("reduce ascending {} as {} -> {to}, run {run}", factors.join(" * "), elem.name())
+            format!(
+                "reduce ascending {} as {} -> {to}, run {run}",
+                factors.join(" * "),
+                elem.name()
+            )
         }
         Kind::Derive { value } => format!("derive {value:?} -> {to}"),
     }

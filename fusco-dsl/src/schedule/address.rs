@@ -27,8 +27,17 @@ pub(super) struct Addresses<'p> {
 impl<'p> Addresses<'p> {
     /// Tensors, dyns and routes keep their order, so that handles map one to one.
     pub fn new(program: &'p Program, bound: &'p Bindings, plan: &'p Plan) -> Self {
-        let params = program.params.iter().filter_map(|(_, p)| Some((p.name.clone(), *bound.get(&p.name)?))).collect();
-        let schedule = Schedule { program: program.name.clone(), ranks: plan.ranks, params, ..Schedule::default() };
+        let params = program
+            .params
+            .iter()
+            .filter_map(|(_, p)| Some((p.name.clone(), *bound.get(&p.name)?)))
+            .collect();
+        let schedule = Schedule {
+            program: program.name.clone(),
+            ranks: plan.ranks,
+            params,
+            ..Schedule::default()
+        };
         let mut this = Addresses { program, plan, schedule, vars: BTreeMap::new() };
         this.declare(bound);
         this
@@ -37,11 +46,21 @@ impl<'p> Addresses<'p> {
     fn declare(&mut self, bound: &Bindings) {
         for (_, d) in self.program.dyns.iter() {
             let bound = self.program.eval(&d.bound, bound).unwrap_or(0);
-            self.schedule.dyns.append(Dyn { name: d.name.clone(), per_rank: !d.axes.is_empty(), bound });
+            self.schedule.dyns.append(Dyn {
+                name: d.name.clone(),
+                per_rank: !d.axes.is_empty(),
+                bound,
+            });
         }
         for (handle, t) in self.program.tensors.iter() {
             let elems = self.plan.tables[&handle].elems;
-            self.schedule.tensors.append(Tensor { name: t.name.clone(), io: t.io, elem: t.dtype.elem, elems, remote: false });
+            self.schedule.tensors.append(Tensor {
+                name: t.name.clone(),
+                io: t.io,
+                elem: t.dtype.elem,
+                elems,
+                remote: false,
+            });
         }
         for (handle, info) in self.program.routes.iter() {
             self.declare_route(handle, info, bound);
@@ -50,7 +69,8 @@ impl<'p> Addresses<'p> {
 
     fn declare_route(&mut self, handle: Handle<hir::Route>, info: &hir::Route, bound: &Bindings) {
         let shape = &self.plan.routes[&handle];
-        let positions = self.size(&shape.positions, bound).unwrap_or(Ix::Lit(shape.positions_bound));
+        let positions =
+            self.size(&shape.positions, bound).unwrap_or(Ix::Lit(shape.positions_bound));
         self.schedule.routes.append(Route {
             name: info.name.clone(),
             index: map_handle(&self.schedule.tensors, shape.index.index()),
@@ -95,13 +115,24 @@ impl<'p> Addresses<'p> {
         self.vars[&route]
     }
 
-    pub fn signal(&mut self, name: String, route: Handle<Route>, kind: SignalKind, slots: i64) -> Handle<Signal> {
+    pub fn signal(
+        &mut self,
+        name: String,
+        route: Handle<Route>,
+        kind: SignalKind,
+        slots: i64,
+    ) -> Handle<Signal> {
         self.schedule.signals.append(Signal { name, route, kind, slots })
     }
 
     /// The table of first rows with this alignment, made on first use.
     pub fn base(&mut self, route: Handle<Route>, align: i64) -> Handle<Base> {
-        let found = self.schedule.bases.iter().find(|(_, b)| b.route == route && b.align == align).map(|(h, _)| h);
+        let found = self
+            .schedule
+            .bases
+            .iter()
+            .find(|(_, b)| b.route == route && b.align == align)
+            .map(|(h, _)| h);
         found.unwrap_or_else(|| self.schedule.bases.append(Base { route, align }))
     }
 
@@ -135,15 +166,26 @@ impl<'p> Addresses<'p> {
             let Some(coord) = point.coords[digit.axis] else { continue };
             let value = self.digit(route, table, digit, coord);
             match digit.home {
-                Home::Mesh { weight, .. } => rank = Ix::binary(IxOp::Add, rank, Ix::binary(IxOp::Mul, value, Ix::Lit(weight))),
+                Home::Mesh { weight, .. } => {
+                    rank =
+                        Ix::binary(IxOp::Add, rank, Ix::binary(IxOp::Mul, value, Ix::Lit(weight)))
+                }
                 Home::Memory { stride } | Home::Packed { stride, .. } => {
-                    row = Ix::binary(IxOp::Add, row, Ix::binary(IxOp::Mul, value, Ix::Lit(stride / run)));
+                    row = Ix::binary(
+                        IxOp::Add,
+                        row,
+                        Ix::binary(IxOp::Mul, value, Ix::Lit(stride / run)),
+                    );
                 }
                 Home::Group { stride } => {
                     let align = table.pack().unwrap_or(1);
                     let base = self.base(self.route(route), align);
                     let first = Ix::Base { base, group: Box::new(self.coord(route, coord)) };
-                    row = Ix::binary(IxOp::Add, row, Ix::binary(IxOp::Mul, first, Ix::Lit(stride / run)));
+                    row = Ix::binary(
+                        IxOp::Add,
+                        row,
+                        Ix::binary(IxOp::Mul, first, Ix::Lit(stride / run)),
+                    );
                 }
             }
         }
@@ -171,10 +213,17 @@ impl<'p> Addresses<'p> {
     }
 
     /// First row of the group in this tensor's buffer.
-    pub fn first_row(&mut self, tensor: Handle<hir::Tensor>, route: Handle<Route>, group: Handle<Var>) -> Ix {
+    pub fn first_row(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        route: Handle<Route>,
+        group: Handle<Var>,
+    ) -> Ix {
         let table = &self.plan.tables[&tensor];
         match table.pack() {
-            Some(align) => Ix::Base { base: self.base(route, align), group: Box::new(Ix::Var(group)) },
+            Some(align) => {
+                Ix::Base { base: self.base(route, align), group: Box::new(Ix::Var(group)) }
+            }
             None => {
                 let per_rank = self.schedule.routes[route].groups_per_rank;
                 let local = Ix::binary(IxOp::Rem, Ix::Var(group), Ix::Lit(per_rank));
@@ -184,12 +233,21 @@ impl<'p> Addresses<'p> {
     }
 
     /// One past the last slot that the group's storage holds; `None` if it holds live rows only.
-    pub fn storage_end(&self, tensor: Handle<hir::Tensor>, route: Handle<Route>, group: Handle<Var>) -> Option<Ix> {
+    pub fn storage_end(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        route: Handle<Route>,
+        group: Handle<Var>,
+    ) -> Option<Ix> {
         let live = Ix::Live { route, group: Box::new(Ix::Var(group)) };
         match self.plan.tables[&tensor].pack() {
             Some(1) => None,
             Some(align) => {
-                let up = Ix::binary(IxOp::Div, Ix::binary(IxOp::Add, live, Ix::Lit(align - 1)), Ix::Lit(align));
+                let up = Ix::binary(
+                    IxOp::Div,
+                    Ix::binary(IxOp::Add, live, Ix::Lit(align - 1)),
+                    Ix::Lit(align),
+                );
                 Some(Ix::binary(IxOp::Mul, up, Ix::Lit(align)))
             }
             None => self.slab_rows(tensor).map(Ix::Lit),
@@ -210,7 +268,9 @@ impl<'p> Addresses<'p> {
         }
         match size {
             Size::Dyn { of, .. } => Some(Ix::Dyn(map_handle(&self.schedule.dyns, of.index()))),
-            Size::Binary { op, lhs, rhs } => Some(Ix::binary(ix_op(*op), self.size(lhs, bound)?, self.size(rhs, bound)?)),
+            Size::Binary { op, lhs, rhs } => {
+                Some(Ix::binary(ix_op(*op), self.size(lhs, bound)?, self.size(rhs, bound)?))
+            }
             _ => None,
         }
     }

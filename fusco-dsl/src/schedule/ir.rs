@@ -121,12 +121,22 @@ pub enum Ix {
     /// The dyn's value on this rank.
     Dyn(Handle<Dyn>),
     /// First row of a group (global number) in its rank's buffer.
-    Base { base: Handle<Base>, group: Box<Ix> },
+    Base {
+        base: Handle<Base>,
+        group: Box<Ix>,
+    },
     /// Live rows of a group (global number), after the cap.
-    Live { route: Handle<Route>, group: Box<Ix> },
+    Live {
+        route: Handle<Route>,
+        group: Box<Ix>,
+    },
     /// Tuples of this rank that have no pair.
     Dropped(Handle<Route>),
-    Binary { op: IxOp, lhs: Box<Ix>, rhs: Box<Ix> },
+    Binary {
+        op: IxOp,
+        lhs: Box<Ix>,
+        rhs: Box<Ix>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -178,11 +188,24 @@ pub enum Op {
     /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
     /// The kept tuples of one position, ascending `k`: binds k, the group and the slot.
-    Each { route: Handle<Route>, position: Ix, k: Handle<Var>, group: Handle<Var>, slot: Handle<Var>, body: Vec<Op> },
+    Each {
+        route: Handle<Route>,
+        position: Ix,
+        k: Handle<Var>,
+        group: Handle<Var>,
+        slot: Handle<Var>,
+        body: Vec<Op>,
+    },
     /// This rank's groups, by global number.
     Groups { route: Handle<Route>, var: Handle<Var>, body: Vec<Op> },
     /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.
-    Padding { route: Handle<Route>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
+    Padding {
+        route: Handle<Route>,
+        group: Handle<Var>,
+        slot: Handle<Var>,
+        until: Ix,
+        body: Vec<Op>,
+    },
     /// Once on the rank.
     Once { body: Vec<Op> },
 
@@ -326,7 +349,9 @@ impl Ix {
             (IxOp::Add | IxOp::Sub, _, Ix::Lit(0)) => lhs,
             (IxOp::Mul | IxOp::Div, _, Ix::Lit(1)) => lhs,
             (IxOp::Mul, Ix::Lit(1), _) => rhs,
-            (IxOp::Mul, Ix::Lit(0), _) | (IxOp::Mul, _, Ix::Lit(0)) | (IxOp::Rem, _, Ix::Lit(1)) => Ix::Lit(0),
+            (IxOp::Mul, Ix::Lit(0), _)
+            | (IxOp::Mul, _, Ix::Lit(0))
+            | (IxOp::Rem, _, Ix::Lit(1)) => Ix::Lit(0),
             _ => Ix::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) },
         }
     }

@@ -21,7 +21,9 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     let mut addresses = Addresses::new(program, bound, plan);
     let mut entries = Vec::new();
     for (entry, movements) in program.entries.iter().zip(&plan.entries) {
-        match EntryLowering::new(program, bound, plan, &mut addresses, entry, movements).and_then(|mut l| l.entry()) {
+        match EntryLowering::new(program, bound, plan, &mut addresses, entry, movements)
+            .and_then(|mut l| l.entry())
+        {
             Ok(lowered) => entries.push(lowered),
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
@@ -51,20 +53,45 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         entry: &'p hir::Entry,
         movements: &'p EntryPlan,
     ) -> Result<Self, Box<Diagnostic>> {
-        let mut routes: Vec<_> = movements.movements.iter().map(|m| m.route).chain(entry.plans.iter().copied()).collect();
+        let mut routes: Vec<_> = movements
+            .movements
+            .iter()
+            .map(|m| m.route)
+            .chain(entry.plans.iter().copied())
+            .collect();
         routes.sort();
         routes.dedup();
         let [route] = routes[..] else {
-            let what = if routes.is_empty() { "an entry without statements" } else { "an entry over several routes" };
-            return Err(Box::new(Diagnostic::error("F0999", entry.span, format!("not supported yet: {what}"))));
+            let what = if routes.is_empty() {
+                "an entry without statements"
+            } else {
+                "an entry over several routes"
+            };
+            return Err(Box::new(Diagnostic::error(
+                "F0999",
+                entry.span,
+                format!("not supported yet: {what}"),
+            )));
         };
         let plans_here = entry.plans.contains(&route);
-        Ok(EntryLowering { program, bound, plan, at, entry, movements: &movements.movements, route, plans_here })
+        Ok(EntryLowering {
+            program,
+            bound,
+            plan,
+            at,
+            entry,
+            movements: &movements.movements,
+            route,
+            plans_here,
+        })
     }
 
     fn entry(&mut self) -> Result<Entry, Box<Diagnostic>> {
         let route = self.at.route(self.route);
-        let pushes = self.movements.iter().any(|m| matches!(m.kind, Kind::Push { .. } | Kind::PushInt { .. }));
+        let pushes = self
+            .movements
+            .iter()
+            .any(|m| matches!(m.kind, Kind::Push { .. } | Kind::PushInt { .. }));
         let reduces = self.movements.iter().any(|m| matches!(m.kind, Kind::Reduce { .. }));
         let tiles = pushes.then(|| self.tiles(route));
         let rows = reduces.then(|| self.rows(route));
@@ -80,7 +107,16 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
         let (tensors, dyns) = self.at.used(&steps);
-        Ok(Entry { name: self.entry.name.clone(), span: self.entry.span, plans, takes, tensors, dyns, arrivals, steps })
+        Ok(Entry {
+            name: self.entry.name.clone(),
+            span: self.entry.span,
+            plans,
+            takes,
+            tensors,
+            dyns,
+            arrivals,
+            steps,
+        })
     }
 
     fn tiles(&mut self, route: Handle<Route>) -> Handle<Signal> {
@@ -98,8 +134,10 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     /// Count, exchange, scan, stable slots.
     fn plan_step(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Step {
         let kind = SignalKind::Epoch { per_cta: true };
-        let exchange = self.at.signal(format!("{}_exchange", self.entry.name), route, kind, self.plan.ranks);
-        let mut body: Vec<Op> = arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
+        let exchange =
+            self.at.signal(format!("{}_exchange", self.entry.name), route, kind, self.plan.ranks);
+        let mut body: Vec<Op> =
+            arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
         body.extend([
             Op::Count { route },
             Op::Barrier,
@@ -110,10 +148,20 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             Op::Slots { route },
         ]);
         let info = &self.program.routes[self.route];
-        let role = Role { kind: RoleKind::Plan, text: vec![format!("plan {};", info.name)], span: info.span, body };
+        let role = Role {
+            kind: RoleKind::Plan,
+            text: vec![format!("plan {};", info.name)],
+            span: info.span,
+            body,
+        };
         let name = format!("{}_plan_{}", self.entry.name, info.name);
         let tuning = self.tuning(self.entry.schedules.last());
-        Step { alternatives: vec![Alternative { when: None, kernel: Kernel { name, route, roles: vec![role], tuning } }] }
+        Step {
+            alternatives: vec![Alternative {
+                when: None,
+                kernel: Kernel { name, route, roles: vec![role], tuning },
+            }],
+        }
     }
 
     /// One kernel for each `schedule`, or one if there is none.
@@ -129,14 +177,17 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         for (i, schedule) in self.entry.schedules.iter().enumerate() {
             let when = schedule.when.as_ref().map(|w| self.when(w)).transpose()?;
             let last = when.is_none();
-            let name = if last { self.entry.name.clone() } else { format!("{}_when{i}", self.entry.name) };
-            let kernel = Kernel { name, route, roles: roles.clone(), tuning: self.tuning(Some(schedule)) };
+            let name =
+                if last { self.entry.name.clone() } else { format!("{}_when{i}", self.entry.name) };
+            let kernel =
+                Kernel { name, route, roles: roles.clone(), tuning: self.tuning(Some(schedule)) };
             alternatives.push(Alternative { when, kernel });
             if last {
                 return Ok(Step { alternatives });
             }
         }
-        let kernel = Kernel { name: self.entry.name.clone(), route, roles, tuning: self.tuning(None) };
+        let kernel =
+            Kernel { name: self.entry.name.clone(), route, roles, tuning: self.tuning(None) };
         alternatives.push(Alternative { when: None, kernel });
         Ok(Step { alternatives })
     }
@@ -169,8 +220,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     /// Every rank is in: its buffers may be written and read by peers.
     fn open(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Role {
-        let ready = self.at.signal(format!("{}_ready", self.entry.name), route, SignalKind::Epoch { per_cta: false }, self.plan.ranks);
-        let mut body: Vec<Op> = arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
+        let ready = self.at.signal(
+            format!("{}_ready", self.entry.name),
+            route,
+            SignalKind::Epoch { per_cta: false },
+            self.plan.ranks,
+        );
+        let mut body: Vec<Op> =
+            arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
         body.extend([
             Op::Barrier,
             Op::Once { body: vec![Op::Signal { signal: ready, to: Peer::All, slot: Ix::Me }] },
@@ -189,21 +246,33 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 Kind::Push { source } => {
                     let row = Row(text.len() as u32);
                     let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
-                    let load = Op::Load { row, from: self.at.access(self.route, source, movement.run) };
-                    if by_tuple { puts.push(load) } else { loads.push(load) }
+                    let load =
+                        Op::Load { row, from: self.at.access(self.route, source, movement.run) };
+                    if by_tuple {
+                        puts.push(load)
+                    } else {
+                        loads.push(load)
+                    }
                     Value::Row(row)
                 }
                 Kind::PushInt { value } => Value::Int(self.int(value)),
                 _ => continue,
             };
-            puts.push(Op::Put { value, to: self.at.access(self.route, &movement.target, movement.run) });
+            puts.push(Op::Put {
+                value,
+                to: self.at.access(self.route, &movement.target, movement.run),
+            });
             text.push(movement.text.clone());
         }
         let owner = self.at.owner(self.route);
         let base = self.at.base(route, TILE_ROWS);
         let slot = Ix::binary(
             IxOp::Div,
-            Ix::binary(IxOp::Add, Ix::Base { base, group: Box::new(Ix::Var(vars.group)) }, Ix::Var(vars.slot)),
+            Ix::binary(
+                IxOp::Add,
+                Ix::Base { base, group: Box::new(Ix::Var(vars.group)) },
+                Ix::Var(vars.slot),
+            ),
             Ix::Lit(TILE_ROWS),
         );
         puts.push(Op::Signal { signal: tiles, to: Peer::Rank(owner), slot });
@@ -226,14 +295,25 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let movements = self.movements;
         for movement in movements {
             let tensor = &self.program.tensors[movement.target.tensor];
-            let (Some(fill), true) = (tensor.attrs.fill, matches!(movement.kind, Kind::Push { .. } | Kind::PushInt { .. })) else {
+            let (Some(fill), true) = (
+                tensor.attrs.fill,
+                matches!(movement.kind, Kind::Push { .. } | Kind::PushInt { .. }),
+            ) else {
                 continue;
             };
             let vars = self.at.tuple_vars(self.route);
-            let Some(until) = self.at.storage_end(movement.target.tensor, route, vars.group) else { continue };
+            let Some(until) = self.at.storage_end(movement.target.tensor, route, vars.group) else {
+                continue;
+            };
             let to = self.at.own_access(self.route, &movement.target, movement.run);
             let bits = bits_of(fill, tensor.dtype.elem);
-            let body = vec![Op::Padding { route, group: vars.group, slot: vars.slot, until, body: vec![Op::Fill { to, bits }] }];
+            let body = vec![Op::Padding {
+                route,
+                group: vars.group,
+                slot: vars.slot,
+                until,
+                body: vec![Op::Fill { to, bits }],
+            }];
             let text = vec![format!("{} with fill({})", tensor.name, show(fill))];
             roles.push(self.role(RoleKind::Fill, text, body));
         }
@@ -263,7 +343,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         roles
     }
 
-    fn reduce(&mut self, route: Handle<Route>, movement: &Movement, factors: &[PlanFactor], to: hir::Elem, rows: Option<Handle<Signal>>) -> Role {
+    fn reduce(
+        &mut self,
+        route: Handle<Route>,
+        movement: &Movement,
+        factors: &[PlanFactor],
+        to: hir::Elem,
+        rows: Option<Handle<Signal>>,
+    ) -> Role {
         let vars = self.at.tuple_vars(self.route);
         let (mut each, mut terms) = (Vec::new(), Vec::new());
         for factor in factors {
@@ -272,15 +359,28 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 PlanFactor::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
                 PlanFactor::Row(point) => {
                     let row = Row(each.len() as u32);
-                    each.push(Op::Pull { row, from: self.at.access(self.route, point, movement.run) });
+                    each.push(Op::Pull {
+                        row,
+                        from: self.at.access(self.route, point, movement.run),
+                    });
                     Factor::Row(row)
                 }
             });
         }
         each.push(Op::Reduce { factors: terms, run: movement.run });
         let mut body = vec![
-            Op::Each { route, position: Ix::Var(vars.position), k: vars.fan, group: vars.group, slot: vars.slot, body: each },
-            Op::Put { value: Value::Sum(to), to: self.at.access(self.route, &movement.target, movement.run) },
+            Op::Each {
+                route,
+                position: Ix::Var(vars.position),
+                k: vars.fan,
+                group: vars.group,
+                slot: vars.slot,
+                body: each,
+            },
+            Op::Put {
+                value: Value::Sum(to),
+                to: self.at.access(self.route, &movement.target, movement.run),
+            },
         ];
         if let Some(signal) = rows {
             let slot = Ix::binary(IxOp::Div, Ix::Var(vars.position), Ix::Lit(TILE_ROWS));
@@ -299,7 +399,12 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             body.push(Op::Wait { signal, until: Until::Groups { base } });
         }
         if pulls {
-            let done = self.at.signal(format!("{}_done", self.entry.name), route, SignalKind::Epoch { per_cta: false }, self.plan.ranks);
+            let done = self.at.signal(
+                format!("{}_done", self.entry.name),
+                route,
+                SignalKind::Epoch { per_cta: false },
+                self.plan.ranks,
+            );
             body.extend([
                 Op::Barrier,
                 Op::Once { body: vec![Op::Signal { signal: done, to: Peer::All, slot: Ix::Me }] },
@@ -317,7 +422,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         match value {
             IntExpr::Lit(v) => Ix::Lit(*v),
             IntExpr::Coord(c) => self.at.coord(self.route, *c),
-            IntExpr::Binary { op, lhs, rhs } => Ix::binary(super::address::ix_op(*op), self.int(lhs), self.int(rhs)),
+            IntExpr::Binary { op, lhs, rhs } => {
+                Ix::binary(super::address::ix_op(*op), self.int(lhs), self.int(rhs))
+            }
         }
     }
 
@@ -338,17 +445,23 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         Ok(match &cond.kind {
             hir::CondKind::And(a, b) => When::And(Box::new(self.when(a)?), Box::new(self.when(b)?)),
             hir::CondKind::Or(a, b) => When::Or(Box::new(self.when(a)?), Box::new(self.when(b)?)),
-            hir::CondKind::Compare { op, lhs, rhs } => {
-                When::Compare { op: *op, lhs: self.when_ix(lhs, cond.span)?, rhs: self.when_ix(rhs, cond.span)? }
-            }
+            hir::CondKind::Compare { op, lhs, rhs } => When::Compare {
+                op: *op,
+                lhs: self.when_ix(lhs, cond.span)?,
+                rhs: self.when_ix(rhs, cond.span)?,
+            },
         })
     }
 
     fn when_ix(&mut self, size: &hir::Size, span: Span) -> Result<Ix, Box<Diagnostic>> {
         let bound = self.bound;
-        self.at
-            .size(size, bound)
-            .ok_or_else(|| Box::new(Diagnostic::error("F0999", span, "not supported yet: this condition of a schedule")))
+        self.at.size(size, bound).ok_or_else(|| {
+            Box::new(Diagnostic::error(
+                "F0999",
+                span,
+                "not supported yet: this condition of a schedule",
+            ))
+        })
     }
 }
 

@@ -4,8 +4,8 @@ mod address;
 pub mod ir;
 mod lower;
 mod print;
-mod visit;
 mod verify;
+mod visit;
 
 pub use lower::lower;
 pub use print::print;

@@ -42,12 +42,16 @@ impl Printer<'_> {
     }
 
     fn entry(&mut self, entry: &Entry) {
-        let tensors: Vec<&str> = entry.tensors.iter().map(|t| self.schedule.tensors[*t].name.as_str()).collect();
+        let tensors: Vec<&str> =
+            entry.tensors.iter().map(|t| self.schedule.tensors[*t].name.as_str()).collect();
         _ = writeln!(self.out, "\nentry {}({})", entry.name, tensors.join(", "));
         for step in &entry.steps {
             let same = step.alternatives.len() > 1;
             for alternative in &step.alternatives {
-                let when = alternative.when.as_ref().map_or(String::new(), |w| format!(" when {}", self.when(w)));
+                let when = alternative
+                    .when
+                    .as_ref()
+                    .map_or(String::new(), |w| format!(" when {}", self.when(w)));
                 let kernel = &alternative.kernel;
                 _ = writeln!(self.out, "  kernel {}{when}  {:?}", kernel.name, kernel.tuning);
                 if same && alternative.when.is_some() {
@@ -62,7 +66,12 @@ impl Printer<'_> {
     }
 
     fn role(&mut self, role: &Role) {
-        _ = writeln!(self.out, "    role {}  {}", format!("{:?}", role.kind).to_lowercase(), role.text.join("  "));
+        _ = writeln!(
+            self.out,
+            "    role {}  {}",
+            format!("{:?}", role.kind).to_lowercase(),
+            role.text.join("  ")
+        );
         for op in &role.body {
             self.op(op, 6);
         }
@@ -81,17 +90,34 @@ impl Printer<'_> {
         let var = |v: &Handle<Var>| self.schedule.vars[*v].name.clone();
         let signal = |s: &Handle<Signal>| self.schedule.signals[*s].name.clone();
         match op {
-            Op::Tokens { var: v, extent, .. } => format!("for {} in 0..{} by warp", var(v), self.ix(extent)),
+            Op::Tokens { var: v, extent, .. } => {
+                format!("for {} in 0..{} by warp", var(v), self.ix(extent))
+            }
             Op::Each { route: r, position, k, group, slot, .. } => {
-                format!("for {} ascending, kept ({}, {}) of {}[{}]", var(k), var(group), var(slot), route(r), self.ix(position))
+                format!(
+                    "for {} ascending, kept ({}, {}) of {}[{}]",
+                    var(k),
+                    var(group),
+                    var(slot),
+                    route(r),
+                    self.ix(position)
+                )
             }
             Op::Groups { var: v, .. } => format!("for {} in own groups", var(v)),
             Op::Padding { group, slot, until, .. } => {
-                format!("for {} in own groups, {} in live..{}", var(group), var(slot), self.ix(until))
+                format!(
+                    "for {} in own groups, {} in live..{}",
+                    var(group),
+                    var(slot),
+                    self.ix(until)
+                )
             }
             Op::Once { .. } => "once".to_string(),
             Op::Count { route: r } => format!("count {} -> hist[cta]", route(r)),
-            Op::Scan { route: r } => format!("scan hist of {} over ctas; put totals -> counts[me] of every rank", route(r)),
+            Op::Scan { route: r } => format!(
+                "scan hist of {} over ctas; put totals -> counts[me] of every rank",
+                route(r)
+            ),
             Op::Tables { route: r } => format!("scan counts of {} -> live, bases", route(r)),
             Op::Slots { route: r } => format!("route {} -> pairs", route(r)),
             Op::Load { row, from } => format!("r{} = load {}", row.0, self.access(from)),
@@ -106,7 +132,9 @@ impl Printer<'_> {
             Op::Reset { signal: s } => format!("reset {}", signal(s)),
             Op::Signal { signal: s, to, slot } => match to {
                 Peer::All => format!("signal {}[{}] of every rank", signal(s), self.ix(slot)),
-                Peer::Rank(rank) => format!("signal {}[{}] @ {}", signal(s), self.ix(slot), self.ix(rank)),
+                Peer::Rank(rank) => {
+                    format!("signal {}[{}] @ {}", signal(s), self.ix(slot), self.ix(rank))
+                }
             },
             Op::Wait { signal: s, until } => match until {
                 Until::Epoch => format!("wait {} == epoch from every rank", signal(s)),
@@ -139,7 +167,9 @@ impl Printer<'_> {
 
     fn when(&self, when: &When) -> String {
         match when {
-            When::Compare { op, lhs, rhs } => format!("{} {} {}", self.ix(lhs), op.symbol(), self.ix(rhs)),
+            When::Compare { op, lhs, rhs } => {
+                format!("{} {} {}", self.ix(lhs), op.symbol(), self.ix(rhs))
+            }
             When::And(a, b) => format!("({} && {})", self.when(a), self.when(b)),
             When::Or(a, b) => format!("({} || {})", self.when(a), self.when(b)),
         }
@@ -151,10 +181,14 @@ impl Printer<'_> {
             Ix::Me => "me".to_string(),
             Ix::Var(v) => self.schedule.vars[*v].name.clone(),
             Ix::Dyn(d) => self.schedule.dyns[*d].name.clone(),
-            Ix::Base { base, group } => format!("base{}[{}]", self.schedule.bases[*base].align, self.ix(group)),
+            Ix::Base { base, group } => {
+                format!("base{}[{}]", self.schedule.bases[*base].align, self.ix(group))
+            }
             Ix::Live { group, .. } => format!("live[{}]", self.ix(group)),
             Ix::Dropped(_) => "dropped".to_string(),
-            Ix::Binary { op, lhs, rhs } => format!("({} {} {})", self.ix(lhs), op.symbol(), self.ix(rhs)),
+            Ix::Binary { op, lhs, rhs } => {
+                format!("({} {} {})", self.ix(lhs), op.symbol(), self.ix(rhs))
+            }
         }
     }
 }

@@ -44,7 +44,10 @@ pub fn verify(schedule: Schedule) -> Result<Verified<Schedule>, Diagnostics> {
             checker.end();
             for signal in checker.counts.keys() {
                 if owners.insert(*signal, &entry.name).is_some_and(|other| other != entry.name) {
-                    checker.problems.push(format!("signal `{}` is used by two entries", schedule.signals[*signal].name));
+                    checker.problems.push(format!(
+                        "signal `{}` is used by two entries",
+                        schedule.signals[*signal].name
+                    ));
                 }
             }
             for problem in checker.problems {
@@ -64,7 +67,14 @@ fn defect(span: Span, entry: &str, problem: &str) -> Diagnostic {
 fn alternatives_of(entry: &Entry) -> Vec<Vec<&Kernel>> {
     let most = entry.steps.iter().map(|s| s.alternatives.len()).max().unwrap_or(0);
     (0..most)
-        .map(|i| entry.steps.iter().filter_map(|s| s.alternatives.get(i).or(s.alternatives.last())).map(|a| &a.kernel).collect())
+        .map(|i| {
+            entry
+                .steps
+                .iter()
+                .filter_map(|s| s.alternatives.get(i).or(s.alternatives.last()))
+                .map(|a| &a.kernel)
+                .collect()
+        })
         .collect()
 }
 
@@ -82,7 +92,9 @@ enum Amount {
     /// One from each rank (times CTAs if the signal is per CTA).
     EachRank,
     /// One for each kept tuple that lands here, at its tile.
-    Tuples { base: Handle<Base> },
+    Tuples {
+        base: Handle<Base>,
+    },
     /// One for each own position, at its tile.
     Positions(Ix),
     Other,
@@ -159,17 +171,27 @@ impl<'a> Checker<'a> {
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
         match op {
-            Op::Each { .. } | Op::Groups { .. } | Op::Padding { .. } if !self.planned => self.problem("(2) a plan is read before it is made"),
+            Op::Each { .. } | Op::Groups { .. } | Op::Padding { .. } if !self.planned => {
+                self.problem("(2) a plan is read before it is made")
+            }
             Op::Pull { from, .. } if from.rank != Ix::Me => {
                 self.pulled = true;
                 if !self.met {
                     self.problem("(2) a remote row is read before its owner is known to be ready");
                 }
             }
-            Op::Put { to, .. } if to.rank != Ix::Me && !self.met => self.problem("(4) a remote row is written before its owner is known to be ready"),
-            Op::Load { from, .. } if from.rank != Ix::Me => self.problem("(2) a load names another rank"),
-            Op::Fill { to, .. } if to.rank != Ix::Me => self.problem("(1) a fill names another rank"),
-            Op::Tables { .. } | Op::Slots { .. } if !self.met => self.problem("(2) counts of peers are read before they have arrived"),
+            Op::Put { to, .. } if to.rank != Ix::Me && !self.met => {
+                self.problem("(4) a remote row is written before its owner is known to be ready")
+            }
+            Op::Load { from, .. } if from.rank != Ix::Me => {
+                self.problem("(2) a load names another rank")
+            }
+            Op::Fill { to, .. } if to.rank != Ix::Me => {
+                self.problem("(1) a fill names another rank")
+            }
+            Op::Tables { .. } | Op::Slots { .. } if !self.met => {
+                self.problem("(2) counts of peers are read before they have arrived")
+            }
             Op::Barrier => self.barrier_since_reset = true,
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot, scope),
@@ -191,7 +213,9 @@ impl<'a> Checker<'a> {
     fn signal(&mut self, signal: Handle<Signal>, to: &Peer, slot: &Ix, scope: &Scope<'a>) {
         let info = &self.schedule.signals[signal];
         let amount = match (info.kind, to) {
-            (SignalKind::Epoch { per_cta }, Peer::All) if *slot == Ix::Me && (per_cta || scope.once) => {
+            (SignalKind::Epoch { per_cta }, Peer::All)
+                if *slot == Ix::Me && (per_cta || scope.once) =>
+            {
                 if self.resets_open && !self.barrier_since_reset {
                     self.problem("(4) a handshake does not wait for the reset of all CTAs");
                 }
@@ -210,11 +234,20 @@ impl<'a> Checker<'a> {
     fn tile_amount(&self, rank: &Ix, slot: &Ix, scope: &Scope<'a>) -> Amount {
         match (scope.tuples, scope.tokens) {
             (Some((group, at)), Some(_)) => {
-                let base = self.schedule.bases.iter().map(|(h, _)| h).find(|base| *slot == tuple_tile(*base, group, at));
-                let lands = self.schedule.ranks == 1 || matches!(rank, Ix::Binary { op: IxOp::Div, lhs, .. } if **lhs == Ix::Var(group));
+                let base = self
+                    .schedule
+                    .bases
+                    .iter()
+                    .map(|(h, _)| h)
+                    .find(|base| *slot == tuple_tile(*base, group, at));
+                let lands = self.schedule.ranks == 1
+                    || matches!(rank, Ix::Binary { op: IxOp::Div, lhs, .. } if **lhs == Ix::Var(group));
                 base.filter(|_| lands).map_or(Amount::Other, |base| Amount::Tuples { base })
             }
-            (None, Some((extent, var))) if *rank == Ix::Me && *slot == Ix::binary(IxOp::Div, Ix::Var(var), Ix::Lit(TILE_ROWS)) => {
+            (None, Some((extent, var)))
+                if *rank == Ix::Me
+                    && *slot == Ix::binary(IxOp::Div, Ix::Var(var), Ix::Lit(TILE_ROWS)) =>
+            {
                 Amount::Positions(extent.clone())
             }
             _ => Amount::Other,
@@ -224,7 +257,10 @@ impl<'a> Checker<'a> {
     fn wait(&mut self, signal: Handle<Signal>, until: &Until) {
         let counts = self.counts.entry(signal).or_default();
         if counts.produced.is_empty() {
-            self.problems.push(format!("(6) `{}` is awaited before this rank signals it", self.schedule.signals[signal].name));
+            self.problems.push(format!(
+                "(6) `{}` is awaited before this rank signals it",
+                self.schedule.signals[signal].name
+            ));
         }
         counts.awaited.push(match until {
             Until::Epoch => Amount::EachRank,
@@ -244,13 +280,22 @@ impl<'a> Checker<'a> {
         for (signal, counts) in &self.counts {
             let info = &self.schedule.signals[*signal];
             // Counters of rows are for consumers only; the rank's own order covers them here.
-            let local_only = counts.awaited.is_empty() && counts.produced.iter().all(|a| matches!(a, Amount::Positions(_)));
-            if counts.produced.contains(&Amount::Other) || (counts.produced != counts.awaited && !local_only) {
-                self.problems.push(format!("(3) `{}` produces {:?} and waits for {:?}", info.name, counts.produced, counts.awaited));
+            let local_only = counts.awaited.is_empty()
+                && counts.produced.iter().all(|a| matches!(a, Amount::Positions(_)));
+            if counts.produced.contains(&Amount::Other)
+                || (counts.produced != counts.awaited && !local_only)
+            {
+                self.problems.push(format!(
+                    "(3) `{}` produces {:?} and waits for {:?}",
+                    info.name, counts.produced, counts.awaited
+                ));
             }
             let wanted = u32::from(info.kind == SignalKind::Tiles);
             if counts.resets != wanted {
-                self.problems.push(format!("(4) `{}` is reset {} times, not {wanted}", info.name, counts.resets));
+                self.problems.push(format!(
+                    "(4) `{}` is reset {} times, not {wanted}",
+                    info.name, counts.resets
+                ));
             }
         }
     }
@@ -271,6 +316,7 @@ impl<'a> Checker<'a> {
 
 /// The arrival tile of a tuple.
 fn tuple_tile(base: Handle<Base>, group: Handle<Var>, slot: Handle<Var>) -> Ix {
-    let row = Ix::binary(IxOp::Add, Ix::Base { base, group: Box::new(Ix::Var(group)) }, Ix::Var(slot));
+    let row =
+        Ix::binary(IxOp::Add, Ix::Base { base, group: Box::new(Ix::Var(group)) }, Ix::Var(slot));
     Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS))
 }

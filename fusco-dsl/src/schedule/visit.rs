@@ -8,7 +8,11 @@ impl Op {
     /// The ops nested in this one.
     pub fn body(&self) -> &[Op] {
         match self {
-            Op::Tokens { body, .. } | Op::Each { body, .. } | Op::Groups { body, .. } | Op::Padding { body, .. } | Op::Once { body } => body,
+            Op::Tokens { body, .. }
+            | Op::Each { body, .. }
+            | Op::Groups { body, .. }
+            | Op::Padding { body, .. }
+            | Op::Once { body } => body,
             _ => &[],
         }
     }

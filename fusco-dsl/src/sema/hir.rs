@@ -59,10 +59,17 @@ pub enum Size {
     Param(Handle<Param>),
     Mesh(Handle<MeshAxis>),
     /// `T` or `T[s]`: the index is over the mesh, given by coordinates of earlier axes.
-    Dyn { of: Handle<Dyn>, index: Vec<Size> },
+    Dyn {
+        of: Handle<Dyn>,
+        index: Vec<Size>,
+    },
     /// The coordinate of an earlier axis of the same tensor or route (`s` in `t: T[s]`).
     Coord(usize),
-    Binary { op: BinOp, lhs: Box<Size>, rhs: Box<Size> },
+    Binary {
+        op: BinOp,
+        lhs: Box<Size>,
+        rhs: Box<Size>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,7 +168,10 @@ pub struct Axis {
 pub enum Extent {
     Fixed(Size),
     /// Counted by `route`, whose slot variable it is; `bound` is the declared `<= C`.
-    Ragged { route: Handle<Route>, bound: Option<Size> },
+    Ragged {
+        route: Handle<Route>,
+        bound: Option<Size>,
+    },
 }
 
 /// One term of a placement list.
@@ -298,18 +308,37 @@ pub enum ExprKind {
     /// A size that names no variable (`K`, `E * 2`).
     Size(Size),
     Var(Handle<Var>),
-    Read { tensor: Handle<Tensor>, index: Vec<Expr> },
-    Binary { op: BinOp, lhs: Box<Expr>, rhs: Box<Expr> },
+    Read {
+        tensor: Handle<Tensor>,
+        index: Vec<Expr>,
+    },
+    Binary {
+        op: BinOp,
+        lhs: Box<Expr>,
+        rhs: Box<Expr>,
+    },
     /// Round to nearest even.
     Cast(Box<Expr>),
     /// `sum(k: body)`: f32, ascending, `acc = fma(a, b, acc)` when the body is a product.
-    Sum { var: Handle<Var>, body: Box<Expr> },
+    Sum {
+        var: Handle<Var>,
+        body: Box<Expr>,
+    },
     /// `count(y.c)`, indexed by the statement's group variable.
-    Count { tensor: Handle<Tensor>, group: Handle<Var> },
+    Count {
+        tensor: Handle<Tensor>,
+        group: Handle<Var>,
+    },
     /// `offset(y.c)`: the first row of the group in its rank's buffer.
-    Offset { tensor: Handle<Tensor>, group: Handle<Var> },
+    Offset {
+        tensor: Handle<Tensor>,
+        group: Handle<Var>,
+    },
     /// `dropped(r, s)`: tuples of source `s` that have no pair in `r`.
-    Dropped { route: Handle<Route>, source: Handle<Var> },
+    Dropped {
+        route: Handle<Route>,
+        source: Handle<Var>,
+    },
 }
 
 /// `prove injective(y);` A property this version cannot decide is refused by `check` (F0999).
@@ -327,7 +356,11 @@ pub enum ProveKind {
     Deterministic(Handle<Tensor>),
     Local(Handle<Tensor>),
     /// `vector(y.h) >= 16`: tensor, axis, bytes.
-    Vector { tensor: Handle<Tensor>, axis: usize, bytes: i64 },
+    Vector {
+        tensor: Handle<Tensor>,
+        axis: usize,
+        bytes: i64,
+    },
     /// `inverse(a, b)`: entry indices.
     Inverse(usize, usize),
 }
@@ -378,13 +411,17 @@ impl Program {
             Size::Param(p) => bound.get(&self.params[*p].name).copied(),
             Size::Mesh(m) => self.eval(&self.mesh_axes[*m].size, bound),
             Size::Dyn { .. } | Size::Coord(_) => None,
-            Size::Binary { op, lhs, rhs } => op.apply(self.eval(lhs, bound)?, self.eval(rhs, bound)?),
+            Size::Binary { op, lhs, rhs } => {
+                op.apply(self.eval(lhs, bound)?, self.eval(rhs, bound)?)
+            }
         }
     }
 
     /// Number of ranks of the mesh; 1 for a program without one.
     pub fn ranks(&self, bound: &Bindings) -> Option<i64> {
-        self.mesh_axes.iter().try_fold(1i64, |n, (_, axis)| n.checked_mul(self.eval(&axis.size, bound)?))
+        self.mesh_axes
+            .iter()
+            .try_fold(1i64, |n, (_, axis)| n.checked_mul(self.eval(&axis.size, bound)?))
     }
 
     pub fn tensor(&self, name: &str) -> Option<Handle<Tensor>> {

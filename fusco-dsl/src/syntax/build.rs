@@ -21,7 +21,8 @@ const MOST_DEPTH: usize = 64;
 /// Parses a file. The tree lacks the items that have errors.
 pub fn parse(text: &str) -> (File, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
-    if let Some(diagnostic) = expect::too_deep(text, MOST_DEPTH).or_else(|| expect::too_long(text)) {
+    if let Some(diagnostic) = expect::too_deep(text, MOST_DEPTH).or_else(|| expect::too_long(text))
+    {
         diagnostics.push(diagnostic);
         return (File::default(), diagnostics);
     }
@@ -91,7 +92,13 @@ fn idents(pair: P) -> Vec<Ident> {
 
 impl Builder<'_> {
     fn file(&mut self, pair: P) -> File {
-        File { programs: pair.into_inner().filter(|p| p.as_rule() == Rule::program).map(|p| self.program(p)).collect() }
+        File {
+            programs: pair
+                .into_inner()
+                .filter(|p| p.as_rule() == Rule::program)
+                .map(|p| self.program(p))
+                .collect(),
+        }
     }
 
     fn program(&mut self, pair: P) -> Program {
@@ -170,7 +177,15 @@ impl Builder<'_> {
         }
         let ty = words.pop().unwrap_or_else(|| nobody(at));
         let bound = self.expr_or(inner.next(), at);
-        Dyn { docs, name, axes: words, ty, bound, constraint: inner.next().map(|c| self.expr(c)), span: at }
+        Dyn {
+            docs,
+            name,
+            axes: words,
+            ty,
+            bound,
+            constraint: inner.next().map(|c| self.expr(c)),
+            span: at,
+        }
     }
 
     fn tensor(&mut self, pair: P) -> Tensor {
@@ -188,7 +203,17 @@ impl Builder<'_> {
         let name = next_ident(&mut inner, at);
         let dtype = take(&mut inner, Rule::dtype).map(|d| self.called(d));
         let dtype = dtype.unwrap_or_else(|| Word { name: nobody(at), args: None, span: at });
-        let mut tensor = Tensor { docs, io, io_span, name, dtype, dims: Vec::new(), placement: None, attrs: Vec::new(), span: at };
+        let mut tensor = Tensor {
+            docs,
+            io,
+            io_span,
+            name,
+            dtype,
+            dims: Vec::new(),
+            placement: None,
+            attrs: Vec::new(),
+            span: at,
+        };
         for part in inner {
             match part.as_rule() {
                 Rule::dim => tensor.dims.push(self.dim(part)),
@@ -235,7 +260,8 @@ impl Builder<'_> {
         let at = span(&pair);
         let mut inner = pair.into_inner();
         let name = next_ident(&mut inner, at);
-        let mut term = Term { name, args: None, shard: None, tile: None, mods: Vec::new(), span: at };
+        let mut term =
+            Term { name, args: None, shard: None, tile: None, mods: Vec::new(), span: at };
         for part in inner {
             match part.as_rule() {
                 Rule::call => term.args = Some(self.args(part)),
@@ -255,7 +281,14 @@ impl Builder<'_> {
         let name = next_ident(&mut inner, at);
         let sources = take(&mut inner, Rule::idents).map(idents).unwrap_or_default();
         let dests = take(&mut inner, Rule::idents).map(idents).unwrap_or_default();
-        Route { docs, name, sources, dests, steps: inner.map(|s| self.route_step(s)).collect(), span: at }
+        Route {
+            docs,
+            name,
+            sources,
+            dests,
+            steps: inner.map(|s| self.route_step(s)).collect(),
+            span: at,
+        }
     }
 
     fn route_step(&mut self, pair: P) -> Step {
@@ -265,7 +298,11 @@ impl Builder<'_> {
         if cap {
             let cond = self.expr_or(inner.next(), at);
             let orelse = inner.next().map(|o| self.called(o));
-            return Step::Cap { cond, orelse: orelse.unwrap_or_else(|| Word { name: nobody(at), args: None, span: at }), span: at };
+            return Step::Cap {
+                cond,
+                orelse: orelse.unwrap_or_else(|| Word { name: nobody(at), args: None, span: at }),
+                span: at,
+            };
         }
         let name = next_ident(&mut inner, at);
         let value = self.expr_or(inner.next(), at);
@@ -304,7 +341,8 @@ impl Builder<'_> {
         let mut inner = pair.into_inner();
         let lhs = inner.next();
         let tuple = lhs.as_ref().is_some_and(|l| l.as_str().starts_with('('));
-        let targets = lhs.map(|l| l.into_inner().map(|t| self.tensor_ref(t)).collect()).unwrap_or_default();
+        let targets =
+            lhs.map(|l| l.into_inner().map(|t| self.tensor_ref(t)).collect()).unwrap_or_default();
         let value = self.expr_or(inner.next(), at);
         let via = take(&mut inner, Rule::ident).map(ident);
         Assign { targets, tuple, value, via, filter: inner.next().map(|c| self.expr(c)), span: at }
@@ -367,7 +405,9 @@ impl Builder<'_> {
         match first.as_ref().map(|p| p.as_rule()) {
             Some(Rule::binder) => {
                 let names = first.take().map(|b| b.into_inner());
-                let names = names.into_iter().flatten().flat_map(|n| if n.as_rule() == Rule::idents { idents(n) } else { vec![ident(n)] });
+                let names = names.into_iter().flatten().flat_map(|n| {
+                    if n.as_rule() == Rule::idents { idents(n) } else { vec![ident(n)] }
+                });
                 binder = Some(names.collect());
             }
             Some(Rule::ident) => named = first.take().map(ident),
@@ -393,12 +433,31 @@ impl Builder<'_> {
             Rule::postfix => return self.postfix(pair),
             Rule::atom => return self.expr_or(pair.into_inner().next(), at),
             Rule::int => ExprKind::Int(self.int(&pair)),
-            Rule::float => ExprKind::Float(pair.as_str().replace('_', "").parse().unwrap_or(f64::INFINITY)),
-            Rule::tuple => ExprKind::Tuple(self.args(pair)),
+            Rule::float => {
+                ExprKind::Float(pair.as_str().replace('_', "").parse().unwrap_or(f64::INFINITY))
+            }
+            Rule::tuple => return self.tuple(pair),
             Rule::array => ExprKind::Array(pair.into_inner().map(|e| self.expr(e)).collect()),
             _ => ExprKind::Name(pair.as_str().to_string()),
         };
         Expr { kind, span: at }
+    }
+
+    /// `(a)` is `a` in parentheses; `(a,)` and `(a, b)` are tuples.
+    fn tuple(&mut self, pair: P) -> Expr {
+        let at = span(&pair);
+        let comma =
+            pair.as_str().trim_end_matches(|c: char| c == ')' || c.is_whitespace()).ends_with(',');
+        let mut args = self.args(pair);
+        match args.pop() {
+            Some(Arg { binder: None, named: None, value }) if args.is_empty() && !comma => {
+                Expr { span: at, ..value }
+            }
+            last => {
+                args.extend(last);
+                Expr { kind: ExprKind::Tuple(args), span: at }
+            }
+        }
     }
 
     /// Left-associative; `op` if the grammar has no token for it.
@@ -409,11 +468,14 @@ impl Builder<'_> {
         while let Some(next) = inner.next() {
             let (op, rhs) = match op {
                 Some(op) => (op, Some(next)),
-                None => (operator(next.as_str()), inner.next()),
+                None => (operator(next.as_str().trim()), inner.next()),
             };
             let rhs = self.expr_or(rhs, at);
             let span = lhs.span.to(rhs.span);
-            lhs = Expr { kind: ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) }, span };
+            lhs = Expr {
+                kind: ExprKind::Binary { op, lhs: Box::new(lhs), rhs: Box::new(rhs) },
+                span,
+            };
         }
         lhs
     }
@@ -434,7 +496,10 @@ impl Builder<'_> {
             let whole = base.span.to(end);
             let boxed = Box::new(base);
             let kind = match part.as_rule() {
-                Rule::index => ExprKind::Index { base: boxed, args: part.into_inner().map(|e| self.expr(e)).collect() },
+                Rule::index => ExprKind::Index {
+                    base: boxed,
+                    args: part.into_inner().map(|e| self.expr(e)).collect(),
+                },
                 Rule::call => ExprKind::Call { base: boxed, args: self.args(part) },
                 _ => ExprKind::Field { base: boxed, name: next_ident(&mut part.into_inner(), end) },
             };
@@ -451,7 +516,10 @@ impl Builder<'_> {
         };
         value.unwrap_or_else(|_| {
             let message = format!("`{}` is not a 64-bit integer", pair.as_str());
-            self.diagnostics.push(Diagnostic::error("F0002", span(pair), message).help("the largest is 9223372036854775807"));
+            self.diagnostics.push(
+                Diagnostic::error("F0002", span(pair), message)
+                    .help("the largest is 9223372036854775807"),
+            );
             0
         })
     }

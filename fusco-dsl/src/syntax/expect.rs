@@ -7,8 +7,9 @@ use pest::error::{Error, ErrorVariant, InputLocation};
 
 /// Words that no name may take.
 pub const RESERVED: [&str; 25] = [
-    "program", "mesh", "const", "param", "dyn", "inout", "in", "out", "tmp", "route", "entry", "schedule", "prove", "assume", "via",
-    "where", "with", "else", "by", "when", "ragged", "plan", "cap", "through", "at",
+    "program", "mesh", "const", "param", "dyn", "inout", "in", "out", "tmp", "route", "entry",
+    "schedule", "prove", "assume", "via", "where", "with", "else", "by", "when", "ragged", "plan",
+    "cap", "through", "at",
 ];
 
 pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
@@ -21,14 +22,18 @@ pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
         }
         if depth > most {
             let span = Span::new(at as u32, at as u32 + 1);
-            return Some(Diagnostic::error("F0001", span, format!("brackets nest deeper than {most}")).help("split the expression"));
+            return Some(
+                Diagnostic::error("F0001", span, format!("brackets nest deeper than {most}"))
+                    .help("split the expression"),
+            );
         }
     }
     None
 }
 
 pub(super) fn too_long(text: &str) -> Option<Diagnostic> {
-    (text.len() > 1 << 24).then(|| Diagnostic::error("F0001", Span::new(0, 0), "the source is longer than 16 MiB"))
+    (text.len() > 1 << 24)
+        .then(|| Diagnostic::error("F0001", Span::new(0, 0), "the source is longer than 16 MiB"))
 }
 
 /// Reports strings, other alphabets, suffixed numbers and `-` runs outside comments; blanks them with a
@@ -42,12 +47,26 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
         let span = Span::new(at as u32, end as u32);
         let first = out[at];
         let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
-            Some(Diagnostic::error("F0003", span, "strings do not exist in fusco").help("write a name"))
+            Some(
+                Diagnostic::error("F0003", span, "strings do not exist in fusco")
+                    .help("write a name"),
+            )
         } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
-            Some(Diagnostic::error("F0004", span, format!("`{token}` is not ASCII")).help("names are ASCII letters, digits and `_`"))
+            Some(
+                Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"))
+                    .help("names are ASCII letters, digits and `_`"),
+            )
         } else if first.is_ascii_digit() && is_suffixed(token) {
-            let digits: String = token.chars().take_while(|c| c.is_ascii_digit() || *c == '_').collect();
-            Some(Diagnostic::error("F0002", span, format!("`{token}` has a suffix; fusco numbers have none")).help(format!("write the number in full: {digits}..")))
+            let digits: String =
+                token.chars().take_while(|c| c.is_ascii_digit() || *c == '_').collect();
+            Some(
+                Diagnostic::error(
+                    "F0002",
+                    span,
+                    format!("`{token}` has a suffix; fusco numbers have none"),
+                )
+                .help(format!("write the number in full: {digits}..")),
+            )
         } else {
             None
         };
@@ -61,7 +80,8 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
 }
 
 fn is_suffixed(token: &str) -> bool {
-    let hex = token.starts_with("0x") && token[2..].bytes().all(|b| b.is_ascii_hexdigit() || b == b'_');
+    let hex =
+        token.starts_with("0x") && token[2..].bytes().all(|b| b.is_ascii_hexdigit() || b == b'_');
     let float = token.contains('.') || token.bytes().all(|b| b.is_ascii_digit() || b == b'_');
     !hex && !float
 }
@@ -79,7 +99,8 @@ fn token_end(text: &str, at: usize) -> usize {
     }
     if first == '"' || first == '\'' {
         let close = rest[1..].find([first, '\n']).map_or(rest.len(), |i| i + 1);
-        return at + if rest[close.min(rest.len() - 1)..].starts_with(first) { close + 1 } else { close };
+        return at
+            + if rest[close.min(rest.len() - 1)..].starts_with(first) { close + 1 } else { close };
     }
     if first.is_ascii_digit() {
         let mut end = rest.find(|c| !word(c)).unwrap_or(rest.len());
@@ -123,7 +144,11 @@ pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
     let at = skip_blank(text, at);
     let end = if at < text.len() { token_end(text, at) } else { at };
     let span = Span::new(at as u32, end as u32);
-    let found = if at < text.len() { format!("`{}`", &text[at..end]) } else { "the end of the file".to_string() };
+    let found = if at < text.len() {
+        format!("`{}`", &text[at..end])
+    } else {
+        "the end of the file".to_string()
+    };
     (special(text, at, end, span).unwrap_or_else(|| general(error, span, &found)), at)
 }
 
@@ -131,7 +156,10 @@ fn skip_blank(text: &str, mut at: usize) -> usize {
     while at < text.len() {
         let rest = &text[at..];
         let doc = rest.starts_with("///") && !rest.starts_with("////");
-        if rest.starts_with(char::is_whitespace) || (rest.starts_with("//") && !doc) || rest.starts_with("/*") {
+        if rest.starts_with(char::is_whitespace)
+            || (rest.starts_with("//") && !doc)
+            || rest.starts_with("/*")
+        {
             at = token_end(text, at);
         } else {
             break;
@@ -145,15 +173,30 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
     let last_word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
     if token == "<" && text[end..].starts_with('-') {
         return Some(
-            Diagnostic::error("F0005", Span::new(at as u32, end as u32 + 1), "`<-` is an arrow").help("for a comparison put a space between: `< -`"),
+            Diagnostic::error("F0005", Span::new(at as u32, end as u32 + 1), "`<-` is an arrow")
+                .help("for a comparison put a space between: `< -`"),
         );
     }
-    if RESERVED.contains(&token) && ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"].contains(&last_word) {
-        return Some(Diagnostic::error("F0103", span, format!("`{token}` is a reserved word")).help(format!("choose another name, as `{token}_`")));
+    if RESERVED.contains(&token)
+        && [
+            "program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route",
+            "entry",
+        ]
+        .contains(&last_word)
+    {
+        return Some(
+            Diagnostic::error("F0103", span, format!("`{token}` is a reserved word"))
+                .help(format!("choose another name, as `{token}_`")),
+        );
     }
     if before.ends_with('@') && token != "[" {
         return Some(
-            Diagnostic::error("F0001", span, format!("syntax error: a placement is a list, found `{token}`")).help(format!("write `@ [{token}, ..]`")),
+            Diagnostic::error(
+                "F0001",
+                span,
+                format!("syntax error: a placement is a list, found `{token}`"),
+            )
+            .help(format!("write `@ [{token}, ..]`")),
         );
     }
     None
@@ -161,7 +204,9 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
 
 fn general(error: &Error<Rule>, span: Span, found: &str) -> Diagnostic {
     let mut wanted: Vec<&'static str> = match &error.variant {
-        ErrorVariant::ParsingError { positives, .. } => positives.iter().filter_map(|r| human(*r)).collect(),
+        ErrorVariant::ParsingError { positives, .. } => {
+            positives.iter().filter_map(|r| human(*r)).collect()
+        }
         ErrorVariant::CustomError { .. } => Vec::new(),
     };
     wanted.sort_unstable();
@@ -171,7 +216,8 @@ fn general(error: &Error<Rule>, span: Span, found: &str) -> Diagnostic {
         [one] => (*one).to_string(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
     };
-    Diagnostic::error("F0001", span, format!("syntax error: expected {expected}, found {found}")).label("here")
+    Diagnostic::error("F0001", span, format!("syntax error: expected {expected}, found {found}"))
+        .label("here")
 }
 
 /// What a rule is called outside the grammar.
@@ -211,7 +257,14 @@ fn human(rule: Rule) -> Option<&'static str> {
         Rule::directive => "a directive",
         Rule::darg | Rule::arg | Rule::binder => "an argument",
         Rule::dkw => "`by`, `through` or `at`",
-        Rule::expr | Rule::and_ | Rule::cmp | Rule::add | Rule::mul | Rule::unary | Rule::postfix | Rule::atom => "an expression",
+        Rule::expr
+        | Rule::and_
+        | Rule::cmp
+        | Rule::add
+        | Rule::mul
+        | Rule::unary
+        | Rule::postfix
+        | Rule::atom => "an expression",
         Rule::cmp_op => "a comparison",
         Rule::add_op | Rule::mul_op => "an operator",
         Rule::index => "`[`",
@@ -254,7 +307,8 @@ pub(super) fn blank_item(text: &str, at: usize) -> Option<String> {
     if open.is_empty() {
         return None;
     }
-    let blank: String = text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
+    let blank: String =
+        text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
     let rest = format!("{}{}{}", &text[..start], blank, &text[end..]);
     (rest != text).then_some(rest)
 }

@@ -23,19 +23,40 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
     for (handle, shape) in &compiled.plan.routes {
         let name = compiled.hir.routes[*handle].name.clone();
         let live = finished.live.get(&name).cloned().unwrap_or_default();
-        let per_rank = live.chunks(shape.groups_per_rank.max(1) as usize).map(|c| c.iter().map(|n| u64::from(*n)).sum()).collect();
-        let pushes = compiled.plan.entries.iter().flat_map(|e| &e.movements).filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
-        let row_bytes = pushes.map(|m| m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes()).sum();
+        let per_rank = live
+            .chunks(shape.groups_per_rank.max(1) as usize)
+            .map(|c| c.iter().map(|n| u64::from(*n)).sum())
+            .collect();
+        let pushes = compiled
+            .plan
+            .entries
+            .iter()
+            .flat_map(|e| &e.movements)
+            .filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
+        let row_bytes =
+            pushes.map(|m| m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes()).sum();
         out.push(Traffic { route: name, live, per_rank, row_bytes });
     }
     out
 }
 
-pub fn text(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: Option<&Verdict>) -> String {
+pub fn text(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    finished: &Finished,
+    verdict: Option<&Verdict>,
+) -> String {
     let mut out = Vec::new();
     let params: Vec<String> = inputs.params.iter().map(|(n, v)| format!("{n}={v}")).collect();
     let dyns: Vec<String> = inputs.dyns.iter().map(|(n, v)| format!("{n}={}", short(v))).collect();
-    out.push(format!("{} on {}: {} ranks, {} {}", compiled.hir.name, finished.backend, compiled.schedule.ranks, params.join(" "), dyns.join(" ")));
+    out.push(format!(
+        "{} on {}: {} ranks, {} {}",
+        compiled.hir.name,
+        finished.backend,
+        compiled.schedule.ranks,
+        params.join(" "),
+        dyns.join(" ")
+    ));
     for t in traffic(compiled, finished) {
         out.push(String::new());
         out.push(rank_table(&t));
@@ -49,7 +70,10 @@ pub fn text(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: 
     if let Some(verdict) = verdict {
         out.push(String::new());
         out.push(match verdict {
-            Ok(n) => format!("verified: {} elements equal the reference interpreter, bit for bit", thousands(*n as i64)),
+            Ok(n) => format!(
+                "verified: {} elements equal the reference interpreter, bit for bit",
+                thousands(*n as i64)
+            ),
             Err(_) => "NOT verified".to_string(),
         });
     }
@@ -73,7 +97,13 @@ fn rank_table(t: &Traffic) -> String {
         .enumerate()
         .map(|(rank, n)| {
             let load = if mean > 0.0 { *n as f64 / mean } else { 0.0 };
-            vec![rank.to_string(), thousands(*n as i64), bytes(*n as f64 * t.row_bytes as f64), format!("{load:.2}"), bar(*n as f64 / most, 24)]
+            vec![
+                rank.to_string(),
+                thousands(*n as i64),
+                bytes(*n as f64 * t.row_bytes as f64),
+                format!("{load:.2}"),
+                bar(*n as f64 / most, 24),
+            ]
         })
         .collect();
     format!("route {}\n{}", t.route, print(&["rank", "rows", "bytes", "load", ""], &rows))
@@ -84,8 +114,11 @@ fn group_summary(t: &Traffic) -> String {
     sorted.sort_unstable();
     let total: u64 = sorted.iter().map(|n| u64::from(*n)).sum();
     let mean = total as f64 / sorted.len().max(1) as f64;
-    let at = |share: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(0);
-    let busiest = t.live.iter().enumerate().max_by_key(|(i, n)| (**n, usize::MAX - i)).map_or(0, |(i, _)| i);
+    let at = |share: f64| {
+        sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(0)
+    };
+    let busiest =
+        t.live.iter().enumerate().max_by_key(|(i, n)| (**n, usize::MAX - i)).map_or(0, |(i, _)| i);
     let row = vec![
         t.live.len().to_string(),
         thousands(total as i64),
@@ -93,7 +126,10 @@ fn group_summary(t: &Traffic) -> String {
         at(0.5).to_string(),
         format!("{mean:.0}"),
         at(1.0).to_string(),
-        format!("expert {busiest}, {:.2} x mean", if mean > 0.0 { f64::from(at(1.0)) / mean } else { 0.0 }),
+        format!(
+            "expert {busiest}, {:.2} x mean",
+            if mean > 0.0 { f64::from(at(1.0)) / mean } else { 0.0 }
+        ),
     ];
     print(&["experts", "rows", "least", "median", "mean", "most", "busiest"], &[row])
 }
@@ -121,7 +157,12 @@ fn time_table(compiled: &Compiled, finished: &Finished) -> String {
         .map(|(entry, time)| {
             let moved = entry_bytes(compiled, finished, entry) as f64;
             let rate = moved / time.as_secs_f64() / 1e9;
-            vec![entry.clone(), bytes(moved), format!("{:.2} ms", time.as_secs_f64() * 1e3), format!("{rate:.2} GB/s of rows")]
+            vec![
+                entry.clone(),
+                bytes(moved),
+                format!("{:.2} ms", time.as_secs_f64() * 1e3),
+                format!("{rate:.2} GB/s of rows"),
+            ]
         })
         .collect();
     print(&["entry", "moved", "time", "rate"], &rows)
@@ -132,7 +173,8 @@ fn output_table(compiled: &Compiled, finished: &Finished) -> String {
         .outputs
         .iter()
         .map(|(name, ranks)| {
-            let elem = compiled.hir.tensor(name).map_or("", |h| compiled.hir.tensors[h].dtype.elem.name());
+            let elem =
+                compiled.hir.tensor(name).map_or("", |h| compiled.hir.tensors[h].dtype.elem.name());
             vec![name.clone(), elem.to_string(), format!("{:016x}", checksum(ranks))]
         })
         .collect();
@@ -141,16 +183,33 @@ fn output_table(compiled: &Compiled, finished: &Finished) -> String {
 
 /// FNV-1a over all ranks' bytes.
 fn checksum(ranks: &[Vec<u8>]) -> u64 {
-    ranks.iter().flatten().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    ranks
+        .iter()
+        .flatten()
+        .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
-pub fn json(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: Option<&Verdict>) -> Value {
+pub fn json(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    finished: &Finished,
+    verdict: Option<&Verdict>,
+) -> Value {
     let times: BTreeMap<&str, Value> = finished
         .times
         .iter()
-        .map(|(e, t)| (e.as_str(), json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, finished, e) })))
+        .map(|(e, t)| {
+            (
+                e.as_str(),
+                json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, finished, e) }),
+            )
+        })
         .collect();
-    let outputs: BTreeMap<&str, String> = finished.outputs.iter().map(|(n, r)| (n.as_str(), format!("{:016x}", checksum(r)))).collect();
+    let outputs: BTreeMap<&str, String> = finished
+        .outputs
+        .iter()
+        .map(|(n, r)| (n.as_str(), format!("{:016x}", checksum(r))))
+        .collect();
     json!({
         "program": compiled.hir.name,
         "backend": finished.backend,
@@ -166,14 +225,24 @@ pub fn json(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: 
 }
 
 /// Outputs for a file: each rank's buffer, and with `--verify` the logical arrays and counts, which are equal.
-pub fn arrays(compiled: &Compiled, finished: &Finished, expected: Option<&Outputs>) -> BTreeMap<String, Array> {
+pub fn arrays(
+    compiled: &Compiled,
+    finished: &Finished,
+    expected: Option<&Outputs>,
+) -> BTreeMap<String, Array> {
     let mut out = BTreeMap::new();
     for (name, ranks) in &finished.outputs {
         let Some(handle) = compiled.hir.tensor(name) else { continue };
         let elem = compiled.hir.tensors[handle].dtype.elem;
         for (rank, data) in ranks.iter().enumerate() {
-            let len = expected.and_then(|e| e.physical.get(name)).map_or(data.len(), |p| p[rank].array.data.len());
-            let array = Array { elem, shape: vec![len / elem.bytes() as usize], data: data[..len].to_vec() };
+            let len = expected
+                .and_then(|e| e.physical.get(name))
+                .map_or(data.len(), |p| p[rank].array.data.len());
+            let array = Array {
+                elem,
+                shape: vec![len / elem.bytes() as usize],
+                data: data[..len].to_vec(),
+            };
             out.insert(format!("{name}@{rank}"), array);
         }
     }
@@ -181,7 +250,10 @@ pub fn arrays(compiled: &Compiled, finished: &Finished, expected: Option<&Output
         out.extend(expected.logical.iter().map(|(n, a)| (n.clone(), a.clone())));
         for (name, counts) in &expected.count {
             let values: Vec<i64> = counts.iter().map(|n| i64::from(*n)).collect();
-            out.insert(format!("{name}.count"), Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![values.len()], &values));
+            out.insert(
+                format!("{name}.count"),
+                Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![values.len()], &values),
+            );
         }
     }
     out

@@ -21,7 +21,11 @@ impl Emit<'_> {
     /// Emits one top-level op of a role.
     pub fn op(&mut self, op: &Op) {
         match op {
-            Op::Tokens { body, .. } if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum(_), .. })) => self.reduce(op),
+            Op::Tokens { body, .. }
+                if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum(_), .. })) =>
+            {
+                self.reduce(op)
+            }
             Op::Tokens { .. } => self.produce(op),
             Op::Groups { route, var, body } => self.groups(*route, *var, body),
             Op::Padding { .. } => self.padding(op),
@@ -36,11 +40,21 @@ impl Emit<'_> {
             Op::Wait { signal, until } => self.wait(*signal, until),
             Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
             // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
-            Op::Each { .. } | Op::Load { .. } | Op::Pull { .. } | Op::Put { .. } | Op::Fill { .. } | Op::Reduce { .. } => {}
+            Op::Each { .. }
+            | Op::Load { .. }
+            | Op::Pull { .. }
+            | Op::Put { .. }
+            | Op::Fill { .. }
+            | Op::Reduce { .. } => {}
         }
     }
 
-    fn groups(&mut self, route: crate::arena::Handle<crate::schedule::ir::Route>, var: crate::arena::Handle<crate::schedule::ir::Var>, body: &[Op]) {
+    fn groups(
+        &mut self,
+        route: crate::arena::Handle<crate::schedule::ir::Route>,
+        var: crate::arena::Handle<crate::schedule::ir::Var>,
+        body: &[Op],
+    ) {
         let per_rank = self.schedule.routes[route].groups_per_rank;
         let group = name(&self.schedule.vars[var].name);
         let (schedule, kernel) = (self.schedule, self.kernel);
@@ -61,7 +75,8 @@ impl Emit<'_> {
 
     pub(super) fn put_int(&mut self, value: &Ix, to: &Access) {
         let elem = self.schedule.tensors[to.tensor].elem.name();
-        let text = format!("*({}) = {elem}({});", pointer(self.schedule, to), bare(self.schedule, value));
+        let text =
+            format!("*({}) = {elem}({});", pointer(self.schedule, to), bare(self.schedule, value));
         self.out.line(&text);
     }
 
@@ -69,20 +84,24 @@ impl Emit<'_> {
     fn padding(&mut self, op: &Op) {
         let Op::Padding { route, group, slot, until, body } = op else { return };
         let per_rank = self.schedule.routes[*route].groups_per_rank;
-        let (group, slot) = (name(&self.schedule.vars[*group].name), name(&self.schedule.vars[*slot].name));
+        let (group, slot) =
+            (name(&self.schedule.vars[*group].name), name(&self.schedule.vars[*slot].name));
         let rows = padding_rows(until);
         let until = bare(self.schedule, until);
         let schedule = self.schedule;
-        self.out.block(&format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"), |out| {
-            out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
-            out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
-            out.line(&format!("if ({slot} >= {until}) continue;"));
-            for op in body {
-                if let Op::Fill { to, bits } = op {
-                    emit_fill(out, schedule, to, *bits);
+        self.out.block(
+            &format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"),
+            |out| {
+                out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+                out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
+                out.line(&format!("if ({slot} >= {until}) continue;"));
+                for op in body {
+                    if let Op::Fill { to, bits } = op {
+                        emit_fill(out, schedule, to, *bits);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -101,14 +120,23 @@ fn padding_rows(until: &Ix) -> i64 {
 fn emit_fill(out: &mut Out, schedule: &Schedule, to: &Access, bits: u64) {
     let elem = schedule.tensors[to.tensor].elem.bytes();
     let vecs = to.run * elem / to.vector;
-    out.line(&format!("auto* to = reinterpret_cast<Vec<{}>*>({});", to.vector, pointer(schedule, to)));
-    out.line(&format!("const Vec<{}> value = {};", to.vector, vector_literal(bits, elem, to.vector)));
+    out.line(&format!(
+        "auto* to = reinterpret_cast<Vec<{}>*>({});",
+        to.vector,
+        pointer(schedule, to)
+    ));
+    out.line(&format!(
+        "const Vec<{}> value = {};",
+        to.vector,
+        vector_literal(bits, elem, to.vector)
+    ));
     out.line(&format!("for (i32 v = lane; v < {vecs}; v += 32) store(to + v, value);"));
 }
 
 /// The bits of one element, repeated.
 fn vector_literal(bits: u64, elem: i64, vector: i64) -> String {
-    let bytes: Vec<u8> = bits.to_le_bytes()[..elem as usize].iter().copied().cycle().take(vector as usize).collect();
+    let bytes: Vec<u8> =
+        bits.to_le_bytes()[..elem as usize].iter().copied().cycle().take(vector as usize).collect();
     let words: Vec<String> = bytes
         .chunks(4)
         .map(|c| {

@@ -1,12 +1,12 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
 use super::{Emit, ix, unroll};
+use crate::arena::Handle;
 use crate::cuda::THREADS;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
-use crate::arena::Handle;
 
 /// Rows of one trip in flight, in vectors a lane.
 const UNROLL: i64 = 4;
@@ -73,22 +73,35 @@ impl Emit<'_> {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
         let batch = (self.kernel.tuning.chunk / i64::from(THREADS / 32)).max(1);
         let (t, extent) = (&trip.position, bare(self.schedule, trip.extent));
-        self.out.line(&format!("// A CTA takes {} positions between two signals, a warp {batch}.", batch * i64::from(THREADS / 32)));
-        self.out.block(&format!("for (i32 begin = warp * {batch}; begin < {extent}; begin += warps * {batch})"), |out| {
-            out.line(&format!("const i32 end = min(begin + {batch}, {extent});"));
-            out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| emit_position(out, &trip));
-            if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = trip.signal {
-                out.line("__syncwarp();");
-                out.line("fence_system();  // the rows before their arrival");
+        self.out.line(&format!(
+            "// A CTA takes {} positions between two signals, a warp {batch}.",
+            batch * i64::from(THREADS / 32)
+        ));
+        self.out.block(
+            &format!(
+                "for (i32 begin = warp * {batch}; begin < {extent}; begin += warps * {batch})"
+            ),
+            |out| {
+                out.line(&format!("const i32 end = min(begin + {batch}, {extent});"));
                 out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                    emit_tuples(out, &trip, |out| {
-                        let counter = &trip.schedule.signals[*signal].name;
-                        let (rank, slot) = (bare(trip.schedule, rank), bare(trip.schedule, slot));
-                        out.line(&format!("add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"));
-                    });
+                    emit_position(out, &trip)
                 });
-            }
-        });
+                if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = trip.signal {
+                    out.line("__syncwarp();");
+                    out.line("fence_system();  // the rows before their arrival");
+                    out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
+                        emit_tuples(out, &trip, |out| {
+                            let counter = &trip.schedule.signals[*signal].name;
+                            let (rank, slot) =
+                                (bare(trip.schedule, rank), bare(trip.schedule, slot));
+                            out.line(&format!(
+                                "add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"
+                            ));
+                        });
+                    });
+                }
+            },
+        );
     }
 }
 
@@ -97,7 +110,10 @@ fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
     let (k, fan) = (trip.var(trip.k), trip.route.fan);
     let (group, slot) = (trip.var(trip.group), trip.var(trip.slot));
     let inner = |out: &mut Out| {
-        out.line(&format!("const Pair pair = plan->pairs[{} * {fan} + {k}];", ix(trip.schedule, trip.base_position)));
+        out.line(&format!(
+            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
+            ix(trip.schedule, trip.base_position)
+        ));
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             body(out);
@@ -118,7 +134,11 @@ fn emit_position(out: &mut Out, trip: &Trip) {
         if let Value::Int(value) = value {
             emit_tuples(out, trip, |out| {
                 let elem = trip.schedule.tensors[to.tensor].elem.name();
-                out.line(&format!("*({}) = {elem}({});", pointer(trip.schedule, to), bare(trip.schedule, value)));
+                out.line(&format!(
+                    "*({}) = {elem}({});",
+                    pointer(trip.schedule, to),
+                    bare(trip.schedule, value)
+                ));
             });
         }
     }
@@ -158,11 +178,21 @@ fn emit_places(out: &mut Out, trip: &Trip, to: &Access, round: i64, fan: i64) {
     out.line(&format!("Vec<{width}>* place = nullptr;  // lane {k}: where tuple {k} goes"));
     out.block(&format!("if (lane < {fan})"), |out| {
         let first = round * 32;
-        out.line(&format!("const i32 {k} = lane{};", if first == 0 { String::new() } else { format!(" + {first}") }));
-        out.line(&format!("const Pair pair = plan->pairs[{} * {} + {k}];", ix(trip.schedule, trip.base_position), trip.route.fan));
+        out.line(&format!(
+            "const i32 {k} = lane{};",
+            if first == 0 { String::new() } else { format!(" + {first}") }
+        ));
+        out.line(&format!(
+            "const Pair pair = plan->pairs[{} * {} + {k}];",
+            ix(trip.schedule, trip.base_position),
+            trip.route.fan
+        ));
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-            out.line(&format!("place = reinterpret_cast<Vec<{width}>*>({});", pointer(trip.schedule, to)));
+            out.line(&format!(
+                "place = reinterpret_cast<Vec<{width}>*>({});",
+                pointer(trip.schedule, to)
+            ));
         });
     });
 }
@@ -176,13 +206,17 @@ fn emit_copy(out: &mut Out, trip: &Trip, to: &Access, fan: i64) {
         out.line("const i32 v = first + lane;");
         out.line(&format!("Vec<{width}> row[{deep}];"));
         out.line("#pragma unroll");
-        out.line(&format!("for (i32 u = 0; u < {deep}; ++u) {guard}row[u] = load(from + v + 32 * u);"));
+        out.line(&format!(
+            "for (i32 u = 0; u < {deep}; ++u) {guard}row[u] = load(from + v + 32 * u);"
+        ));
         out.line("#pragma unroll");
         out.block(&format!("for (i32 tuple = 0; tuple < {fan}; ++tuple)"), |out| {
             out.line(&format!("Vec<{width}>* to = shuffle(place, tuple);"));
             out.line("if (!to) continue;");
             out.line("#pragma unroll");
-            out.line(&format!("for (i32 u = 0; u < {deep}; ++u) {guard}store(to + v + 32 * u, row[u]);"));
+            out.line(&format!(
+                "for (i32 u = 0; u < {deep}; ++u) {guard}store(to + v + 32 * u, row[u]);"
+            ));
         });
     });
 }
@@ -193,11 +227,22 @@ fn emit_tuple_rows(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
     let (width, fan) = (to.vector, trip.route.fan);
     let vecs = to.run * trip.schedule.tensors[to.tensor].elem.bytes() / width;
     out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
-        out.line(&format!("const Pair pair = plan->pairs[{} * {fan} + {k}];", ix(trip.schedule, trip.base_position)));
+        out.line(&format!(
+            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
+            ix(trip.schedule, trip.base_position)
+        ));
         out.line("if (pair.group < 0) continue;");
         out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-        out.line(&format!("const auto* from = reinterpret_cast<const Vec<{width}>*>({});", pointer(trip.schedule, from)));
-        out.line(&format!("auto* to = reinterpret_cast<Vec<{width}>*>({});", pointer(trip.schedule, to)));
-        out.line(&format!("for (i32 v = lane; v < {vecs}; v += 32) store(to + v, load(from + v));"));
+        out.line(&format!(
+            "const auto* from = reinterpret_cast<const Vec<{width}>*>({});",
+            pointer(trip.schedule, from)
+        ));
+        out.line(&format!(
+            "auto* to = reinterpret_cast<Vec<{width}>*>({});",
+            pointer(trip.schedule, to)
+        ));
+        out.line(&format!(
+            "for (i32 v = lane; v < {vecs}; v += 32) store(to + v, load(from + v));"
+        ));
     });
 }

@@ -30,7 +30,9 @@ struct Nest<'a> {
 impl<'a> Nest<'a> {
     fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
-        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else { return None };
+        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
+            return None;
+        };
         let Op::Put { value: Value::Sum(elem), to } = body.get(1)? else { return None };
         let Op::Reduce { factors, .. } = each.last()? else { return None };
         let rows = each
@@ -73,7 +75,9 @@ impl<'a> Nest<'a> {
     /// Scalar factors as one f32 a tuple, held by lane k: (index, text).
     fn scalars(&self) -> Vec<(usize, String)> {
         let scalar = |(i, factor): (usize, &Factor)| match factor {
-            Factor::Scalar(access) => Some((i, format!("to_f32(*({}))", pointer(self.schedule, access)))),
+            Factor::Scalar(access) => {
+                Some((i, format!("to_f32(*({}))", pointer(self.schedule, access))))
+            }
             _ => None,
         };
         self.factors.iter().enumerate().filter_map(scalar).collect()
@@ -108,25 +112,47 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
     let k = nest.var(nest.k);
     for (row, access) in &nest.rows {
         let bytes = access.vector;
-        out.line(&format!("const Vec<{bytes}>* place{} = nullptr;  // lane {k}: the row of tuple {k}", row.0));
+        out.line(&format!(
+            "const Vec<{bytes}>* place{} = nullptr;  // lane {k}: the row of tuple {k}",
+            row.0
+        ));
     }
     for (i, _) in nest.scalars() {
         out.line(&format!("float factor{i} = 0;"));
     }
     out.block(&format!("if (lane < {fan})"), |out| {
-        out.line(&format!("const i32 {k} = lane{};", if first == 0 { String::new() } else { format!(" + {first}") }));
-        out.line(&format!("const Pair pair = plan->pairs[{} * {} + {k}];", ix(nest.schedule, nest.each_position), nest.fan));
+        out.line(&format!(
+            "const i32 {k} = lane{};",
+            if first == 0 { String::new() } else { format!(" + {first}") }
+        ));
+        out.line(&format!(
+            "const Pair pair = plan->pairs[{} * {} + {k}];",
+            ix(nest.schedule, nest.each_position),
+            nest.fan
+        ));
         out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!("const i32 {} = pair.group, {} = pair.slot;", nest.var(nest.group), nest.var(nest.slot)));
+            out.line(&format!(
+                "const i32 {} = pair.group, {} = pair.slot;",
+                nest.var(nest.group),
+                nest.var(nest.slot)
+            ));
             for (row, access) in &nest.rows {
-                out.line(&format!("place{} = reinterpret_cast<const Vec<{}>*>({});", row.0, access.vector, pointer(nest.schedule, access)));
+                out.line(&format!(
+                    "place{} = reinterpret_cast<const Vec<{}>*>({});",
+                    row.0,
+                    access.vector,
+                    pointer(nest.schedule, access)
+                ));
             }
             for (i, text) in nest.scalars() {
                 out.line(&format!("factor{i} = {text};"));
             }
         });
     });
-    out.line(&format!("const u32 kept = __ballot_sync(ALL, place{} != nullptr);", nest.rows[0].0.0));
+    out.line(&format!(
+        "const u32 kept = __ballot_sync(ALL, place{} != nullptr);",
+        nest.rows[0].0.0
+    ));
 }
 
 fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64) {
@@ -176,7 +202,10 @@ fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
             for (i, _) in nest.scalars() {
                 out.line(&format!("const float a{i} = __shfl_sync(ALL, factor{i}, group + i);"));
             }
-            out.line(&format!("if (!(kept >> (group + i) & 1){}) continue;", inside.replace(" && inside", " || !inside")));
+            out.line(&format!(
+                "if (!(kept >> (group + i) & 1){}) continue;",
+                inside.replace(" && inside", " || !inside")
+            ));
             emit_terms(out, nest);
         });
     });
@@ -185,7 +214,10 @@ fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
 fn emit_terms(out: &mut Out, nest: &Nest) {
     for (row, access) in &nest.rows {
         let elem = nest.elem_of(access).name();
-        out.line(&format!("const {elem}* x{0} = reinterpret_cast<const {elem}*>(&row{0}[i]);", row.0));
+        out.line(&format!(
+            "const {elem}* x{0} = reinterpret_cast<const {elem}*>(&row{0}[i]);",
+            row.0
+        ));
     }
     let factor = |(i, factor): (usize, &Factor)| match factor {
         Factor::Row(row) => format!("to_f32(x{}[j])", row.0),

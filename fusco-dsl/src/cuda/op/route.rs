@@ -13,7 +13,9 @@ impl Emit<'_> {
         self.out.line(&format!("u32* start = shared + blockDim.x / 32 * {r}::BINS;"));
         self.out.line(&format!("u32* live = start + {r}::BINS;"));
         self.out.line(&format!("const i32 positions = {};", ix(self.schedule, &info.positions)));
-        self.out.line(&format!("count<{r}>(plan, shared, {index}.at[me], {positions}, cta, launch, me);"));
+        self.out.line(&format!(
+            "count<{r}>(plan, shared, {index}.at[me], {positions}, cta, launch, me);"
+        ));
     }
 
     pub(super) fn scan(&mut self, route: Handle<Route>) {
@@ -33,7 +35,9 @@ impl Emit<'_> {
 
     pub(super) fn slots(&mut self, route: Handle<Route>) {
         let (r, index, positions) = names(self.schedule, route);
-        self.out.line(&format!("slots<{r}>(plan, shared, start, {index}.at[me], {positions}, cta, launch, me);"));
+        self.out.line(&format!(
+            "slots<{r}>(plan, shared, start, {index}.at[me], {positions}, cta, launch, me);"
+        ));
     }
 }
 

@@ -36,7 +36,11 @@ impl Emit<'_> {
         let counter = &info.name;
         match until {
             Until::Epoch => {
-                let each = if matches!(info.kind, SignalKind::Epoch { per_cta: true }) { "epoch * CTAS" } else { "epoch" };
+                let each = if matches!(info.kind, SignalKind::Epoch { per_cta: true }) {
+                    "epoch * CTAS"
+                } else {
+                    "epoch"
+                };
                 self.out.line(&format!(
                     "for (i32 peer = threadIdx.x; peer < RANKS; peer += blockDim.x) wait_for(&plan->{counter}[peer], {each}, launch, me, peer, peer);"
                 ));

@@ -1,0 +1,39 @@
+//! Every stage of every program that lowers, as snapshots with the source's parameters beside them.
+
+use crate::syntax::programs;
+use fusco_dsl::cuda::{Target, generate};
+use fusco_dsl::sema::hir::Bindings;
+use fusco_dsl::{Compiled, compile};
+
+/// Parameters small enough to read, of every kind that matters.
+pub const CASES: [(&str, &str, &[(&str, i64)]); 5] = [
+    ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
+    ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
+    ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
+    ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
+    ("local_permute", "local_permute", &[("E", 128), ("H", 1024), ("TMAX", 4096)]),
+];
+
+pub fn compiled(program: &str, params: &[(&str, i64)]) -> Compiled {
+    let (_, text) =
+        programs().into_iter().find(|(n, _)| n == program).expect("a program of the examples");
+    let params: Bindings = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+    compile(&text, None, &params).unwrap_or_else(|d| panic!("{program}: {d:#?}"))
+}
+
+#[test]
+fn stages() {
+    for (case, program, params) in CASES {
+        let compiled = compiled(program, params);
+        for stage in ["layout", "plan", "schedule"] {
+            insta::with_settings!({ description => format!("{program} {params:?}"), omit_expression => true }, {
+                insta::assert_snapshot!(format!("{case}.{stage}"), compiled.stage(stage).unwrap_or_default());
+            });
+        }
+        let unit = generate(&compiled.schedule, &Target::hopper(compiled.schedule.ranks as u32))
+            .expect("it generates");
+        insta::with_settings!({ description => format!("{program} {params:?}"), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{case}.cuda"), unit.source);
+        });
+    }
+}
