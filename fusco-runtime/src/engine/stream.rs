@@ -1,0 +1,81 @@
+//! Streams order launches; graphs replay them.
+
+use super::{Error, Request};
+use crate::host::HostStream;
+use std::sync::Mutex;
+
+/// A queue of launches, in order on every rank.
+pub struct Stream {
+    kind: Kind,
+}
+
+enum Kind {
+    Host(HostStream),
+    /// Notes launches instead of running them.
+    Recorder(Mutex<Vec<Request>>),
+}
+
+/// Launches that were captured, with their arguments: dyns are frozen, index tensors are read anew.
+pub struct Graph {
+    launches: Vec<Request>,
+}
+
+impl Stream {
+    pub(crate) fn host(stream: HostStream) -> Stream {
+        Stream { kind: Kind::Host(stream) }
+    }
+
+    /// Waits for all launches.
+    ///
+    /// # Errors
+    /// The first that a launch reported since the last call: F0906, F0908, F0910. Its plans are new again.
+    pub fn synchronize(&self) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Host(stream) => stream.synchronize(),
+            Kind::Recorder(_) => {
+                Err(Error::plan("a stream that captures cannot be synchronised".to_string()))
+            }
+        }
+    }
+
+    /// Whether everything submitted has ended.
+    pub fn is_idle(&self) -> bool {
+        match &self.kind {
+            Kind::Host(stream) => stream.is_idle(),
+            Kind::Recorder(_) => true,
+        }
+    }
+
+    /// Runs `record` with a stream that notes its launches instead of running them.
+    ///
+    /// # Errors
+    /// What `record` returns.
+    pub fn capture(
+        &self,
+        record: impl FnOnce(&Stream) -> Result<(), Error>,
+    ) -> Result<Graph, Error> {
+        let recorder = Stream { kind: Kind::Recorder(Mutex::default()) };
+        record(&recorder)?;
+        let Kind::Recorder(launches) = recorder.kind else {
+            return Ok(Graph { launches: Vec::new() });
+        };
+        Ok(Graph { launches: launches.into_inner().unwrap_or_else(|e| e.into_inner()) })
+    }
+
+    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Host(stream) => stream.submit(&request),
+            Kind::Recorder(launches) => {
+                launches.lock().unwrap_or_else(|e| e.into_inner()).push(request)
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Graph {
+    /// Queues the captured launches again.
+    pub fn launch(&self, stream: &Stream) -> Result<(), Error> {
+        self.launches.iter().try_for_each(|request| stream.submit(request.clone()))
+    }
+}
