@@ -18,9 +18,7 @@ pub enum Error {
     #[error("{entry}: rank {rank} trapped: {message}")]
     Trap { entry: String, rank: usize, message: String },
     /// F0908: a wait was not answered in time.
-    #[error(
-        "{entry}: rank {rank} waited {seconds} s for {}, {signal} slot {slot}: expected {expected} arrivals, saw {seen}"
-    )]
+    #[error("{entry}: rank {rank} waited {seconds} s for {peer_name}, {signal} slot {slot}: expected {expected} arrivals, saw {seen}", peer_name = peer_name(*peer))]
     Timeout {
         entry: String,
         rank: usize,

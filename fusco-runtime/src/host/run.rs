@@ -201,9 +201,10 @@ impl<'a> Runner<'a> {
         for (to, factor) in addend.factors.iter_mut().zip(factors) {
             *to = match factor {
                 Term::Lit(v) => Operand::Number(*v),
-                // SAFETY: `locate` gives at least one readable element.
                 Term::Scalar(at) => {
-                    Operand::Number(unsafe { load(at.elem, at.locate(&self.vars)?) })
+                    let from = at.locate(&self.vars)?;
+                    // SAFETY: `locate` gives at least one readable element.
+                    Operand::Number(unsafe { load(at.elem, from) })
                 }
                 Term::Row(row) => {
                     let row = self.rows[*row];
