@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arena;
+pub mod cuda;
 pub mod diag;
 pub mod layout;
 pub mod plan;

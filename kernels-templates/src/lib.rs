@@ -1,1 +1,27 @@
-//! See README.
+//! CUDA device code as text: prelude parts in the order in which they may depend on each other.
+//! No logic: `fusco-dsl` decides which parts a program needs.
+
+/// A constant piece of device code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    Types,
+    Launch,
+    Sync,
+    Barrier,
+    Shuffle,
+    Rows,
+    Convert,
+    Route,
+}
+
+/// Every part, in dependency order, with its text.
+pub const PRELUDE: [(Part, &str); 8] = [
+    (Part::Types, include_str!("prelude/types.cuh")),
+    (Part::Launch, include_str!("prelude/launch.cuh")),
+    (Part::Sync, include_str!("prelude/sync.cuh")),
+    (Part::Barrier, include_str!("prelude/barrier.cuh")),
+    (Part::Shuffle, include_str!("prelude/shuffle.cuh")),
+    (Part::Rows, include_str!("prelude/rows.cuh")),
+    (Part::Convert, include_str!("prelude/convert.cuh")),
+    (Part::Route, include_str!("prelude/route.cuh")),
+];

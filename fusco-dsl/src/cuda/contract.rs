@@ -1,0 +1,39 @@
+//! Threads, grid and shared memory of a kernel.
+
+use super::{KernelContract, THREADS, namer};
+use crate::schedule::ir::{Entry, Kernel, RoleKind, Route, Schedule};
+
+/// Shared memory that lets two CTAs share a multiprocessor, bytes.
+const SHARED_LIMIT: i64 = 112 * 1024;
+
+pub(super) fn contract(schedule: &Schedule, entry: &Entry, kernel: &Kernel, ctas: u32) -> KernelContract {
+    let (threads, shared_bytes) = if is_plan(kernel) {
+        let route = &schedule.routes[kernel.route];
+        let threads = plan_threads(route);
+        (threads, shared_words(route, threads) * 4)
+    } else {
+        (THREADS, 0)
+    };
+    KernelContract {
+        symbol: namer::symbol(&schedule.program, &kernel.name),
+        name: kernel.name.clone(),
+        entry: entry.name.clone(),
+        threads,
+        ctas_per_rank: ctas,
+        shared_bytes: shared_bytes as u32,
+    }
+}
+
+pub(super) fn is_plan(kernel: &Kernel) -> bool {
+    kernel.roles.iter().any(|r| r.kind == RoleKind::Plan)
+}
+
+/// A histogram for each warp, the starts of all bins, and the live rows of all groups.
+fn shared_words(route: &Route, threads: u32) -> i64 {
+    (i64::from(threads / 32) + 1) * route.bins() + route.groups
+}
+
+/// As many warps as shared memory has histograms for; 0 if it has none.
+pub(super) fn plan_threads(route: &Route) -> u32 {
+    [512, 256, 128, 64, 32].into_iter().find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT).unwrap_or(0)
+}

@@ -1,0 +1,98 @@
+//! One kernel: its arguments, who it is, its roles in order.
+
+use super::op::Emit;
+use super::out::Out;
+use super::{THREADS, contract, namer};
+use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Until};
+use crate::sema::hir::Io;
+
+pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &Kernel) {
+    let plan = contract::is_plan(kernel);
+    let route = &schedule.routes[kernel.route];
+    let threads = if plan { contract::plan_threads(route) } else { THREADS };
+    let symbol = namer::symbol(&schedule.program, &kernel.name);
+    out.line(&format!("extern \"C\" __global__ void __launch_bounds__({threads}, 2) {symbol}("));
+    let arguments = arguments(schedule, entry, kernel).join(",\n    ");
+    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel));
+    out.blank();
+}
+
+fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
+    let plan = namer::plan_type(&schedule.routes[kernel.route].name);
+    let mut out = vec!["const __grid_constant__ Launch launch".to_string(), format!("const __grid_constant__ Ranks<{plan}> plans")];
+    for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
+        let constness = if tensor.io == Io::In { "const " } else { "" };
+        out.push(format!("const __grid_constant__ Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
+    }
+    for d in entry.dyns.iter().map(|d| &schedule.dyns[*d]) {
+        let name = namer::name(&d.name);
+        out.push(if d.per_rank { format!("const __grid_constant__ Values {name}") } else { format!("const i32 {name}") });
+    }
+    out
+}
+
+fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel) {
+    let plan = namer::plan_type(&schedule.routes[kernel.route].name);
+    out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");
+    out.line("const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;");
+    out.line("const i32 warps = CTAS * (blockDim.x / 32);");
+    out.line(&format!("{plan}* plan = plans.at[me];"));
+    let epochs = has_epoch(schedule, kernel);
+    let counter = format!("plan->epoch_{}", epoch_name(schedule, kernel));
+    if epochs {
+        out.line(&format!("const u32 epoch = {counter} + 1;"));
+    }
+    let mut emit = Emit { out, schedule, kernel };
+    for role in &kernel.roles {
+        emit_role(&mut emit, role);
+    }
+    if epochs {
+        emit.out.line("// All CTAs of the rank have read it: a barrier lies between.");
+        emit.out.line(&format!("if (cta == 0 && threadIdx.x == 0) {counter} = epoch;"));
+    }
+}
+
+fn emit_role(emit: &mut Emit, role: &Role) {
+    emit.out.blank();
+    for text in &role.text {
+        emit.out.line(&format!("// {text}"));
+    }
+    if role.text.is_empty() {
+        emit.out.line(match role.kind {
+            RoleKind::Open => "// Every rank is in: peers may read and write its buffers.",
+            _ => "// All rows of this rank have landed and have been read.",
+        });
+    }
+    if role.body.is_empty() {
+        return;
+    }
+    for op in &role.body {
+        // Only the rank's last act waits for others: one CTA is enough.
+        match op {
+            Op::Wait { until: Until::Groups { .. }, .. } => emit.out.block("if (cta == 0)", |out| {
+                Emit { out, schedule: emit.schedule, kernel: emit.kernel }.op(op);
+            }),
+            _ => emit.op(op),
+        }
+    }
+}
+
+fn has_epoch(schedule: &Schedule, kernel: &Kernel) -> bool {
+    let epoch = |signal: &Signal| matches!(signal.kind, SignalKind::Epoch { .. });
+    let mut found = false;
+    for op in kernel.roles.iter().flat_map(|r| &r.body) {
+        op.walk(&mut |op| {
+            if let Op::Wait { signal, .. } | Op::Signal { signal, .. } = op {
+                found |= epoch(&schedule.signals[*signal]);
+            }
+        });
+    }
+    found
+}
+
+/// Alternatives of a step share the epoch of the last one.
+fn epoch_name<'a>(schedule: &'a Schedule, kernel: &'a Kernel) -> &'a str {
+    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
+    let mut step = steps.filter(|s| s.alternatives.iter().any(|a| a.kernel.name == kernel.name));
+    step.next().and_then(|s| s.alternatives.last()).map_or(&kernel.name, |a| &a.kernel.name)
+}

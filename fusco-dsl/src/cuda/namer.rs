@@ -1,0 +1,32 @@
+//! Names that are safe in C++: a user's word that is taken gets an underscore.
+
+/// Words of C++ and of the prelude that a tensor or variable may not take.
+const TAKEN: &[&str] = &[
+    "alignas", "alignof", "and", "asm", "auto", "bool", "break", "case", "catch", "char", "class", "const", "constexpr", "continue",
+    "count", "default", "delete", "do", "double", "else", "enum", "explicit", "export", "extern", "fail", "false", "float", "for",
+    "friend", "goto", "if", "inline", "int", "launch", "load", "long", "me", "mutable", "namespace", "new", "not", "operator", "or",
+    "cta", "epoch", "lane", "live", "next", "pair", "plan", "plans", "positions", "private", "protected", "public", "register",
+    "return", "scan", "shared", "short", "signed", "sizeof", "slots", "start", "static", "store", "struct", "switch", "template",
+    "this", "throw", "totals", "true", "try", "typedef", "typename", "union", "unsigned", "using", "virtual", "void", "volatile",
+    "warp", "warps", "while", "acc", "first", "v", "kept", "min", "max",
+];
+
+pub(super) fn name(word: &str) -> String {
+    let typed = ["u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "bf16", "e4m3", "e5m2"].contains(&word);
+    if TAKEN.contains(&word) || typed || word == "_" { format!("{word}_") } else { word.to_string() }
+}
+
+/// The workspace's type.
+pub(super) fn plan_type(route: &str) -> String {
+    format!("Plan_{route}")
+}
+
+/// The route's constants.
+pub(super) fn route_type(route: &str) -> String {
+    format!("Route_{route}")
+}
+
+/// A kernel's symbol.
+pub(super) fn symbol(program: &str, kernel: &str) -> String {
+    format!("{program}_{kernel}")
+}

@@ -1,0 +1,135 @@
+//! Schedule ops as CUDA statements, one file a kind.
+
+mod produce;
+mod reduce;
+mod route;
+mod signal;
+
+use super::index::{bare, index, pointer};
+use super::namer::name;
+use super::out::Out;
+use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Schedule, Value};
+
+/// Where the text goes and what it is about.
+pub(super) struct Emit<'a> {
+    pub out: &'a mut Out,
+    pub schedule: &'a Schedule,
+    pub kernel: &'a Kernel,
+}
+
+impl Emit<'_> {
+    /// Emits one top-level op of a role.
+    pub fn op(&mut self, op: &Op) {
+        match op {
+            Op::Tokens { body, .. } if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum(_), .. })) => self.reduce(op),
+            Op::Tokens { .. } => self.produce(op),
+            Op::Groups { route, var, body } => self.groups(*route, *var, body),
+            Op::Padding { .. } => self.padding(op),
+            Op::Once { body } => self.once(body),
+            Op::Count { route } => self.count(*route),
+            Op::Scan { route } => self.scan(*route),
+            Op::Tables { route } => self.tables(*route),
+            Op::Slots { route } => self.slots(*route),
+            Op::Barrier => self.out.line("barrier_rank(&plan->barrier, cta, launch, me);"),
+            Op::Reset { signal } => self.reset(*signal),
+            Op::Signal { signal, to, slot } => self.signal(*signal, to, slot),
+            Op::Wait { signal, until } => self.wait(*signal, until),
+            Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
+            // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
+            Op::Each { .. } | Op::Load { .. } | Op::Pull { .. } | Op::Put { .. } | Op::Fill { .. } | Op::Reduce { .. } => {}
+        }
+    }
+
+    fn groups(&mut self, route: crate::arena::Handle<crate::schedule::ir::Route>, var: crate::arena::Handle<crate::schedule::ir::Var>, body: &[Op]) {
+        let per_rank = self.schedule.routes[route].groups_per_rank;
+        let group = name(&self.schedule.vars[var].name);
+        let (schedule, kernel) = (self.schedule, self.kernel);
+        self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
+            out.line(&format!("const i32 {group} = me * {per_rank} + i;"));
+            let mut inner = Emit { out, schedule, kernel };
+            body.iter().for_each(|op| inner.op(op));
+        });
+    }
+
+    fn once(&mut self, body: &[Op]) {
+        let (schedule, kernel) = (self.schedule, self.kernel);
+        self.out.block("if (cta == 0 && threadIdx.x < 32)", |out| {
+            let mut inner = Emit { out, schedule, kernel };
+            body.iter().for_each(|op| inner.op(op));
+        });
+    }
+
+    pub(super) fn put_int(&mut self, value: &Ix, to: &Access) {
+        let elem = self.schedule.tensors[to.tensor].elem.name();
+        let text = format!("*({}) = {elem}({});", pointer(self.schedule, to), bare(self.schedule, value));
+        self.out.line(&text);
+    }
+
+    /// Rows past the live ones, dealt to the warps as (group, row) pairs.
+    fn padding(&mut self, op: &Op) {
+        let Op::Padding { route, group, slot, until, body } = op else { return };
+        let per_rank = self.schedule.routes[*route].groups_per_rank;
+        let (group, slot) = (name(&self.schedule.vars[*group].name), name(&self.schedule.vars[*slot].name));
+        let rows = padding_rows(until);
+        let until = bare(self.schedule, until);
+        let schedule = self.schedule;
+        self.out.block(&format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"), |out| {
+            out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+            out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
+            out.line(&format!("if ({slot} >= {until}) continue;"));
+            for op in body {
+                if let Op::Fill { to, bits } = op {
+                    emit_fill(out, schedule, to, *bits);
+                }
+            }
+        });
+    }
+}
+
+/// Most padding rows of one group.
+fn padding_rows(until: &Ix) -> i64 {
+    match until {
+        Ix::Lit(rows) => *rows,
+        Ix::Binary { op: IxOp::Mul, rhs, .. } => match **rhs {
+            Ix::Lit(align) => align,
+            _ => 1,
+        },
+        _ => 1,
+    }
+}
+
+fn emit_fill(out: &mut Out, schedule: &Schedule, to: &Access, bits: u64) {
+    let elem = schedule.tensors[to.tensor].elem.bytes();
+    let vecs = to.run * elem / to.vector;
+    out.line(&format!("auto* to = reinterpret_cast<Vec<{}>*>({});", to.vector, pointer(schedule, to)));
+    out.line(&format!("const Vec<{}> value = {};", to.vector, vector_literal(bits, elem, to.vector)));
+    out.line(&format!("for (i32 v = lane; v < {vecs}; v += 32) store(to + v, value);"));
+}
+
+/// The bits of one element, repeated.
+fn vector_literal(bits: u64, elem: i64, vector: i64) -> String {
+    let bytes: Vec<u8> = bits.to_le_bytes()[..elem as usize].iter().copied().cycle().take(vector as usize).collect();
+    let words: Vec<String> = bytes
+        .chunks(4)
+        .map(|c| {
+            let word = c.iter().rev().fold(0u32, |w, b| w << 8 | u32::from(*b));
+            if word == 0 { "0u".to_string() } else { format!("{word:#x}u") }
+        })
+        .collect();
+    match vector {
+        1 => format!("{{u8({})}}", words[0]),
+        2 => format!("{{u16({})}}", words[0]),
+        4 => format!("{{{}}}", words[0]),
+        _ => format!("{{{{{}}}}}", words.join(", ")),
+    }
+}
+
+/// Vectors a lane moves at once, and whether they divide the row exactly.
+fn unroll(vecs: i64, most: i64) -> (i64, bool) {
+    let exact = (1..=most).rev().find(|u| vecs % (32 * u) == 0);
+    exact.map_or((((vecs + 31) / 32).clamp(1, most), false), |u| (u, true))
+}
+
+fn ix(schedule: &Schedule, ix: &Ix) -> String {
+    index(schedule, ix)
+}

@@ -1,0 +1,214 @@
+//! Pull: a warp reads the rows of a position's tuples and adds them up in ascending order, in f32.
+
+use super::{Emit, ix};
+use crate::arena::Handle;
+use crate::cuda::index::{bare, pointer};
+use crate::cuda::namer::name;
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Access, Factor, Ix, Op, Peer, Row, Schedule, Value, Var};
+use crate::sema::hir::Elem;
+
+/// Rows in flight at once.
+const IN_FLIGHT: i64 = 8;
+
+struct Nest<'a> {
+    schedule: &'a Schedule,
+    position: String,
+    extent: &'a Ix,
+    fan: i64,
+    each_position: &'a Ix,
+    k: Handle<Var>,
+    group: Handle<Var>,
+    slot: Handle<Var>,
+    rows: Vec<(Row, &'a Access)>,
+    factors: &'a [Factor],
+    to: &'a Access,
+    elem: Elem,
+    signal: Option<&'a Op>,
+}
+
+impl<'a> Nest<'a> {
+    fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
+        let Op::Tokens { var, extent, body } = op else { return None };
+        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else { return None };
+        let Op::Put { value: Value::Sum(elem), to } = body.get(1)? else { return None };
+        let Op::Reduce { factors, .. } = each.last()? else { return None };
+        let rows = each
+            .iter()
+            .filter_map(|op| match op {
+                Op::Pull { row, from } | Op::Load { row, from } => Some((*row, from)),
+                _ => None,
+            })
+            .collect();
+        Some(Nest {
+            schedule,
+            position: name(&schedule.vars[*var].name),
+            extent,
+            fan: schedule.routes[*route].fan,
+            each_position: position,
+            k: *k,
+            group: *group,
+            slot: *slot,
+            rows,
+            factors,
+            to,
+            elem: *elem,
+            signal: body.get(2),
+        })
+    }
+
+    fn var(&self, var: Handle<Var>) -> String {
+        name(&self.schedule.vars[var].name)
+    }
+
+    fn elem_of(&self, access: &Access) -> Elem {
+        self.schedule.tensors[access.tensor].elem
+    }
+
+    /// Elements a lane handles at once.
+    fn width(&self) -> i64 {
+        self.to.vector / self.elem_of(self.to).bytes()
+    }
+
+    /// Scalar factors as one f32 a tuple, held by lane k: (index, text).
+    fn scalars(&self) -> Vec<(usize, String)> {
+        let scalar = |(i, factor): (usize, &Factor)| match factor {
+            Factor::Scalar(access) => Some((i, format!("to_f32(*({}))", pointer(self.schedule, access)))),
+            _ => None,
+        };
+        self.factors.iter().enumerate().filter_map(scalar).collect()
+    }
+}
+
+impl Emit<'_> {
+    pub(super) fn reduce(&mut self, op: &Op) {
+        let Some(nest) = Nest::of(self.schedule, op) else { return };
+        let (t, extent) = (&nest.position, bare(self.schedule, nest.extent));
+        self.out.block(&format!("for (i32 {t} = warp; {t} < {extent}; {t} += warps)"), |out| {
+            let rounds = (nest.fan + 31) / 32;
+            if rounds == 1 {
+                emit_tuples(out, &nest, 0, nest.fan);
+            }
+            emit_sum(out, &nest, rounds);
+            if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
+                out.line("__syncwarp();");
+                out.block("if (lane == 0)", |out| {
+                    out.line("fence_system();  // the row before its arrival");
+                    let counter = &nest.schedule.signals[*signal].name;
+                    let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
+                    out.line(&format!("add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+                });
+            }
+        });
+    }
+}
+
+/// Lane k learns where tuple k's rows are and its scalar factors.
+fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
+    let k = nest.var(nest.k);
+    for (row, access) in &nest.rows {
+        let bytes = access.vector;
+        out.line(&format!("const Vec<{bytes}>* place{} = nullptr;  // lane {k}: the row of tuple {k}", row.0));
+    }
+    for (i, _) in nest.scalars() {
+        out.line(&format!("float factor{i} = 0;"));
+    }
+    out.block(&format!("if (lane < {fan})"), |out| {
+        out.line(&format!("const i32 {k} = lane{};", if first == 0 { String::new() } else { format!(" + {first}") }));
+        out.line(&format!("const Pair pair = plan->pairs[{} * {} + {k}];", ix(nest.schedule, nest.each_position), nest.fan));
+        out.block("if (pair.group >= 0)", |out| {
+            out.line(&format!("const i32 {} = pair.group, {} = pair.slot;", nest.var(nest.group), nest.var(nest.slot)));
+            for (row, access) in &nest.rows {
+                out.line(&format!("place{} = reinterpret_cast<const Vec<{}>*>({});", row.0, access.vector, pointer(nest.schedule, access)));
+            }
+            for (i, text) in nest.scalars() {
+                out.line(&format!("factor{i} = {text};"));
+            }
+        });
+    });
+    out.line(&format!("const u32 kept = __ballot_sync(ALL, place{} != nullptr);", nest.rows[0].0.0));
+}
+
+fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64) {
+    let width = nest.width();
+    let vecs = nest.to.run / width;
+    let to = pointer(nest.schedule, nest.to);
+    out.block(&format!("for (i32 first = 0; first < {vecs}; first += 32)"), |out| {
+        out.line("const i32 v = first + lane;");
+        if vecs % 32 != 0 {
+            out.line(&format!("const bool inside = v < {vecs};"));
+        }
+        out.line(&format!("float acc[{width}] = {{}};"));
+        for round in 0..rounds {
+            let fan = (nest.fan - round * 32).min(32);
+            if rounds == 1 {
+                emit_groups(out, nest, fan, vecs);
+            } else {
+                out.block("", |out| {
+                    emit_tuples(out, nest, round * 32, fan);
+                    emit_groups(out, nest, fan, vecs);
+                });
+            }
+        }
+        emit_store(out, nest, &to, vecs);
+    });
+}
+
+/// Tuples in groups whose rows are all in flight before the first is added.
+fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
+    let inside = if vecs % 32 == 0 { "" } else { " && inside" };
+    let deep = (IN_FLIGHT / nest.rows.len().max(1) as i64).clamp(1, fan);
+    out.line("#pragma unroll");
+    out.block(&format!("for (i32 group = 0; group < {fan}; group += {deep})"), |out| {
+        for (row, access) in &nest.rows {
+            out.line(&format!("Vec<{}> row{}[{deep}];", access.vector, row.0));
+        }
+        out.line("#pragma unroll");
+        out.block(&format!("for (i32 i = 0; i < {deep}; ++i)"), |out| {
+            for (row, _) in &nest.rows {
+                let n = row.0;
+                out.line(&format!("const auto* from{n} = shuffle(place{n}, group + i);"));
+                out.line(&format!("if (from{n}{inside}) row{n}[i] = load(from{n} + v);"));
+            }
+        });
+        out.line("#pragma unroll");
+        out.block(&format!("for (i32 i = 0; i < {deep}; ++i)"), |out| {
+            for (i, _) in nest.scalars() {
+                out.line(&format!("const float a{i} = __shfl_sync(ALL, factor{i}, group + i);"));
+            }
+            out.line(&format!("if (!(kept >> (group + i) & 1){}) continue;", inside.replace(" && inside", " || !inside")));
+            emit_terms(out, nest);
+        });
+    });
+}
+
+fn emit_terms(out: &mut Out, nest: &Nest) {
+    for (row, access) in &nest.rows {
+        let elem = nest.elem_of(access).name();
+        out.line(&format!("const {elem}* x{0} = reinterpret_cast<const {elem}*>(&row{0}[i]);", row.0));
+    }
+    let factor = |(i, factor): (usize, &Factor)| match factor {
+        Factor::Row(row) => format!("to_f32(x{}[j])", row.0),
+        Factor::Scalar(_) => format!("a{i}"),
+        Factor::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
+    };
+    let f: Vec<String> = nest.factors.iter().enumerate().map(factor).collect();
+    let term = match &f[..] {
+        [a] => format!("__fadd_rn(acc[j], {a})"),
+        [a, b] => format!("__fmaf_rn({a}, {b}, acc[j])"),
+        [a, b, c] => format!("__fmaf_rn(__fmul_rn({a}, {b}), {c}, acc[j])"),
+        _ => "acc[j]".to_string(),
+    };
+    out.line("#pragma unroll");
+    out.line(&format!("for (i32 j = 0; j < {}; ++j) acc[j] = {term};", nest.width()));
+}
+
+fn emit_store(out: &mut Out, nest: &Nest, to: &str, vecs: i64) {
+    let elem = nest.elem.name();
+    let bytes = nest.to.vector;
+    out.line(&format!("Vec<{bytes}> sum;"));
+    out.line("#pragma unroll");
+    out.line(&format!("for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>(acc[j]);", nest.width()));
+    let guard = if vecs % 32 == 0 { "" } else { "if (inside) " };
+    out.line(&format!("{guard}store(reinterpret_cast<Vec<{bytes}>*>({to}) + v, sum);"));
+}

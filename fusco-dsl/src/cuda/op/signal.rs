@@ -1,0 +1,68 @@
+//! Counters: reset, release, acquire.
+
+use super::Emit;
+use crate::arena::Handle;
+use crate::cuda::index::bare;
+use crate::schedule::ir::{Ix, Peer, Signal, SignalKind, TILE_ROWS, Until};
+
+impl Emit<'_> {
+    pub(super) fn reset(&mut self, signal: Handle<Signal>) {
+        let info = &self.schedule.signals[signal];
+        self.out.line(&format!(
+            "for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {}; i += CTAS * i32(blockDim.x)) plan->{}[i] = 0;",
+            info.slots, info.name
+        ));
+    }
+
+    /// To every rank. One CTA's writes are released by its first warp after a CTA barrier.
+    pub(super) fn signal(&mut self, signal: Handle<Signal>, to: &Peer, slot: &Ix) {
+        let info = &self.schedule.signals[signal];
+        let slot = bare(self.schedule, slot);
+        let Peer::All = to else { return };
+        let loop_ = format!(
+            "for (i32 peer = threadIdx.x; peer < RANKS; peer += 32) {{ fence_system(); add_system(&plans.at[peer]->{}[{slot}], 1); }}",
+            info.name
+        );
+        if matches!(info.kind, SignalKind::Epoch { per_cta: true }) {
+            self.out.line("__syncthreads();");
+            self.out.line(&format!("if (threadIdx.x < 32) {loop_}"));
+        } else {
+            self.out.line(&loop_);
+        }
+    }
+
+    pub(super) fn wait(&mut self, signal: Handle<Signal>, until: &Until) {
+        let info = &self.schedule.signals[signal];
+        let counter = &info.name;
+        match until {
+            Until::Epoch => {
+                let each = if matches!(info.kind, SignalKind::Epoch { per_cta: true }) { "epoch * CTAS" } else { "epoch" };
+                self.out.line(&format!(
+                    "for (i32 peer = threadIdx.x; peer < RANKS; peer += blockDim.x) wait_for(&plan->{counter}[peer], {each}, launch, me, peer, peer);"
+                ));
+                self.out.line("__syncthreads();");
+            }
+            Until::Groups { base } => {
+                let per_rank = self.schedule.routes[info.route].groups_per_rank;
+                let align = self.schedule.bases[*base].align;
+                let counter = counter.clone();
+                self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {per_rank}; i += blockDim.x / 32)"), |out| {
+                    out.line(&format!("const i32 first = i32(plan->base{align}[me * {per_rank} + i]) / {TILE_ROWS};"));
+                    out.line(&format!("const i32 rows = i32(plan->live[me * {per_rank} + i]);"));
+                    out.block(&format!("for (i32 tile = lane; tile * {TILE_ROWS} < rows; tile += 32)"), |out| {
+                        out.line(&format!("const i32 full = min(rows - tile * {TILE_ROWS}, {TILE_ROWS});"));
+                        out.line(&format!("wait_for(&plan->{counter}[first + tile], full, launch, me, me, first + tile);"));
+                    });
+                });
+            }
+            Until::Rows { extent } => {
+                let extent = bare(self.schedule, extent);
+                let counter = counter.clone();
+                self.out.block(&format!("for (i32 tile = threadIdx.x; tile * {TILE_ROWS} < {extent}; tile += blockDim.x)"), |out| {
+                    out.line(&format!("const i32 full = min({extent} - tile * {TILE_ROWS}, {TILE_ROWS});"));
+                    out.line(&format!("wait_for(&plan->{counter}[tile], full, launch, me, me, tile);"));
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Indented text.
+
+#[derive(Default)]
+pub(super) struct Out {
+    text: String,
+    depth: usize,
+}
+
+impl Out {
+    pub fn line(&mut self, line: &str) {
+        if !line.is_empty() {
+            self.text.extend(std::iter::repeat_n("    ", self.depth));
+            self.text.push_str(line);
+        }
+        self.text.push('\n');
+    }
+
+    pub fn blank(&mut self) {
+        self.text.push('\n');
+    }
+
+    pub fn raw(&mut self, text: &str) {
+        self.text.push_str(text);
+    }
+
+    /// `head {`, the body, `}`.
+    pub fn block(&mut self, head: &str, body: impl FnOnce(&mut Out)) {
+        self.block_with(head, "}", body);
+    }
+
+    pub fn block_with(&mut self, head: &str, tail: &str, body: impl FnOnce(&mut Out)) {
+        self.line(&if head.is_empty() { "{".to_string() } else { format!("{head} {{") });
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+        self.line(tail);
+    }
+
+    pub fn finish(self) -> String {
+        self.text
+    }
+}

@@ -1,0 +1,21 @@
+__device__ __forceinline__ u32 load_acquire(const u32* p) {
+    u32 v; asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v;
+}
+__device__ __forceinline__ void fence_system() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+// The writes it publishes were fenced before.
+__device__ __forceinline__ void add_system(u32* p, u32 v) {
+    asm volatile("red.relaxed.sys.global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+}
+__device__ __forceinline__ u64 now_ns() { u64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); return t; }
+
+// Spins until the counter has reached `expected`, in modular order. Reports a timeout and goes on.
+__device__ __forceinline__ void wait_for(const u32* counter, u32 expected, const Launch& launch, i32 me, i32 peer, i32 slot) {
+    u32 seen = load_acquire(counter);
+    if (i32(seen - expected) >= 0) return;
+    const u64 deadline = now_ns() + launch.timeout_ns;
+    do {
+        seen = load_acquire(counter);
+        if (i32(seen - expected) >= 0) return;
+    } while (now_ns() < deadline);
+    fail(launch, 908, me, peer, slot, expected, seen);
+}
