@@ -101,14 +101,14 @@ impl Case {
         let (k, h) = (self.shape.fan as usize, self.shape.hidden as usize);
         for (rank, input) in inputs.iter().enumerate() {
             let o = self.buffer("o").download_as::<bf16>(rank).unwrap();
-            for i in 0..self.tokens[rank] as usize * h {
+            for (i, found) in o.iter().enumerate().take(self.tokens[rank] as usize * h) {
                 let (t, column) = (i / h, i % h);
                 let mut sum = 0f32;
                 for j in (t * k..t * k + k).filter(|j| input.topk[*j] >= 0) {
                     sum = input.w[j].mul_add(input.x[t * h + column].to_f32(), sum);
                 }
                 assert_eq!(
-                    o[i].to_bits(),
+                    found.to_bits(),
                     bf16::from_f32(sum).to_bits(),
                     "o[{rank}, {t}, {column}]"
                 );
@@ -133,7 +133,7 @@ impl Case {
                 self.buffer("n").download_as::<i32>(rank).unwrap(),
             );
             let mut base = 0;
-            for local in 0..per_rank {
+            for (local, count) in n.iter().enumerate().take(per_rank) {
                 let e = (rank * per_rank + local) as i64;
                 let rows: Vec<_> = inputs
                     .iter()
@@ -145,7 +145,7 @@ impl Case {
                             .map(|(j, _)| &i.x[j / k * h..j / k * h + h])
                     })
                     .collect();
-                assert_eq!(n[local] as usize, rows.len());
+                assert_eq!(*count as usize, rows.len());
                 for (c, row) in rows.iter().enumerate() {
                     assert_eq!(&y[(base + c) * h..(base + c + 1) * h], *row, "y[{e}, {c}]");
                 }
@@ -340,4 +340,47 @@ fn a_tile_that_never_comes_is_a_timeout() {
         "dispatch: rank 1 waited 0.2 s for its peers, dispatch_tiles slot 0: expected 5 arrivals, saw 0"
     );
     stream.synchronize().unwrap();
+}
+
+/// Not a test: `cargo test --release -- --ignored --nocapture speed`.
+#[test]
+#[ignore = "prints timings"]
+fn speed() {
+    let shape = Shape { ranks: 4, experts: 32, fan: 8, hidden: 7168, tokens: 512 };
+    let (world, bound) = host(shape);
+    let (case, stream) = (Case::new(&bound, shape), world.stream().unwrap());
+    case.fill(1);
+    case.round_trip(&stream);
+    let bytes = case.tokens.iter().sum::<i64>() * shape.hidden * 2 * (shape.fan + 1);
+    let (from, mut to) = (vec![1u8; bytes as usize / 2], vec![0u8; bytes as usize / 2]);
+    for round in 0..3 {
+        let best = |f: &mut dyn FnMut()| {
+            let times = (0..5).map(|_| {
+                let start = std::time::Instant::now();
+                f();
+                start.elapsed().as_secs_f64()
+            });
+            times.fold(f64::INFINITY, f64::min)
+        };
+        let copy = best(&mut || {
+            let half = from.len() / 2;
+            let (a, b) = to.split_at_mut(half);
+            std::thread::scope(|s| {
+                s.spawn(|| a.copy_from_slice(&from[..half]));
+                s.spawn(|| b.copy_from_slice(&from[half..]));
+            });
+        });
+        let entry = |name| {
+            best(&mut || {
+                case.launch(name, &stream).unwrap();
+                stream.synchronize().unwrap();
+            })
+        };
+        let (dispatch, combine) = (entry("dispatch"), entry("combine"));
+        println!(
+            "{round}: copy {copy:.4} s, dispatch {:.2}, combine {:.2} of it",
+            copy / dispatch,
+            copy / combine
+        );
+    }
 }

@@ -29,6 +29,9 @@ impl Default for Addend {
 
 const BLOCK: usize = 64;
 
+/// Terms of a sum that the fast path takes.
+const MOST_TERMS: usize = 32;
+
 /// Stores `run` sums as `elem` at `to`.
 ///
 /// # Safety
@@ -62,7 +65,7 @@ unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
     }
 }
 
-/// The weighted sum of bf16 rows, 32 elements at a time; how many it did.
+/// The weighted sum of bf16 rows, 64 elements at a time; how many it did.
 ///
 /// # Safety
 /// As [`sum`]; every addend is a number times a bf16 row.
@@ -70,14 +73,17 @@ unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8) -> usize {
     use std::arch::x86_64::*;
-    let whole = run / 32 * 32;
-    for at in (0..whole).step_by(32) {
-        let mut acc = [_mm256_setzero_ps(); 4];
-        for addend in addends {
-            let [Operand::Number(weight), Operand::Row(row, _), _] = addend.factors else {
-                continue;
-            };
-            let weight = _mm256_set1_ps(weight);
+    let mut terms = [(0f32, std::ptr::null::<u8>()); MOST_TERMS];
+    let Some(terms) = terms.get_mut(..addends.len()) else { return 0 };
+    for (term, addend) in terms.iter_mut().zip(addends) {
+        let [Operand::Number(weight), Operand::Row(row, _), _] = addend.factors else { return 0 };
+        *term = (weight, row);
+    }
+    let whole = run / BLOCK * BLOCK;
+    for at in (0..whole).step_by(BLOCK) {
+        let mut acc = [_mm256_setzero_ps(); 8];
+        for (weight, row) in terms.iter() {
+            let weight = _mm256_set1_ps(*weight);
             for (i, acc) in acc.iter_mut().enumerate() {
                 // SAFETY: elements `at + 8i .. at + 8i + 8` are below `whole <= run`.
                 let bits = unsafe { _mm_loadu_si128(row.add((at + 8 * i) * 2).cast()) };
@@ -86,7 +92,7 @@ unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8) -> usize {
                 *acc = _mm256_fmadd_ps(weight, wide, *acc);
             }
         }
-        for i in 0..2 {
+        for i in 0..4 {
             let packed = _mm256_packus_epi32(round_bf16(acc[2 * i]), round_bf16(acc[2 * i + 1]));
             let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
             // SAFETY: elements `at + 16i .. at + 16i + 16` are below `whole <= run`.
