@@ -165,27 +165,58 @@ fn host(shape: Shape) -> (World, Bound) {
     (world, bound)
 }
 
+/// All ranks on device 0; `None`, with a line that says so, where there is no driver or no NVRTC.
+fn gpu(shape: Shape) -> Option<(World, Bound)> {
+    let world = World::device(0, shape.ranks as usize);
+    let bound = world.and_then(|w| Bound::from_schedule(&w, shape.schedule()).map(|b| (w, b)));
+    match bound {
+        Err(Error::Machine(why)) if why.starts_with("no ") => {
+            println!("skipped: {why}");
+            None
+        }
+        other => Some(other.unwrap()),
+    }
+}
+
+const SHAPES: [Shape; 4] = [
+    SMALL,
+    Shape { ranks: 1, experts: 2, fan: 2, hidden: 8, tokens: 300 },
+    Shape { ranks: 8, experts: 16, fan: 4, hidden: 264, tokens: 200 },
+    Shape { ranks: 2, experts: 4, fan: 2, hidden: 2048, tokens: 1500 },
+];
+
 #[test]
 fn dispatch_and_combine_agree_with_the_naive_loops() {
-    for shape in [
-        SMALL,
-        Shape { ranks: 1, experts: 2, fan: 2, hidden: 8, tokens: 300 },
-        Shape { ranks: 8, experts: 16, fan: 4, hidden: 264, tokens: 200 },
-        Shape { ranks: 2, experts: 4, fan: 2, hidden: 2048, tokens: 1500 },
-    ] {
-        let (world, bound) = host(shape);
-        let (case, stream) = (Case::new(&bound, shape), world.stream().unwrap());
-        for seed in 0..3 {
-            let inputs = case.fill(seed);
-            case.round_trip(&stream);
-            case.check(&inputs);
-        }
+    SHAPES.into_iter().for_each(|shape| round_trips(shape, host(shape)));
+}
+
+#[test]
+fn gpu_dispatch_and_combine_agree_with_the_naive_loops() {
+    SHAPES
+        .into_iter()
+        .for_each(|shape| gpu(shape).into_iter().for_each(|it| round_trips(shape, it)));
+}
+
+fn round_trips(shape: Shape, (world, bound): (World, Bound)) {
+    let (case, stream) = (Case::new(&bound, shape), world.stream().unwrap());
+    for seed in 0..3 {
+        let inputs = case.fill(seed);
+        case.round_trip(&stream);
+        case.check(&inputs);
     }
 }
 
 #[test]
 fn micro_batches_in_flight_do_not_touch_each_other() {
-    let (world, bound) = host(SMALL);
+    micro_batches(host(SMALL));
+}
+
+#[test]
+fn gpu_micro_batches_in_flight_do_not_touch_each_other() {
+    gpu(SMALL).into_iter().for_each(micro_batches);
+}
+
+fn micro_batches((world, bound): (World, Bound)) {
     let cases = [Case::new(&bound, SMALL), Case::new(&bound, SMALL)];
     let streams = [world.stream().unwrap(), world.stream().unwrap()];
     for round in 0..200 {
@@ -207,7 +238,15 @@ fn micro_batches_in_flight_do_not_touch_each_other() {
 
 #[test]
 fn launches_queue_without_waiting() {
-    let (world, bound) = host(SMALL);
+    queued(host(SMALL));
+}
+
+#[test]
+fn gpu_launches_queue_without_waiting() {
+    gpu(SMALL).into_iter().for_each(queued);
+}
+
+fn queued((world, bound): (World, Bound)) {
     let (case, stream) = (Case::new(&bound, SMALL), world.stream().unwrap());
     let inputs = case.fill(9);
     case.round_trip(&stream);
@@ -221,7 +260,15 @@ fn launches_queue_without_waiting() {
 
 #[test]
 fn a_graph_replays_with_fresh_routing() {
-    let (world, bound) = host(SMALL);
+    replays(host(SMALL));
+}
+
+#[test]
+fn gpu_a_graph_replays_with_fresh_routing() {
+    gpu(SMALL).into_iter().for_each(replays);
+}
+
+fn replays((world, bound): (World, Bound)) {
     let (case, stream) = (Case::new(&bound, SMALL), world.stream().unwrap());
     let [dispatch, combine] =
         ["dispatch", "combine"].map(|entry| stream.capture(|s| case.launch(entry, s)).unwrap());
@@ -308,7 +355,15 @@ fn wrong_arguments_are_refused() {
 
 #[test]
 fn a_wild_index_is_reported_and_the_plan_recovers() {
-    let (world, bound) = host(SMALL);
+    wild_index(host(SMALL));
+}
+
+#[test]
+fn gpu_a_wild_index_is_reported_and_the_plan_recovers() {
+    gpu(SMALL).into_iter().for_each(wild_index);
+}
+
+fn wild_index((world, bound): (World, Bound)) {
     let (case, stream) = (Case::new(&bound, SMALL), world.stream().unwrap());
     case.fill(1);
     let mut topk = case.buffer("topk").download_as::<i64>(2).unwrap();

@@ -99,6 +99,18 @@ impl Arrivals {
         Ok(Tiles { arrivals: self, rank, waiting: self.expected(rank)?, failed: false })
     }
 
+    /// On a CUDA world: the device address of `rank`'s counters (u32 each) and their number. A consumer's
+    /// kernel acquires counter `slot` until it equals the tile's rows.
+    ///
+    /// # Errors
+    /// F0909 on a host world or for a wrong rank.
+    pub fn device_counters(&self, rank: usize) -> Result<(u64, usize), Error> {
+        let plan = self.plan.device();
+        let plan =
+            plan.ok_or_else(|| Error::plan("this world has no device counters".to_string()))?;
+        plan.address(rank, &self.schedule.signals[self.signal].name)
+    }
+
     fn host(&self) -> Result<&HostPlan, Error> {
         let plan = self.plan.host().map(|p| &**p);
         plan.ok_or_else(|| Error::plan("arrivals of a device are read on the device".to_string()))

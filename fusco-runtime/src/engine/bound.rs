@@ -1,5 +1,6 @@
 //! A program bound to a world: its schedule, and what is made from it.
 
+use super::device::DeviceProgram;
 use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
 use crate::mem::Buffer;
 use fusco_dsl::schedule::Verified;
@@ -12,6 +13,8 @@ use std::sync::Arc;
 pub struct Bound {
     world: World,
     schedule: Arc<Verified<Schedule>>,
+    /// Its kernels, on a CUDA world.
+    program: Option<Arc<DeviceProgram>>,
     /// Bounds of dyns as the program writes them, where they have a name.
     limits: Arc<BTreeMap<String, String>>,
 }
@@ -20,7 +23,7 @@ impl Bound {
     /// Binds a schedule that has passed its verifier.
     ///
     /// # Errors
-    /// F0909 if the schedule is for another number of ranks.
+    /// F0909 if the schedule is for another number of ranks; on CUDA also what generation, NVRTC and the driver say.
     pub fn from_schedule(world: &World, schedule: Verified<Schedule>) -> Result<Bound, Error> {
         if schedule.ranks != world.ranks() as i64 {
             let message = format!(
@@ -31,7 +34,16 @@ impl Bound {
             );
             return Err(Error::plan(message));
         }
-        Ok(Bound { world: world.clone(), schedule: Arc::new(schedule), limits: Arc::default() })
+        let program = world
+            .devices_here()
+            .map(|d| DeviceProgram::new(d, &schedule).map(Arc::new))
+            .transpose()?;
+        Ok(Bound {
+            world: world.clone(),
+            schedule: Arc::new(schedule),
+            program,
+            limits: Arc::default(),
+        })
     }
 
     pub fn schedule(&self) -> &Verified<Schedule> {
@@ -85,6 +97,10 @@ impl Bound {
 
     pub(crate) fn shared_schedule(&self) -> Arc<Verified<Schedule>> {
         self.schedule.clone()
+    }
+
+    pub(crate) fn device_program(&self) -> Option<&Arc<DeviceProgram>> {
+        self.program.as_ref()
     }
 
     pub(crate) fn entry_index(&self, entry: &str) -> Result<usize, Error> {

@@ -6,6 +6,8 @@
 
 mod arrivals;
 mod bound;
+mod compile;
+mod device;
 mod error;
 mod plan;
 mod request;
@@ -14,6 +16,7 @@ mod world;
 
 pub use arrivals::{Arrivals, Tile, Tiles};
 pub use bound::Bound;
+pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
 pub use error::Error;
 pub use plan::Plan;
 pub use request::LaunchArgs;

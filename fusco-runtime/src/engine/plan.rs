@@ -1,5 +1,6 @@
 //! Plan objects: what one entry has worked out about a route, for the entries that follow.
 
+use super::device::DevicePlan;
 use super::{Bound, Error};
 use crate::host::HostPlan;
 use fusco_dsl::arena::Handle;
@@ -19,12 +20,18 @@ pub struct Plan {
 #[derive(Clone)]
 enum Space {
     Host(Arc<HostPlan>),
+    Device(Arc<DevicePlan>),
 }
 
 impl Plan {
     pub(crate) fn new(bound: &Bound, route: Handle<Route>) -> Result<Plan, Error> {
         let schedule = bound.shared_schedule();
-        let space = Space::Host(Arc::new(HostPlan::new(&schedule, route)));
+        let space = match bound.device_program() {
+            Some(program) => {
+                Space::Device(Arc::new(DevicePlan::new(program, &schedule.routes[route].name)?))
+            }
+            None => Space::Host(Arc::new(HostPlan::new(&schedule, route))),
+        };
         Ok(Plan { schedule, route, space })
     }
 
@@ -34,6 +41,7 @@ impl Plan {
             Space::Host(plan) => {
                 Ok(self.ranked(plan, rank)?.live.iter().map(|v| v.load(Acquire)).collect())
             }
+            Space::Device(plan) => plan.words(rank, "live"),
         }
     }
 
@@ -41,6 +49,7 @@ impl Plan {
     pub fn dropped(&self, rank: usize) -> Result<u32, Error> {
         match &self.space {
             Space::Host(plan) => Ok(self.ranked(plan, rank)?.dropped[0].load(Acquire)),
+            Space::Device(plan) => Ok(plan.words(rank, "dropped")?[0]),
         }
     }
 
@@ -59,6 +68,14 @@ impl Plan {
     pub(crate) fn host(&self) -> Option<&Arc<HostPlan>> {
         match &self.space {
             Space::Host(plan) => Some(plan),
+            Space::Device(_) => None,
+        }
+    }
+
+    pub(crate) fn device(&self) -> Option<&DevicePlan> {
+        match &self.space {
+            Space::Device(plan) => Some(plan),
+            Space::Host(_) => None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! A launch, checked: what `LaunchArgs` names, resolved to the schedule's handles.
 
+use super::device::DeviceProgram;
 use super::{Bound, Error, Plan};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
@@ -22,6 +23,8 @@ pub struct LaunchArgs<'a> {
 #[derive(Clone)]
 pub(crate) struct Request {
     pub schedule: Arc<Verified<Schedule>>,
+    /// Its kernels, on a CUDA world.
+    pub program: Option<Arc<DeviceProgram>>,
     pub entry: usize,
     /// By dyn handle, one value a rank; empty if the entry does not use it.
     pub dyns: Vec<Vec<i64>>,
@@ -36,6 +39,7 @@ impl Request {
         let schedule = bound.shared_schedule();
         let index = bound.entry_index(entry)?;
         let mut request = Request {
+            program: bound.device_program().cloned(),
             entry: index,
             dyns: vec![Vec::new(); schedule.dyns.len()],
             buffers: vec![None; schedule.tensors.len()],

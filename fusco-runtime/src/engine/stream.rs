@@ -1,8 +1,9 @@
 //! Streams order launches; graphs replay them.
 
+use super::device::{DeviceGraph, DeviceStream};
 use super::{Error, Request};
 use crate::host::HostStream;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// A queue of launches, in order on every rank.
 pub struct Stream {
@@ -11,18 +12,28 @@ pub struct Stream {
 
 enum Kind {
     Host(HostStream),
+    Device(DeviceStream),
     /// Notes launches instead of running them.
     Recorder(Mutex<Vec<Request>>),
 }
 
 /// Launches that were captured, with their arguments: dyns are frozen, index tensors are read anew.
 pub struct Graph {
-    launches: Vec<Request>,
+    replay: Replay,
+}
+
+enum Replay {
+    List(Vec<Request>),
+    Device(Arc<DeviceGraph>),
 }
 
 impl Stream {
     pub(crate) fn host(stream: HostStream) -> Stream {
         Stream { kind: Kind::Host(stream) }
+    }
+
+    pub(crate) fn device(stream: DeviceStream) -> Stream {
+        Stream { kind: Kind::Device(stream) }
     }
 
     /// Waits for all launches.
@@ -32,6 +43,7 @@ impl Stream {
     pub fn synchronize(&self) -> Result<(), Error> {
         match &self.kind {
             Kind::Host(stream) => stream.synchronize(),
+            Kind::Device(stream) => stream.synchronize(),
             Kind::Recorder(_) => {
                 Err(Error::plan("a stream that captures cannot be synchronised".to_string()))
             }
@@ -42,6 +54,7 @@ impl Stream {
     pub fn is_idle(&self) -> bool {
         match &self.kind {
             Kind::Host(stream) => stream.is_idle(),
+            Kind::Device(stream) => stream.is_idle(),
             Kind::Recorder(_) => true,
         }
     }
@@ -57,14 +70,20 @@ impl Stream {
         let recorder = Stream { kind: Kind::Recorder(Mutex::default()) };
         record(&recorder)?;
         let Kind::Recorder(launches) = recorder.kind else {
-            return Ok(Graph { launches: Vec::new() });
+            return Ok(Graph { replay: Replay::List(Vec::new()) });
         };
-        Ok(Graph { launches: launches.into_inner().unwrap_or_else(|e| e.into_inner()) })
+        let launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
+        let replay = match &self.kind {
+            Kind::Device(stream) => Replay::Device(Arc::new(stream.record(launches)?)),
+            Kind::Host(_) | Kind::Recorder(_) => Replay::List(launches),
+        };
+        Ok(Graph { replay })
     }
 
     pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
         match &self.kind {
-            Kind::Host(stream) => stream.submit(&request),
+            Kind::Host(stream) => stream.submit(&request)?,
+            Kind::Device(stream) => stream.submit(request)?,
             Kind::Recorder(launches) => {
                 launches.lock().unwrap_or_else(|e| e.into_inner()).push(request)
             }
@@ -76,6 +95,14 @@ impl Stream {
 impl Graph {
     /// Queues the captured launches again.
     pub fn launch(&self, stream: &Stream) -> Result<(), Error> {
-        self.launches.iter().try_for_each(|request| stream.submit(request.clone()))
+        match (&self.replay, &stream.kind) {
+            (Replay::List(launches), _) => {
+                launches.iter().try_for_each(|request| stream.submit(request.clone()))
+            }
+            (Replay::Device(graph), Kind::Device(stream)) => stream.replay(graph),
+            (Replay::Device(_), _) => {
+                Err(Error::plan("a graph of a CUDA world needs a stream of that world".to_string()))
+            }
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Where ranks run.
 
+use super::device::{DeviceStream, Devices};
 use super::{Error, Stream};
 use crate::host::HostStream;
-use crate::mem::Buffer;
+use crate::mem::{Buffer, Memory};
+use fusco_dsl::cuda::Target;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A set of ranks and the machine they run on. Cheap to clone.
@@ -16,6 +19,7 @@ pub struct World {
 #[derive(Clone)]
 pub(crate) enum Kind {
     Host,
+    Device(Arc<Devices>),
 }
 
 /// Seconds a rank waits for another before it reports F0908.
@@ -33,6 +37,23 @@ impl World {
         Ok(World { ranks, timeout: TIMEOUT, kind: Kind::Host })
     }
 
+    /// `ranks` ranks on one CUDA device, in its memory and sharing its launches.
+    ///
+    /// # Errors
+    /// F0911 without a driver or device; F0909 for no ranks.
+    pub fn device(ordinal: i32, ranks: usize) -> Result<World, Error> {
+        World::devices(&vec![ordinal; ranks])
+    }
+
+    /// One rank for each element, on that CUDA device. Ranks of one device are neighbours, as many on each.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device); F0911 too if a device cannot reach another's memory.
+    pub fn devices(ordinals: &[i32]) -> Result<World, Error> {
+        let devices = Arc::new(Devices::open(ordinals)?);
+        Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
+    }
+
     /// The longest wait of one rank for another before F0908.
     pub fn with_timeout(mut self, timeout: Duration) -> World {
         self.timeout = timeout;
@@ -47,6 +68,7 @@ impl World {
     pub fn backend(&self) -> &'static str {
         match self.kind {
             Kind::Host => "host",
+            Kind::Device(_) => "cuda",
         }
     }
 
@@ -54,6 +76,21 @@ impl World {
     pub fn stream(&self) -> Result<Stream, Error> {
         match &self.kind {
             Kind::Host => Ok(Stream::host(HostStream::new(self.ranks, self.timeout)?)),
+            Kind::Device(devices) => Ok(Stream::device(DeviceStream::new(devices, self.timeout)?)),
+        }
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        match &self.kind {
+            Kind::Host => Target::hopper(self.ranks as u32),
+            Kind::Device(devices) => devices.target(),
+        }
+    }
+
+    pub(crate) fn devices_here(&self) -> Option<&Arc<Devices>> {
+        match &self.kind {
+            Kind::Host => None,
+            Kind::Device(devices) => Some(devices),
         }
     }
 
@@ -64,6 +101,9 @@ impl World {
     pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
             Kind::Host => Buffer::host(name, self.ranks, bytes),
+            Kind::Device(devices) => {
+                Ok(Buffer::new(name, bytes, Memory::Device(devices.alloc(bytes)?)))
+            }
         }
     }
 }

@@ -334,7 +334,6 @@ impl At {
     #[inline]
     pub(crate) fn locate(&self, vars: &[i64]) -> Result<*mut u8, Error> {
         let (rank, row) = (self.rank.get(vars), self.row.get(vars));
-        #[allow(irrefutable_let_patterns, reason = "device memory is another variant")]
         let Memory::Host(parts) = self.buffer.memory() else { return Err(self.outside(rank, row)) };
         let part = usize::try_from(rank)
             .ok()

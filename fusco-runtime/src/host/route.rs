@@ -92,7 +92,6 @@ impl RouteCode {
     /// The group a tuple names; `None` drops it.
     fn group(&self, position: i64, k: i64) -> Result<Option<i64>, Error> {
         let at = (position * self.info.fan + k) * self.elem.bytes();
-        #[allow(irrefutable_let_patterns, reason = "device memory is another variant")]
         let Memory::Host(parts) = self.index.memory() else { return Ok(None) };
         // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`.
         let value = unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) };

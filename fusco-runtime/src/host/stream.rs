@@ -65,7 +65,14 @@ impl HostStream {
         Ok(stream)
     }
 
-    pub(crate) fn submit(&self, request: &Request) {
+    /// # Errors
+    /// F0909 for a program of another world.
+    pub(crate) fn submit(&self, request: &Request) -> Result<(), Error> {
+        if request.program.is_some() || request.schedule.ranks != self.queues.len() as i64 {
+            return Err(Error::plan(
+                "a program runs on streams of the world it is bound to".to_string(),
+            ));
+        }
         for plan in request.plans.iter().flatten().filter_map(|p| p.host()) {
             plan.submitted(request.entry);
         }
@@ -76,6 +83,7 @@ impl HostStream {
             // A rank's thread ends only when the stream is dropped, so the queue is open.
             let _ = queue.send(job.clone());
         }
+        Ok(())
     }
 
     pub(crate) fn is_idle(&self) -> bool {

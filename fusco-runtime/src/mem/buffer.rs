@@ -1,7 +1,7 @@
 //! One tensor's memory on every rank: an allocation a rank, filled and read from the host.
 
 use super::host::HostMemory;
-use crate::engine::Error;
+use crate::engine::{DeviceMemory, Error};
 use std::sync::{Arc, Condvar, Mutex};
 
 /// A tensor's local parts, one allocation of equal size a rank, zero at first. Cheap to clone: clones share the memory.
@@ -21,6 +21,7 @@ struct Inner {
 
 pub(crate) enum Memory {
     Host(Vec<HostMemory>),
+    Device(Vec<DeviceMemory>),
 }
 
 /// Marks a buffer as used by a launch in flight until dropped.
@@ -66,6 +67,7 @@ impl Buffer {
     pub fn ranks(&self) -> usize {
         match &self.inner.memory {
             Memory::Host(parts) => parts.len(),
+            Memory::Device(parts) => parts.len(),
         }
     }
 
@@ -83,13 +85,20 @@ impl Buffer {
                 parts[rank].write(0, bytes);
                 Ok(())
             }
+            Memory::Device(parts) => parts[rank].write(0, bytes),
         }
     }
 
     /// The whole part of `rank`, after the launches in flight that use it.
     pub fn download(&self, rank: usize) -> Result<Vec<u8>, Error> {
-        self.wait_idle();
-        self.peek(rank, 0, self.bytes(rank))
+        let Memory::Device(parts) = &self.inner.memory else {
+            self.wait_idle();
+            return self.peek(rank, 0, self.bytes(rank));
+        };
+        self.check(rank, 0, 0)?;
+        let mut out = vec![0; self.bytes(rank)];
+        parts[rank].read(0, &mut out)?;
+        Ok(out)
     }
 
     /// `len` bytes from `offset`, without waiting for anything: for rows that an arrival has announced.
@@ -98,6 +107,7 @@ impl Buffer {
         let mut out = vec![0; len];
         match &self.inner.memory {
             Memory::Host(parts) => parts[rank].read(offset, &mut out),
+            Memory::Device(parts) => parts[rank].peek(offset, &mut out)?,
         }
         Ok(out)
     }
@@ -124,6 +134,14 @@ impl Buffer {
             )
         };
         Ok(out)
+    }
+
+    /// Its address on a CUDA device, for kernels of others; `None` on the host.
+    pub fn device_address(&self, rank: usize) -> Option<u64> {
+        match &self.inner.memory {
+            Memory::Host(_) => None,
+            Memory::Device(parts) => parts.get(rank).map(|p| p.at),
+        }
     }
 
     pub(crate) fn memory(&self) -> &Memory {
