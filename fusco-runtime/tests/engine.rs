@@ -2,7 +2,7 @@
 
 mod moe;
 
-use fusco_runtime::{Bound, Buffer, Error, LaunchArgs, Plan, Stream, World};
+use fusco_runtime::{Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Plan, Stream, World};
 use half::bf16;
 use moe::Shape;
 use std::time::Duration;
@@ -395,6 +395,13 @@ fn a_tile_that_never_comes_is_a_timeout() {
         "dispatch: rank 1 waited 0.2 s for its peers, dispatch_tiles slot 0: expected 5 arrivals, saw 0"
     );
     stream.synchronize().unwrap();
+}
+
+/// Worlds and what they make may be shared by threads.
+#[test]
+fn handles_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<(World, Bound, Plan, Buffer, Stream, Graph, Arrivals)>();
 }
 
 /// Not a test: `cargo test --release -- --ignored --nocapture speed`.

@@ -8,7 +8,7 @@ use std::ffi::CString;
 ///
 /// # Errors
 /// F0911 if NVRTC is not there, or with its log: generated text that does not compile is a defect of fusco.
-pub(crate) fn cubin(source: &str, name: &str, arch: &str) -> Result<Vec<u8>, Error> {
+pub fn cubin(source: &str, name: &str, arch: &str) -> Result<Vec<u8>, Error> {
     // SAFETY: only looks for the library.
     if !unsafe { sys::is_culib_present() } {
         return Err(Error::Machine("no NVRTC: run `fuscoc doctor --fetch`".to_string()));

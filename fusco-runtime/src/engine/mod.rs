@@ -16,6 +16,7 @@ mod world;
 
 pub use arrivals::{Arrivals, Tile, Tiles};
 pub use bound::Bound;
+pub use compile::cubin;
 pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
 pub use error::Error;
 pub use plan::Plan;

@@ -185,9 +185,17 @@ unsafe impl Sync for Queue {}
 
 impl Queue {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Queue, Error> {
+        Queue::create(gpu, result::stream::StreamKind::Default)
+    }
+
+    /// A stream to record on: uploads and downloads of other threads do not disturb it.
+    pub(crate) fn recorder(gpu: &Arc<Gpu>) -> Result<Queue, Error> {
+        Queue::create(gpu, result::stream::StreamKind::NonBlocking)
+    }
+
+    fn create(gpu: &Arc<Gpu>, kind: result::stream::StreamKind) -> Result<Queue, Error> {
         gpu.enter()?;
-        let raw = result::stream::create(result::stream::StreamKind::Default)
-            .map_err(|e| told(e, "stream"))?;
+        let raw = result::stream::create(kind).map_err(|e| told(e, "stream"))?;
         Ok(Queue { gpu: gpu.clone(), raw })
     }
 

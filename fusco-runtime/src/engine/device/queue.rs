@@ -63,7 +63,7 @@ impl DeviceStream {
         let reports = Reports::new(&self.devices)?;
         let mut replays = Vec::new();
         for (device, gpu) in self.devices.gpus.iter().enumerate() {
-            let queue = Queue::new(gpu)?;
+            let queue = Queue::recorder(gpu)?;
             let all = || {
                 launches.iter().try_for_each(|r| enqueue(r, device, &queue, &reports, self.timeout))
             };
