@@ -5,6 +5,7 @@ use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
 use crate::mem::Buffer;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Schedule};
+use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -44,6 +45,18 @@ impl Bound {
             program,
             limits: Arc::default(),
         })
+    }
+
+    /// Compiles a program for the world and binds it.
+    pub(crate) fn compile(
+        world: &World,
+        source: &str,
+        program: Option<&str>,
+        params: &Bindings,
+    ) -> Result<Bound, Error> {
+        let compiled = fusco_dsl::compile(source, program, params).map_err(Error::Program)?;
+        let bound = Bound::from_schedule(world, compiled.schedule)?;
+        Ok(Bound { limits: Arc::new(limits(&compiled.hir)), ..bound })
     }
 
     pub fn schedule(&self) -> &Verified<Schedule> {
@@ -117,4 +130,13 @@ impl Bound {
             None => info.bound.to_string(),
         }
     }
+}
+
+/// The params that bound dyns, by dyn.
+fn limits(program: &hir::Program) -> BTreeMap<String, String> {
+    let param = |d: &hir::Dyn| match &d.bound {
+        Size::Param(p) => Some((d.name.clone(), program.params[*p].name.clone())),
+        _ => None,
+    };
+    program.dyns.iter().filter_map(|(_, d)| param(d)).collect()
 }

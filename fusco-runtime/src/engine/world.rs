@@ -1,10 +1,10 @@
 //! Where ranks run.
 
 use super::device::{DeviceStream, Devices};
-use super::{Error, Stream};
+use super::{Bound, Error, Stream};
 use crate::host::HostStream;
 use crate::mem::{Buffer, Memory};
-use fusco_dsl::cuda::Target;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,11 +80,18 @@ impl World {
         }
     }
 
-    pub(crate) fn target(&self) -> Target {
-        match &self.kind {
-            Kind::Host => Target::hopper(self.ranks as u32),
-            Kind::Device(devices) => devices.target(),
-        }
+    /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
+    ///
+    /// # Errors
+    /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
+    /// NVRTC and the driver say.
+    pub fn bind(
+        &self,
+        source: &str,
+        program: Option<&str>,
+        params: &BTreeMap<String, i64>,
+    ) -> Result<Bound, Error> {
+        Bound::compile(self, source, program, params)
     }
 
     pub(crate) fn devices_here(&self) -> Option<&Arc<Devices>> {
