@@ -1,11 +1,19 @@
 //! Text to verified schedule to CUDA text. Pure: no I/O in a stage, no unsafe, no CUDA.
+//!
+//! Data flows one way: `syntax` -> `sema` -> `layout` -> `plan` -> `schedule` -> `cuda`. The `oracle`
+//! reads what `sema` leaves and judges everything else.
 #![forbid(unsafe_code)]
 
 pub mod arena;
 pub mod cuda;
 pub mod diag;
+mod driver;
 pub mod layout;
+pub mod oracle;
 pub mod plan;
 pub mod schedule;
 pub mod sema;
 pub mod source;
+pub mod syntax;
+
+pub use driver::{Compiled, check, compile, lower};

@@ -17,3 +17,12 @@ impl Span {
         Span { start: self.start.min(other.start), end: self.end.max(other.end) }
     }
 }
+
+/// Line and column of a byte offset, both from 1; columns count characters.
+pub fn line_column(text: &str, at: u32) -> (usize, usize) {
+    let before = &text.as_bytes()[..(at as usize).min(text.len())];
+    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
+    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
+    (line, column)
+}

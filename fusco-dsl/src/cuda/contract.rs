@@ -21,6 +21,7 @@ pub(super) fn contract(schedule: &Schedule, entry: &Entry, kernel: &Kernel, ctas
         threads,
         ctas_per_rank: ctas,
         shared_bytes: shared_bytes as u32,
+        args: super::kernel::arguments(schedule, entry, kernel),
     }
 }
 

@@ -12,21 +12,23 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &K
     let threads = if plan { contract::plan_threads(route) } else { THREADS };
     let symbol = namer::symbol(&schedule.program, &kernel.name);
     out.line(&format!("extern \"C\" __global__ void __launch_bounds__({threads}, 2) {symbol}("));
-    let arguments = arguments(schedule, entry, kernel).join(",\n    ");
+    let arguments: Vec<String> =
+        arguments(schedule, entry, kernel).iter().map(|a| format!("const {}{a}", if a.starts_with("i32") { "" } else { "__grid_constant__ " })).collect();
+    let arguments = arguments.join(",\n    ");
     out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel));
     out.blank();
 }
 
-fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
+pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
     let plan = namer::plan_type(&schedule.routes[kernel.route].name);
-    let mut out = vec!["const __grid_constant__ Launch launch".to_string(), format!("const __grid_constant__ Ranks<{plan}> plans")];
+    let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
     for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
         let constness = if tensor.io == Io::In { "const " } else { "" };
-        out.push(format!("const __grid_constant__ Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
+        out.push(format!("Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
     }
     for d in entry.dyns.iter().map(|d| &schedule.dyns[*d]) {
         let name = namer::name(&d.name);
-        out.push(if d.per_rank { format!("const __grid_constant__ Values {name}") } else { format!("const i32 {name}") });
+        out.push(if d.per_rank { format!("Values {name}") } else { format!("i32 {name}") });
     }
     out
 }

@@ -49,6 +49,8 @@ pub struct KernelContract {
     pub ctas_per_rank: u32,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
+    /// The arguments in order, as `type name`.
+    pub args: Vec<String>,
 }
 
 /// The device memory of one plan on one rank, zeroed at creation.

@@ -1,5 +1,11 @@
 //! Diagnostics as data.
 
+mod json;
+mod render;
+
+pub use json::json;
+pub use render::render;
+
 use crate::source::Span;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

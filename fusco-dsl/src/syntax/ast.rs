@@ -44,9 +44,16 @@ pub struct Mesh {
 }
 
 #[derive(Clone, Debug)]
-pub enum MeshAxis {
-    Sized { name: Ident, size: Expr },
-    Alias { name: Ident, of: Vec<Ident> },
+pub struct MeshAxis {
+    pub name: Ident,
+    pub kind: MeshAxisKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum MeshAxisKind {
+    Size(Expr),
+    /// `rank = (node, gpu)`
+    Alias(Vec<Ident>),
 }
 
 #[derive(Clone, Debug)]
@@ -91,17 +98,18 @@ pub enum Io {
 pub struct Tensor {
     pub docs: Vec<String>,
     pub io: Io,
+    pub io_span: Span,
     pub name: Ident,
-    pub dtype: Called,
+    pub dtype: Word,
     pub dims: Vec<Dim>,
     pub placement: Option<Placement>,
-    pub attrs: Vec<Called>,
+    pub attrs: Vec<Word>,
     pub span: Span,
 }
 
 /// `name` or `name(args)`.
 #[derive(Clone, Debug)]
-pub struct Called {
+pub struct Word {
     pub name: Ident,
     pub args: Option<Vec<Arg>>,
     pub span: Span,
@@ -130,19 +138,14 @@ pub struct Placement {
 
 #[derive(Clone, Debug)]
 pub struct Term {
-    pub axis: Ident,
+    pub name: Ident,
     pub args: Option<Vec<Arg>>,
-    pub split: Option<Split>,
-    pub mods: Vec<Called>,
-    pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub enum Split {
     /// `/m`
-    Shard(Ident),
+    pub shard: Option<Ident>,
     /// `:k`
-    Tile(Expr),
+    pub tile: Option<Expr>,
+    pub mods: Vec<Word>,
+    pub span: Span,
 }
 
 #[derive(Clone, Debug)]
@@ -151,14 +154,14 @@ pub struct Route {
     pub name: Ident,
     pub sources: Vec<Ident>,
     pub dests: Vec<Ident>,
-    pub steps: Vec<RouteStep>,
+    pub steps: Vec<Step>,
     pub span: Span,
 }
 
 #[derive(Clone, Debug)]
-pub enum RouteStep {
-    Bind { name: Ident, value: Expr, order: Option<Order>, orelse: Option<Called>, span: Span },
-    Cap { cond: Expr, orelse: Called, span: Span },
+pub enum Step {
+    Bind { name: Ident, value: Expr, order: Option<Order>, orelse: Option<Word>, span: Span },
+    Cap { cond: Expr, orelse: Word, span: Span },
 }
 
 /// `by (s, t)` or `by any`.
@@ -180,13 +183,13 @@ pub struct Claims {
 pub struct Entry {
     pub docs: Vec<String>,
     pub name: Ident,
-    pub stmts: Vec<EntryStmt>,
+    pub stmts: Vec<Stmt>,
     pub span: Span,
 }
 
 #[derive(Clone, Debug)]
-pub enum EntryStmt {
-    Plan { route: Ident, span: Span },
+pub enum Stmt {
+    Plan(Ident),
     Assume(Claims),
     Prove(Claims),
     Schedule(Schedule),
@@ -195,17 +198,17 @@ pub enum EntryStmt {
 
 #[derive(Clone, Debug)]
 pub struct Assign {
-    pub targets: Vec<TensorRef>,
+    pub targets: Vec<Ref>,
     /// Written `(a, b) <- ..`.
     pub tuple: bool,
     pub value: Expr,
     pub via: Option<Ident>,
-    pub cond: Option<Expr>,
+    pub filter: Option<Expr>,
     pub span: Span,
 }
 
 #[derive(Clone, Debug)]
-pub struct TensorRef {
+pub struct Ref {
     pub name: Ident,
     pub index: Vec<Expr>,
     pub span: Span,
@@ -221,15 +224,10 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 pub struct Directive {
     pub name: Ident,
-    pub words: Vec<(String, Expr)>,
-    pub args: Vec<DirectiveArg>,
+    pub args: Vec<Arg>,
+    /// Any `by`, `through` or `at` part.
+    pub clauses: Vec<(String, Expr)>,
     pub span: Span,
-}
-
-#[derive(Clone, Debug)]
-pub struct DirectiveArg {
-    pub arg: Arg,
-    pub words: Vec<(String, Expr)>,
 }
 
 #[derive(Clone, Debug)]
@@ -241,28 +239,27 @@ pub struct Expr {
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Int(i64),
-    Float(String),
+    Float(f64),
     Name(String),
     Tuple(Vec<Arg>),
     Array(Vec<Expr>),
-    Binary { op: BinaryOp, lhs: Box<Expr>, rhs: Box<Expr> },
+    Binary { op: Op, lhs: Box<Expr>, rhs: Box<Expr> },
     Neg(Box<Expr>),
-    Index { base: Box<Expr>, index: Vec<Expr> },
+    Index { base: Box<Expr>, args: Vec<Expr> },
     Call { base: Box<Expr>, args: Vec<Arg> },
     Field { base: Box<Expr>, name: Ident },
 }
 
+/// `value`, `k: value`, `(a, b): value` or `within = value`.
 #[derive(Clone, Debug)]
-pub enum Arg {
-    /// `k: body`, `(a, b): body`
-    Binder { names: Vec<Ident>, tuple: bool, value: Expr },
-    /// `within = node`
-    Named { name: Ident, value: Expr },
-    Positional(Expr),
+pub struct Arg {
+    pub binder: Option<Vec<Ident>>,
+    pub named: Option<Ident>,
+    pub value: Expr,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
+pub enum Op {
     Or,
     And,
     Le,
@@ -278,25 +275,25 @@ pub enum BinaryOp {
     Rem,
 }
 
-impl BinaryOp {
-    pub const ALL: [(&'static str, BinaryOp); 13] = [
-        ("||", BinaryOp::Or),
-        ("&&", BinaryOp::And),
-        ("<=", BinaryOp::Le),
-        (">=", BinaryOp::Ge),
-        ("==", BinaryOp::Eq),
-        ("!=", BinaryOp::Ne),
-        ("<", BinaryOp::Lt),
-        (">", BinaryOp::Gt),
-        ("+", BinaryOp::Add),
-        ("-", BinaryOp::Sub),
-        ("*", BinaryOp::Mul),
-        ("/", BinaryOp::Div),
-        ("%", BinaryOp::Rem),
+impl Op {
+    pub const ALL: [(&'static str, Op); 13] = [
+        ("||", Op::Or),
+        ("&&", Op::And),
+        ("<=", Op::Le),
+        (">=", Op::Ge),
+        ("==", Op::Eq),
+        ("!=", Op::Ne),
+        ("<", Op::Lt),
+        (">", Op::Gt),
+        ("+", Op::Add),
+        ("-", Op::Sub),
+        ("*", Op::Mul),
+        ("/", Op::Div),
+        ("%", Op::Rem),
     ];
 
     pub fn symbol(self) -> &'static str {
-        BinaryOp::ALL.iter().find(|(_, op)| *op == self).map_or("?", |(text, _)| text)
+        Op::ALL.iter().find(|(_, op)| *op == self).map_or("?", |(text, _)| text)
     }
 }
 

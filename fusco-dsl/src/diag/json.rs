@@ -1,0 +1,30 @@
+//! Diagnostics for machines.
+
+use super::{Diagnostic, Diagnostics, Severity};
+use crate::source::{Span, line_column};
+use serde_json::{Value, json};
+
+/// One object a diagnostic: code, severity, message, span, notes, help, related.
+pub fn json(diagnostics: &Diagnostics, name: &str, text: &str) -> Value {
+    diagnostics.0.iter().map(|d| one(d, name, text)).collect()
+}
+
+fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
+    let related: Vec<Value> = d.related.iter().map(|(s, label)| json!({ "span": span(*s, text), "label": label })).collect();
+    json!({
+        "code": d.code,
+        "severity": match d.severity { Severity::Error => "error", Severity::Warning => "warning" },
+        "message": d.message,
+        "file": name,
+        "span": span(d.span, text),
+        "label": d.label,
+        "notes": d.notes,
+        "help": d.help,
+        "related": related,
+    })
+}
+
+fn span(span: Span, text: &str) -> Value {
+    let (line, column) = line_column(text, span.start);
+    json!({ "start": span.start, "end": span.end, "line": line, "column": column })
+}

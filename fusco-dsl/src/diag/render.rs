@@ -1,0 +1,38 @@
+//! Diagnostics for a terminal, in rustc's look.
+
+use super::{Diagnostic, Diagnostics, Severity};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
+/// All diagnostics in order of their place; `name` is the file as the user wrote it.
+pub fn render(diagnostics: &Diagnostics, name: &str, text: &str, colour: bool) -> String {
+    let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+    let mut sorted: Vec<&Diagnostic> = diagnostics.0.iter().collect();
+    sorted.sort_by_key(|d| (d.span.start, d.code));
+    let reports: Vec<String> = sorted.iter().map(|d| one(&renderer, d, name, text)).collect();
+    reports.join("\n\n")
+}
+
+fn one(renderer: &Renderer, diagnostic: &Diagnostic, name: &str, text: &str) -> String {
+    let level = match diagnostic.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut snippet = Snippet::source(text).path(name).fold(true);
+    snippet = snippet.annotation(AnnotationKind::Primary.span(range(diagnostic.span, text)).label(&diagnostic.label));
+    for (span, label) in &diagnostic.related {
+        snippet = snippet.annotation(AnnotationKind::Context.span(range(*span, text)).label(label));
+    }
+    let mut group: Group<'_> = level.primary_title(&diagnostic.message).id(diagnostic.code).element(snippet);
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(note));
+    }
+    if let Some(help) = &diagnostic.help {
+        group = group.element(Level::HELP.message(help));
+    }
+    renderer.render(&[group])
+}
+
+fn range(span: crate::source::Span, text: &str) -> std::ops::Range<usize> {
+    let end = (span.end as usize).min(text.len());
+    (span.start as usize).min(end)..end
+}

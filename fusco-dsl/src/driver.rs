@@ -1,0 +1,98 @@
+//! The whole compiler on one page: one call a stage, the stages as text on request.
+
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::layout::{self, Table};
+use crate::plan::{self, Plan};
+use crate::schedule::{self, Verified, ir::Schedule};
+use crate::sema::hir::{self, Bindings, Program};
+use crate::source::Span;
+use crate::{sema, syntax};
+use std::collections::BTreeMap;
+
+/// A program with its params bound, down to its verified schedule.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub hir: Program,
+    pub plan: Plan,
+    pub schedule: Verified<Schedule>,
+    pub warnings: Diagnostics,
+}
+
+/// Text to checked programs, as far as no param is needed.
+///
+/// # Errors
+/// Everything that is wrong with the text.
+pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
+    let (file, mut diagnostics) = syntax::parse(text);
+    let mut programs = Vec::new();
+    for program in &file.programs {
+        let (checked, found) = sema::check(program);
+        diagnostics.0.extend(found.0);
+        programs.extend(checked);
+    }
+    if file.programs.is_empty() && !diagnostics.has_errors() {
+        let message = "the file holds no program";
+        diagnostics.push(Diagnostic::error("F0001", Span::default(), message).help("write `program name { .. }`"));
+    }
+    if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
+}
+
+/// Text to a verified schedule.
+///
+/// `program` names one of several programs of the file.
+///
+/// # Errors
+/// Everything that is wrong with the text or with the params, located.
+pub fn compile(text: &str, program: Option<&str>, params: &Bindings) -> Result<Compiled, Diagnostics> {
+    let (programs, warnings) = check(text)?;
+    let hir = select(programs, program)?;
+    let mut compiled = lower(hir, params)?;
+    compiled.warnings = warnings;
+    Ok(compiled)
+}
+
+/// A checked program to its verified schedule.
+///
+/// # Errors
+/// Params that do not fit, proofs that fail, and what cannot be lowered yet.
+pub fn lower(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
+    let mut warnings = sema::bind(&hir, params);
+    if warnings.has_errors() {
+        return Err(warnings);
+    }
+    let tables = layout::tables(&hir, params)?;
+    let plan = plan::lower(&hir, params, tables)?;
+    let schedule = schedule::verify(schedule::lower(&hir, params, &plan)?)?;
+    warnings.0.clear();
+    Ok(Compiled { hir, plan, schedule, warnings })
+}
+
+fn select(programs: Vec<Program>, name: Option<&str>) -> Result<Program, Diagnostics> {
+    let names: Vec<String> = programs.iter().map(|p| format!("`{}`", p.name)).collect();
+    let mut found = programs.into_iter().filter(|p| name.is_none_or(|n| n == p.name));
+    match (found.next(), found.next()) {
+        (Some(program), None) => Ok(program),
+        _ => {
+            let message = format!("the file holds {}; name one of them", names.join(", "));
+            Err(Diagnostics(vec![Diagnostic::error("F0101", Span::default(), message)]))
+        }
+    }
+}
+
+impl Compiled {
+    /// The digit table of each tensor.
+    pub fn tables(&self) -> &BTreeMap<Handle<hir::Tensor>, Table> {
+        &self.plan.tables
+    }
+
+    /// A stage as text: `layout`, `plan` or `schedule`.
+    pub fn stage(&self, name: &str) -> Option<String> {
+        match name {
+            "layout" => Some(layout::print(&self.hir, self.plan.tables.values())),
+            "plan" => Some(plan::print(&self.hir, &self.plan)),
+            "schedule" => Some(schedule::print(&self.schedule)),
+            _ => None,
+        }
+    }
+}

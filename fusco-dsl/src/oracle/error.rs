@@ -1,0 +1,34 @@
+//! What can be wrong with the inputs of a run.
+
+use std::fmt;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Error {
+    /// A tensor, param or dyn that was not given.
+    Missing(String),
+    /// An index value outside its range: tensor, coordinates, value, range.
+    Index { tensor: String, at: Vec<i64>, value: i64, bound: i64 },
+    /// `else trap` was taken: route, source tuple.
+    Trap { route: String, at: Vec<i64> },
+    /// `assume distinct` is false: tensor, coordinates, the other coordinate along the axis, value.
+    NotDistinct { tensor: String, at: Vec<i64>, other: i64, value: i64 },
+    Shape(String),
+    Unsupported(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Missing(what) => write!(f, "{what} is not given"),
+            Error::Index { tensor, at, value, bound } => write!(f, "{tensor}{at:?} = {value}, outside 0..{bound}"),
+            Error::Trap { route, at } => write!(f, "route {route} traps at {at:?}"),
+            Error::NotDistinct { tensor, at, other, value } => {
+                write!(f, "assume distinct is false: {tensor}{at:?} and the element at {other} both name {value}")
+            }
+            Error::Shape(what) => write!(f, "{what}"),
+            Error::Unsupported(what) => write!(f, "not supported yet: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

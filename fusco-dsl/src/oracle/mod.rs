@@ -1,0 +1,65 @@
+//! The loop-nest meaning of a program, run literally on host arrays: slow, obvious, the judge of
+//! everything else. It shares no code with the lowering and does not know that schedules exist.
+//!
+//! Enters: a checked program and its inputs as logical global arrays. Leaves: for each `out` its logical
+//! array, the live length of its ragged segments, and each rank's buffer as the placement says.
+
+mod array;
+mod error;
+mod number;
+mod place;
+mod relation;
+mod run;
+
+pub use array::Array;
+pub use error::Error;
+pub use place::Physical;
+pub use relation::{Relation, check_assumes, relation};
+pub use run::{Outputs, run_entry};
+
+use crate::sema::hir::{Bindings, Program, Size, VarExtent};
+use std::collections::BTreeMap;
+
+/// What a program runs on. Arrays are logical and global, in the axis order of the declaration, `dyn` axes
+/// padded to their longest; integers may be narrower than declared.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    pub params: Bindings,
+    /// One value, or one for each rank.
+    pub dyns: BTreeMap<String, Vec<i64>>,
+    pub tensors: BTreeMap<String, Array>,
+}
+
+impl Inputs {
+    /// A size, with the coordinates it may name.
+    pub(crate) fn size(&self, program: &Program, size: &Size, coords: &[i64]) -> Result<i64, Error> {
+        match size {
+            Size::Dyn { of, index } => {
+                let name = &program.dyns[*of].name;
+                let values = self.dyns.get(name).ok_or_else(|| Error::Missing(format!("dyn {name}")))?;
+                let at = match index.first() {
+                    Some(i) if values.len() > 1 => self.size(program, i, coords)?,
+                    _ => 0,
+                };
+                values.get(at as usize).copied().ok_or_else(|| Error::Missing(format!("dyn {name}[{at}]")))
+            }
+            Size::Coord(i) => coords.get(*i).copied().ok_or_else(|| Error::Unsupported("a size of a later axis".into())),
+            Size::Binary { op, lhs, rhs } => {
+                let (a, b) = (self.size(program, lhs, coords)?, self.size(program, rhs, coords)?);
+                op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))
+            }
+            size => program.eval(size, &self.params).ok_or_else(|| Error::Missing(format!("a param of {size:?}"))),
+        }
+    }
+
+    pub(crate) fn extent(&self, program: &Program, extent: &VarExtent, coords: &[i64]) -> Result<i64, Error> {
+        match extent {
+            VarExtent::Fixed(size) => self.size(program, size, coords),
+            VarExtent::Ragged(_) => Err(Error::Unsupported("a ragged source".into())),
+        }
+    }
+
+    pub(crate) fn tensor(&self, name: &str) -> Result<&Array, Error> {
+        self.tensors.get(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))
+    }
+}

@@ -1,0 +1,185 @@
+//! Bind time: the numbers given for the params, against what the program asks of them.
+
+use super::hir::{Bindings, CmpOp, Cond, CondKind, Program, Size};
+use super::scope::nearest;
+use super::text;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::source::Span;
+
+/// Every reason why the program cannot run with these numbers (F0901); empty if it can.
+pub fn bind(program: &Program, bound: &Bindings) -> Diagnostics {
+    let mut out = Diagnostics::default();
+    names(program, bound, &mut out);
+    if out.has_errors() {
+        return out;
+    }
+    for (_, param) in program.params.iter() {
+        for cond in &param.constraints {
+            constraint(program, bound, &param.name, cond, &mut out);
+        }
+    }
+    sizes(program, bound, &mut out);
+    out
+}
+
+/// Each param has a positive value, each value a param.
+fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
+    let known: Vec<&str> = program.params.iter().map(|(_, p)| p.name.as_str()).collect();
+    for name in bound.keys().filter(|n| !known.contains(&n.as_str())) {
+        let hint = nearest(name, &known).map_or_else(
+            || format!("params are {}", known.join(", ")),
+            |n| format!("did you mean `{n}`?"),
+        );
+        out.push(Diagnostic::error("F0901", program.span, format!("no param `{name}`")).help(hint));
+    }
+    for (_, param) in program.params.iter() {
+        match bound.get(&param.name) {
+            None => out.push(
+                Diagnostic::error(
+                    "F0901",
+                    param.span,
+                    format!("param `{}` is not bound", param.name),
+                )
+                .help(format!("give it a value: `--set {}=..`", param.name)),
+            ),
+            Some(v) if *v < 1 => out.push(
+                Diagnostic::error(
+                    "F0901",
+                    param.span,
+                    format!("param {}: {v} >= 1 is false", param.name),
+                )
+                .help("bind it to a positive number"),
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+fn constraint(program: &Program, bound: &Bindings, name: &str, cond: &Cond, out: &mut Diagnostics) {
+    let shown = equation(program, bound, cond);
+    match holds(program, bound, cond) {
+        Some(true) => {}
+        Some(false) => out.push(
+            Diagnostic::error("F0901", cond.span, format!("param {name}: {shown} is false"))
+                .note(format!("declared: `where {}`", cond.text))
+                .help(format!("bind `{name}` so that {} holds", cond.text)),
+        ),
+        None => out.push(
+            Diagnostic::error("F0901", cond.span, format!("param {name}: {shown} has no value"))
+                .note("a `dyn` is not known at bind, and sizes are 64-bit integers")
+                .help("bind smaller numbers, and divisors other than 0"),
+        ),
+    }
+}
+
+fn holds(program: &Program, bound: &Bindings, cond: &Cond) -> Option<bool> {
+    match &cond.kind {
+        CondKind::And(a, b) => Some(holds(program, bound, a)? && holds(program, bound, b)?),
+        CondKind::Or(a, b) => Some(holds(program, bound, a)? || holds(program, bound, b)?),
+        CondKind::Compare { op, lhs, rhs } => {
+            let (l, r) = (program.eval(lhs, bound)?, program.eval(rhs, bound)?);
+            Some(match op {
+                CmpOp::Lt => l < r,
+                CmpOp::Le => l <= r,
+                CmpOp::Eq => l == r,
+                CmpOp::Ne => l != r,
+                CmpOp::Ge => l >= r,
+                CmpOp::Gt => l > r,
+            })
+        }
+    }
+}
+
+/// The condition with numbers for names: `7170 % 8 == 0`.
+fn equation(program: &Program, bound: &Bindings, cond: &Cond) -> String {
+    let size = |s: &Size| text::size(program, &numbers(program, bound, s), &[]);
+    match &cond.kind {
+        CondKind::Compare { op, lhs, rhs } => {
+            format!("{} {} {}", size(lhs), op.symbol(), size(rhs))
+        }
+        CondKind::And(a, b) => {
+            format!("{} && {}", equation(program, bound, a), equation(program, bound, b))
+        }
+        CondKind::Or(a, b) => {
+            format!("{} || {}", equation(program, bound, a), equation(program, bound, b))
+        }
+    }
+}
+
+fn numbers(program: &Program, bound: &Bindings, size: &Size) -> Size {
+    match size {
+        Size::Param(_) | Size::Mesh(_) => {
+            program.eval(size, bound).map_or_else(|| size.clone(), Size::Lit)
+        }
+        Size::Binary { op, lhs, rhs } => Size::Binary {
+            op: *op,
+            lhs: Box::new(numbers(program, bound, lhs)),
+            rhs: Box::new(numbers(program, bound, rhs)),
+        },
+        other => other.clone(),
+    }
+}
+
+/// Mesh sizes, `dyn` bounds and whole tensors are positive and fit 64 bits.
+fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
+    for (_, axis) in program.mesh_axes.iter() {
+        positive(program, bound, &axis.size, &format!("mesh axis `{}`", axis.name), axis.span, out);
+    }
+    for (_, info) in program.dyns.iter() {
+        positive(
+            program,
+            bound,
+            &info.bound,
+            &format!("the bound of `{}`", info.name),
+            info.span,
+            out,
+        );
+    }
+    if program.ranks(bound).is_none() {
+        out.push(
+            Diagnostic::error("F0901", program.span, "the mesh has more than 2^63 ranks")
+                .help("bind smaller numbers"),
+        );
+    }
+    for (_, tensor) in program.tensors.iter() {
+        let elements =
+            tensor.axes.iter().try_fold(tensor.dtype.elem.bytes(), |n, axis| match &axis.extent {
+                super::hir::Extent::Fixed(Size::Dyn { of, .. }) => {
+                    n.checked_mul(program.eval(&program.dyns[*of].bound, bound)?)
+                }
+                super::hir::Extent::Fixed(size) => {
+                    n.checked_mul(program.eval(size, bound).filter(|v| *v > 0)?)
+                }
+                super::hir::Extent::Ragged { .. } => Some(n),
+            });
+        if elements.is_none() {
+            out.push(
+                Diagnostic::error(
+                    "F0901",
+                    tensor.span,
+                    format!(
+                        "the size of `{}` is not a positive 64-bit number of bytes",
+                        tensor.name
+                    ),
+                )
+                .help("bind smaller numbers"),
+            );
+        }
+    }
+}
+
+fn positive(
+    program: &Program,
+    bound: &Bindings,
+    size: &Size,
+    what: &str,
+    span: Span,
+    out: &mut Diagnostics,
+) {
+    let claim = match program.eval(size, bound) {
+        Some(v) if v >= 1 => return,
+        Some(v) => format!("{what}: {v} >= 1 is false"),
+        None => format!("{what}: {} has no value", text::size(program, size, &[])),
+    };
+    out.push(Diagnostic::error("F0901", span, claim).help("bind other numbers"));
+}

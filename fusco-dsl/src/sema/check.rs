@@ -1,0 +1,283 @@
+//! The driver: declares every name, then checks each kind of item in the order of its needs.
+
+use super::extent::Facts;
+use super::hir::{self, Program, Size};
+use super::scope::{Scope, Symbol};
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics, Severity};
+use crate::source::Span;
+use crate::syntax::ast::{self, Decl, Ident};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An error was reported; what depends on this is skipped in silence.
+pub(super) struct Stop;
+pub(super) type Checked<T> = Result<T, Stop>;
+
+/// The route that counts a tensor's ragged axis, and where that was learnt.
+pub(super) struct Counted {
+    pub route: Handle<hir::Route>,
+    pub span: Span,
+}
+
+pub(super) struct Checker<'a> {
+    pub ast: &'a ast::Program,
+    pub hir: Program,
+    pub scope: Scope,
+    pub facts: Facts,
+    pub diagnostics: Diagnostics,
+    pub in_condition: bool,
+    pub used: BTreeSet<String>,
+    pub counted: BTreeMap<Handle<hir::Tensor>, Counted>,
+    /// Tensors written in any entry, and where first.
+    pub written: BTreeMap<Handle<hir::Tensor>, Span>,
+    /// By entry: claims, routes used and tensors counted, resolved once every entry is read.
+    pub pending_proves: Vec<(usize, ast::Expr)>,
+    pub pending_takes: Vec<(usize, Handle<hir::Route>)>,
+    pub pending_counts: Vec<(usize, Handle<hir::Tensor>)>,
+}
+
+/// Checks one program. The program is there exactly when no diagnostic is an error.
+pub fn check(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
+    let mut checker = Checker {
+        ast,
+        hir: Program {
+            name: ast.name.name.clone(),
+            docs: ast.docs.clone(),
+            span: ast.span,
+            ..Program::default()
+        },
+        scope: Scope::default(),
+        facts: Facts::default(),
+        diagnostics: Diagnostics::default(),
+        in_condition: false,
+        used: BTreeSet::new(),
+        counted: BTreeMap::new(),
+        written: BTreeMap::new(),
+        pending_proves: Vec::new(),
+        pending_takes: Vec::new(),
+        pending_counts: Vec::new(),
+    };
+    checker.run();
+    let Checker { hir, mut diagnostics, .. } = checker;
+    diagnostics.0.sort_by_key(|d| d.span);
+    ((!diagnostics.has_errors()).then_some(hir), diagnostics)
+}
+
+impl Checker<'_> {
+    /// Sizes before tensors, tensors before routes, routes before entries: each reads the former.
+    fn run(&mut self) {
+        self.declare_names();
+        self.meshes();
+        self.params();
+        self.dyns();
+        self.tensors();
+        self.routes();
+        self.assumes();
+        self.entries();
+        self.finish_ragged();
+        self.finish_usage();
+    }
+
+    fn declare_names(&mut self) {
+        for decl in &self.ast.decls {
+            match decl {
+                Decl::Mesh(mesh) => self.declare_mesh(mesh),
+                Decl::Const(c) => self.declare_const(c),
+                Decl::Param(p) => {
+                    let param = hir::Param {
+                        name: p.name.name.clone(),
+                        docs: p.docs.clone(),
+                        constraints: Vec::new(),
+                        span: p.name.span,
+                    };
+                    let handle = self.hir.params.append(param);
+                    self.declare(&p.name, Symbol::Param(handle));
+                }
+                Decl::Dyn(d) => {
+                    let info = hir::Dyn {
+                        name: d.name.name.clone(),
+                        docs: d.docs.clone(),
+                        axes: Vec::new(),
+                        bound: Size::Lit(1),
+                        span: d.name.span,
+                    };
+                    let handle = self.hir.dyns.append(info);
+                    self.declare(&d.name, Symbol::Dyn(handle));
+                }
+                // Poison until `tensors` and `routes` have checked them.
+                Decl::Tensor(t) => self.declare(&t.name, Symbol::Poison),
+                Decl::Route(r) => {
+                    self.hir.routes.append(super::route::blank(r));
+                    self.declare(&r.name, Symbol::Poison);
+                }
+                Decl::Entry(e) => self.declare(&e.name, Symbol::Entry),
+                Decl::Assume(_) | Decl::Prove(_) => {}
+            }
+        }
+    }
+
+    fn declare_const(&mut self, c: &ast::Const) {
+        self.declare(&c.name, Symbol::Poison);
+        if let Ok(Size::Lit(value)) = self.size(&c.value, &[]) {
+            self.scope.set(&c.name.name, Symbol::Const(value));
+        } else if !self.diagnostics.has_errors() {
+            self.push(Diagnostic::error(
+                "F0999",
+                c.value.span,
+                "not supported yet: a `const` that is not known from literals",
+            ));
+        }
+    }
+
+    pub fn declare(&mut self, name: &Ident, symbol: Symbol) {
+        if let Err(diagnostic) = self.scope.declare(name, symbol) {
+            self.push(diagnostic);
+        }
+    }
+
+    fn params(&mut self) {
+        for p in self.decls(|d| if let Decl::Param(p) = d { Some(p) } else { None }) {
+            let Some(Symbol::Param(handle)) = self.scope.get(&p.name.name) else { continue };
+            self.integer_type(&p.ty);
+            if let Some(choices) = &p.choices {
+                self.push(unsupported(choices.span, "a `param` with a list of values"));
+            }
+            let Some(constraint) = &p.constraint else { continue };
+            if let Ok(cond) = self.cond(constraint) {
+                self.facts.learn(&cond);
+                self.hir.params[handle].constraints.push(cond);
+            }
+        }
+    }
+
+    fn dyns(&mut self) {
+        for d in self.decls(|d| if let Decl::Dyn(d) = d { Some(d) } else { None }) {
+            let Some(Symbol::Dyn(handle)) = self.scope.get(&d.name.name) else { continue };
+            self.integer_type(&d.ty);
+            for axis in &d.axes {
+                match self.mesh_axis(axis) {
+                    Ok(mesh) => self.hir.dyns[handle].axes.push(mesh),
+                    Err(Stop) => self.scope.set(&d.name.name, Symbol::Poison),
+                }
+            }
+            match self.size(&d.bound, &[]) {
+                Ok(bound) => self.hir.dyns[handle].bound = bound,
+                Err(Stop) => self.scope.set(&d.name.name, Symbol::Poison),
+            }
+            if let Some(constraint) = &d.constraint {
+                self.push(unsupported(constraint.span, "a condition on a `dyn`"));
+            }
+        }
+    }
+
+    fn integer_type(&mut self, ty: &Ident) {
+        if ty.name != "int" {
+            self.push(super::scope::unknown("F0101", "type", ty, &["int"]));
+        }
+    }
+
+    /// Every `ragged` axis has one route that counts it.
+    fn finish_ragged(&mut self) {
+        let tensors: Vec<_> = self.hir.tensors.iter().map(|(h, _)| h).collect();
+        for handle in tensors {
+            let Some(axis) = self.hir.tensors[handle]
+                .axes
+                .iter()
+                .position(|a| matches!(a.extent, hir::Extent::Ragged { .. }))
+            else {
+                continue;
+            };
+            if let Some(counted) = self.counted.get(&handle) {
+                let found = counted.route;
+                if let hir::Extent::Ragged { route, .. } =
+                    &mut self.hir.tensors[handle].axes[axis].extent
+                {
+                    *route = found;
+                }
+                self.check_slab(handle, axis, found);
+            } else if !self.diagnostics.has_errors() {
+                let tensor = &self.hir.tensors[handle];
+                let name = &tensor.axes[axis].name;
+                self.push(
+                    Diagnostic::error("F0406", tensor.axes[axis].span, format!("no route counts the ragged axis `{name}` of `{}`", tensor.name))
+                        .label("never used `via` a route")
+                        .note("the length of a ragged axis is the number of tuples that a route sends to it")
+                        .help(format!("read or write `{}` with `via r`, or give `{name}` an extent", tensor.name)),
+                );
+            }
+        }
+    }
+
+    /// Names nobody reads (F0105) and outputs nobody writes (F0503); moot once there are errors.
+    fn finish_usage(&mut self) {
+        if self.diagnostics.has_errors() {
+            return;
+        }
+        for (handle, tensor) in self.hir.tensors.iter() {
+            let unused = tensor.io == hir::Io::In && !self.used.contains(&tensor.name);
+            if unused {
+                self.diagnostics.push(Diagnostic {
+                    severity: Severity::Warning,
+                    ..Diagnostic::error(
+                        "F0105",
+                        tensor.span,
+                        format!("input `{}` is never used", tensor.name),
+                    )
+                    .help("remove it, or read it in an entry")
+                });
+            }
+            if tensor.io == hir::Io::Out && !self.written.contains_key(&handle) {
+                let diagnostic = Diagnostic::error(
+                    "F0503",
+                    tensor.span,
+                    format!("no entry writes the output `{}`", tensor.name),
+                )
+                .note("all of its elements would be undefined")
+                .help(format!("add a statement `{}[..] <- ..`, or remove it", tensor.name));
+                self.diagnostics.push(diagnostic);
+            }
+        }
+    }
+
+    /// The declarations of one kind, free of `self`'s borrow.
+    pub fn decls<'t, T>(&self, pick: impl Fn(&'t Decl) -> Option<&'t T>) -> Vec<&'t T>
+    where
+        Self: HasAst<'t>,
+    {
+        self.ast_ref().decls.iter().filter_map(pick).collect()
+    }
+
+    pub fn mark(&mut self, name: &str) {
+        self.used.insert(name.to_string());
+    }
+
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub fn fail<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
+        self.push(diagnostic);
+        Err(Stop)
+    }
+
+    pub fn unsupported<T>(&mut self, span: Span, what: impl AsRef<str>) -> Checked<T> {
+        self.fail(unsupported(span, what))
+    }
+}
+
+/// Lends the tree for longer than `&self`.
+pub(super) trait HasAst<'t> {
+    fn ast_ref(&self) -> &'t ast::Program;
+}
+
+impl<'t> HasAst<'t> for Checker<'t> {
+    fn ast_ref(&self) -> &'t ast::Program {
+        self.ast
+    }
+}
+
+pub(super) fn unsupported(span: Span, what: impl AsRef<str>) -> Diagnostic {
+    Diagnostic::error("F0999", span, format!("not supported yet: {}", what.as_ref()))
+        .label("this version cannot lower it")
+        .help("rewrite the program without it, or wait for a later version")
+}

@@ -1,0 +1,527 @@
+//! Entries: statements over bound variables, joined with a route.
+
+use super::check::{Checked, Checker, Counted, Stop};
+use super::extent::same;
+use super::hir::{
+    self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
+};
+use super::scope::Symbol;
+use super::text;
+use crate::arena::{Arena, Handle};
+use crate::diag::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::{self, Decl, ExprKind as Ast, Ident, Stmt};
+
+/// One statement while it is read.
+pub(super) struct Frame<'a> {
+    pub vars: Arena<Var>,
+    pub via: Option<Via>,
+    /// Variables of the left side.
+    pub left: Vec<Handle<Var>>,
+    pub reduced: Vec<Handle<Var>>,
+    pub in_sum: bool,
+    /// Every target of the entry, by name.
+    pub outputs: &'a [String],
+    /// Routes that the statement needs a plan of, besides `via`.
+    pub needs: Vec<Handle<hir::Route>>,
+    /// Tensors it takes the counts of: their route is known when all entries are read.
+    pub counts: Vec<Handle<hir::Tensor>>,
+}
+
+impl Checker<'_> {
+    pub fn entries(&mut self) {
+        let entries = self.decls(|d| if let Decl::Entry(e) = d { Some(e) } else { None });
+        for e in entries {
+            self.entry(e);
+        }
+        let proves = self.decls(|d| if let Decl::Prove(c) = d { c.claims.first() } else { None });
+        for claim in proves {
+            self.push(super::check::unsupported(claim.span, "`prove` outside an entry"));
+        }
+        self.resolve_proves();
+        self.resolve_counts();
+    }
+
+    fn entry(&mut self, e: &ast::Entry) {
+        let mut entry = Entry {
+            name: e.name.name.clone(),
+            docs: e.docs.clone(),
+            span: e.name.span,
+            plans: Vec::new(),
+            takes: Vec::new(),
+            stmts: Vec::new(),
+            proves: Vec::new(),
+            assumes: Vec::new(),
+            schedules: Vec::new(),
+        };
+        let index = self.hir.entries.len();
+        let outputs: Vec<String> = targets(e).map(|t| t.name.name.clone()).collect();
+        for stmt in &e.stmts {
+            match stmt {
+                Stmt::Plan(name) => self.plan(&mut entry, name),
+                Stmt::Assume(claims) => entry.assumes.extend(self.assume(claims)),
+                Stmt::Prove(claims) => {
+                    self.pending_proves.extend(claims.claims.iter().map(|c| (index, c.clone())))
+                }
+                Stmt::Schedule(s) => entry.schedules.extend(self.schedule(s).ok()),
+                Stmt::Assign(a) => self.statement(&mut entry, index, a, &outputs),
+            }
+        }
+        self.hir.entries.push(entry);
+    }
+
+    fn plan(&mut self, entry: &mut Entry, name: &Ident) {
+        let Ok(route) = self.route_named(name) else { return };
+        if entry.plans.contains(&route) {
+            return self.push(
+                Diagnostic::error("F0102", name.span, format!("`{}` is planned twice", name.name))
+                    .help("remove one"),
+            );
+        }
+        entry.plans.push(route);
+    }
+
+    fn statement(&mut self, entry: &mut Entry, index: usize, a: &ast::Assign, outputs: &[String]) {
+        let mut frame = Frame {
+            vars: Arena::default(),
+            via: None,
+            left: Vec::new(),
+            reduced: Vec::new(),
+            in_sum: false,
+            outputs,
+            needs: Vec::new(),
+            counts: Vec::new(),
+        };
+        let Ok(assign) = self.assign(&mut frame, a) else { return };
+        if let Some(first) = entry.stmts.iter().find(|s| s.target == assign.target) {
+            let name = self.hir.tensors[assign.target].name.clone();
+            let diagnostic = Diagnostic::error(
+                "F0504",
+                a.targets[0].span,
+                format!("`{name}` is written by two statements"),
+            )
+            .related(first.span, "first here")
+            .note("statements of an entry are unordered: neither would be the last")
+            .help("write two tensors, or two entries");
+            return self.push(diagnostic);
+        }
+        for route in frame.needs.iter().copied().chain(assign.via.as_ref().map(|v| v.route)) {
+            self.pending_takes.push((index, route));
+        }
+        self.pending_counts.extend(frame.counts.iter().map(|t| (index, *t)));
+        self.written.entry(assign.target).or_insert(assign.span);
+        entry.stmts.push(assign);
+    }
+
+    fn assign(&mut self, frame: &mut Frame, a: &ast::Assign) -> Checked<Assign> {
+        let [target_ref] = a.targets.as_slice() else {
+            return self.unsupported(
+                a.targets.first().map_or(a.span, |t| t.span),
+                "a statement with several targets",
+            );
+        };
+        if let Some(filter) = &a.filter {
+            return self.unsupported(filter.span, "`where` on a statement");
+        }
+        // The sides are separate mistakes: look at the target even if the route is unknown.
+        let via = a.via.as_ref().map(|name| self.route_named(name)).transpose();
+        let target = self.tensor_named(&target_ref.name);
+        let (via, target) = (via?, target?);
+        if self.hir.tensors[target].io != hir::Io::Out {
+            let name = &target_ref.name.name;
+            return self.fail(
+                Diagnostic::error("F0507", target_ref.name.span, format!("`{name}` is an input"))
+                    .label("written here")
+                    .help(format!("declare it `out {name}`")),
+            );
+        }
+        match via {
+            Some(route) => join(frame, route, &self.hir.routes[route]),
+            None if super::value::is_metadata(&a.value) => {}
+            None => {
+                return self.unsupported(a.span, "a statement that moves a tensor without a route");
+            }
+        }
+        let index = self.index(frame, target, &target_ref.index, target_ref.span, true)?;
+        frame.left = index
+            .iter()
+            .filter_map(|e| if let ExprKind::Var(v) = e.kind { Some(v) } else { None })
+            .collect();
+        self.no_diagonal(frame, target_ref)?;
+        let want = self.hir.tensors[target].dtype.elem;
+        let value = self.value(frame, &a.value, want)?;
+        self.same_type(target, &value)?;
+        self.no_conflict(frame, target_ref)?;
+        self.covered(frame, target, target_ref, &value)?;
+        let text = format!(
+            "{}[{}] <- {}",
+            target_ref.name.name,
+            target_ref.index.iter().map(text::expr).collect::<Vec<_>>().join(", "),
+            text::expr(&a.value)
+        );
+        let text = a.via.as_ref().map_or(text.clone(), |v| format!("{text} via {}", v.name));
+        Ok(Assign {
+            target,
+            index,
+            value,
+            via: frame.via.clone(),
+            vars: std::mem::take(&mut frame.vars),
+            span: a.span,
+            text,
+        })
+    }
+
+    fn no_diagonal(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
+        match (0..frame.left.len()).find(|i| frame.left[..*i].contains(&frame.left[*i])) {
+            Some(i) => self.unsupported(
+                target.index[i].span,
+                format!("`{}` twice on the left", frame.vars[frame.left[i]].name),
+            ),
+            None => Ok(()),
+        }
+    }
+
+    /// The indices of a tensor. On the left, unknown names become variables of the axis's extent.
+    pub fn index(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        args: &[ast::Expr],
+        span: Span,
+        introduce: bool,
+    ) -> Checked<Vec<Expr>> {
+        self.arity(tensor, args.len(), span)?;
+        let mut vars: Vec<Handle<Var>> = Vec::new();
+        let mut out = Vec::new();
+        for (axis, arg) in args.iter().enumerate() {
+            let Ast::Name(name) = &arg.kind else {
+                return self.unsupported(arg.span, "an index that is not a variable");
+            };
+            let name = Ident { name: name.clone(), span: arg.span };
+            let extent = self.axis_extent(tensor, axis, &vars);
+            let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
+            let var = match known {
+                Some(var) => var,
+                None if introduce => self.introduce(frame, tensor, axis, &name, &extent)?,
+                None => return self.unbound(&name),
+            };
+            self.fits(frame, tensor, axis, (var, arg.span), &extent, vars.last().copied())?;
+            vars.push(var);
+            out.push(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
+        }
+        Ok(out)
+    }
+
+    /// The extent in terms of the statement's variables; `None` if ragged.
+    fn axis_extent(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        vars: &[Handle<Var>],
+    ) -> Option<Size> {
+        match &self.hir.tensors[tensor].axes[axis].extent {
+            Extent::Fixed(size) => Some(rename(size, vars)),
+            Extent::Ragged { .. } => None,
+        }
+    }
+
+    fn introduce(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        name: &Ident,
+        extent: &Option<Size>,
+    ) -> Checked<Handle<Var>> {
+        if matches!(
+            self.scope.get(&name.name),
+            Some(Symbol::Const(_) | Symbol::Param(_) | Symbol::Mesh(_) | Symbol::Dyn(_))
+        ) {
+            return self.unsupported(name.span, "an index that is not a variable");
+        }
+        match extent {
+            Some(size) => Ok(frame
+                .vars
+                .append(Var { name: name.name.clone(), extent: VarExtent::Fixed(size.clone()) })),
+            None => self.wrong_axis(tensor, axis, name, "not the slot of a route"),
+        }
+    }
+
+    fn unbound<T>(&mut self, name: &Ident) -> Checked<T> {
+        match self.scope.get(&name.name) {
+            Some(Symbol::Poison) => Err(Stop),
+            Some(Symbol::Const(_) | Symbol::Param(_) | Symbol::Mesh(_) | Symbol::Dyn(_)) => {
+                self.unsupported(name.span, "an index that is not a variable")
+            }
+            _ => self.fail(
+                Diagnostic::error(
+                    "F0502",
+                    name.span,
+                    format!("`{}` is neither on the left nor reduced", name.name),
+                )
+                .note(format!("no route, reducer or left side gives `{}` a value", name.name))
+                .help(format!("put `{0}` on the left, or reduce it: `sum({0}: ..)`", name.name)),
+            ),
+        }
+    }
+
+    /// F0201, F0202, F0207, F0406: the variable ranges over exactly this axis.
+    fn fits(
+        &mut self,
+        frame: &Frame,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        (var, span): (Handle<Var>, Span),
+        extent: &Option<Size>,
+        parent: Option<Handle<Var>>,
+    ) -> Checked<()> {
+        let name = Ident { name: frame.vars[var].name.clone(), span };
+        match (&frame.vars[var].extent, extent) {
+            (VarExtent::Fixed(a), Some(b)) if same(a, b) => Ok(()),
+            (VarExtent::Ragged(route), None) => {
+                let group = frame.via.as_ref().and_then(|v| v.dests.first().copied());
+                if parent.is_none() || parent != group {
+                    return self.wrong_axis(
+                        tensor,
+                        axis,
+                        &name,
+                        "not behind the group that counts it",
+                    );
+                }
+                self.count_by(tensor, axis, *route, span)
+            }
+            (VarExtent::Fixed(a), Some(b)) => self.unequal(frame, tensor, axis, &name, a, b),
+            (VarExtent::Fixed(a), None) => {
+                let got = self.show(frame, a);
+                self.wrong_axis(tensor, axis, &name, &format!("extent {got}"))
+            }
+            (VarExtent::Ragged(_), Some(_)) => {
+                self.wrong_axis(tensor, axis, &name, "a ragged slot")
+            }
+        }
+    }
+
+    fn unequal(
+        &mut self,
+        frame: &Frame,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        name: &Ident,
+        a: &Size,
+        b: &Size,
+    ) -> Checked<()> {
+        let info = &self.hir.tensors[tensor];
+        let (a, b) = (self.show(frame, a), self.show(frame, b));
+        if info.axes.iter().any(|x| x.name == name.name) && info.axes[axis].name != name.name {
+            return self.wrong_axis(tensor, axis, name, &format!("extent {a}"));
+        }
+        let tensor_name = info.name.clone();
+        let axis_name = info.axes[axis].name.clone();
+        let group = frame
+            .via
+            .as_ref()
+            .filter(|v| v.dests.first().is_some_and(|d| frame.vars[*d].name == name.name));
+        let (code, claim) = match group {
+            Some(via) => {
+                let route = self.hir.routes[via.route].name.clone();
+                (
+                    "F0207",
+                    format!(
+                        "route `{route}` indexes an axis of extent {a}, used on `{tensor_name}` of extent {b}"
+                    ),
+                )
+            }
+            None => {
+                ("F0202", format!("`{}` has extent {a} here, {b} in `{tensor_name}`", name.name))
+            }
+        };
+        self.fail(
+            Diagnostic::error(code, name.span, claim)
+                .label(format!("axis `{axis_name}` of `{tensor_name}` has extent {b}"))
+                .note(format!("{a} == {b} is not known"))
+                .help("use one size for both, or another variable"),
+        )
+    }
+
+    fn wrong_axis<T>(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        name: &Ident,
+        got: &str,
+    ) -> Checked<T> {
+        let info = &self.hir.tensors[tensor];
+        let axes = info.axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ");
+        let diagnostic = Diagnostic::error(
+            "F0201",
+            name.span,
+            format!(
+                "index {} of `{}` is axis `{}`, got `{}` ({got})",
+                axis + 1,
+                info.name,
+                info.axes[axis].name,
+                name.name
+            ),
+        )
+        .note(format!("axes of `{}` are [{axes}]", info.name))
+        .help(format!("write `{}[{axes}]`", info.name));
+        self.fail(diagnostic)
+    }
+
+    /// A ragged axis has one route that counts it (F0406).
+    fn count_by(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        route: Handle<hir::Route>,
+        span: Span,
+    ) -> Checked<()> {
+        let Some(counted) = self.counted.get(&tensor) else {
+            self.counted.insert(tensor, Counted { route, span });
+            return Ok(());
+        };
+        if counted.route == route {
+            return Ok(());
+        }
+        let (r, q) = (&self.hir.routes[counted.route].name, &self.hir.routes[route].name);
+        let info = &self.hir.tensors[tensor];
+        let diagnostic = Diagnostic::error(
+            "F0406",
+            span,
+            format!(
+                "ragged axis `{}` of `{}` is counted by route `{r}`; `{q}` may give other counts",
+                info.axes[axis].name, info.name
+            ),
+        )
+        .related(counted.span, format!("counted by `{r}` here"))
+        .note("the length of a ragged axis is the number of tuples that one route sends to it")
+        .help(format!("use `via {r}`, or another tensor"));
+        self.fail(diagnostic)
+    }
+
+    pub fn show(&self, frame: &Frame, size: &Size) -> String {
+        let names: Vec<&str> = frame.vars.iter().map(|(_, v)| v.name.as_str()).collect();
+        text::size(&self.hir, size, &names)
+    }
+
+    /// F0501: the left side or a reducer determines every variable of the route.
+    fn no_conflict(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
+        let Some(via) = &frame.via else { return Ok(()) };
+        let bound = |v: &Handle<Var>| frame.left.contains(v) || frame.reduced.contains(v);
+        if via.dests.iter().all(|v| frame.left.contains(v)) || via.sources.iter().all(bound) {
+            return Ok(());
+        }
+        let by_dest = via.dests.iter().any(|v| frame.left.contains(v));
+        let side = if by_dest { &via.dests } else { &via.sources };
+        let name = |v: &Handle<Var>| frame.vars[*v].name.clone();
+        let missing: Vec<String> = side.iter().filter(|v| !bound(v)).map(name).collect();
+        let (missing, tensor) = (missing.join("`, `"), &target.name.name);
+        let route = &self.hir.routes[via.route].name;
+        let left =
+            frame.left.iter().map(name).map(|n| format!("{n}=0")).collect::<Vec<_>>().join(", ");
+        let many = match side.iter().find(|v| !bound(v)).map(|v| &frame.vars[*v].extent) {
+            Some(VarExtent::Fixed(size)) => {
+                format!("up to {} = {}", missing, self.show(frame, size))
+            }
+            _ => "several".to_string(),
+        };
+        let help = if by_dest {
+            format!("add `{missing}` to the left")
+        } else {
+            format!("reduce it: `sum({missing}: ..)`")
+        };
+        let diagnostic = Diagnostic::error(
+            "F0501",
+            target.span,
+            format!("two sources write one element of `{tensor}`"),
+        )
+        .label(format!("`{missing}` is bound by route `{route}` but does not appear here"))
+        .note(format!("{many} values reach {tensor}[{left}]"))
+        .help(help);
+        self.fail(diagnostic)
+    }
+
+    /// F0503: an output without `fill` has no live element that nothing writes.
+    fn covered(
+        &mut self,
+        frame: &Frame,
+        target: Handle<hir::Tensor>,
+        written: &ast::Ref,
+        value: &Expr,
+    ) -> Checked<()> {
+        let (Some(via), None) = (&frame.via, self.hir.tensors[target].attrs.fill) else {
+            return Ok(());
+        };
+        let is_sum = |e: &Expr| matches!(&e.kind, ExprKind::Sum { .. });
+        let reduces =
+            is_sum(value) || matches!(&value.kind, ExprKind::Cast(inner) if is_sum(inner));
+        let has = |vars: &[Handle<Var>]| vars.iter().any(|v| frame.left.contains(v));
+        let route = &self.hir.routes[via.route];
+        let drops = route.steps.iter().any(|s| {
+            matches!(
+                s,
+                Step::Bind { orelse: Some(OrElse::Drop), .. }
+                    | Step::Cap { orelse: OrElse::Drop, .. }
+            )
+        });
+        let (by_source, by_dest) = (has(&via.sources), has(&via.dests));
+        if (by_source && reduces) || (by_source && !by_dest && !drops) || (by_dest && !by_source) {
+            return Ok(());
+        }
+        let name = &written.name.name;
+        let note = if by_dest {
+            "a slot is written for its own source tuple only"
+        } else {
+            "a dropped tuple writes nothing"
+        };
+        let diagnostic = Diagnostic::error(
+            "F0503",
+            written.span,
+            format!("some elements of `{name}` are never written"),
+        )
+        .note(note)
+        .help("add `with fill(0)`");
+        self.fail(diagnostic)
+    }
+
+    /// Counts belong to the route of their tensor; whatever is used and not planned is taken.
+    fn resolve_counts(&mut self) {
+        for (entry, tensor) in std::mem::take(&mut self.pending_counts) {
+            if let Some(counted) = self.counted.get(&tensor) {
+                self.pending_takes.push((entry, counted.route));
+            }
+        }
+        for (entry, route) in std::mem::take(&mut self.pending_takes) {
+            let entry = &mut self.hir.entries[entry];
+            if !entry.plans.contains(&route) && !entry.takes.contains(&route) {
+                entry.takes.push(route);
+            }
+        }
+    }
+}
+
+/// All of the route's variables, at the same numbers as in the route.
+fn join(frame: &mut Frame, handle: Handle<hir::Route>, route: &hir::Route) {
+    frame.vars = route.vars.clone();
+    frame.via =
+        Some(Via { route: handle, sources: route.sources.clone(), dests: route.dests.clone() });
+}
+
+fn rename(size: &Size, vars: &[Handle<Var>]) -> Size {
+    match size {
+        Size::Coord(i) => vars.get(*i).map_or(Size::Coord(*i), |v| Size::Coord(v.index())),
+        Size::Dyn { of, index } => {
+            Size::Dyn { of: *of, index: index.iter().map(|i| rename(i, vars)).collect() }
+        }
+        Size::Binary { op, lhs, rhs } => Size::Binary {
+            op: *op,
+            lhs: Box::new(rename(lhs, vars)),
+            rhs: Box::new(rename(rhs, vars)),
+        },
+        other => other.clone(),
+    }
+}
+
+fn targets(e: &ast::Entry) -> impl Iterator<Item = &ast::Ref> {
+    e.stmts.iter().flat_map(|s| if let Stmt::Assign(a) = s { a.targets.as_slice() } else { &[] })
+}

@@ -1,0 +1,217 @@
+//! The checked program as text (`--stage hir`), one fact a line.
+
+use super::hir::{
+    Axis, Entry, Expr, ExprKind, Extent, OrElse, Order, Program, Route, Scalar, Size, Step, Tensor,
+    TermKind, Var, VarExtent,
+};
+use super::text;
+use crate::arena::Arena;
+use std::fmt::Write;
+
+/// Resolved names, extents, placements, routes with the range of each variable, typed statements.
+pub fn print(program: &Program) -> String {
+    let mut out = format!("program {}\n", program.name);
+    for (_, axis) in program.mesh_axes.iter() {
+        _ = writeln!(out, "mesh {}: {}", axis.name, text::size(program, &axis.size, &[]));
+    }
+    for (_, param) in program.params.iter() {
+        let wheres: Vec<String> = param
+            .constraints
+            .iter()
+            .map(|c| format!(" where {}", text::cond(program, c)))
+            .collect();
+        _ = writeln!(out, "param {}{}", param.name, wheres.join(""));
+    }
+    for (_, info) in program.dyns.iter() {
+        let axes: Vec<&str> =
+            info.axes.iter().map(|a| program.mesh_axes[*a].name.as_str()).collect();
+        _ = writeln!(
+            out,
+            "dyn {}[{}] <= {}",
+            info.name,
+            axes.join(", "),
+            text::size(program, &info.bound, &[])
+        );
+    }
+    for (_, t) in program.tensors.iter() {
+        _ = writeln!(out, "{}", tensor(program, t));
+    }
+    for assume in &program.assumes {
+        _ = writeln!(out, "assume {}", assume.text);
+    }
+    for (_, r) in program.routes.iter() {
+        route(program, r, &mut out);
+    }
+    for e in &program.entries {
+        entry(program, e, &mut out);
+    }
+    out
+}
+
+fn tensor(program: &Program, t: &Tensor) -> String {
+    let names: Vec<&str> = t.axes.iter().map(|a| a.name.as_str()).collect();
+    let axes: Vec<String> = t.axes.iter().map(|a| axis(program, a, &names)).collect();
+    let index = t.dtype.index.as_ref().map_or(String::new(), |i| {
+        let none = i.none.map_or(String::new(), |v| format!(" or none = {v}"));
+        format!(" in 0..{}{none}", text::size(program, &i.bound, &[]))
+    });
+    let placement: Vec<String> = t
+        .placement
+        .iter()
+        .map(|term| {
+            let name = names[term.axis];
+            match &term.kind {
+                TermKind::Shard(m) => format!("{name}/{}", program.mesh_axes[*m].name),
+                TermKind::Rest => name.to_string(),
+                TermKind::Tile(s) => format!("{name}:{}", text::size(program, s, &[])),
+                TermKind::Pack(s) => format!("{name}.pack({})", text::size(program, s, &[])),
+                TermKind::Slab(s) => format!("{name}.slab({})", text::size(program, s, &[])),
+            }
+        })
+        .collect();
+    let fill = t.attrs.fill.map_or(String::new(), |v| format!(" fill {}", scalar(v)));
+    let align = t.attrs.align.map_or(String::new(), |v| format!(" align {v}"));
+    let io = format!("{:?}", t.io).to_lowercase();
+    format!(
+        "{io} {}: {}{index} [{}] @ [{}]{fill}{align}",
+        t.name,
+        t.dtype.elem.name(),
+        axes.join(", "),
+        placement.join(", ")
+    )
+}
+
+fn axis(program: &Program, a: &Axis, names: &[&str]) -> String {
+    match &a.extent {
+        Extent::Fixed(size) => format!("{}: {}", a.name, text::size(program, size, names)),
+        Extent::Ragged { route, bound } => {
+            let bound = bound
+                .as_ref()
+                .map_or(String::new(), |b| format!(" <= {}", text::size(program, b, &[])));
+            format!("{}: counted by {}{bound}", a.name, program.routes[*route].name)
+        }
+    }
+}
+
+fn scalar(v: Scalar) -> String {
+    match v {
+        Scalar::Int(v) => v.to_string(),
+        Scalar::Float(v) => format!("{v:?}"),
+    }
+}
+
+fn vars(program: &Program, vars: &Arena<Var>) -> String {
+    let names: Vec<&str> = vars.iter().map(|(_, v)| v.name.as_str()).collect();
+    let one = |v: &Var| match &v.extent {
+        VarExtent::Fixed(size) => format!("{} < {}", v.name, text::size(program, size, &names)),
+        VarExtent::Ragged(r) => format!("{} < count {}", v.name, program.routes[*r].name),
+    };
+    vars.iter().map(|(_, v)| one(v)).collect::<Vec<_>>().join(", ")
+}
+
+fn route(program: &Program, r: &Route, out: &mut String) {
+    let list = |vars: &[crate::arena::Handle<Var>]| {
+        vars.iter().map(|v| r.vars[*v].name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    _ = writeln!(out, "route {}: ({}) -> ({})", r.name, list(&r.sources), list(&r.dests));
+    _ = writeln!(out, "  for {}", vars(program, &r.vars));
+    for step in &r.steps {
+        let line = match step {
+            Step::Bind { var, value, orelse: or, .. } => format!(
+                "{} = {}{}",
+                r.vars[*var].name,
+                expr(program, &r.vars, value),
+                or.map_or("", orelse)
+            ),
+            Step::Slot { var, group, order, .. } => {
+                let order = match order {
+                    Order::Keys(keys) => format!("({})", list(keys)),
+                    Order::Any => "any".to_string(),
+                };
+                format!("{} = slot({}) by {order}", r.vars[*var].name, r.vars[*group].name)
+            }
+            Step::Cap { var, limit, orelse: or, .. } => format!(
+                "cap {} < {}{}",
+                r.vars[*var].name,
+                text::size(program, limit, &[]),
+                orelse(*or)
+            ),
+        };
+        _ = writeln!(out, "  {line}");
+    }
+}
+
+fn orelse(or: OrElse) -> &'static str {
+    match or {
+        OrElse::Drop => " else drop",
+        OrElse::Trap => " else trap",
+    }
+}
+
+fn entry(program: &Program, e: &Entry, out: &mut String) {
+    _ = writeln!(out, "entry {}", e.name);
+    for (word, routes) in [("plan", &e.plans), ("take", &e.takes)] {
+        for r in routes {
+            _ = writeln!(out, "  {word} {}", program.routes[*r].name);
+        }
+    }
+    for s in &e.stmts {
+        let index: Vec<String> = s.index.iter().map(|i| expr(program, &s.vars, i)).collect();
+        let via = s
+            .via
+            .as_ref()
+            .map_or(String::new(), |v| format!(" via {}", program.routes[v.route].name));
+        _ = writeln!(
+            out,
+            "  {}[{}] <- {}: {}{via}",
+            program.tensors[s.target].name,
+            index.join(", "),
+            expr(program, &s.vars, &s.value),
+            s.value.ty.name()
+        );
+        _ = writeln!(out, "    for {}", vars(program, &s.vars));
+    }
+    for a in &e.assumes {
+        _ = writeln!(out, "  assume {}", a.text);
+    }
+    for p in &e.proves {
+        _ = writeln!(out, "  prove {}", p.text);
+    }
+    for s in &e.schedules {
+        let when =
+            s.when.as_ref().map_or(String::new(), |w| format!(" when {}", text::cond(program, w)));
+        let directives: Vec<String> =
+            s.directives.iter().map(|d| format!("{:?}", d.kind).to_lowercase()).collect();
+        _ = writeln!(out, "  schedule{when}: {}", directives.join(", "));
+    }
+}
+
+fn expr(program: &Program, vars: &Arena<Var>, e: &Expr) -> String {
+    let names: Vec<&str> = vars.iter().map(|(_, v)| v.name.as_str()).collect();
+    let size = |s: &Size| text::size(program, s, &names);
+    match &e.kind {
+        ExprKind::Scalar(v) => scalar(*v),
+        ExprKind::Size(s) => size(s),
+        ExprKind::Var(v) => vars[*v].name.clone(),
+        ExprKind::Read { tensor, index } => {
+            let index: Vec<String> = index.iter().map(|i| expr(program, vars, i)).collect();
+            format!("{}[{}]", program.tensors[*tensor].name, index.join(", "))
+        }
+        ExprKind::Binary { op, lhs, rhs } => {
+            format!("({} {} {})", expr(program, vars, lhs), op.symbol(), expr(program, vars, rhs))
+        }
+        ExprKind::Cast(inner) => format!("cast({}, {})", e.ty.name(), expr(program, vars, inner)),
+        ExprKind::Sum { var, body } => {
+            format!("sum({}: {})", vars[*var].name, expr(program, vars, body))
+        }
+        ExprKind::Count { tensor, group } => {
+            format!("count({} at {})", program.tensors[*tensor].name, vars[*group].name)
+        }
+        ExprKind::Offset { tensor, group } => {
+            format!("offset({} at {})", program.tensors[*tensor].name, vars[*group].name)
+        }
+        ExprKind::Dropped { route, source } => {
+            format!("dropped({} at {})", program.routes[*route].name, vars[*source].name)
+        }
+    }
+}

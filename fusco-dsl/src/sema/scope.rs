@@ -1,0 +1,112 @@
+//! Names: who declared what, where, and what a misspelt name probably meant.
+
+use super::hir;
+use crate::arena::Handle;
+use crate::diag::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::Ident;
+use std::collections::BTreeMap;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Symbol {
+    Const(i64),
+    Param(Handle<hir::Param>),
+    Dyn(Handle<hir::Dyn>),
+    Mesh(Handle<hir::MeshAxis>),
+    Tensor(Handle<hir::Tensor>),
+    Route(Handle<hir::Route>),
+    Entry,
+    /// Declared, but its declaration is wrong or refused: uses are silent.
+    Poison,
+}
+
+#[derive(Default)]
+pub(super) struct Scope {
+    names: BTreeMap<String, (Symbol, Span)>,
+}
+
+impl Scope {
+    /// Adds a name. A second declaration is F0102 and leaves the first in place.
+    pub fn declare(&mut self, name: &Ident, symbol: Symbol) -> Result<(), Diagnostic> {
+        if let Some((_, first)) = self.names.get(&name.name) {
+            return Err(Diagnostic::error(
+                "F0102",
+                name.span,
+                format!("`{}` is declared twice", name.name),
+            )
+            .related(*first, "first here")
+            .help("rename one of them"));
+        }
+        self.names.insert(name.name.clone(), (symbol, name.span));
+        Ok(())
+    }
+
+    pub fn set(&mut self, name: &str, symbol: Symbol) {
+        if let Some(entry) = self.names.get_mut(name) {
+            entry.0 = symbol;
+        }
+    }
+
+    pub fn get(&self, name: &str) -> Option<Symbol> {
+        self.names.get(name).map(|(symbol, _)| *symbol)
+    }
+
+    /// Whether this is the declaration that the name stands for (not a second one, F0102).
+    pub fn is_first(&self, name: &Ident) -> bool {
+        self.names.get(&name.name).is_some_and(|(_, span)| *span == name.span)
+    }
+
+    /// From now on the unknown name is silent.
+    pub fn poison(&mut self, name: &Ident) {
+        self.names.entry(name.name.clone()).or_insert((Symbol::Poison, name.span)).0 =
+            Symbol::Poison;
+    }
+
+    pub fn names(&self, keep: impl Fn(Symbol) -> bool) -> Vec<&str> {
+        self.names.iter().filter(|(_, (s, _))| keep(*s)).map(|(n, _)| n.as_str()).collect()
+    }
+}
+
+/// `no tensor `xx``, with the nearest of the candidates as help.
+pub(super) fn unknown(
+    code: &'static str,
+    what: &str,
+    name: &Ident,
+    candidates: &[&str],
+) -> Diagnostic {
+    let claim = format!("no {what} `{}`", name.name);
+    let (claim, help) = match nearest(&name.name, candidates) {
+        Some(near) => (format!("{claim}; did you mean `{near}`?"), format!("write `{near}`")),
+        None if candidates.is_empty() => (claim, format!("declare `{}`", name.name)),
+        None => (claim, format!("known here: {}", candidates.join(", "))),
+    };
+    Diagnostic::error(code, name.span, claim).label("not known").help(help)
+}
+
+/// The candidate within a third of the name's length (one edit at least), if any.
+pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
+    let limit = (name.chars().count().div_ceil(3)).max(1);
+    // Among equals, the one of the same length: letters are swapped more often than lost.
+    let best =
+        candidates.iter().map(|c| (distance(name, c), c.len().abs_diff(name.len()), *c)).min()?;
+    (best.0 <= limit).then_some(best.2)
+}
+
+/// Levenshtein distance with adjacent swaps.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let substitute = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = substitute.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(rows[i - 2][j - 2] + 1);
+            }
+            row.push(best);
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

@@ -1,0 +1,109 @@
+//! Trees and sizes as one line of text, for messages and dumps.
+
+use super::hir::{Cond, CondKind, Program, Size};
+use crate::syntax::ast::{Arg, Expr, ExprKind, Op};
+
+pub(super) fn expr(e: &Expr) -> String {
+    match &e.kind {
+        ExprKind::Int(v) => v.to_string(),
+        ExprKind::Float(v) => format!("{v:?}"),
+        ExprKind::Name(n) => n.clone(),
+        ExprKind::Neg(inner) => format!("-{}", operand(inner, 7)),
+        ExprKind::Binary { op, lhs, rhs } => {
+            let level = precedence(*op);
+            format!("{} {} {}", operand(lhs, level), symbol(*op), operand(rhs, level + 1))
+        }
+        ExprKind::Index { base, args } => format!("{}[{}]", expr(base), list(args)),
+        ExprKind::Call { base, args } => format!("{}({})", expr(base), arguments(args)),
+        ExprKind::Field { base, name } => format!("{}.{}", expr(base), name.name),
+        ExprKind::Tuple(args) => format!("({})", arguments(args)),
+        ExprKind::Array(items) => format!("[{}]", list(items)),
+    }
+}
+
+fn operand(e: &Expr, level: u8) -> String {
+    match &e.kind {
+        ExprKind::Binary { op, .. } if precedence(*op) < level => format!("({})", expr(e)),
+        _ => expr(e),
+    }
+}
+
+fn list(items: &[Expr]) -> String {
+    items.iter().map(expr).collect::<Vec<_>>().join(", ")
+}
+
+fn arguments(args: &[Arg]) -> String {
+    let one = |a: &Arg| match (&a.binder, &a.named) {
+        (Some(names), _) if names.len() == 1 => format!("{}: {}", names[0].name, expr(&a.value)),
+        (Some(names), _) => {
+            format!(
+                "({}): {}",
+                names.iter().map(|n| n.name.as_str()).collect::<Vec<_>>().join(", "),
+                expr(&a.value)
+            )
+        }
+        (None, Some(name)) => format!("{} = {}", name.name, expr(&a.value)),
+        (None, None) => expr(&a.value),
+    };
+    args.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn precedence(op: Op) -> u8 {
+    match op {
+        Op::Or => 1,
+        Op::And => 2,
+        Op::Lt | Op::Le | Op::Eq | Op::Ne | Op::Ge | Op::Gt => 3,
+        Op::Add | Op::Sub => 4,
+        Op::Mul | Op::Div | Op::Rem => 5,
+    }
+}
+
+pub(super) fn symbol(op: Op) -> &'static str {
+    match op {
+        Op::Or => "||",
+        Op::And => "&&",
+        Op::Lt => "<",
+        Op::Le => "<=",
+        Op::Eq => "==",
+        Op::Ne => "!=",
+        Op::Ge => ">=",
+        Op::Gt => ">",
+        Op::Add => "+",
+        Op::Sub => "-",
+        Op::Mul => "*",
+        Op::Div => "/",
+        Op::Rem => "%",
+    }
+}
+
+/// A size with the names of its params; `coords` names the earlier axes.
+pub(super) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
+    match s {
+        Size::Lit(v) => v.to_string(),
+        Size::Param(p) => program.params[*p].name.clone(),
+        Size::Mesh(m) => program.mesh_axes[*m].name.clone(),
+        Size::Dyn { of, index } if index.is_empty() => program.dyns[*of].name.clone(),
+        Size::Dyn { of, index } => {
+            let index: Vec<String> = index.iter().map(|i| size(program, i, coords)).collect();
+            format!("{}[{}]", program.dyns[*of].name, index.join(", "))
+        }
+        Size::Coord(i) => coords.get(*i).map_or_else(|| format!("#{i}"), |n| n.to_string()),
+        Size::Binary { op, lhs, rhs } => {
+            let wrap = |s: &Size| match s {
+                Size::Binary { .. } => format!("({})", size(program, s, coords)),
+                _ => size(program, s, coords),
+            };
+            format!("{} {} {}", wrap(lhs), op.symbol(), wrap(rhs))
+        }
+    }
+}
+
+pub(super) fn cond(program: &Program, c: &Cond) -> String {
+    match &c.kind {
+        CondKind::Compare { op, lhs, rhs } => {
+            format!("{} {} {}", size(program, lhs, &[]), op.symbol(), size(program, rhs, &[]))
+        }
+        CondKind::And(a, b) => format!("{} && {}", cond(program, a), cond(program, b)),
+        CondKind::Or(a, b) => format!("({} || {})", cond(program, a), cond(program, b)),
+    }
+}

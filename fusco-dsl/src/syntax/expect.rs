@@ -1,0 +1,292 @@
+//! Syntax errors in the user's words, and what to leave out so that the parse can go on.
+
+use super::build::Rule;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::source::Span;
+use pest::error::{Error, ErrorVariant, InputLocation};
+
+/// Words that no name may take.
+pub const RESERVED: [&str; 25] = [
+    "program", "mesh", "const", "param", "dyn", "inout", "in", "out", "tmp", "route", "entry", "schedule", "prove", "assume", "via",
+    "where", "with", "else", "by", "when", "ragged", "plan", "cap", "through", "at",
+];
+
+pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
+    let mut depth = 0usize;
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'(' | b'[' | b'{' => depth += 1,
+            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > most {
+            let span = Span::new(at as u32, at as u32 + 1);
+            return Some(Diagnostic::error("F0001", span, format!("brackets nest deeper than {most}")).help("split the expression"));
+        }
+    }
+    None
+}
+
+pub(super) fn too_long(text: &str) -> Option<Diagnostic> {
+    (text.len() > 1 << 24).then(|| Diagnostic::error("F0001", Span::new(0, 0), "the source is longer than 16 MiB"))
+}
+
+/// Reports strings, other alphabets, suffixed numbers and `-` runs outside comments; blanks them with a
+/// word or number so that they are not reported twice.
+pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) -> String {
+    let mut out = text.as_bytes().to_vec();
+    let mut at = 0;
+    while at < out.len() {
+        let end = token_end(text, at);
+        let token = &text[at..end];
+        let span = Span::new(at as u32, end as u32);
+        let first = out[at];
+        let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
+            Some(Diagnostic::error("F0003", span, "strings do not exist in fusco").help("write a name"))
+        } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
+            Some(Diagnostic::error("F0004", span, format!("`{token}` is not ASCII")).help("names are ASCII letters, digits and `_`"))
+        } else if first.is_ascii_digit() && is_suffixed(token) {
+            let digits: String = token.chars().take_while(|c| c.is_ascii_digit() || *c == '_').collect();
+            Some(Diagnostic::error("F0002", span, format!("`{token}` has a suffix; fusco numbers have none")).help(format!("write the number in full: {digits}..")))
+        } else {
+            None
+        };
+        if let Some(diagnostic) = bad {
+            diagnostics.push(diagnostic);
+            out[at..end].fill(if first.is_ascii_digit() { b'1' } else { b'x' });
+        }
+        at = end.max(at + 1);
+    }
+    String::from_utf8(out).unwrap_or_default()
+}
+
+fn is_suffixed(token: &str) -> bool {
+    let hex = token.starts_with("0x") && token[2..].bytes().all(|b| b.is_ascii_hexdigit() || b == b'_');
+    let float = token.contains('.') || token.bytes().all(|b| b.is_ascii_digit() || b == b'_');
+    !hex && !float
+}
+
+/// The end of the comment, string, word, number or character at `at`.
+fn token_end(text: &str, at: usize) -> usize {
+    let rest = &text[at..];
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let first = rest.chars().next().unwrap_or(' ');
+    if rest.starts_with("//") {
+        return at + rest.find('\n').unwrap_or(rest.len());
+    }
+    if rest.starts_with("/*") {
+        return at + block_comment(rest);
+    }
+    if first == '"' || first == '\'' {
+        let close = rest[1..].find([first, '\n']).map_or(rest.len(), |i| i + 1);
+        return at + if rest[close.min(rest.len() - 1)..].starts_with(first) { close + 1 } else { close };
+    }
+    if first.is_ascii_digit() {
+        let mut end = rest.find(|c| !word(c)).unwrap_or(rest.len());
+        let fraction = &rest[end..];
+        if fraction.starts_with('.') && fraction[1..].starts_with(|c: char| c.is_ascii_digit()) {
+            end += 1 + fraction[1..].find(|c| !word(c)).unwrap_or(fraction.len() - 1);
+        }
+        return at + end;
+    }
+    if word(first) {
+        return at + rest.find(|c| !word(c)).unwrap_or(rest.len());
+    }
+    at + first.len_utf8()
+}
+
+fn block_comment(text: &str) -> usize {
+    let (mut depth, mut at) = (0, 0);
+    while at < text.len() {
+        let rest = &text.as_bytes()[at..];
+        if rest.starts_with(b"/*") {
+            depth += 1;
+            at += 2;
+        } else if rest.starts_with(b"*/") {
+            depth -= 1;
+            at += 2;
+            if depth == 0 {
+                return at;
+            }
+        } else {
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+/// The mistake in words, and where it is.
+pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
+    let at = match error.location {
+        InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
+    };
+    let at = skip_blank(text, at);
+    let end = if at < text.len() { token_end(text, at) } else { at };
+    let span = Span::new(at as u32, end as u32);
+    let found = if at < text.len() { format!("`{}`", &text[at..end]) } else { "the end of the file".to_string() };
+    (special(text, at, end, span).unwrap_or_else(|| general(error, span, &found)), at)
+}
+
+fn skip_blank(text: &str, mut at: usize) -> usize {
+    while at < text.len() {
+        let rest = &text[at..];
+        let doc = rest.starts_with("///") && !rest.starts_with("////");
+        if rest.starts_with(char::is_whitespace) || (rest.starts_with("//") && !doc) || rest.starts_with("/*") {
+            at = token_end(text, at);
+        } else {
+            break;
+        }
+    }
+    at
+}
+
+fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> {
+    let (token, before) = (&text[at..end], text[..at].trim_end());
+    let last_word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
+    if token == "<" && text[end..].starts_with('-') {
+        return Some(
+            Diagnostic::error("F0005", Span::new(at as u32, end as u32 + 1), "`<-` is an arrow").help("for a comparison put a space between: `< -`"),
+        );
+    }
+    if RESERVED.contains(&token) && ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"].contains(&last_word) {
+        return Some(Diagnostic::error("F0103", span, format!("`{token}` is a reserved word")).help(format!("choose another name, as `{token}_`")));
+    }
+    if before.ends_with('@') && token != "[" {
+        return Some(
+            Diagnostic::error("F0001", span, format!("syntax error: a placement is a list, found `{token}`")).help(format!("write `@ [{token}, ..]`")),
+        );
+    }
+    None
+}
+
+fn general(error: &Error<Rule>, span: Span, found: &str) -> Diagnostic {
+    let mut wanted: Vec<&'static str> = match &error.variant {
+        ErrorVariant::ParsingError { positives, .. } => positives.iter().filter_map(|r| human(*r)).collect(),
+        ErrorVariant::CustomError { .. } => Vec::new(),
+    };
+    wanted.sort_unstable();
+    wanted.dedup();
+    let expected = match &wanted[..] {
+        [] => "something else".to_string(),
+        [one] => (*one).to_string(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    };
+    Diagnostic::error("F0001", span, format!("syntax error: expected {expected}, found {found}")).label("here")
+}
+
+/// What a rule is called outside the grammar.
+fn human(rule: Rule) -> Option<&'static str> {
+    Some(match rule {
+        Rule::program => "a program",
+        Rule::mesh => "a mesh",
+        Rule::konst => "a constant",
+        Rule::param => "a param",
+        Rule::dynp => "a dyn",
+        Rule::tensor | Rule::io => "a tensor",
+        Rule::route => "a route",
+        Rule::entry => "an entry",
+        Rule::assume => "`assume`",
+        Rule::prove => "`prove`",
+        Rule::plan => "`plan`",
+        Rule::schedule => "a schedule",
+        Rule::assign | Rule::lhs => "a statement",
+        Rule::tref => "a tensor with its index",
+        Rule::ident => "a name",
+        Rule::idents | Rule::tuple => "a list in parentheses",
+        Rule::int | Rule::float => "a number",
+        Rule::dtype => "an element type",
+        Rule::dim => "an axis `name: extent`",
+        Rule::extent | Rule::ragged => "an extent",
+        Rule::placement => "a placement `@ [..]`",
+        Rule::pterm => "a placement term",
+        Rule::pshard => "`/`",
+        Rule::ptile => "`:`",
+        Rule::pmod | Rule::field => "`.`",
+        Rule::attrs => "`with`",
+        Rule::attr => "an attribute",
+        Rule::rcap => "`cap`",
+        Rule::rbind => "a row `name = ..`",
+        Rule::order => "`by`",
+        Rule::orelse => "`else`",
+        Rule::directive => "a directive",
+        Rule::darg | Rule::arg | Rule::binder => "an argument",
+        Rule::dkw => "`by`, `through` or `at`",
+        Rule::expr | Rule::and_ | Rule::cmp | Rule::add | Rule::mul | Rule::unary | Rule::postfix | Rule::atom => "an expression",
+        Rule::cmp_op => "a comparison",
+        Rule::add_op | Rule::mul_op => "an operator",
+        Rule::index => "`[`",
+        Rule::call => "`(`",
+        Rule::array => "`[`",
+        Rule::range => "a range",
+        Rule::mesh_axis => "a mesh axis",
+        Rule::EOI => "the end of the file",
+        _ => return None,
+    })
+}
+
+/// The text with the smallest item around `at` blanked; `None` if there is none to leave out.
+pub(super) fn blank_item(text: &str, at: usize) -> Option<String> {
+    // Where the item around each open brace starts, and whether its body is items too.
+    let mut open: Vec<(usize, bool)> = Vec::new();
+    let (mut start, mut pos) = (0, 0);
+    while pos < at {
+        let end = token_end(text, pos);
+        match text.as_bytes()[pos] {
+            b'{' => {
+                open.push((start, holds_items(&text[start..pos])));
+                start = end;
+            }
+            b'}' => {
+                open.pop();
+                start = end;
+            }
+            b';' => start = end,
+            _ => {}
+        }
+        pos = end.max(pos + 1);
+    }
+    let mut end = item_end(text, at);
+    while let Some((around, false)) = open.last().copied() {
+        open.pop();
+        start = around;
+        end += usize::from(text[end..].starts_with('}'));
+    }
+    if open.is_empty() {
+        return None;
+    }
+    let blank: String = text[start..end].bytes().map(|b| if b == b'\n' { '\n' } else { ' ' }).collect();
+    let rest = format!("{}{}{}", &text[..start], blank, &text[end..]);
+    (rest != text).then_some(rest)
+}
+
+/// Whether the braces after this header hold items of their own.
+fn holds_items(header: &str) -> bool {
+    let at = skip_docs(header);
+    ["program", "route", "entry", "schedule"].iter().any(|word| header[at..].starts_with(word))
+}
+
+fn skip_docs(text: &str) -> usize {
+    let mut at = skip_blank(text, 0);
+    while text[at..].starts_with("///") {
+        at = skip_blank(text, token_end(text, at));
+    }
+    at
+}
+
+/// Past the `;` or the `}` that closes the item, or before the `}` around it.
+fn item_end(text: &str, at: usize) -> usize {
+    let (mut depth, mut pos) = (0usize, at);
+    while pos < text.len() {
+        let end = token_end(text, pos);
+        match text.as_bytes()[pos] {
+            b'{' => depth += 1,
+            b'}' if depth == 0 => return pos,
+            b'}' if depth == 1 => return end,
+            b'}' => depth -= 1,
+            b';' if depth == 0 => return end,
+            _ => {}
+        }
+        pos = end.max(pos + 1);
+    }
+    text.len()
+}

@@ -1,0 +1,250 @@
+//! What `parse` and `sema::check` say: one annotated source for each code, snapshots of the twelve
+//! programs, and a mutation test that nothing panics.
+//!
+//! In `errors/*.fusco` a comment `// ^^^ F0301 "part of the message"` points at the columns of the
+//! line above; several may follow one line. `FUSCO_BLESS=1` rewrites them.
+
+use fusco_dsl::diag::{Diagnostic, Diagnostics, Severity};
+use fusco_dsl::sema;
+use fusco_dsl::syntax;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder(name: &str) -> Vec<PathBuf> {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
+    let mut files: Vec<PathBuf> = fs::read_dir(at)
+        .expect("the folder is in the repository")
+        .map(|f| f.expect("readable").path())
+        .collect();
+    files.retain(|f| f.extension().is_some_and(|e| e == "fusco"));
+    files.sort();
+    files
+}
+
+/// The checked programs (as text) and every diagnostic of a source.
+fn check(source: &str) -> (Vec<String>, Vec<Diagnostic>) {
+    match syntax::parse(source) {
+        Err(diagnostic) => (Vec::new(), vec![diagnostic]),
+        Ok(file) => {
+            let mut out = (Vec::new(), Vec::new());
+            for program in &file.programs {
+                let (hir, Diagnostics(diagnostics)) = sema::check(program);
+                out.0.extend(hir.as_ref().map(sema::print));
+                out.1.extend(diagnostics);
+            }
+            out
+        }
+    }
+}
+
+fn is_annotation(line: &str) -> bool {
+    line.trim_start().strip_prefix("//").is_some_and(|l| l.trim_start().starts_with('^'))
+}
+
+/// The source with an annotation under each line that a diagnostic points at.
+fn annotate(source: &str) -> String {
+    let clean: String =
+        source.lines().filter(|l| !is_annotation(l)).flat_map(|l| [l, "\n"]).collect();
+    let (_, diagnostics) = check(&clean);
+    let mut out = String::new();
+    let mut start = 0;
+    for line in clean.split_inclusive('\n') {
+        out += line;
+        for d in diagnostics
+            .iter()
+            .filter(|d| (start..start + line.len()).contains(&(d.span.start as usize)))
+        {
+            let column = d.span.start as usize - start;
+            let width = (d.span.end - d.span.start).max(1) as usize;
+            let width = width.min((line.trim_end().len()).saturating_sub(column).max(1));
+            assert!(column >= 2, "indent the source: no room for an annotation at {line}");
+            out += &format!(
+                "//{}{} {} \"{}\"\n",
+                " ".repeat(column - 2),
+                "^".repeat(width),
+                d.code,
+                d.message
+            );
+        }
+        start += line.len();
+    }
+    out
+}
+
+#[test]
+fn annotated_errors() {
+    let bless = std::env::var_os("FUSCO_BLESS").is_some();
+    for file in folder("errors") {
+        let source = fs::read_to_string(&file).expect("readable");
+        let found = annotate(&source);
+        if bless {
+            fs::write(&file, &found).expect("writable");
+        } else {
+            assert_eq!(
+                source,
+                found,
+                "{}: run with FUSCO_BLESS=1 if this is right",
+                file.display()
+            );
+        }
+        let code = file
+            .file_stem()
+            .and_then(|s| s.to_str())
+            .and_then(|s| s.split('_').next())
+            .expect("named by its code")
+            .to_uppercase();
+        assert!(found.contains(&format!("^ {code} ")), "{} does not give {code}", file.display());
+    }
+}
+
+#[test]
+fn every_error_has_a_fix() {
+    for file in folder("errors") {
+        for d in check(&fs::read_to_string(&file).expect("readable")).1 {
+            assert!(
+                d.help.is_some() || d.code == "F0001",
+                "{}: {} has no help",
+                file.display(),
+                d.message
+            );
+        }
+    }
+}
+
+fn render(source: &str, diagnostics: &[Diagnostic]) -> String {
+    let mut out = String::new();
+    for d in diagnostics {
+        let before = &source[..d.span.start as usize];
+        let (line, column) = (
+            before.lines().count().max(1),
+            before.len() - before.rfind('\n').map_or(0, |i| i + 1) + 1,
+        );
+        let line = if before.ends_with('\n') { line + 1 } else { line };
+        out += &format!(
+            "{:?} {} {line}:{column} `{}`: {}\n",
+            d.severity,
+            d.code,
+            &source[d.span.start as usize..d.span.end as usize],
+            d.message
+        );
+        for note in &d.notes {
+            out += &format!("    = {note}\n");
+        }
+    }
+    out
+}
+
+#[test]
+fn programs() {
+    for file in folder("programs") {
+        let source = fs::read_to_string(&file).expect("readable");
+        let (hir, diagnostics) = check(&source);
+        let name = file.file_stem().and_then(|s| s.to_str()).expect("a name").to_string();
+        let supported = ["moe", "moe_capacity", "local_permute"].contains(&name.as_str());
+        assert_eq!(supported, diagnostics.is_empty(), "{name}: {}", render(&source, &diagnostics));
+        assert!(
+            diagnostics.iter().all(|d| d.code == "F0999" && d.severity == Severity::Error),
+            "{name}: {}",
+            render(&source, &diagnostics)
+        );
+        insta::assert_snapshot!(name, hir.join("\n") + &render(&source, &diagnostics));
+    }
+}
+
+/// Deletes, duplicates or swaps words of the programs: any answer is fine, a panic is not.
+#[test]
+fn mutants_never_panic() {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |n: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % n
+    };
+    let mut checked = 0;
+    for file in folder("programs") {
+        let source = fs::read_to_string(&file).expect("readable");
+        let words = tokens(&source);
+        for _ in 0..600 {
+            let mut words = words.clone();
+            for _ in 0..1 + random(3) {
+                let (i, j) = (random(words.len()), random(words.len()));
+                match random(4) {
+                    0 => _ = words.remove(i),
+                    1 => words.insert(j, words[i].clone()),
+                    2 => words.swap(i, j),
+                    _ => words[i] = words[j].clone(),
+                }
+            }
+            let mutant = words.join(" ");
+            if let Ok(file) = syntax::parse(&mutant) {
+                checked += 1;
+                for program in &file.programs {
+                    let (hir, diagnostics) = sema::check(program);
+                    assert_eq!(hir.is_some(), !diagnostics.has_errors());
+                    for d in &diagnostics.0 {
+                        assert!(d.span.start <= d.span.end && d.span.end as usize <= mutant.len());
+                    }
+                    if let Some(hir) = hir {
+                        _ = sema::print(&hir);
+                        let bound = hir.params.iter().map(|(_, p)| (p.name.clone(), 8)).collect();
+                        _ = sema::bind(&hir, &bound);
+                    }
+                }
+            }
+        }
+    }
+    assert!(checked > 100, "only {checked} mutants parsed");
+}
+
+/// Words and punctuation; comments left out.
+fn tokens(source: &str) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for line in source.lines() {
+        let line = line.split("//").next().unwrap_or_default();
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let len = if first.is_alphanumeric() || first == '_' {
+                rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len())
+            } else {
+                ["<-", "->", "<=", ">=", "==", ".."]
+                    .iter()
+                    .find(|p| rest.starts_with(**p))
+                    .map_or(first.len_utf8(), |p| p.len())
+            };
+            out.push(rest[..len].to_string());
+            rest = rest[len..].trim_start();
+        }
+    }
+    out
+}
+
+#[test]
+fn bind_names_the_equation() {
+    let source =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs/moe.fusco"))
+            .expect("readable");
+    let file = syntax::parse(&source).unwrap_or_else(|d| panic!("{}", d.message));
+    let hir = sema::check(&file.programs[0]).0.expect("moe is fine");
+    let bind = |values: &[(&str, i64)]| -> Vec<String> {
+        let bound = values.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+        sema::bind(&hir, &bound)
+            .0
+            .into_iter()
+            .map(|d| format!("{} {}", d.code, d.message))
+            .collect()
+    };
+    let good = [("G", 8), ("K", 8), ("E", 256), ("H", 7168), ("TMAX", 4096)];
+    assert!(bind(&good).is_empty());
+    let with = |name: &'static str, value: i64| {
+        good.map(|(n, v)| if n == name { (n, value) } else { (n, v) })
+    };
+    assert_eq!(bind(&with("H", 7170)), ["F0901 param H: 7170 % 8 == 0 is false"]);
+    assert_eq!(bind(&with("E", 255)), ["F0901 param E: 255 % 8 == 0 is false"]);
+    assert_eq!(bind(&with("K", 33)), ["F0901 param K: 33 <= 32 is false"]);
+    assert_eq!(bind(&with("G", 0)), ["F0901 param G: 0 >= 1 is false"]);
+    assert_eq!(bind(&good[..4]), ["F0901 param `TMAX` is not bound"]);
+    assert_eq!(bind(&[&good[..], &[("TMAXX", 1)]].concat()), ["F0901 no param `TMAXX`"]);
+    assert!(
+        bind(&with("TMAX", i64::MAX / 2)).iter().any(|m| m.starts_with("F0901 the size of `x`"))
+    );
+}

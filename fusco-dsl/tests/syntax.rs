@@ -1,0 +1,36 @@
+//! Text to tree.
+
+use fusco_dsl::syntax;
+
+pub fn programs() -> Vec<(String, String)> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/programs");
+    let mut out: Vec<(String, String)> = std::fs::read_dir(folder)
+        .expect("the examples are in the repository")
+        .filter_map(|e| {
+            let path = e.ok()?.path();
+            let name = path.file_stem()?.to_str()?.to_string();
+            (path.extension()? == "fusco").then(|| (name, std::fs::read_to_string(&path).unwrap_or_default()))
+        })
+        .collect();
+    out.sort();
+    out
+}
+
+#[test]
+fn all_programs_parse() {
+    let programs = programs();
+    assert_eq!(programs.len(), 12);
+    for (name, text) in programs {
+        let (file, diagnostics) = syntax::parse(&text);
+        assert!(!diagnostics.has_errors(), "{name}: {diagnostics:?}");
+        assert_eq!(file.programs[0].name.name, name);
+    }
+}
+
+#[test]
+fn several_mistakes_are_reported_at_once() {
+    let text = "program p {\n  mesh ep { g 8 }\n  param E int;\n  param H: int;\n  out y: bf16[e: E] @ e/g;\n const B = 4K; }";
+    let (_, diagnostics) = syntax::parse(text);
+    let codes: Vec<_> = diagnostics.0.iter().map(|d| (d.code, d.message.clone())).collect();
+    assert_eq!(codes.len(), 4, "{codes:#?}");
+}

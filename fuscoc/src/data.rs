@@ -1,0 +1,163 @@
+//! Tensors in files: safetensors to logical arrays and back, random ones, and their way onto ranks.
+
+use crate::failure::Failure;
+use fusco_dsl::Compiled;
+use fusco_dsl::arena::Handle;
+use fusco_dsl::layout::Table;
+use fusco_dsl::oracle::{Array, Inputs};
+use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use std::collections::BTreeMap;
+
+/// `FILE[:KEY]`; without a key the tensor's own name is used.
+pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
+    let (path, key) = match spec.rsplit_once(':') {
+        Some((path, key)) if !key.contains('/') => (path, key),
+        _ => (spec, name),
+    };
+    let bytes = std::fs::read(path).map_err(|e| Failure::input(format!("cannot read {path}: {e}")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| Failure::input(format!("{path} is not a safetensors file: {e}")))?;
+    let view = file.tensor(key).map_err(|_| Failure::input(format!("{path} has no tensor `{key}`; it has {}", file.names().join(", "))))?;
+    let elem = elem_of(view.dtype()).ok_or_else(|| Failure::input(format!("`{key}` in {path} has element type {:?}, which fusco has not", view.dtype())))?;
+    Array::new(elem, view.shape().to_vec(), view.data().to_vec()).map_err(Failure::input)
+}
+
+const TYPES: [(Dtype, Elem); 10] = [
+    (Dtype::F32, Elem::F32),
+    (Dtype::F16, Elem::F16),
+    (Dtype::BF16, Elem::Bf16),
+    (Dtype::F8_E4M3, Elem::E4m3),
+    (Dtype::F8_E5M2, Elem::E5m2),
+    (Dtype::I8, Elem::I8),
+    (Dtype::I32, Elem::I32),
+    (Dtype::I64, Elem::I64),
+    (Dtype::U8, Elem::U8),
+    (Dtype::U32, Elem::U32),
+];
+
+fn elem_of(dtype: Dtype) -> Option<Elem> {
+    TYPES.iter().find(|(d, _)| *d == dtype).map(|(_, e)| *e)
+}
+
+/// Writes arrays under their keys.
+pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result<(), Failure> {
+    let mut views = Vec::new();
+    for (name, array) in arrays {
+        let dtype = TYPES.iter().find(|(_, e)| *e == array.elem).map_or(Dtype::U8, |(d, _)| *d);
+        let view = TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
+        views.push((name.clone(), view));
+    }
+    safetensors::serialize_to_file(views, None, path).map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
+}
+
+/// The logical shape of a tensor without ragged axes, `dyn` axes at their longest.
+pub fn shape(program: &Program, tensor: &hir::Tensor, inputs: &Inputs) -> Result<Vec<usize>, Failure> {
+    let extent = |axis: &hir::Axis| match &axis.extent {
+        Extent::Fixed(Size::Dyn { of, .. }) => {
+            let name = &program.dyns[*of].name;
+            let longest = inputs.dyns.get(name).and_then(|v| v.iter().max());
+            longest.map(|n| *n as usize).ok_or_else(|| Failure::usage(format!("`dyn {name}` needs a value: --dyn {name}=N")))
+        }
+        Extent::Fixed(size) => program.eval(size, &inputs.params).map(|n| n as usize).ok_or_else(|| Failure::input("an extent is not known")),
+        Extent::Ragged { .. } => Err(Failure::usage(format!("`{}` is ragged: feed it from an earlier entry: --feed {}=OUT", tensor.name, tensor.name))),
+    };
+    tensor.axes.iter().map(extent).collect()
+}
+
+/// Widens integers to the declared element type; everything else must match.
+pub fn widen(array: Array, tensor: &hir::Tensor) -> Result<Array, Failure> {
+    let wanted = tensor.dtype.elem;
+    let integer = |e: Elem| matches!(e, Elem::I8 | Elem::I32 | Elem::I64);
+    if array.elem == wanted {
+        return Ok(array);
+    }
+    if integer(array.elem) && integer(wanted) && array.elem.bytes() <= wanted.bytes() {
+        let values: Vec<i64> = (0..array.len()).map(|i| array.int(i)).collect();
+        return Ok(Array::from_i64(wanted, array.shape, &values));
+    }
+    Err(Failure::input(format!("`{}` is {}, the file has {}; only integers are widened", tensor.name, wanted.name(), array.elem.name())))
+}
+
+/// Fresh values: floats in -1..1, indices in range and distinct along the last axis where they fit.
+pub fn random(program: &Program, tensor: &hir::Tensor, shape: Vec<usize>, inputs: &Inputs, rng: &mut fastrand::Rng) -> Array {
+    let mut out = Array::zeros(tensor.dtype.elem, shape);
+    let bound = tensor.dtype.index.as_ref().and_then(|i| program.eval(&i.bound, &inputs.params));
+    let row = out.shape.last().copied().unwrap_or(1).max(1);
+    for first in (0..out.len()).step_by(row) {
+        match bound {
+            Some(bound) => {
+                let mut picks: Vec<i64> = Vec::with_capacity(row);
+                while picks.len() < row {
+                    let pick = rng.i64(0..bound.max(1));
+                    if (row as i64) > bound || !picks.contains(&pick) {
+                        picks.push(pick);
+                    }
+                }
+                picks.iter().enumerate().for_each(|(i, p)| out.set_bits(first + i, *p as u64));
+            }
+            None => (first..first + row).for_each(|i| out.set_bits(i, random_bits(tensor.dtype.elem, rng))),
+        }
+    }
+    out
+}
+
+fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {
+    let value = rng.f32() * 2.0 - 1.0;
+    match elem {
+        Elem::F32 => u64::from(value.to_bits()),
+        Elem::F16 => u64::from(half::f16::from_f32(value).to_bits()),
+        Elem::Bf16 => u64::from(half::bf16::from_f32(value).to_bits()),
+        _ => rng.u64(..),
+    }
+}
+
+/// Each rank's bytes of a logical array, in the order of the placement.
+pub fn scatter(compiled: &Compiled, handle: Handle<hir::Tensor>, array: &Array, inputs: &Inputs) -> Result<Vec<Vec<u8>>, Failure> {
+    let tensor = &compiled.hir.tensors[handle];
+    let table = &compiled.tables()[&handle];
+    let width = array.elem.bytes() as usize;
+    let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];
+    let (mut coords, run) = (vec![0i64; tensor.axes.len()], contiguous(table, array));
+    for first in (0..array.len()).step_by(run.max(1)) {
+        let mut rest = first;
+        for axis in (0..coords.len()).rev() {
+            coords[axis] = (rest % array.shape[axis]) as i64;
+            rest /= array.shape[axis];
+        }
+        if !live(compiled, tensor, &coords, inputs) {
+            continue;
+        }
+        let (rank, offset) = table.locate(&coords, |_| 0);
+        let buffer: &mut Vec<u8> = &mut ranks[rank];
+        let (from, to) = (first * width, offset * width);
+        if buffer.len() < to + run * width {
+            buffer.resize(to + run * width, 0);
+        }
+        buffer[to..to + run * width].copy_from_slice(&array.data[from..from + run * width]);
+    }
+    Ok(ranks)
+}
+
+/// Elements of the last axis that lie together in memory.
+fn contiguous(table: &Table, array: &Array) -> usize {
+    let last = array.shape.len() - 1;
+    let whole = table.digits.iter().filter(|d| d.axis == last).count() == 1;
+    let inner = table.digits.last().is_some_and(|d| d.axis == last && matches!(d.home, fusco_dsl::layout::Home::Memory { stride: 1 }));
+    let fixed = table.digits.last().is_some_and(|d| matches!(d.radix, fusco_dsl::layout::Radix::Fixed(_)));
+    if whole && inner && fixed { array.shape[last] } else { 1 }
+}
+
+/// Whether the coordinates lie inside the rank's `dyn` extents.
+fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inputs) -> bool {
+    tensor.axes.iter().zip(coords).all(|(axis, at)| match &axis.extent {
+        Extent::Fixed(Size::Dyn { of, index }) => {
+            let values = inputs.dyns.get(&compiled.hir.dyns[*of].name).map(Vec::as_slice).unwrap_or_default();
+            let rank = match index.first() {
+                Some(Size::Coord(i)) if values.len() > 1 => coords[*i] as usize,
+                _ => 0,
+            };
+            values.get(rank).is_some_and(|n| at < n)
+        }
+        _ => true,
+    })
+}

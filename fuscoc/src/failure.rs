@@ -1,0 +1,58 @@
+//! Why a command ended, and with which exit code.
+
+use crate::Format;
+use crate::source::Source;
+use fusco_dsl::diag::{Diagnostics, json, render};
+use std::io::IsTerminal;
+
+pub enum Failure {
+    /// The program or its data are wrong; the text is ready to print.
+    Input(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// The machine lacks something.
+    Environment(String),
+}
+
+impl Failure {
+    pub fn input(text: impl std::fmt::Display) -> Failure {
+        Failure::Input(format!("error: {text}"))
+    }
+
+    pub fn usage(text: impl std::fmt::Display) -> Failure {
+        Failure::Usage(format!("error: {text}"))
+    }
+
+    pub fn diagnostics(diagnostics: &Diagnostics, source: &Source, format: Format) -> Failure {
+        Failure::Input(show(diagnostics, source, format))
+    }
+
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Input(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Environment(_) => 3,
+        }
+    }
+
+    pub fn print(&self) {
+        let (Failure::Input(text) | Failure::Usage(text) | Failure::Environment(text)) = self;
+        if !text.is_empty() {
+            eprintln!("{text}");
+        }
+    }
+}
+
+impl From<fusco_runtime::Error> for Failure {
+    fn from(error: fusco_runtime::Error) -> Failure {
+        if error.is_environment() { Failure::Environment(format!("error: {error}")) } else { Failure::input(error) }
+    }
+}
+
+/// Diagnostics as the user asked to see them.
+pub fn show(diagnostics: &Diagnostics, source: &Source, format: Format) -> String {
+    match format {
+        Format::Text => render(diagnostics, &source.name, &source.text, std::io::stderr().is_terminal()),
+        Format::Json => json(diagnostics, &source.name, &source.text).to_string(),
+    }
+}

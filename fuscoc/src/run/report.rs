@@ -1,0 +1,188 @@
+//! What a run did, for people and for machines.
+
+use super::Finished;
+use crate::table::{bar, bytes, print, thousands};
+use fusco_dsl::Compiled;
+use fusco_dsl::oracle::{Array, Inputs, Outputs};
+use fusco_dsl::plan::Kind;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+pub type Verdict = Result<u64, String>;
+
+/// Rows that one route moves, by owner, and what a row weighs.
+struct Traffic {
+    route: String,
+    live: Vec<u32>,
+    per_rank: Vec<u64>,
+    row_bytes: i64,
+}
+
+fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
+    let mut out = Vec::new();
+    for (handle, shape) in &compiled.plan.routes {
+        let name = compiled.hir.routes[*handle].name.clone();
+        let live = finished.live.get(&name).cloned().unwrap_or_default();
+        let per_rank = live.chunks(shape.groups_per_rank.max(1) as usize).map(|c| c.iter().map(|n| u64::from(*n)).sum()).collect();
+        let pushes = compiled.plan.entries.iter().flat_map(|e| &e.movements).filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
+        let row_bytes = pushes.map(|m| m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes()).sum();
+        out.push(Traffic { route: name, live, per_rank, row_bytes });
+    }
+    out
+}
+
+pub fn text(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: Option<&Verdict>) -> String {
+    let mut out = Vec::new();
+    let params: Vec<String> = inputs.params.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let dyns: Vec<String> = inputs.dyns.iter().map(|(n, v)| format!("{n}={}", short(v))).collect();
+    out.push(format!("{} on {}: {} ranks, {} {}", compiled.hir.name, finished.backend, compiled.schedule.ranks, params.join(" "), dyns.join(" ")));
+    for t in traffic(compiled, finished) {
+        out.push(String::new());
+        out.push(rank_table(&t));
+        out.push(String::new());
+        out.push(group_summary(&t));
+    }
+    out.push(String::new());
+    out.push(time_table(compiled, finished));
+    out.push(String::new());
+    out.push(output_table(compiled, finished));
+    if let Some(verdict) = verdict {
+        out.push(String::new());
+        out.push(match verdict {
+            Ok(n) => format!("verified: {} elements equal the reference interpreter, bit for bit", thousands(*n as i64)),
+            Err(_) => "NOT verified".to_string(),
+        });
+    }
+    out.join("\n")
+}
+
+fn short(values: &[i64]) -> String {
+    match values {
+        [first, rest @ ..] if rest.iter().all(|v| v == first) => first.to_string(),
+        values => values.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),
+    }
+}
+
+fn rank_table(t: &Traffic) -> String {
+    let total: u64 = t.per_rank.iter().sum();
+    let mean = total as f64 / t.per_rank.len().max(1) as f64;
+    let most = t.per_rank.iter().copied().max().unwrap_or(0).max(1) as f64;
+    let rows: Vec<Vec<String>> = t
+        .per_rank
+        .iter()
+        .enumerate()
+        .map(|(rank, n)| {
+            let load = if mean > 0.0 { *n as f64 / mean } else { 0.0 };
+            vec![rank.to_string(), thousands(*n as i64), bytes(*n as f64 * t.row_bytes as f64), format!("{load:.2}"), bar(*n as f64 / most, 24)]
+        })
+        .collect();
+    format!("route {}\n{}", t.route, print(&["rank", "rows", "bytes", "load", ""], &rows))
+}
+
+fn group_summary(t: &Traffic) -> String {
+    let mut sorted = t.live.clone();
+    sorted.sort_unstable();
+    let total: u64 = sorted.iter().map(|n| u64::from(*n)).sum();
+    let mean = total as f64 / sorted.len().max(1) as f64;
+    let at = |share: f64| sorted.get(((sorted.len().max(1) - 1) as f64 * share) as usize).copied().unwrap_or(0);
+    let busiest = t.live.iter().enumerate().max_by_key(|(i, n)| (**n, usize::MAX - i)).map_or(0, |(i, _)| i);
+    let row = vec![
+        t.live.len().to_string(),
+        thousands(total as i64),
+        at(0.0).to_string(),
+        at(0.5).to_string(),
+        format!("{mean:.0}"),
+        at(1.0).to_string(),
+        format!("expert {busiest}, {:.2} x mean", if mean > 0.0 { f64::from(at(1.0)) / mean } else { 0.0 }),
+    ];
+    print(&["experts", "rows", "least", "median", "mean", "most", "busiest"], &[row])
+}
+
+/// Bytes read and written by the rows of each entry.
+fn entry_bytes(compiled: &Compiled, finished: &Finished, entry: &str) -> i64 {
+    let Some(plan) = compiled.plan.entries.iter().find(|e| e.name == entry) else { return 0 };
+    let mut total = 0;
+    for m in &plan.movements {
+        let live = finished.live.get(&compiled.hir.routes[m.route].name);
+        let rows: i64 = live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum());
+        let row = m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes();
+        total += match m.kind {
+            Kind::Push { .. } | Kind::PushInt { .. } | Kind::Reduce { .. } => rows * row,
+            Kind::Derive { .. } => 0,
+        };
+    }
+    total
+}
+
+fn time_table(compiled: &Compiled, finished: &Finished) -> String {
+    let rows: Vec<Vec<String>> = finished
+        .times
+        .iter()
+        .map(|(entry, time)| {
+            let moved = entry_bytes(compiled, finished, entry) as f64;
+            let rate = moved / time.as_secs_f64() / 1e9;
+            vec![entry.clone(), bytes(moved), format!("{:.2} ms", time.as_secs_f64() * 1e3), format!("{rate:.2} GB/s of rows")]
+        })
+        .collect();
+    print(&["entry", "moved", "time", "rate"], &rows)
+}
+
+fn output_table(compiled: &Compiled, finished: &Finished) -> String {
+    let rows: Vec<Vec<String>> = finished
+        .outputs
+        .iter()
+        .map(|(name, ranks)| {
+            let elem = compiled.hir.tensor(name).map_or("", |h| compiled.hir.tensors[h].dtype.elem.name());
+            vec![name.clone(), elem.to_string(), format!("{:016x}", checksum(ranks))]
+        })
+        .collect();
+    print(&["out", "type", "checksum"], &rows)
+}
+
+/// FNV-1a over all ranks' bytes.
+fn checksum(ranks: &[Vec<u8>]) -> u64 {
+    ranks.iter().flatten().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+}
+
+pub fn json(compiled: &Compiled, inputs: &Inputs, finished: &Finished, verdict: Option<&Verdict>) -> Value {
+    let times: BTreeMap<&str, Value> = finished
+        .times
+        .iter()
+        .map(|(e, t)| (e.as_str(), json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, finished, e) })))
+        .collect();
+    let outputs: BTreeMap<&str, String> = finished.outputs.iter().map(|(n, r)| (n.as_str(), format!("{:016x}", checksum(r)))).collect();
+    json!({
+        "program": compiled.hir.name,
+        "backend": finished.backend,
+        "ranks": compiled.schedule.ranks,
+        "params": inputs.params,
+        "dyns": inputs.dyns,
+        "live": finished.live,
+        "entries": times,
+        "checksums": outputs,
+        "verified": verdict.map(|v| v.is_ok()),
+        "compared": verdict.and_then(|v| v.as_ref().ok()),
+    })
+}
+
+/// Outputs for a file: each rank's buffer, and with `--verify` the logical arrays and counts, which are equal.
+pub fn arrays(compiled: &Compiled, finished: &Finished, expected: Option<&Outputs>) -> BTreeMap<String, Array> {
+    let mut out = BTreeMap::new();
+    for (name, ranks) in &finished.outputs {
+        let Some(handle) = compiled.hir.tensor(name) else { continue };
+        let elem = compiled.hir.tensors[handle].dtype.elem;
+        for (rank, data) in ranks.iter().enumerate() {
+            let len = expected.and_then(|e| e.physical.get(name)).map_or(data.len(), |p| p[rank].array.data.len());
+            let array = Array { elem, shape: vec![len / elem.bytes() as usize], data: data[..len].to_vec() };
+            out.insert(format!("{name}@{rank}"), array);
+        }
+    }
+    if let Some(expected) = expected {
+        out.extend(expected.logical.iter().map(|(n, a)| (n.clone(), a.clone())));
+        for (name, counts) in &expected.count {
+            let values: Vec<i64> = counts.iter().map(|n| i64::from(*n)).collect();
+            out.insert(format!("{name}.count"), Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![values.len()], &values));
+        }
+    }
+    out
+}
