@@ -1,1 +1,13 @@
-//! See README.
+//! Runs fusco programs: worlds of ranks on the host or on CUDA devices, buffers, plans, launches.
+//!
+//! ```text
+//! World -> bind -> Bound -> alloc, plan, launch on a Stream -> synchronize -> download
+//! ```
+
+pub mod engine;
+mod host;
+pub mod mem;
+mod transport;
+
+pub use engine::{Arrivals, Bound, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, World};
+pub use mem::Buffer;

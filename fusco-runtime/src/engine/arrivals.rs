@@ -1,0 +1,212 @@
+//! Consuming an entry's rows while it still runs: each tile of 128 rows is handed out when its counter is full.
+
+use super::{Bound, Error, Plan};
+use crate::host::{HostPlan, spin, tile_rows};
+use fusco_dsl::arena::Handle;
+use fusco_dsl::schedule::Verified;
+use fusco_dsl::schedule::ir::{Base, Entry, Op, Schedule, Signal, TILE_ROWS, Until};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+use std::time::Duration;
+
+/// The arrival counters of the latest launch of an entry. A later launch with the same plan starts them anew.
+pub struct Arrivals {
+    schedule: Arc<Verified<Schedule>>,
+    entry: usize,
+    plan: Plan,
+    signal: Handle<Signal>,
+    /// Numbers the tiles of groups; absent if tiles are rows of positions.
+    base: Option<Handle<Base>>,
+    launch: u64,
+    timeout: Duration,
+}
+
+/// A tile whose rows have all arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tile {
+    /// Global number; 0 where tiles are rows of positions.
+    pub group: usize,
+    /// Number of the tile in its group.
+    pub tile: usize,
+    /// Its counter.
+    pub slot: usize,
+    /// Its first row in the rank's buffer, for a `pack(128)` placement or rows of positions: `slot * 128`.
+    pub first_row: usize,
+    /// Live rows: 128, or fewer in the last tile of a group.
+    pub rows: usize,
+}
+
+/// Tiles of one rank in the order of their arrival.
+pub struct Tiles<'a> {
+    arrivals: &'a Arrivals,
+    rank: usize,
+    waiting: Vec<Tile>,
+    failed: bool,
+}
+
+impl Arrivals {
+    pub(crate) fn new(bound: &Bound, entry: usize, plan: &Plan) -> Result<Arrivals, Error> {
+        let schedule = bound.shared_schedule();
+        let info = &schedule.entries[entry];
+        if !plan.belongs_to(bound) {
+            return Err(Error::plan(format!(
+                "the plan of `{}` was made by another bound program",
+                plan.route_name()
+            )));
+        }
+        let signal =
+            info.arrivals.iter().copied().find(|s| schedule.signals[*s].route == plan.route());
+        let signal = signal.ok_or_else(|| {
+            Error::plan(format!(
+                "entry `{}` announces no arrivals over `{}`",
+                info.name,
+                plan.route_name()
+            ))
+        })?;
+        let base = tile_base(info, signal);
+        let launch = plan.host().map_or(0, |p| p.launches(entry));
+        Ok(Arrivals {
+            base,
+            entry,
+            plan: plan.clone(),
+            signal,
+            launch,
+            timeout: bound.world().timeout(),
+            schedule,
+        })
+    }
+
+    /// Waits until counter `slot` of `rank` has `expected` rows. The rows may be read then.
+    ///
+    /// # Errors
+    /// F0908 when it takes too long, F0909 for a wrong rank or slot.
+    pub fn wait_tile(&self, rank: usize, slot: usize, expected: usize) -> Result<(), Error> {
+        self.begin(rank)?;
+        let seen = || self.count(rank, slot);
+        self.count(rank, slot)
+            .ok_or_else(|| Error::plan(format!("no counter {slot} on rank {rank}")))?;
+        let done =
+            spin(self.timeout, || seen().is_some_and(|n| n >= expected), || Ok::<(), Error>(()))?;
+        if done { Ok(()) } else { Err(self.late(rank, slot, expected)) }
+    }
+
+    /// The tiles of `rank`, each as soon as it is full. Waits for the entry to have counted its rows.
+    ///
+    /// # Errors
+    /// As [`wait_tile`](Self::wait_tile).
+    pub fn tiles(&self, rank: usize) -> Result<Tiles<'_>, Error> {
+        self.begin(rank)?;
+        Ok(Tiles { arrivals: self, rank, waiting: self.expected(rank)?, failed: false })
+    }
+
+    /// On a CUDA world: the device address of `rank`'s counters (u32 each) and their number. A consumer's
+    /// kernel acquires counter `slot` until it equals the tile's rows.
+    ///
+    /// # Errors
+    /// F0909 on a host world or for a wrong rank.
+    pub fn device_counters(&self, rank: usize) -> Result<(u64, usize), Error> {
+        let plan = self.plan.device();
+        let plan =
+            plan.ok_or_else(|| Error::plan("this world has no device counters".to_string()))?;
+        plan.address(rank, &self.schedule.signals[self.signal].name)
+    }
+
+    fn host(&self) -> Result<&HostPlan, Error> {
+        let plan = self.plan.host().map(|p| &**p);
+        plan.ok_or_else(|| Error::plan("arrivals of a device are read on the device".to_string()))
+    }
+
+    /// Until this launch has reset its counters and, where it plans, made its tables.
+    fn begin(&self, rank: usize) -> Result<(), Error> {
+        let plan = self.host()?;
+        let space = plan.ranks.get(rank).ok_or_else(|| Error::plan(format!("no rank {rank}")))?;
+        let plans = self.schedule.entries[self.entry].plans.contains(&self.plan.route());
+        let wanted = if plans { self.launch } else { 0 };
+        let ready = || {
+            space.signals[&self.signal].resets.load(Acquire) >= self.launch
+                && space.made.load(Acquire) >= wanted
+        };
+        let done = spin(self.timeout, ready, || Ok::<(), Error>(()))?;
+        if done { Ok(()) } else { Err(self.late(rank, 0, 1)) }
+    }
+
+    /// All tiles of a rank, arrived or not.
+    fn expected(&self, rank: usize) -> Result<Vec<Tile>, Error> {
+        let space = &self.host()?.ranks[rank];
+        let Some(base) = self.base else {
+            let rows = space.positions.load(Relaxed);
+            return Ok(tiles_of(0, 0, i64::from(rows)).collect());
+        };
+        let per_rank = self.schedule.routes[self.plan.route()].groups_per_rank as usize;
+        let groups = rank * per_rank..(rank + 1) * per_rank;
+        let tiles = groups.flat_map(|g| {
+            let (first, live) = (space.bases[&base][g].load(Relaxed), space.live[g].load(Relaxed));
+            tiles_of(g, first as usize / TILE_ROWS as usize, i64::from(live))
+        });
+        Ok(tiles.collect())
+    }
+
+    fn count(&self, rank: usize, slot: usize) -> Option<usize> {
+        let counters = self.plan.host()?.ranks.get(rank)?.signals.get(&self.signal)?;
+        counters.slots.get(slot).map(|n| n.load(Acquire) as usize)
+    }
+
+    fn late(&self, rank: usize, slot: usize, expected: usize) -> Error {
+        Error::Timeout {
+            entry: self.schedule.entries[self.entry].name.clone(),
+            rank,
+            peer: -1,
+            signal: self.schedule.signals[self.signal].name.clone(),
+            slot: slot as i64,
+            expected: expected as i64,
+            seen: self.count(rank, slot).unwrap_or(0) as i64,
+            seconds: self.timeout.as_secs_f64(),
+        }
+    }
+}
+
+impl Iterator for Tiles<'_> {
+    type Item = Result<Tile, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let first = *self.waiting.first().filter(|_| !self.failed)?;
+        let full = |t: &Tile| self.arrivals.count(self.rank, t.slot).is_some_and(|n| n >= t.rows);
+        let waiting = &self.waiting;
+        let found = std::cell::Cell::new(None);
+        let any = || {
+            found.set(waiting.iter().position(full));
+            found.get().is_some()
+        };
+        let _ = spin(self.arrivals.timeout, any, || Ok::<(), Error>(()));
+        match found.get() {
+            Some(i) => Some(Ok(self.waiting.remove(i))),
+            None => {
+                self.failed = true;
+                Some(Err(self.arrivals.late(self.rank, first.slot, first.rows)))
+            }
+        }
+    }
+}
+
+fn tiles_of(group: usize, first: usize, rows: i64) -> impl Iterator<Item = Tile> {
+    let tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    (0..tiles).map(move |j| {
+        let slot = first + j as usize;
+        Tile {
+            group,
+            tile: j as usize,
+            slot,
+            first_row: slot * TILE_ROWS as usize,
+            rows: tile_rows(rows, j) as usize,
+        }
+    })
+}
+
+/// The base that numbers a signal's tiles, as the entry's own wait says.
+fn tile_base(entry: &Entry, signal: Handle<Signal>) -> Option<Handle<Base>> {
+    let kernels = entry.steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+    kernels.flat_map(|k| &k.roles).flat_map(|r| &r.body).find_map(|op| match op {
+        Op::Wait { signal: s, until: Until::Groups { base } } if *s == signal => Some(*base),
+        _ => None,
+    })
+}

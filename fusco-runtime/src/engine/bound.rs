@@ -1,0 +1,142 @@
+//! A program bound to a world: its schedule, and what is made from it.
+
+use super::device::DeviceProgram;
+use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
+use crate::mem::Buffer;
+use fusco_dsl::schedule::Verified;
+use fusco_dsl::schedule::ir::{Dyn, Schedule};
+use fusco_dsl::sema::hir::{self, Bindings, Size};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A program ready to run on a world. Cheap to clone; clones share plans.
+#[derive(Clone)]
+pub struct Bound {
+    world: World,
+    schedule: Arc<Verified<Schedule>>,
+    /// Its kernels, on a CUDA world.
+    program: Option<Arc<DeviceProgram>>,
+    /// Bounds of dyns as the program writes them, where they have a name.
+    limits: Arc<BTreeMap<String, String>>,
+}
+
+impl Bound {
+    /// Binds a schedule that has passed its verifier.
+    ///
+    /// # Errors
+    /// F0909 if the schedule is for another number of ranks; on CUDA also what generation, NVRTC and the driver say.
+    pub fn from_schedule(world: &World, schedule: Verified<Schedule>) -> Result<Bound, Error> {
+        if schedule.ranks != world.ranks() as i64 {
+            let message = format!(
+                "program `{}` is for {} ranks; this world has {}",
+                schedule.program,
+                schedule.ranks,
+                world.ranks()
+            );
+            return Err(Error::plan(message));
+        }
+        let program = world
+            .devices_here()
+            .map(|d| DeviceProgram::new(d, &schedule).map(Arc::new))
+            .transpose()?;
+        Ok(Bound {
+            world: world.clone(),
+            schedule: Arc::new(schedule),
+            program,
+            limits: Arc::default(),
+        })
+    }
+
+    /// Compiles a program for the world and binds it.
+    pub(crate) fn compile(
+        world: &World,
+        source: &str,
+        program: Option<&str>,
+        params: &Bindings,
+    ) -> Result<Bound, Error> {
+        let compiled = fusco_dsl::compile(source, program, params).map_err(Error::Program)?;
+        let bound = Bound::from_schedule(world, compiled.schedule)?;
+        Ok(Bound { limits: Arc::new(limits(&compiled.hir)), ..bound })
+    }
+
+    pub fn schedule(&self) -> &Verified<Schedule> {
+        &self.schedule
+    }
+
+    pub fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// Zeroed memory for a tensor: `elems * bytes` on each rank.
+    ///
+    /// # Errors
+    /// F0902 for an unknown tensor; F0911 if there is no memory.
+    pub fn alloc(&self, tensor: &str) -> Result<Buffer, Error> {
+        let found = self.schedule.tensors.iter().map(|(_, t)| t).find(|t| t.name == tensor);
+        let found = found.ok_or_else(|| {
+            Error::buffer(format!("program `{}` has no tensor `{tensor}`", self.schedule.program))
+        })?;
+        self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
+    }
+
+    /// An empty plan of a route; an entry with `plan r;` fills it.
+    ///
+    /// # Errors
+    /// F0909 for an unknown route.
+    pub fn plan(&self, route: &str) -> Result<Plan, Error> {
+        let found = self.schedule.routes.iter().find(|(_, r)| r.name == route);
+        let (handle, _) = found.ok_or_else(|| {
+            Error::plan(format!("program `{}` has no route `{route}`", self.schedule.program))
+        })?;
+        Plan::new(self, handle)
+    }
+
+    /// Queues an entry on every rank and returns.
+    ///
+    /// # Errors
+    /// F0902, F0904 or F0909 if the arguments do not fit; nothing is started then. What goes wrong
+    /// while it runs is told by [`Stream::synchronize`].
+    pub fn launch(&self, entry: &str, stream: &Stream, args: &LaunchArgs<'_>) -> Result<(), Error> {
+        stream.submit(Request::new(self, entry, args)?)
+    }
+
+    /// Tiles of the latest launch of `entry` with `plan`, as they become ready.
+    ///
+    /// # Errors
+    /// F0909 if the entry has no arrivals, or the plan is another program's.
+    pub fn arrivals(&self, entry: &str, plan: &Plan) -> Result<Arrivals, Error> {
+        Arrivals::new(self, self.entry_index(entry)?, plan)
+    }
+
+    pub(crate) fn shared_schedule(&self) -> Arc<Verified<Schedule>> {
+        self.schedule.clone()
+    }
+
+    pub(crate) fn device_program(&self) -> Option<&Arc<DeviceProgram>> {
+        self.program.as_ref()
+    }
+
+    pub(crate) fn entry_index(&self, entry: &str) -> Result<usize, Error> {
+        let index = self.schedule.entries.iter().position(|e| e.name == entry);
+        index.ok_or_else(|| {
+            Error::plan(format!("program `{}` has no entry `{entry}`", self.schedule.program))
+        })
+    }
+
+    /// A dyn's bound, for a message: `TMAX = 4096`, or the number alone.
+    pub(crate) fn limit(&self, info: &Dyn) -> String {
+        match self.limits.get(&info.name) {
+            Some(name) => format!("{name} = {}", info.bound),
+            None => info.bound.to_string(),
+        }
+    }
+}
+
+/// The params that bound dyns, by dyn.
+fn limits(program: &hir::Program) -> BTreeMap<String, String> {
+    let param = |d: &hir::Dyn| match &d.bound {
+        Size::Param(p) => Some((d.name.clone(), program.params[*p].name.clone())),
+        _ => None,
+    };
+    program.dyns.iter().filter_map(|(_, d)| param(d)).collect()
+}

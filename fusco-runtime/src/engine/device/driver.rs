@@ -1,0 +1,444 @@
+//! The few driver calls that the engine makes, each with its context current.
+//!
+//! Drop order: a `Memory`, `Queue`, `Kernel` or `Replay` holds its `Gpu`, whose primary context is
+//! released last.
+
+use crate::engine::Error;
+use cudarc::driver::{DriverError, result, sys};
+use std::ffi::{CString, c_void};
+use std::sync::Arc;
+
+/// A device with its primary context.
+pub(crate) struct Gpu {
+    pub ordinal: i32,
+    pub sms: u32,
+    /// NVRTC's name of its architecture.
+    pub arch: String,
+    device: sys::CUdevice,
+    context: sys::CUcontext,
+    /// For reads that must not wait for launches.
+    aside: sys::CUstream,
+}
+
+// SAFETY: driver handles may be used from any thread; every call makes its context current first.
+unsafe impl Send for Gpu {}
+// SAFETY: as above; the driver locks its own state.
+unsafe impl Sync for Gpu {}
+
+impl Gpu {
+    pub(crate) fn open(ordinal: i32) -> Result<Arc<Gpu>, Error> {
+        // SAFETY: only looks for the library.
+        if !unsafe { sys::is_culib_present() } {
+            return Err(Error::Machine("no CUDA driver: libcuda is not installed; use a host world, or see `fuscoc doctor`".into()));
+        }
+        let fail = |e: DriverError| told(e, &format!("device {ordinal} cannot be opened"));
+        result::init().map_err(fail)?;
+        let device = result::device::get(ordinal).map_err(fail)?;
+        use sys::CUdevice_attribute_enum as Attribute;
+        let attribute = |a| {
+            // SAFETY: `device` came from the driver.
+            unsafe { result::device::get_attribute(device, a) }.map_err(fail)
+        };
+        let sms = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as u32;
+        let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+        let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+        let suffix = if major >= 9 { "a" } else { "" };
+        // SAFETY: `device` is valid; released in `drop`.
+        let context = unsafe { result::primary_ctx::retain(device) }.map_err(fail)?;
+        let mut gpu = Gpu {
+            ordinal,
+            sms,
+            arch: format!("sm_{major}{minor}{suffix}"),
+            device,
+            context,
+            aside: std::ptr::null_mut(),
+        };
+        gpu.enter()?;
+        gpu.aside =
+            result::stream::create(result::stream::StreamKind::NonBlocking).map_err(fail)?;
+        Ok(Arc::new(gpu))
+    }
+
+    pub(crate) fn enter(&self) -> Result<(), Error> {
+        // SAFETY: the context is retained while `self` lives.
+        unsafe { result::ctx::set_current(self.context) }.map_err(|e| told(e, "no context"))
+    }
+
+    /// Lets this device read and write `peer`'s memory.
+    pub(crate) fn reach(&self, peer: &Gpu) -> Result<(), Error> {
+        self.enter()?;
+        let mut can = 0;
+        // SAFETY: both devices are valid, `can` is writable.
+        let asked =
+            unsafe { sys::cuDeviceCanAccessPeer(&mut can, self.device, peer.device) }.result();
+        asked.map_err(|e| told(e, "peer access"))?;
+        if can == 0 {
+            let text = format!(
+                "device {} cannot reach the memory of device {}: they need NVLink or PCIe peer access",
+                self.ordinal, peer.ordinal
+            );
+            return Err(Error::Machine(text));
+        }
+        // SAFETY: the peer's context is retained while it lives.
+        match unsafe { sys::cuCtxEnablePeerAccess(peer.context, 0) } {
+            sys::CUresult::CUDA_SUCCESS | sys::CUresult::CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED => {
+                Ok(())
+            }
+            other => Err(told(
+                DriverError(other),
+                &format!("peer access from device {} to {}", self.ordinal, peer.ordinal),
+            )),
+        }
+    }
+}
+
+impl Drop for Gpu {
+    fn drop(&mut self) {
+        let _ = self.enter();
+        // SAFETY: created in `open`; nothing that uses them outlives `self`.
+        unsafe {
+            if !self.aside.is_null() {
+                let _ = result::stream::destroy(self.aside);
+            }
+            let _ = result::primary_ctx::release(self.device);
+        }
+    }
+}
+
+/// Zeroed device memory.
+pub(crate) struct Memory {
+    pub gpu: Arc<Gpu>,
+    pub at: sys::CUdeviceptr,
+    pub bytes: usize,
+}
+
+impl Memory {
+    pub(crate) fn zeroed(gpu: &Arc<Gpu>, bytes: usize) -> Result<Memory, Error> {
+        gpu.enter()?;
+        let fail = |e| told(e, &format!("{bytes} bytes on device {}", gpu.ordinal));
+        // SAFETY: freed in `drop`; zeroed before anyone sees it.
+        let at = unsafe { result::malloc_sync(bytes.max(1)) }.map_err(fail)?;
+        let memory = Memory { gpu: gpu.clone(), at, bytes };
+        memory.clear()?;
+        Ok(memory)
+    }
+
+    /// Zeroes it, after the launches of its device.
+    pub(crate) fn clear(&self) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: the allocation has `bytes` bytes.
+        let done = unsafe { result::memset_d8_sync(self.at, 0, self.bytes) }
+            .and_then(|()| result::ctx::synchronize());
+        done.map_err(|e| told(e, "memset"))
+    }
+
+    /// After the launches of its device.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        assert!(offset + bytes.len() <= self.bytes);
+        self.gpu.enter()?;
+        // SAFETY: in range by the assertion; synchronous.
+        unsafe { result::memcpy_htod_sync(self.at + offset as u64, bytes) }
+            .map_err(|e| told(e, "upload"))
+    }
+
+    /// After the launches of its device.
+    pub(crate) fn read(&self, offset: usize, out: &mut [u8]) -> Result<(), Error> {
+        assert!(offset + out.len() <= self.bytes);
+        self.gpu.enter()?;
+        // SAFETY: in range by the assertion; synchronous.
+        unsafe { result::memcpy_dtoh_sync(out, self.at + offset as u64) }
+            .map_err(|e| told(e, "download"))
+    }
+
+    /// Without waiting for launches.
+    pub(crate) fn peek(&self, offset: usize, out: &mut [u8]) -> Result<(), Error> {
+        assert!(offset + out.len() <= self.bytes);
+        self.gpu.enter()?;
+        // SAFETY: in range by the assertion; `out` outlives the copy, which is awaited.
+        let copied = unsafe {
+            result::memcpy_dtoh_async(out, self.at + offset as u64, self.gpu.aside)
+                .and_then(|()| result::stream::synchronize(self.gpu.aside))
+        };
+        copied.map_err(|e| told(e, "download"))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: allocated in `zeroed`; freeing waits for the device's work.
+            let _ = unsafe { result::free_sync(self.at) };
+        }
+    }
+}
+
+/// A stream of one device.
+pub(crate) struct Queue {
+    pub gpu: Arc<Gpu>,
+    raw: sys::CUstream,
+}
+
+// SAFETY: as for `Gpu`.
+unsafe impl Send for Queue {}
+// SAFETY: as for `Gpu`.
+unsafe impl Sync for Queue {}
+
+impl Queue {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Queue, Error> {
+        Queue::create(gpu, result::stream::StreamKind::Default)
+    }
+
+    /// A stream to record on: uploads and downloads of other threads do not disturb it.
+    pub(crate) fn recorder(gpu: &Arc<Gpu>) -> Result<Queue, Error> {
+        Queue::create(gpu, result::stream::StreamKind::NonBlocking)
+    }
+
+    fn create(gpu: &Arc<Gpu>, kind: result::stream::StreamKind) -> Result<Queue, Error> {
+        gpu.enter()?;
+        let raw = result::stream::create(kind).map_err(|e| told(e, "stream"))?;
+        Ok(Queue { gpu: gpu.clone(), raw })
+    }
+
+    pub(crate) fn synchronize(&self) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: the stream lives.
+        unsafe { result::stream::synchronize(self.raw) }
+            .map_err(|e| told(e, &format!("device {}", self.gpu.ordinal)))
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        // SAFETY: the stream lives.
+        self.gpu.enter().is_ok()
+            && unsafe { sys::cuStreamQuery(self.raw) } == sys::CUresult::CUDA_SUCCESS
+    }
+
+    /// One cooperative launch. `arguments`: each the address of one kernel parameter's bytes.
+    pub(crate) fn launch(
+        &self,
+        kernel: &Kernel,
+        grid: u32,
+        arguments: &mut [Vec<u64>],
+    ) -> Result<(), Error> {
+        self.gpu.enter()?;
+        let mut addresses: Vec<*mut c_void> =
+            arguments.iter_mut().map(|a| a.as_mut_ptr().cast()).collect();
+        // SAFETY: the parameters are those of the kernel's contract, in its order; each lives until the call
+        // returns, which copies them.
+        let done = unsafe {
+            result::launch_cooperative_kernel(
+                kernel.raw,
+                (grid, 1, 1),
+                (kernel.threads, 1, 1),
+                kernel.shared_bytes,
+                self.raw,
+                &mut addresses,
+            )
+        };
+        done.map_err(|e| {
+            told(
+                e,
+                &format!("launch of `{}` with {grid} x {} threads", kernel.name, kernel.threads),
+            )
+        })
+    }
+
+    /// Records what `f` queues here, to be launched again.
+    pub(crate) fn record(&self, f: impl FnOnce() -> Result<(), Error>) -> Result<Replay, Error> {
+        self.gpu.enter()?;
+        let mode = sys::CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_RELAXED;
+        // SAFETY: the stream lives.
+        unsafe { result::stream::begin_capture(self.raw, mode) }.map_err(|e| told(e, "capture"))?;
+        let queued = f();
+        // SAFETY: capture began above; the graph is destroyed once instantiated.
+        let graph =
+            unsafe { result::stream::end_capture(self.raw) }.map_err(|e| told(e, "capture"));
+        queued?;
+        let graph = graph?;
+        let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY;
+        // SAFETY: as above.
+        let made = unsafe {
+            let made = result::graph::instantiate(graph, flags);
+            let _ = result::graph::destroy(graph);
+            made
+        };
+        Ok(Replay { gpu: self.gpu.clone(), raw: made.map_err(|e| told(e, "graph"))? })
+    }
+
+    pub(crate) fn replay(&self, replay: &Replay) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: both live, and belong to this device.
+        unsafe { result::graph::launch(replay.raw, self.raw) }.map_err(|e| told(e, "graph launch"))
+    }
+
+    pub(crate) fn wait(&self, mark: &Mark) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: both live.
+        unsafe {
+            result::stream::wait_event(
+                self.raw,
+                mark.raw,
+                sys::CUevent_wait_flags::CU_EVENT_WAIT_DEFAULT,
+            )
+        }
+        .map_err(|e| told(e, "event"))
+    }
+
+    pub(crate) fn mark(&self, mark: &Mark) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: both live, in one context.
+        unsafe { result::event::record(mark.raw, self.raw) }.map_err(|e| told(e, "event"))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: created in `new`; what is queued is finished first.
+            unsafe {
+                let _ = result::stream::synchronize(self.raw);
+                let _ = result::stream::destroy(self.raw);
+            }
+        }
+    }
+}
+
+/// A point in a queue.
+pub(crate) struct Mark {
+    gpu: Arc<Gpu>,
+    raw: sys::CUevent,
+}
+
+// SAFETY: as for `Gpu`.
+unsafe impl Send for Mark {}
+
+impl Mark {
+    pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Mark, Error> {
+        gpu.enter()?;
+        let raw = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+            .map_err(|e| told(e, "event"))?;
+        Ok(Mark { gpu: gpu.clone(), raw })
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: created in `new`.
+            let _ = unsafe { result::event::destroy(self.raw) };
+        }
+    }
+}
+
+/// An instantiated graph.
+pub(crate) struct Replay {
+    gpu: Arc<Gpu>,
+    raw: sys::CUgraphExec,
+}
+
+// SAFETY: as for `Gpu`; launches of one graph are serialised by the driver.
+unsafe impl Send for Replay {}
+// SAFETY: as above.
+unsafe impl Sync for Replay {}
+
+impl Drop for Replay {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: made in `record`.
+            let _ = unsafe { result::graph::exec_destroy(self.raw) };
+        }
+    }
+}
+
+/// A loaded cubin.
+pub(crate) struct Module {
+    gpu: Arc<Gpu>,
+    raw: sys::CUmodule,
+}
+
+// SAFETY: as for `Gpu`.
+unsafe impl Send for Module {}
+// SAFETY: as for `Gpu`.
+unsafe impl Sync for Module {}
+
+impl Module {
+    pub(crate) fn load(gpu: &Arc<Gpu>, cubin: &[u8]) -> Result<Arc<Module>, Error> {
+        gpu.enter()?;
+        // SAFETY: a cubin says its own length; it came from NVRTC or the verified cache.
+        let raw = unsafe { result::module::load_data(cubin.as_ptr().cast()) };
+        Ok(Arc::new(Module { gpu: gpu.clone(), raw: raw.map_err(|e| told(e, "the cubin"))? }))
+    }
+}
+
+impl Drop for Module {
+    fn drop(&mut self) {
+        if self.gpu.enter().is_ok() {
+            // SAFETY: loaded in `load`; its kernels hold it.
+            let _ = unsafe { result::module::unload(self.raw) };
+        }
+    }
+}
+
+/// A kernel of a module, allowed its shared memory.
+pub(crate) struct Kernel {
+    pub name: String,
+    pub threads: u32,
+    pub ctas_per_rank: u32,
+    shared_bytes: u32,
+    raw: sys::CUfunction,
+    _module: Arc<Module>,
+}
+
+// SAFETY: as for `Gpu`.
+unsafe impl Send for Kernel {}
+// SAFETY: as for `Gpu`.
+unsafe impl Sync for Kernel {}
+
+impl Kernel {
+    /// Also checks that `ranks` ranks' CTAs are resident at once, as a cooperative launch needs.
+    pub(crate) fn new(
+        module: &Arc<Module>,
+        contract: &fusco_dsl::cuda::KernelContract,
+        ranks: u32,
+    ) -> Result<Kernel, Error> {
+        module.gpu.enter()?;
+        let name = contract.symbol.clone();
+        let fail = |e| told(e, &format!("kernel `{name}`"));
+        let symbol = CString::new(name.as_str())
+            .map_err(|_| Error::Machine(format!("kernel `{name}` has a NUL in its name")))?;
+        // SAFETY: the module lives as long as the kernel.
+        let raw = unsafe { result::module::get_function(module.raw, symbol) }.map_err(fail)?;
+        let attribute =
+            sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: `raw` is a function of a loaded module.
+        let resident = unsafe {
+            result::function::set_function_attribute(raw, attribute, contract.shared_bytes as i32)
+                .map_err(fail)?;
+            result::occupancy::max_active_block_per_multiprocessor(
+                raw,
+                contract.threads as i32,
+                contract.shared_bytes as usize,
+            )
+            .map_err(fail)?
+        } as u32;
+        let (wanted, most) = (ranks * contract.ctas_per_rank, resident * module.gpu.sms);
+        if wanted > most {
+            let message = format!(
+                "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
+                module.gpu.sms
+            );
+            return Err(Error::Invalid { code: "F0706", message });
+        }
+        let (threads, ctas_per_rank, shared_bytes) =
+            (contract.threads, contract.ctas_per_rank, contract.shared_bytes);
+        Ok(Kernel { threads, ctas_per_rank, shared_bytes, raw, _module: module.clone(), name })
+    }
+}
+
+fn told(error: DriverError, what: &str) -> Error {
+    let text = error
+        .error_string()
+        .ok()
+        .and_then(|s| s.to_str().ok().map(str::to_string))
+        .unwrap_or_else(|| format!("{:?}", error.0));
+    Error::Machine(format!("{what}: {text}"))
+}

@@ -1,0 +1,148 @@
+//! CUDA worlds: programs, plans and streams on one or several devices of this process.
+//!
+//! Ranks are dealt to devices in order, the same number each; all ranks of a device share one launch.
+
+mod arguments;
+pub(crate) mod driver;
+mod queue;
+
+pub(crate) use queue::{DeviceGraph, DeviceStream};
+
+use super::Error;
+use driver::{Gpu, Kernel, Mark, Memory, Module};
+use fusco_dsl::cuda::{CudaUnit, Field, Target, Workspace};
+use fusco_dsl::schedule::Verified;
+use fusco_dsl::schedule::ir::Schedule;
+use std::sync::{Arc, Mutex};
+
+/// The devices of a world.
+pub(crate) struct Devices {
+    pub gpus: Vec<Arc<Gpu>>,
+    pub ranks_per_device: usize,
+    /// The end of the latest launch on each device. On several devices all launches are chained, so
+    /// that each device sees them in one order: ranks that wait for each other are then all resident.
+    order: Mutex<Vec<Mark>>,
+}
+
+impl Devices {
+    /// One rank for each element; ranks of one device are neighbours, as many on each.
+    pub(crate) fn open(ordinals: &[i32]) -> Result<Devices, Error> {
+        let mut distinct = ordinals.to_vec();
+        distinct.dedup();
+        let each = ordinals.len() / distinct.len().max(1);
+        let even = ordinals
+            .chunks(each.max(1))
+            .zip(&distinct)
+            .all(|(chunk, d)| chunk.iter().all(|o| o == d));
+        if ordinals.is_empty() || !even || each * distinct.len() != ordinals.len() {
+            return Err(Error::plan(format!(
+                "devices {ordinals:?}: ranks of a device must be neighbours, as many on each"
+            )));
+        }
+        let gpus = distinct.iter().map(|o| Gpu::open(*o)).collect::<Result<Vec<_>, _>>()?;
+        crate::transport::connect(&gpus)?;
+        let order = gpus.iter().map(Mark::new).collect::<Result<_, _>>()?;
+        Ok(Devices { gpus, ranks_per_device: each, order: Mutex::new(order) })
+    }
+
+    pub(crate) fn ranks(&self) -> usize {
+        self.gpus.len() * self.ranks_per_device
+    }
+
+    pub(crate) fn gpu(&self, rank: usize) -> &Arc<Gpu> {
+        &self.gpus[rank / self.ranks_per_device]
+    }
+
+    pub(crate) fn target(&self) -> Target {
+        let sms = self.gpus.iter().map(|g| g.sms).min().unwrap_or(1);
+        Target {
+            arch: self.gpus[0].arch.clone(),
+            sms,
+            ranks_per_device: self.ranks_per_device as u32,
+        }
+    }
+
+    /// One allocation a rank.
+    pub(crate) fn alloc(&self, bytes: usize) -> Result<Vec<Memory>, Error> {
+        (0..self.ranks()).map(|rank| Memory::zeroed(self.gpu(rank), bytes)).collect()
+    }
+}
+
+/// A program's kernels on every device of a world.
+pub(crate) struct DeviceProgram {
+    pub devices: Arc<Devices>,
+    pub unit: CudaUnit,
+    /// `[device][kernel of the unit]`
+    kernels: Vec<Vec<Kernel>>,
+}
+
+impl DeviceProgram {
+    pub(crate) fn new(
+        devices: &Arc<Devices>,
+        schedule: &Verified<Schedule>,
+    ) -> Result<DeviceProgram, Error> {
+        let target = devices.target();
+        let unit = fusco_dsl::cuda::generate(schedule, &target).map_err(Error::Program)?;
+        let cubin = super::compile::cubin(&unit.source, &schedule.program, &target.arch)?;
+        let load = |gpu: &Arc<Gpu>| {
+            let module = Module::load(gpu, &cubin)?;
+            unit.kernels
+                .iter()
+                .map(|k| Kernel::new(&module, k, target.ranks_per_device))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let kernels = devices.gpus.iter().map(load).collect::<Result<_, _>>()?;
+        Ok(DeviceProgram { devices: devices.clone(), kernels, unit })
+    }
+
+    /// The kernel that implements a schedule's kernel, on a device.
+    pub(crate) fn kernel(&self, device: usize, entry: &str, name: &str) -> Result<&Kernel, Error> {
+        let found = self.unit.kernels.iter().position(|k| k.entry == entry && k.name == name);
+        found
+            .map(|i| &self.kernels[device][i])
+            .ok_or_else(|| Error::plan(format!("entry `{entry}` has no kernel `{name}`")))
+    }
+}
+
+/// A plan's workspaces, one a rank.
+pub(crate) struct DevicePlan {
+    pub workspace: Workspace,
+    pub ranks: Vec<Memory>,
+}
+
+impl DevicePlan {
+    pub(crate) fn new(program: &DeviceProgram, route: &str) -> Result<DevicePlan, Error> {
+        let workspace = program.unit.workspaces.iter().find(|w| w.route == route).cloned();
+        let workspace =
+            workspace.ok_or_else(|| Error::plan(format!("no workspace for route `{route}`")))?;
+        Ok(DevicePlan { ranks: program.devices.alloc(workspace.bytes)?, workspace })
+    }
+
+    /// A field of `rank`'s workspace, after the launches in flight.
+    pub(crate) fn words(&self, rank: usize, name: &str) -> Result<Vec<u32>, Error> {
+        let (memory, field) = self.field(rank, name)?;
+        let mut bytes = vec![0; field.bytes];
+        memory.read(field.offset, &mut bytes)?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|b| u32::from_ne_bytes(*b)).collect())
+    }
+
+    /// Device address and number of a field's words.
+    pub(crate) fn address(&self, rank: usize, name: &str) -> Result<(u64, usize), Error> {
+        let (memory, field) = self.field(rank, name)?;
+        Ok((memory.at + field.offset as u64, field.bytes / 4))
+    }
+
+    pub(crate) fn reset(&self) -> Result<(), Error> {
+        self.ranks.iter().try_for_each(Memory::clear)
+    }
+
+    fn field(&self, rank: usize, name: &str) -> Result<(&Memory, &Field), Error> {
+        let memory = self.ranks.get(rank).ok_or_else(|| {
+            Error::plan(format!("a plan of {} ranks has no rank {rank}", self.ranks.len()))
+        })?;
+        let field = self.workspace.fields.iter().find(|f| f.name == name);
+        field
+            .map(|f| (memory, f))
+            .ok_or_else(|| Error::plan(format!("the workspace has no `{name}`")))
+    }
+}

@@ -1,0 +1,26 @@
+//! Worlds of ranks, bound programs, and their launches.
+//!
+//! A `World` says where ranks run; `bind` makes a program ready for it; buffers and plans belong to the
+//! ranks; a `Stream` orders launches. Nothing here waits for a launch but `Stream::synchronize`,
+//! `Buffer::{upload, download}`, `Plan` queries and `Arrivals`.
+
+mod arrivals;
+mod bound;
+mod compile;
+mod device;
+mod error;
+mod plan;
+mod request;
+mod stream;
+mod world;
+
+pub use arrivals::{Arrivals, Tile, Tiles};
+pub use bound::Bound;
+pub use compile::cubin;
+pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
+pub use error::Error;
+pub use plan::Plan;
+pub use request::LaunchArgs;
+pub(crate) use request::Request;
+pub use stream::{Graph, Stream};
+pub use world::World;

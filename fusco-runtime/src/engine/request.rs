@@ -1,0 +1,241 @@
+//! A launch, checked: what `LaunchArgs` names, resolved to the schedule's handles.
+
+use super::device::DeviceProgram;
+use super::{Bound, Error, Plan};
+use crate::mem::Buffer;
+use fusco_dsl::arena::Handle;
+use fusco_dsl::schedule::Verified;
+use fusco_dsl::schedule::ir::{Dyn, Entry, Ix, IxOp, Kernel, Route, Schedule, Tensor, When};
+use fusco_dsl::sema::hir::CmpOp;
+use std::sync::Arc;
+
+/// What one launch of an entry reads and writes, by name.
+#[derive(Clone, Copy, Default)]
+pub struct LaunchArgs<'a> {
+    /// One value, or one for each rank if the dyn is indexed by the mesh.
+    pub dyns: &'a [(&'a str, &'a [i64])],
+    pub buffers: &'a [(&'a str, &'a Buffer)],
+    /// Plans that the entry makes or takes.
+    pub plans: &'a [&'a Plan],
+}
+
+/// A launch whose arguments are complete; shared by all ranks, and by the replays of a graph.
+#[derive(Clone)]
+pub(crate) struct Request {
+    pub schedule: Arc<Verified<Schedule>>,
+    /// Its kernels, on a CUDA world.
+    pub program: Option<Arc<DeviceProgram>>,
+    pub entry: usize,
+    /// By dyn handle, one value a rank; empty if the entry does not use it.
+    pub dyns: Vec<Vec<i64>>,
+    pub buffers: Vec<Option<Buffer>>,
+    pub plans: Vec<Option<Plan>>,
+    /// The alternative of each step.
+    pub chosen: Vec<usize>,
+}
+
+impl Request {
+    pub(crate) fn new(bound: &Bound, entry: &str, args: &LaunchArgs<'_>) -> Result<Request, Error> {
+        let schedule = bound.shared_schedule();
+        let index = bound.entry_index(entry)?;
+        let mut request = Request {
+            program: bound.device_program().cloned(),
+            entry: index,
+            dyns: vec![Vec::new(); schedule.dyns.len()],
+            buffers: vec![None; schedule.tensors.len()],
+            plans: vec![None; schedule.routes.len()],
+            chosen: Vec::new(),
+            schedule,
+        };
+        request.take_dyns(bound, args)?;
+        request.take_buffers(args)?;
+        request.take_plans(bound, args)?;
+        request.chosen = request.choose()?;
+        Ok(request)
+    }
+
+    pub(crate) fn entry(&self) -> &Entry {
+        &self.schedule.entries[self.entry]
+    }
+
+    /// The kernel of each step.
+    pub(crate) fn kernels(&self) -> impl Iterator<Item = &Kernel> {
+        self.entry().steps.iter().zip(&self.chosen).map(|(step, i)| &step.alternatives[*i].kernel)
+    }
+
+    pub(crate) fn buffer(&self, tensor: Handle<Tensor>) -> Option<&Buffer> {
+        self.buffers[tensor.index()].as_ref()
+    }
+
+    pub(crate) fn plan(&self, route: Handle<Route>) -> Option<&Plan> {
+        self.plans[route.index()].as_ref()
+    }
+
+    fn take_dyns(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
+        let schedule = self.schedule.clone();
+        for (name, values) in args.dyns {
+            let (handle, info) =
+                find(schedule.dyns.iter(), name, |d| &d.name).ok_or_else(|| {
+                    Error::dynamic(format!(
+                        "program `{}` has no dyn `{name}`; it has {}",
+                        schedule.program,
+                        names(schedule.dyns.iter().map(|(_, d)| &d.name))
+                    ))
+                })?;
+            self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
+        }
+        let missing = self.entry().dyns.iter().find(|d| self.dyns[d.index()].is_empty());
+        match missing {
+            Some(d) => Err(Error::dynamic(format!(
+                "entry `{}` needs dyn `{}`",
+                self.entry().name,
+                schedule.dyns[*d].name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn take_buffers(&mut self, args: &LaunchArgs<'_>) -> Result<(), Error> {
+        let schedule = self.schedule.clone();
+        for (name, buffer) in args.buffers {
+            let (handle, info) =
+                find(schedule.tensors.iter(), name, |t| &t.name).ok_or_else(|| {
+                    Error::buffer(format!(
+                        "program `{}` has no tensor `{name}`; it has {}",
+                        schedule.program,
+                        names(schedule.tensors.iter().map(|(_, t)| &t.name))
+                    ))
+                })?;
+            let bytes = (info.elems * info.elem.bytes()) as usize;
+            if buffer.ranks() != schedule.ranks as usize || buffer.bytes(0) != bytes {
+                let got = format!("{} bytes on {} ranks", buffer.bytes(0), buffer.ranks());
+                return Err(Error::buffer(format!(
+                    "`{name}` needs {bytes} bytes on {} ranks; got {got}",
+                    schedule.ranks
+                )));
+            }
+            self.buffers[handle.index()] = Some((*buffer).clone());
+        }
+        let missing = self.entry().tensors.iter().find(|t| self.buffers[t.index()].is_none());
+        match missing {
+            Some(t) => Err(Error::buffer(format!(
+                "entry `{}` needs a buffer for `{}`",
+                self.entry().name,
+                schedule.tensors[*t].name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn take_plans(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
+        let schedule = self.schedule.clone();
+        for plan in args.plans {
+            if !plan.belongs_to(bound) {
+                return Err(Error::plan(format!(
+                    "the plan of `{}` was made by another bound program than `{}`",
+                    plan.route_name(),
+                    schedule.program
+                )));
+            }
+            self.plans[plan.route().index()] = Some((*plan).clone());
+        }
+        let entry = self.entry();
+        let missing =
+            entry.plans.iter().chain(&entry.takes).find(|r| self.plans[r.index()].is_none());
+        match missing {
+            Some(r) => Err(Error::plan(format!(
+                "entry `{}` needs a plan of route `{}`",
+                entry.name, schedule.routes[*r].name
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    fn choose(&self) -> Result<Vec<usize>, Error> {
+        let holds = |when: &Option<When>| when.as_ref().is_none_or(|w| self.holds(w));
+        let first = |step: &fusco_dsl::schedule::ir::Step| {
+            step.alternatives.iter().position(|a| holds(&a.when))
+        };
+        let chosen: Option<Vec<_>> = self.entry().steps.iter().map(first).collect();
+        chosen.ok_or_else(|| {
+            Error::dynamic(format!(
+                "no schedule of entry `{}` covers these dyns",
+                self.entry().name
+            ))
+        })
+    }
+
+    fn holds(&self, when: &When) -> bool {
+        match when {
+            When::And(a, b) => self.holds(a) && self.holds(b),
+            When::Or(a, b) => self.holds(a) || self.holds(b),
+            When::Compare { op, lhs, rhs } => (0..self.schedule.ranks as usize).all(|rank| {
+                let (a, b) = (self.number(lhs, rank), self.number(rhs, rank));
+                match op {
+                    CmpOp::Lt => a < b,
+                    CmpOp::Le => a <= b,
+                    CmpOp::Eq => a == b,
+                    CmpOp::Ne => a != b,
+                    CmpOp::Ge => a >= b,
+                    CmpOp::Gt => a > b,
+                }
+            }),
+        }
+    }
+
+    /// A condition's number: literals, ranks and dyns; anything else is not known at launch.
+    pub(crate) fn number(&self, ix: &Ix, rank: usize) -> i64 {
+        match ix {
+            Ix::Lit(v) => *v,
+            Ix::Me => rank as i64,
+            Ix::Dyn(d) => self.dyns[d.index()].get(rank).copied().unwrap_or(0),
+            Ix::Binary { op, lhs, rhs } => {
+                let (a, b) = (self.number(lhs, rank), self.number(rhs, rank));
+                match op {
+                    IxOp::Add => a.wrapping_add(b),
+                    IxOp::Sub => a.wrapping_sub(b),
+                    IxOp::Mul => a.wrapping_mul(b),
+                    IxOp::Div => a.checked_div(b).unwrap_or(0),
+                    IxOp::Rem => a.checked_rem(b).unwrap_or(0),
+                }
+            }
+            Ix::Var(_) | Ix::Base { .. } | Ix::Live { .. } | Ix::Dropped(_) => 0,
+        }
+    }
+}
+
+/// One value a rank, each within `0..=bound`.
+fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
+    let name = &info.name;
+    let values = match values.len() {
+        1 => vec![values[0]; ranks],
+        n if n == ranks && info.per_rank => values.to_vec(),
+        n if info.per_rank => {
+            return Err(Error::dynamic(format!("dyn {name} has {n} values for {ranks} ranks")));
+        }
+        n => return Err(Error::dynamic(format!("dyn {name} is one value for all ranks; got {n}"))),
+    };
+    for (rank, v) in values.iter().enumerate() {
+        let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
+        if *v > info.bound {
+            return Err(Error::dynamic(format!("dyn {place} = {v} > {}", bound.limit(info))));
+        }
+        if *v < 0 {
+            return Err(Error::dynamic(format!("dyn {place} = {v} < 0")));
+        }
+    }
+    Ok(values)
+}
+
+fn find<'a, T: 'a>(
+    mut items: impl Iterator<Item = (Handle<T>, &'a T)>,
+    name: &str,
+    get: impl Fn(&T) -> &String,
+) -> Option<(Handle<T>, &'a T)> {
+    items.find(|(_, item)| get(item) == name)
+}
+
+fn names<'a>(items: impl Iterator<Item = &'a String>) -> String {
+    let list: Vec<_> = items.map(|n| format!("`{n}`")).collect();
+    if list.is_empty() { "none".to_string() } else { list.join(", ") }
+}

@@ -1,0 +1,116 @@
+//! Where ranks run.
+
+use super::device::{DeviceStream, Devices};
+use super::{Bound, Error, Stream};
+use crate::host::HostStream;
+use crate::mem::{Buffer, Memory};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A set of ranks and the machine they run on. Cheap to clone.
+#[derive(Clone)]
+pub struct World {
+    ranks: usize,
+    timeout: Duration,
+    kind: Kind,
+}
+
+#[derive(Clone)]
+pub(crate) enum Kind {
+    Host,
+    Device(Arc<Devices>),
+}
+
+/// Seconds a rank waits for another before it reports F0908.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+impl World {
+    /// `ranks` ranks in this process, a thread each.
+    ///
+    /// # Errors
+    /// F0909 for no ranks.
+    pub fn host(ranks: usize) -> Result<World, Error> {
+        if ranks == 0 {
+            return Err(Error::plan("a world has at least one rank".to_string()));
+        }
+        Ok(World { ranks, timeout: TIMEOUT, kind: Kind::Host })
+    }
+
+    /// `ranks` ranks on one CUDA device, in its memory and sharing its launches.
+    ///
+    /// # Errors
+    /// F0911 without a driver or device; F0909 for no ranks.
+    pub fn device(ordinal: i32, ranks: usize) -> Result<World, Error> {
+        World::devices(&vec![ordinal; ranks])
+    }
+
+    /// One rank for each element, on that CUDA device. Ranks of one device are neighbours, as many on each.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device); F0911 too if a device cannot reach another's memory.
+    pub fn devices(ordinals: &[i32]) -> Result<World, Error> {
+        let devices = Arc::new(Devices::open(ordinals)?);
+        Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
+    }
+
+    /// The longest wait of one rank for another before F0908.
+    pub fn with_timeout(mut self, timeout: Duration) -> World {
+        self.timeout = timeout;
+        self
+    }
+
+    pub fn ranks(&self) -> usize {
+        self.ranks
+    }
+
+    /// `"host"` or `"cuda"`.
+    pub fn backend(&self) -> &'static str {
+        match self.kind {
+            Kind::Host => "host",
+            Kind::Device(_) => "cuda",
+        }
+    }
+
+    /// A queue of launches; launches of different streams run concurrently.
+    pub fn stream(&self) -> Result<Stream, Error> {
+        match &self.kind {
+            Kind::Host => Ok(Stream::host(HostStream::new(self.ranks, self.timeout)?)),
+            Kind::Device(devices) => Ok(Stream::device(DeviceStream::new(devices, self.timeout)?)),
+        }
+    }
+
+    /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
+    ///
+    /// # Errors
+    /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
+    /// NVRTC and the driver say.
+    pub fn bind(
+        &self,
+        source: &str,
+        program: Option<&str>,
+        params: &BTreeMap<String, i64>,
+    ) -> Result<Bound, Error> {
+        Bound::compile(self, source, program, params)
+    }
+
+    pub(crate) fn devices_here(&self) -> Option<&Arc<Devices>> {
+        match &self.kind {
+            Kind::Host => None,
+            Kind::Device(devices) => Some(devices),
+        }
+    }
+
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
+        match &self.kind {
+            Kind::Host => Buffer::host(name, self.ranks, bytes),
+            Kind::Device(devices) => {
+                Ok(Buffer::new(name, bytes, Memory::Device(devices.alloc(bytes)?)))
+            }
+        }
+    }
+}

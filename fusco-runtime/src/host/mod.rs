@@ -1,0 +1,16 @@
+//! The CPU back end: executes a `Verified<Schedule>` literally, a thread a rank, one CTA a rank.
+
+mod code;
+mod copy;
+mod index;
+mod number;
+mod plan;
+mod reduce;
+mod route;
+mod run;
+mod stream;
+mod wait;
+
+pub(crate) use plan::{HostPlan, Space, tile_rows};
+pub(crate) use stream::HostStream;
+pub(crate) use wait::spin;

@@ -1,0 +1,147 @@
+//! A plan's workspace on each rank: the tables of one route and the counters of its signals.
+//!
+//! Peers write `counts` and the counters; all else is written by the rank's own thread. Everything is
+//! atomic, so a consumer may look at any time; `made` and `resets` say when what it sees is current.
+
+use fusco_dsl::arena::Handle;
+use fusco_dsl::schedule::ir::{Base, Route, Schedule, Signal, TILE_ROWS};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+
+/// A table that resolved index arithmetic reads.
+pub(crate) type Table = Arc<[AtomicU32]>;
+
+pub(crate) struct HostPlan {
+    pub ranks: Vec<Space>,
+    /// Launches submitted for each entry that uses the plan, by entry index.
+    launches: Vec<AtomicU64>,
+}
+
+/// One rank's workspace.
+pub(crate) struct Space {
+    /// `[bins]`, one CTA.
+    pub hist: Table,
+    /// `[2][ranks][bins]`.
+    pub counts: Table,
+    /// `(group, slot)` of each tuple as two i32, group -1 for a dropped one.
+    pub pairs: Arc<[AtomicU64]>,
+    pub live: Table,
+    pub bases: BTreeMap<Handle<Base>, Table>,
+    pub dropped: Table,
+    /// Own positions that the plan was made for.
+    pub positions: AtomicU32,
+    /// Plans made here.
+    pub epoch: AtomicU32,
+    /// Plans made here whose tables may be read.
+    pub made: AtomicU64,
+    pub signals: BTreeMap<Handle<Signal>, Counters>,
+}
+
+pub(crate) struct Counters {
+    pub slots: Table,
+    /// Launches that have waited for it here: the epoch a wait compares with.
+    pub epoch: AtomicU32,
+    /// Resets done here.
+    pub resets: AtomicU64,
+}
+
+impl HostPlan {
+    pub(crate) fn new(schedule: &Schedule, route: Handle<Route>) -> HostPlan {
+        let ranks = (0..schedule.ranks).map(|_| Space::new(schedule, route)).collect();
+        HostPlan { ranks, launches: schedule.entries.iter().map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    pub(crate) fn submitted(&self, entry: usize) {
+        self.launches[entry].fetch_add(1, SeqCst);
+    }
+
+    pub(crate) fn launches(&self, entry: usize) -> u64 {
+        self.launches[entry].load(SeqCst)
+    }
+
+    /// Back to the state of a new plan; nothing may be in flight.
+    pub(crate) fn reset(&self) {
+        self.launches.iter().for_each(|n| n.store(0, SeqCst));
+        for space in &self.ranks {
+            space
+                .counts
+                .iter()
+                .chain(space.live.iter())
+                .chain(space.dropped.iter())
+                .for_each(|v| v.store(0, SeqCst));
+            space.pairs.iter().for_each(|p| p.store(0, SeqCst));
+            space.epoch.store(0, SeqCst);
+            space.made.store(0, SeqCst);
+            for counters in space.signals.values() {
+                counters.slots.iter().for_each(|v| v.store(0, SeqCst));
+                counters.epoch.store(0, SeqCst);
+                counters.resets.store(0, SeqCst);
+            }
+        }
+    }
+}
+
+impl Space {
+    fn new(schedule: &Schedule, handle: Handle<Route>) -> Space {
+        let route = &schedule.routes[handle];
+        let bases = schedule
+            .bases
+            .iter()
+            .filter(|(_, b)| b.route == handle)
+            .map(|(h, _)| (h, table(route.groups)));
+        let signals = schedule
+            .signals
+            .iter()
+            .filter(|(_, s)| s.route == handle)
+            .map(|(h, s)| (h, Counters::new(s)));
+        Space {
+            hist: table(route.bins()),
+            counts: table(2 * schedule.ranks * route.bins()),
+            pairs: (0..route.positions_bound * route.fan).map(|_| AtomicU64::new(0)).collect(),
+            live: table(route.groups),
+            bases: bases.collect(),
+            dropped: table(1),
+            positions: AtomicU32::new(0),
+            epoch: AtomicU32::new(0),
+            made: AtomicU64::new(0),
+            signals: signals.collect(),
+        }
+    }
+
+    /// Own tuple `i`: `None` if dropped.
+    #[inline]
+    pub(crate) fn pair(&self, i: usize) -> Option<(i64, i64)> {
+        unpack(self.pairs[i].load(Relaxed))
+    }
+}
+
+impl Counters {
+    fn new(signal: &Signal) -> Counters {
+        counters(signal.slots)
+    }
+}
+
+pub(crate) fn counters(slots: i64) -> Counters {
+    Counters { slots: table(slots), epoch: AtomicU32::new(0), resets: AtomicU64::new(0) }
+}
+
+fn table(len: i64) -> Table {
+    (0..len).map(|_| AtomicU32::new(0)).collect()
+}
+
+#[inline]
+pub(crate) fn pack(group: i32, slot: i32) -> u64 {
+    (u64::from(group as u32) << 32) | u64::from(slot as u32)
+}
+
+#[inline]
+pub(crate) fn unpack(pair: u64) -> Option<(i64, i64)> {
+    let group = (pair >> 32) as u32 as i32;
+    (group >= 0).then_some((i64::from(group), i64::from(pair as u32)))
+}
+
+/// Live rows of tile `j` among `rows`.
+pub(crate) fn tile_rows(rows: i64, j: i64) -> i64 {
+    TILE_ROWS.min(rows - j * TILE_ROWS)
+}

@@ -1,0 +1,234 @@
+//! Sums of products in f32: `acc = fma(a, b, acc)` per term, ascending, then one rounding.
+//!
+//! The terms of a row are known before its sum is stored, so the sum runs along the row in blocks with
+//! the accumulator in registers. Every path does the same operations per element in the same order.
+
+use super::number::{self, bf16_bits};
+use fusco_dsl::sema::hir::Elem;
+
+/// A factor of one term.
+#[derive(Clone, Copy)]
+pub(crate) enum Operand {
+    Number(f32),
+    /// A row of at least the sum's length.
+    Row(*const u8, Elem),
+}
+
+/// One term of a sum: a product of up to three factors.
+#[derive(Clone, Copy)]
+pub(crate) struct Addend {
+    pub factors: [Operand; 3],
+    pub count: usize,
+}
+
+impl Default for Addend {
+    fn default() -> Self {
+        Addend { factors: [Operand::Number(1.0); 3], count: 0 }
+    }
+}
+
+const BLOCK: usize = 64;
+
+/// Terms of a sum that the fast path takes.
+const MOST_TERMS: usize = 32;
+
+/// Stores `run` sums as `elem` at `to`.
+///
+/// # Safety
+/// `to` has `run` writable elements, each row operand `run` readable ones; they do not overlap.
+pub(crate) unsafe fn sum(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the features were just detected; the rest by the caller.
+        return unsafe { sum_fast(addends, run, elem, to) };
+    }
+    // SAFETY: by the caller.
+    unsafe { sum_from(addends, 0, run, elem, to) }
+}
+
+/// # Safety
+/// As [`sum`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
+    let weighted = |a: &Addend| {
+        a.count == 2 && matches!(a.factors, [Operand::Number(_), Operand::Row(_, Elem::Bf16), _])
+    };
+    // SAFETY: by the caller; `done` is at most `run`.
+    unsafe {
+        let done = if elem == Elem::Bf16 && addends.iter().all(weighted) {
+            weighted_bf16(addends, run, to)
+        } else {
+            0
+        };
+        sum_from(addends, done, run, elem, to);
+    }
+}
+
+/// The weighted sum of bf16 rows, 64 elements at a time; how many it did.
+///
+/// # Safety
+/// As [`sum`]; every addend is a number times a bf16 row.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8) -> usize {
+    use std::arch::x86_64::*;
+    let mut terms = [(0f32, std::ptr::null::<u8>()); MOST_TERMS];
+    let Some(terms) = terms.get_mut(..addends.len()) else { return 0 };
+    for (term, addend) in terms.iter_mut().zip(addends) {
+        let [Operand::Number(weight), Operand::Row(row, _), _] = addend.factors else { return 0 };
+        *term = (weight, row);
+    }
+    let whole = run / BLOCK * BLOCK;
+    for at in (0..whole).step_by(BLOCK) {
+        let mut acc = [_mm256_setzero_ps(); 8];
+        for (weight, row) in terms.iter() {
+            let weight = _mm256_set1_ps(*weight);
+            for (i, acc) in acc.iter_mut().enumerate() {
+                // SAFETY: elements `at + 8i .. at + 8i + 8` are below `whole <= run`.
+                let bits = unsafe { _mm_loadu_si128(row.add((at + 8 * i) * 2).cast()) };
+                let wide =
+                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
+                *acc = _mm256_fmadd_ps(weight, wide, *acc);
+            }
+        }
+        for i in 0..4 {
+            let packed = _mm256_packus_epi32(round_bf16(acc[2 * i]), round_bf16(acc[2 * i + 1]));
+            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
+            // SAFETY: elements `at + 16i .. at + 16i + 16` are below `whole <= run`.
+            unsafe { _mm256_storeu_si256(to.add((at + 16 * i) * 2).cast(), packed) };
+        }
+    }
+    whole
+}
+
+/// Nearest even, NaN to 0x7fff, in the low half of each lane.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn round_bf16(v: std::arch::x86_64::__m256) -> std::arch::x86_64::__m256i {
+    use std::arch::x86_64::*;
+    let bits = _mm256_castps_si256(v);
+    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+    let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(
+        bits,
+        _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)),
+    ));
+    let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
+    _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fff), nan)
+}
+
+/// Elements `from..run` of any sum. Inlined into `sum_fast`, where `mul_add` is one instruction.
+///
+/// # Safety
+/// As [`sum`].
+#[inline(always)]
+unsafe fn sum_from(addends: &[Addend], from: usize, run: usize, elem: Elem, to: *mut u8) {
+    for at in (from..run).step_by(BLOCK) {
+        let n = BLOCK.min(run - at);
+        let mut acc = [0f32; BLOCK];
+        for addend in addends {
+            // SAFETY: elements `at..at + n` are below `run`.
+            unsafe { add(addend, at, n, &mut acc) };
+        }
+        // SAFETY: as above.
+        unsafe { store(&acc[..n], elem, to.add(at * elem.bytes() as usize)) };
+    }
+}
+
+/// # Safety
+/// Row operands have `at + n` elements; `n` is at most `BLOCK`.
+#[inline(always)]
+unsafe fn add(addend: &Addend, at: usize, n: usize, acc: &mut [f32; BLOCK]) {
+    let mut v = [[0f32; BLOCK]; 3];
+    for (to, operand) in v.iter_mut().zip(&addend.factors[..addend.count]) {
+        // SAFETY: by the caller.
+        unsafe { expand(operand, at, &mut to[..n]) };
+    }
+    let [a, b, c] = v;
+    match addend.count {
+        1 => (0..BLOCK).for_each(|i| acc[i] += a[i]),
+        2 => (0..BLOCK).for_each(|i| acc[i] = a[i].mul_add(b[i], acc[i])),
+        3 => (0..BLOCK).for_each(|i| acc[i] = (a[i] * b[i]).mul_add(c[i], acc[i])),
+        _ => {}
+    }
+}
+
+/// # Safety
+/// A row operand has `at + out.len()` elements.
+#[inline(always)]
+unsafe fn expand(operand: &Operand, at: usize, out: &mut [f32]) {
+    match operand {
+        Operand::Number(v) => out.fill(*v),
+        Operand::Row(row, Elem::Bf16) => {
+            for (i, out) in out.iter_mut().enumerate() {
+                // SAFETY: by the caller.
+                let bits = unsafe { row.add((at + i) * 2).cast::<u16>().read_unaligned() };
+                *out = f32::from_bits(u32::from(bits) << 16);
+            }
+        }
+        Operand::Row(row, elem) => {
+            for (i, out) in out.iter_mut().enumerate() {
+                // SAFETY: by the caller.
+                *out = unsafe { number::load(*elem, row.add((at + i) * elem.bytes() as usize)) };
+            }
+        }
+    }
+}
+
+/// # Safety
+/// `to` has `values.len()` writable elements.
+#[inline(always)]
+unsafe fn store(values: &[f32], elem: Elem, to: *mut u8) {
+    let width = elem.bytes() as usize;
+    for (i, v) in values.iter().enumerate() {
+        // SAFETY: element `i` of `to`.
+        unsafe {
+            match elem {
+                Elem::Bf16 => to.add(i * 2).cast::<u16>().write_unaligned(bf16_bits(*v)),
+                Elem::F32 => to.add(i * 4).cast::<u32>().write_unaligned(number::f32_bits(*v)),
+                _ => std::ptr::copy_nonoverlapping(
+                    number::round(elem, *v).to_le_bytes().as_ptr(),
+                    to.add(i * width),
+                    width,
+                ),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fast_path_agrees_with_the_plain_one_bit_for_bit() {
+        let run = 107;
+        let rows: Vec<Vec<u16>> = (0..5u32)
+            .map(|r| {
+                (0..run as u32)
+                    .map(|i| ((i + 7 * r).wrapping_mul(0x9e37_79b9) >> 16) as u16)
+                    .collect()
+            })
+            .collect();
+        let weights = [0.3, -1.5, 1e-20, f32::NAN, 3e38];
+        for count in 0..=rows.len() {
+            let addends: Vec<_> = (0..count)
+                .map(|i| Addend {
+                    factors: [
+                        Operand::Number(weights[i]),
+                        Operand::Row(rows[i].as_ptr().cast(), Elem::Bf16),
+                        Operand::Number(1.0),
+                    ],
+                    count: 2,
+                })
+                .collect();
+            let (mut fast, mut plain) = (vec![0u16; run], vec![0u16; run]);
+            // SAFETY: all rows have `run` elements.
+            unsafe {
+                sum(&addends, run, Elem::Bf16, fast.as_mut_ptr().cast());
+                sum_from(&addends, 0, run, Elem::Bf16, plain.as_mut_ptr().cast());
+            }
+            assert_eq!(fast, plain);
+        }
+    }
+}

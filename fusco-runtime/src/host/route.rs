@@ -1,0 +1,257 @@
+//! Making a plan: histogram, exchange of counts, tables, stable slots.
+//!
+//! One CTA a rank, so the scan over CTAs only publishes the totals. Order decides slots, never atomics.
+
+use super::code::Resolver;
+use super::index::Number;
+use super::number::load_int;
+use super::plan::{HostPlan, Space, Table, pack};
+use crate::engine::Error;
+use crate::mem::{Buffer, Memory};
+use fusco_dsl::arena::Handle;
+use fusco_dsl::schedule::ir::{Route, SlotOrder};
+use fusco_dsl::sema::hir::Elem;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::*;
+
+/// A route on one rank of one launch.
+pub(crate) struct RouteCode {
+    plan: Arc<HostPlan>,
+    me: usize,
+    entry: String,
+    index: Buffer,
+    index_name: String,
+    elem: Elem,
+    positions: i64,
+    info: Route,
+    /// Each base table and its alignment.
+    bases: Vec<(Table, i64)>,
+}
+
+impl RouteCode {
+    pub(crate) fn new(resolver: &Resolver<'_>, handle: Handle<Route>) -> Result<RouteCode, Error> {
+        let schedule = &resolver.request.schedule;
+        let info = schedule.routes[handle].clone();
+        let plan = resolver.plan(handle)?;
+        let Number::Lit(positions) = resolver.number(&info.positions)? else {
+            return Err(Error::plan(format!(
+                "route `{}`: its positions are not known at launch",
+                info.name
+            )));
+        };
+        let own = &plan.ranks[resolver.me];
+        let bases =
+            own.bases.iter().map(|(h, table)| (table.clone(), schedule.bases[*h].align)).collect();
+        let tensor = &schedule.tensors[info.index];
+        let code = RouteCode {
+            me: resolver.me,
+            entry: resolver.request.entry().name.clone(),
+            index: resolver.buffer(info.index)?,
+            index_name: tensor.name.clone(),
+            elem: tensor.elem,
+            positions,
+            bases,
+            info,
+            plan,
+        };
+        code.check_size()?;
+        Ok(code)
+    }
+
+    fn check_size(&self) -> Result<(), Error> {
+        let needed = self.positions * self.info.fan * self.elem.bytes();
+        if self.positions < 0
+            || self.positions > self.info.positions_bound
+            || needed as usize > self.index.bytes(self.me)
+        {
+            return Err(Error::dynamic(format!(
+                "{} positions do not fit `{}`",
+                self.positions, self.index_name
+            )));
+        }
+        Ok(())
+    }
+
+    fn space(&self) -> &Space {
+        &self.plan.ranks[self.me]
+    }
+
+    fn bins(&self) -> usize {
+        self.info.bins() as usize
+    }
+
+    /// Histogram bin of own tuple (position, k) in group g.
+    fn bin(&self, group: i64, k: i64) -> usize {
+        match self.info.order {
+            SlotOrder::FanRankPosition => (k * self.info.groups + group) as usize,
+            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => group as usize,
+        }
+    }
+
+    /// The group a tuple names; `None` drops it.
+    fn group(&self, position: i64, k: i64) -> Result<Option<i64>, Error> {
+        let at = (position * self.info.fan + k) * self.elem.bytes();
+        let Memory::Host(parts) = self.index.memory() else { return Ok(None) };
+        // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`.
+        let value = unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) };
+        if self.info.none == Some(value) {
+            return if self.info.trap_none {
+                Err(self.trap(position, k, "names no group"))
+            } else {
+                Ok(None)
+            };
+        }
+        if !(0..self.info.groups).contains(&value) {
+            let (tensor, rank, bound) = (self.index_name.clone(), self.me, self.info.groups);
+            return Err(Error::Index { tensor, rank, position, k, value, bound });
+        }
+        Ok(Some(value))
+    }
+
+    #[cold]
+    fn trap(&self, position: i64, k: i64, what: &str) -> Error {
+        let message = format!(
+            "{}[s={}, t={position}, k={k}] {what} (route `{}`)",
+            self.index_name, self.me, self.info.name
+        );
+        Error::Trap { entry: self.entry.clone(), rank: self.me, message }
+    }
+
+    /// Histogram of own tuples.
+    pub(crate) fn count(&self) -> Result<(), Error> {
+        let mut hist = vec![0u32; self.bins()];
+        for position in 0..self.positions {
+            for k in 0..self.info.fan {
+                if let Some(group) = self.group(position, k)? {
+                    hist[self.bin(group, k)] += 1;
+                }
+            }
+        }
+        let space = self.space();
+        space.epoch.fetch_add(1, Relaxed);
+        space.positions.store(self.positions as u32, Relaxed);
+        space.hist.iter().zip(&hist).for_each(|(to, n)| to.store(*n, Relaxed));
+        Ok(())
+    }
+
+    /// Totals to row `me` of every rank's matrix of this epoch's parity.
+    pub(crate) fn scan(&self) {
+        let epoch = self.space().epoch.load(Relaxed);
+        for peer in &self.plan.ranks {
+            let row = self.row(peer, epoch, self.me);
+            row.iter()
+                .zip(self.space().hist.iter())
+                .for_each(|(to, n)| to.store(n.load(Relaxed), Relaxed));
+        }
+    }
+
+    fn row<'s>(&self, space: &'s Space, epoch: u32, rank: usize) -> &'s [AtomicU32] {
+        let at = ((epoch & 1) as usize * self.plan.ranks.len() + rank) * self.bins();
+        &space.counts[at..at + self.bins()]
+    }
+
+    fn matrix(&self) -> Vec<&[AtomicU32]> {
+        let epoch = self.space().epoch.load(Relaxed);
+        (0..self.plan.ranks.len()).map(|rank| self.row(self.space(), epoch, rank)).collect()
+    }
+
+    /// `live`, every base table and `dropped`.
+    pub(crate) fn tables(&self) {
+        let matrix = self.matrix();
+        let groups = self.info.groups as usize;
+        let mut live = vec![0i64; groups];
+        for row in &matrix {
+            row.iter()
+                .enumerate()
+                .for_each(|(bin, n)| live[bin % groups] += i64::from(n.load(Relaxed)));
+        }
+        let cap = self.info.cap.unwrap_or(i64::MAX);
+        live.iter_mut().for_each(|n| *n = (*n).min(cap));
+        let space = self.space();
+        space.live.iter().zip(&live).for_each(|(to, n)| to.store(*n as u32, Relaxed));
+        for (table, align) in &self.bases {
+            self.base_table(table, *align, &live);
+        }
+        let kept: i64 = self
+            .first_slots(&matrix)
+            .iter()
+            .zip(matrix[self.me])
+            .map(|(first, n)| kept(*first, n, cap))
+            .sum();
+        space
+            .dropped
+            .iter()
+            .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
+    }
+
+    fn base_table(&self, table: &Table, align: i64, live: &[i64]) {
+        let mut next = 0;
+        for (group, (to, n)) in table.iter().zip(live).enumerate() {
+            if (group as i64) % self.info.groups_per_rank == 0 {
+                next = 0;
+            }
+            to.store(next as u32, Relaxed);
+            next += (n + align - 1) / align * align;
+        }
+    }
+
+    /// Slot of this rank's first tuple in each bin: tuples of earlier bins of the group, then of earlier ranks.
+    fn first_slots(&self, matrix: &[&[AtomicU32]]) -> Vec<i64> {
+        let groups = self.info.groups as usize;
+        let mut earlier = vec![0i64; groups];
+        let mut first = vec![0i64; self.bins()];
+        for (bin, first) in first.iter_mut().enumerate() {
+            let before: i64 =
+                matrix[..self.me].iter().map(|row| i64::from(row[bin].load(Relaxed))).sum();
+            *first = earlier[bin % groups] + before;
+            earlier[bin % groups] +=
+                matrix.iter().map(|row| i64::from(row[bin].load(Relaxed))).sum::<i64>();
+        }
+        first
+    }
+
+    /// The slot of each own tuple, in the route's order.
+    pub(crate) fn slots(&self) -> Result<(), Error> {
+        let mut next = self.first_slots(&self.matrix());
+        let fan_major = self.info.order == SlotOrder::RankFanPosition;
+        let (outer, inner) = if fan_major {
+            (self.info.fan, self.positions)
+        } else {
+            (self.positions, self.info.fan)
+        };
+        for a in 0..outer {
+            for b in 0..inner {
+                let (position, k) = if fan_major { (b, a) } else { (a, b) };
+                self.slot(position, k, &mut next)?;
+            }
+        }
+        self.space().made.fetch_add(1, Release);
+        Ok(())
+    }
+
+    fn slot(&self, position: i64, k: i64, next: &mut [i64]) -> Result<(), Error> {
+        let to = &self.space().pairs[(position * self.info.fan + k) as usize];
+        let Some(group) = self.group(position, k)? else {
+            to.store(pack(-1, 0), Relaxed);
+            return Ok(());
+        };
+        let next = &mut next[self.bin(group, k)];
+        let slot = *next;
+        *next += 1;
+        if self.info.cap.is_some_and(|cap| slot >= cap) {
+            if self.info.trap_cap {
+                return Err(self.trap(position, k, &format!("is over the cap of group {group}")));
+            }
+            to.store(pack(-1, 0), Relaxed);
+            return Ok(());
+        }
+        to.store(pack(group as i32, slot as i32), Relaxed);
+        Ok(())
+    }
+}
+
+/// How many of `n` tuples from slot `first` on are under the cap.
+fn kept(first: i64, n: &AtomicU32, cap: i64) -> i64 {
+    (cap - first).clamp(0, i64::from(n.load(Relaxed)))
+}

@@ -1,0 +1,66 @@
+//! Host allocations: zero pages that the system gives lazily, aligned for any vector access.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+
+const ALIGN: usize = 4096;
+
+/// `bytes` zeroed bytes. Reached only through raw pointers, never through references.
+pub(crate) struct HostMemory {
+    start: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: the allocation is plain bytes reached through raw pointers; who may write when is decided
+// by the schedule's signals, not by ownership of this handle.
+unsafe impl Send for HostMemory {}
+// SAFETY: as above.
+unsafe impl Sync for HostMemory {}
+
+impl HostMemory {
+    /// `None` if the system refuses.
+    pub(crate) fn zeroed(bytes: usize) -> Option<HostMemory> {
+        let layout = layout(bytes)?;
+        // SAFETY: the layout's size is not zero.
+        let start = unsafe { alloc_zeroed(layout) };
+        (!start.is_null()).then_some(HostMemory { start, bytes })
+    }
+
+    pub(crate) fn start(&self) -> *mut u8 {
+        self.start
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Copies `out.len()` bytes from `offset`; the caller has checked the range.
+    pub(crate) fn read(&self, offset: usize, out: &mut [u8]) {
+        assert!(offset + out.len() <= self.bytes);
+        // SAFETY: in range by the assertion; `out` is ours alone.
+        unsafe {
+            std::ptr::copy_nonoverlapping(self.start.add(offset), out.as_mut_ptr(), out.len())
+        }
+    }
+
+    /// Copies `bytes` to `offset`; the caller has checked the range.
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset + bytes.len() <= self.bytes);
+        // SAFETY: in range by the assertion; `bytes` is not part of the allocation, which is never lent.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(offset), bytes.len())
+        }
+    }
+}
+
+impl Drop for HostMemory {
+    fn drop(&mut self) {
+        if let Some(layout) = layout(self.bytes) {
+            // SAFETY: allocated by `zeroed` with this layout.
+            unsafe { dealloc(self.start, layout) }
+        }
+    }
+}
+
+fn layout(bytes: usize) -> Option<Layout> {
+    Layout::from_size_align(bytes.max(1), ALIGN).ok()
+}

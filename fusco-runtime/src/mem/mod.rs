@@ -1,0 +1,8 @@
+//! Memory that ranks own. Each type frees what it holds when dropped; a launch keeps its buffers
+//! alive and marked busy, so that `download` waits for it.
+
+mod buffer;
+pub(crate) mod host;
+
+pub use buffer::Buffer;
+pub(crate) use buffer::{Busy, Memory};
