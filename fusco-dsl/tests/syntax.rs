@@ -35,3 +35,26 @@ fn several_mistakes_are_reported_at_once() {
     let codes: Vec<_> = diagnostics.0.iter().map(|d| (d.code, d.message.clone())).collect();
     assert_eq!(codes.len(), 4, "{codes:#?}");
 }
+
+#[test]
+fn formatting_keeps_the_tree_and_is_idempotent() {
+    for (name, text) in programs() {
+        let once = syntax::fmt(&text).unwrap_or_else(|d| panic!("{name}: {d:?}"));
+        assert_eq!(syntax::fmt(&once).unwrap_or_default(), once, "{name} is not idempotent");
+        let (before, after) = (syntax::parse(&text).0, syntax::parse(&once).0);
+        assert_eq!(syntax::dump(&before), syntax::dump(&after), "{name} changed");
+        assert_eq!(once.matches("//").count(), text.matches("//").count(), "{name} lost a comment");
+        insta::with_settings!({ description => name.clone(), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{name}.fmt"), once);
+        });
+    }
+}
+
+#[test]
+fn trees_of_all_programs() {
+    for (name, text) in programs() {
+        insta::with_settings!({ description => name.clone(), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{name}.ast"), syntax::dump(&syntax::parse(&text).0));
+        });
+    }
+}

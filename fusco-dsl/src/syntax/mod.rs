@@ -3,5 +3,8 @@
 pub mod ast;
 mod build;
 mod expect;
+mod lex;
+mod print;
 
 pub use build::parse;
+pub use print::{dump, fmt};
