@@ -5,7 +5,10 @@ mod moe;
 use fusco_runtime::{Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Plan, Stream, World};
 use half::bf16;
 use moe::Shape;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+const MOE: &str = include_str!("../../examples/programs/moe.fusco");
 
 const SMALL: Shape = Shape { ranks: 3, experts: 6, fan: 2, hidden: 24, tokens: 40 };
 
@@ -395,6 +398,29 @@ fn a_tile_that_never_comes_is_a_timeout() {
         "dispatch: rank 1 waited 0.2 s for its peers, dispatch_tiles slot 0: expected 5 arrivals, saw 0"
     );
     stream.synchronize().unwrap();
+}
+
+/// `moe.fusco` from its text, on the host and, where there is one, on a device.
+#[test]
+fn a_program_is_bound_from_its_text() {
+    let shape = Shape { ranks: 4, experts: 16, fan: 3, hidden: 64, tokens: 150 };
+    let names = ["G", "E", "K", "H", "TMAX"];
+    let values = [shape.ranks, shape.experts, shape.fan, shape.hidden, shape.tokens];
+    let params: BTreeMap<_, _> = names.map(String::from).into_iter().zip(values).collect();
+    let bind = |world: World| world.bind(MOE, None, &params).map(|bound| (world, bound));
+    let (world, bound) = bind(World::host(4).unwrap()).unwrap();
+    let mut case = Case::new(&bound, shape);
+    case.tokens[3] = 151;
+    let error = case.launch("dispatch", &world.stream().unwrap()).unwrap_err();
+    assert_eq!(error.to_string(), "dyn T[3] = 151 > TMAX = 150");
+    round_trips(shape, (world, bound));
+    match World::device(0, 4).and_then(bind) {
+        Err(Error::Machine(why)) if why.starts_with("no ") => println!("skipped: {why}"),
+        other => round_trips(shape, other.unwrap()),
+    }
+    assert_eq!(bind(World::host(3).unwrap()).err().unwrap().code(), "F0909");
+    let wrong = World::host(4).unwrap().bind("program p {", None, &params).err().unwrap();
+    assert!(matches!(wrong, Error::Program(_)), "{wrong}");
 }
 
 /// Worlds and what they make may be shared by threads.
