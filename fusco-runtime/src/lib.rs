@@ -6,6 +6,7 @@
 
 pub mod engine;
 mod host;
+pub mod jit;
 pub mod mem;
 mod transport;
 

@@ -89,9 +89,7 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     match args.stage {
         Stage::Cuda => Ok(unit.source.into_bytes()),
         Stage::Launch => Ok(contract(&unit).into_bytes()),
-        _ => Ok(fusco_runtime::jit::compile(&unit.source, &compiled.hir.name, &args.arch)
-            .map_err(fusco_runtime::Error::from)?
-            .bytes),
+        _ => Ok(fusco_runtime::jit::compile(&unit.source, &compiled.hir.name, &args.arch)?.bytes),
     }
 }
 

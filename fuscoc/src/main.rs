@@ -2,6 +2,7 @@
 
 mod check;
 mod data;
+mod doctor;
 mod emit;
 mod failure;
 mod fmt;
@@ -38,6 +39,8 @@ enum Command {
     Emit(emit::Args),
     /// Binds, runs the entries in order on all ranks, and reports.
     Run(run::Args),
+    /// What this machine has, what it lacks, and how to get it.
+    Doctor(doctor::Args),
     /// Canonical form; comments are kept.
     Fmt(fmt::Args),
 }
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(&args, cli.format),
         Command::Emit(args) => emit::run(&args, cli.format),
         Command::Run(args) => run::run(&args, cli.format),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Fmt(args) => fmt::run(&args, cli.format),
     };
     match result {

@@ -1,6 +1,6 @@
 //! Placement lists: every mesh axis and every tensor axis accounted for, every digit exact.
 
-use super::check::{Checked, Checker};
+use super::check::{Checked, Checker, Stop};
 use super::extent::same;
 use super::hir::{self, Axis, BinOp, Extent, Size, Term, TermKind};
 use super::scope::{nearest, unknown};
@@ -116,7 +116,7 @@ impl Checker<'_> {
         let declared = self.decls(|d| if let ast::Decl::Mesh(m) = d { Some(m) } else { None });
         if declared.len() > 1 {
             // Refused already; which mesh the tensor lives on is not known.
-            return Ok(());
+            return Err(Stop);
         }
         let meshes: Vec<Handle<hir::MeshAxis>> =
             self.hir.mesh_axes.iter().map(|(h, _)| h).collect();

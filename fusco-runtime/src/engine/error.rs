@@ -46,6 +46,11 @@ impl Error {
         }
     }
 
+    /// Whether the machine lacks something, rather than the input being wrong.
+    pub fn is_environment(&self) -> bool {
+        matches!(self, Error::Machine(_))
+    }
+
     /// F0902: a buffer is missing, unknown or has the wrong size.
     pub(crate) fn buffer(message: String) -> Error {
         Error::Invalid { code: "F0902", message }

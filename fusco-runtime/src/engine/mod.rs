@@ -6,7 +6,6 @@
 
 mod arrivals;
 mod bound;
-mod compile;
 mod device;
 mod error;
 mod plan;
@@ -16,7 +15,6 @@ mod world;
 
 pub use arrivals::{Arrivals, Tile, Tiles};
 pub use bound::Bound;
-pub use compile::cubin;
 pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
 pub use error::Error;
 pub use plan::Plan;
@@ -24,3 +22,11 @@ pub use request::LaunchArgs;
 pub(crate) use request::Request;
 pub use stream::{Graph, Stream};
 pub use world::World;
+
+/// Name and multiprocessors of each device of this machine.
+///
+/// # Errors
+/// F0911 without a driver or a device.
+pub fn devices() -> Result<Vec<String>, Error> {
+    (0..device::driver::count()?).map(|ordinal| Ok(Gpu::open(ordinal)?.describe())).collect()
+}

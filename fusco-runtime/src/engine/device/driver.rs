@@ -25,6 +25,15 @@ unsafe impl Send for Gpu {}
 // SAFETY: as above; the driver locks its own state.
 unsafe impl Sync for Gpu {}
 
+/// Devices of this machine.
+pub(crate) fn count() -> Result<i32, Error> {
+    // SAFETY: only looks for the library.
+    if !unsafe { sys::is_culib_present() } {
+        return Err(Error::Machine("no CUDA driver: libcuda is not installed".into()));
+    }
+    result::init().and_then(|()| result::device::get_count()).map_err(|e| told(e, "no device"))
+}
+
 impl Gpu {
     pub(crate) fn open(ordinal: i32) -> Result<Arc<Gpu>, Error> {
         // SAFETY: only looks for the library.
@@ -57,6 +66,10 @@ impl Gpu {
         gpu.aside =
             result::stream::create(result::stream::StreamKind::NonBlocking).map_err(fail)?;
         Ok(Arc::new(gpu))
+    }
+
+    pub(crate) fn describe(&self) -> String {
+        format!("device {}: {}, {} multiprocessors", self.ordinal, self.arch, self.sms)
     }
 
     pub(crate) fn enter(&self) -> Result<(), Error> {

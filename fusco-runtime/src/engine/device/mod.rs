@@ -83,7 +83,7 @@ impl DeviceProgram {
     ) -> Result<DeviceProgram, Error> {
         let target = devices.target();
         let unit = fusco_dsl::cuda::generate(schedule, &target).map_err(Error::Program)?;
-        let cubin = super::compile::cubin(&unit.source, &schedule.program, &target.arch)?;
+        let cubin = crate::jit::cubin(&unit.source, &schedule.program, &target.arch)?;
         let load = |gpu: &Arc<Gpu>| {
             let module = Module::load(gpu, &cubin)?;
             unit.kernels
