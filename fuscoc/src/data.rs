@@ -208,3 +208,31 @@ fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inpu
         _ => true,
     })
 }
+
+/// Bytes of a rank's buffer up to the last live row, rounded up as the placement says; all of it if
+/// nothing is packed.
+pub fn live_bytes(
+    compiled: &Compiled,
+    handle: Handle<hir::Tensor>,
+    live: &BTreeMap<String, Vec<u32>>,
+    rank: usize,
+) -> usize {
+    let tensor = &compiled.hir.tensors[handle];
+    let table = &compiled.tables()[&handle];
+    let route = tensor.axes.iter().find_map(|a| match a.extent {
+        Extent::Ragged { route, .. } => Some(route),
+        Extent::Fixed(_) => None,
+    });
+    let packed = table.digits.iter().find_map(|d| match d.home {
+        fusco_dsl::layout::Home::Packed { align, stride } => Some((align, stride)),
+        _ => None,
+    });
+    let (Some(route), Some((align, stride))) = (route, packed) else {
+        return (table.elems * tensor.dtype.elem.bytes()) as usize;
+    };
+    let per_rank = compiled.plan.routes[&route].groups_per_rank as usize;
+    let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
+    let own = counts.iter().skip(rank * per_rank).take(per_rank);
+    let rows: i64 = own.map(|n| (i64::from(*n) + align - 1) / align * align).sum();
+    (rows * stride * tensor.dtype.elem.bytes()) as usize
+}

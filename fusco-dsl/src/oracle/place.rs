@@ -158,9 +158,9 @@ impl Placer<'_> {
     ) -> Result<(), Error> {
         let axis = coords.len();
         let last = self.tensor.axes.len() - 1;
-        let whole_row =
-            digits.last().is_some_and(|d| d.axis == last && d.weight == 1 && d.mesh.is_none())
-                && matches!(self.tensor.placement.last().map(|t| &t.kind), Some(TermKind::Rest));
+        let whole_row = digits.iter().filter(|d| d.axis == last).count() == 1
+            && digits.last().is_some_and(|d| d.axis == last && d.weight == 1 && d.mesh.is_none())
+            && matches!(self.tensor.placement.last().map(|t| &t.kind), Some(TermKind::Rest));
         if axis == self.tensor.axes.len() || (axis == last && whole_row) {
             let run = if axis == last { *logical.shape.last().unwrap_or(&1) } else { 1 };
             coords.resize(self.tensor.axes.len(), 0);

@@ -18,7 +18,14 @@ pub fn fmt(text: &str) -> Result<String, Diagnostics> {
         return Err(diagnostics);
     }
     let tokens = tokens(text);
-    let mut printer = Printer { tokens: &tokens, out: String::new(), depth: 0, inline: 0, placement: 0, brackets: 0 };
+    let mut printer = Printer {
+        tokens: &tokens,
+        out: String::new(),
+        depth: 0,
+        inline: 0,
+        placement: 0,
+        brackets: 0,
+    };
     (0..tokens.len()).for_each(|i| printer.token(i));
     Ok(printer.out.trim_end().to_string() + "\n")
 }
@@ -26,7 +33,12 @@ pub fn fmt(text: &str) -> Result<String, Diagnostics> {
 /// The tree, one way to write it, without spans: equal trees have equal dumps.
 pub fn dump(file: &File) -> String {
     let text = format!("{:#?}", file.programs);
-    let kept: Vec<&str> = text.lines().filter(|l| !l.trim_start().starts_with("span: ") && !l.trim_start().starts_with("io_span: ")).collect();
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|l| {
+            !l.trim_start().starts_with("span: ") && !l.trim_start().starts_with("io_span: ")
+        })
+        .collect();
     kept.join("\n") + "\n"
 }
 
@@ -49,7 +61,9 @@ impl Token<'_> {
 fn tokens(text: &str) -> Vec<Token<'_>> {
     let (mut out, mut at, mut lines) = (Vec::new(), 0, 0);
     while at < text.len() {
-        let pair = ["<-", "->", "<=", ">=", "==", "!=", "||", "&&", ".."].iter().find(|p| text[at..].starts_with(**p));
+        let pair = ["<-", "->", "<=", ">=", "==", "!=", "||", "&&", ".."]
+            .iter()
+            .find(|p| text[at..].starts_with(**p));
         let end = pair.map_or_else(|| token_end(text, at), |p| at + p.len());
         let token = &text[at..end];
         if token.trim().is_empty() {
@@ -103,11 +117,15 @@ impl Printer<'_> {
         if self.inline > 0 || self.brackets > 0 {
             return false;
         }
-        matches!(before.text, ";" | "{" | "}") || token.text == "}" || (before.is_comment() && token.lines > 0)
+        matches!(before.text, ";" | "{" | "}")
+            || token.text == "}"
+            || (before.is_comment() && token.lines > 0)
     }
 
     fn new_line(&mut self, i: usize) {
-        let blank = self.tokens[i].lines > 1 && self.tokens[i].text != "}" && !self.out.trim_end().ends_with('{');
+        let blank = self.tokens[i].lines > 1
+            && self.tokens[i].text != "}"
+            && !self.out.trim_end().ends_with('{');
         self.out.push_str(if blank { "\n\n" } else { "\n" });
         let hanging = usize::from(self.brackets > 0);
         self.out.extend(std::iter::repeat_n("    ", self.depth + hanging));
@@ -159,10 +177,13 @@ impl Printer<'_> {
         if before.is_comment() || token.is_comment() {
             return true;
         }
-        if matches!(t, "," | ";" | ")" | "]" | "." | ".." | ":") || matches!(b, "(" | "[" | "." | "..") {
+        if matches!(t, "," | ";" | ")" | "]" | "." | ".." | ":")
+            || matches!(b, "(" | "[" | "." | "..")
+        {
             return false;
         }
-        if self.placement > 0 && (matches!(t, "/") || matches!(b, "/" | ":")) && self.placement == 1 {
+        if self.placement > 0 && (matches!(t, "/") || matches!(b, "/" | ":")) && self.placement == 1
+        {
             return false;
         }
         match t {
@@ -176,13 +197,22 @@ impl Printer<'_> {
     /// `by (..)`, `in (..)` and the argument of a directive stand apart from the word.
     fn before_list(&self, open: usize) -> bool {
         let word = self.tokens[open - 1].text;
-        let directive = open >= 2 && matches!(self.tokens[open - 2].text, ";" | "{") && word != "assume" && word != "prove";
-        matches!(word, "by" | "in" | "where" | "when" | "cap" | "at" | "through" | "prove" | "assume") || directive
+        let directive = open >= 2
+            && matches!(self.tokens[open - 2].text, ";" | "{")
+            && word != "assume"
+            && word != "prove";
+        matches!(
+            word,
+            "by" | "in" | "where" | "when" | "cap" | "at" | "through" | "prove" | "assume"
+        ) || directive
     }
 
     fn is_unary(&self, minus: usize) -> bool {
         let Some(before) = minus.checked_sub(1).map(|p| &self.tokens[p]) else { return true };
-        let keyword = matches!(before.text, "where" | "when" | "by" | "in" | "cap" | "prove" | "assume" | "at" | "through");
+        let keyword = matches!(
+            before.text,
+            "where" | "when" | "by" | "in" | "cap" | "prove" | "assume" | "at" | "through"
+        );
         keyword || !(before.is_word() || matches!(before.text, ")" | "]"))
     }
 }

@@ -9,7 +9,12 @@ use std::path::PathBuf;
 
 /// What NVRTC is called with.
 pub fn options(arch: &str) -> Vec<String> {
-    vec![format!("--gpu-architecture={arch}"), "--std=c++17".into(), "-default-device".into(), "--ptxas-options=-v".into()]
+    vec![
+        format!("--gpu-architecture={arch}"),
+        "--std=c++17".into(),
+        "-default-device".into(),
+        "--ptxas-options=-v".into(),
+    ]
 }
 
 /// The name of a cubin: source, options, compiler.
@@ -40,14 +45,17 @@ pub fn read(key: &str) -> Option<Vec<u8>> {
 
 /// Appears whole or not at all; writers of one key take turns.
 pub fn write(key: &str, payload: &[u8]) -> Result<(), Error> {
-    let fail = |e: std::io::Error| Error::Machine(format!("the cubin cache cannot be written: {e}"));
+    let fail =
+        |e: std::io::Error| Error::Machine(format!("the cubin cache cannot be written: {e}"));
     let Some(path) = path(key) else { return Ok(()) };
     let Some(parent) = path.parent() else { return Ok(()) };
     fs::create_dir_all(parent).map_err(fail)?;
     let lock = File::create(parent.join("lock")).map_err(fail)?;
     lock.lock().map_err(fail)?;
     let mut file = tempfile::NamedTempFile::new_in(parent).map_err(fail)?;
-    file.write_all(blake3::hash(payload).as_bytes()).and_then(|()| file.write_all(payload)).map_err(fail)?;
+    file.write_all(blake3::hash(payload).as_bytes())
+        .and_then(|()| file.write_all(payload))
+        .map_err(fail)?;
     file.persist(&path).map_err(|e| fail(e.error))?;
     Ok(())
 }

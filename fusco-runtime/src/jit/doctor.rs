@@ -19,7 +19,8 @@ pub struct Report {
 
 pub fn report() -> Report {
     let nvrtc = Nvrtc::find().and_then(|n| {
-        let folder = n.folder().map_or("the loader's path".to_string(), |f| f.display().to_string());
+        let folder =
+            n.folder().map_or("the loader's path".to_string(), |f| f.display().to_string());
         Ok(format!("{} from {folder}", n.version()?))
     });
     Report {
@@ -34,11 +35,20 @@ pub fn report() -> Report {
 /// # Errors
 /// F0911 if Python is missing or pip fails.
 pub fn fetch() -> Result<String, Error> {
-    let folder = find::fetched().ok_or_else(|| Error::Machine("there is no cache folder: set FUSCO_CACHE_DIR".to_string()))?;
-    let status = Command::new("python3").args(["-m", "pip", "install", "-q", "--upgrade", "--target"]).arg(&folder).args(WHEELS).status();
+    let folder = find::fetched().ok_or_else(|| {
+        Error::Machine("there is no cache folder: set FUSCO_CACHE_DIR".to_string())
+    })?;
+    let status = Command::new("python3")
+        .args(["-m", "pip", "install", "-q", "--upgrade", "--target"])
+        .arg(&folder)
+        .args(WHEELS)
+        .status();
     match status {
         Ok(status) if status.success() => Ok(folder.display().to_string()),
-        Ok(status) => Err(Error::Machine(format!("pip ended with {status}; install {} by hand and set FUSCO_CUDA_PATH", WHEELS.join(" and ")))),
+        Ok(status) => Err(Error::Machine(format!(
+            "pip ended with {status}; install {} by hand and set FUSCO_CUDA_PATH",
+            WHEELS.join(" and ")
+        ))),
         Err(e) => Err(Error::Machine(format!("python3 cannot be run: {e}"))),
     }
 }
@@ -46,7 +56,9 @@ pub fn fetch() -> Result<String, Error> {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.devices {
-            Ok(devices) => devices.iter().try_for_each(|d| writeln!(f, "  ok       GPU     {d}"))?,
+            Ok(devices) => {
+                devices.iter().try_for_each(|d| writeln!(f, "  ok       GPU     {d}"))?
+            }
             Err(why) => writeln!(f, "  missing  GPU     {why}")?,
         }
         match &self.nvrtc {

@@ -48,25 +48,37 @@ pub fn fetched() -> Option<PathBuf> {
 
 fn candidates() -> Vec<PathBuf> {
     let from_env = |name: &str| std::env::var_os(name).map(PathBuf::from);
-    let mut roots: Vec<PathBuf> = [from_env("FUSCO_CUDA_PATH"), fetched(), from_env("CUDA_HOME"), from_env("CUDA_PATH")].into_iter().flatten().collect();
+    let mut roots: Vec<PathBuf> =
+        [from_env("FUSCO_CUDA_PATH"), fetched(), from_env("CUDA_HOME"), from_env("CUDA_PATH")]
+            .into_iter()
+            .flatten()
+            .collect();
     roots.extend(python_packages());
-    let inside = |root: &PathBuf| ["lib", "lib64", "nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib"].map(|lib| root.join(lib));
+    let inside = |root: &PathBuf| {
+        ["lib", "lib64", "nvidia/cu13/lib", "nvidia/cuda_nvrtc/lib"].map(|lib| root.join(lib))
+    };
     roots.iter().flat_map(inside).filter(|folder| folder.is_dir()).collect()
 }
 
 /// `site-packages` of the active virtual environment.
 fn python_packages() -> Vec<PathBuf> {
-    let Some(root) = std::env::var_os("VIRTUAL_ENV").or_else(|| std::env::var_os("CONDA_PREFIX")) else { return Vec::new() };
+    let Some(root) = std::env::var_os("VIRTUAL_ENV").or_else(|| std::env::var_os("CONDA_PREFIX"))
+    else {
+        return Vec::new();
+    };
     let Ok(versions) = std::fs::read_dir(Path::new(&root).join("lib")) else { return Vec::new() };
     versions.filter_map(|v| Some(v.ok()?.path().join("site-packages"))).collect()
 }
 
 fn preload(folder: &Path) -> bool {
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
-    let mut files: Vec<PathBuf> = entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| is_nvrtc(p)).collect();
+    let mut files: Vec<PathBuf> =
+        entries.filter_map(|e| Some(e.ok()?.path())).filter(|p| is_nvrtc(p)).collect();
     // The builtins are named `libnvrtc-builtins`, which sorts before `libnvrtc.so`.
     files.sort();
-    let main = files.iter().any(|f| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("libnvrtc.so")));
+    let main = files
+        .iter()
+        .any(|f| f.file_name().is_some_and(|n| n.to_string_lossy().starts_with("libnvrtc.so")));
     main && files.iter().all(|file| open(file))
 }
 

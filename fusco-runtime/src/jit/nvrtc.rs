@@ -21,8 +21,10 @@ pub struct Cubin {
 /// F0911 if NVRTC is missing, or with its log: generated text that does not compile is a defect of fusco.
 pub fn compile(source: &str, name: &str, arch: &str) -> Result<Cubin, Error> {
     Nvrtc::find()?;
-    let c = |text: &str| CString::new(text).map_err(|_| Error::Machine(format!("`{name}` has a NUL")));
-    let program = result::create_program(&c(source)?, Some(&c(&format!("{name}.cu"))?)).map_err(|e| Error::Machine(format!("NVRTC: {e:?}")))?;
+    let c =
+        |text: &str| CString::new(text).map_err(|_| Error::Machine(format!("`{name}` has a NUL")));
+    let program = result::create_program(&c(source)?, Some(&c(&format!("{name}.cu"))?))
+        .map_err(|e| Error::Machine(format!("NVRTC: {e:?}")))?;
     // SAFETY: the program was created above and is destroyed below.
     let compiled = unsafe { result::compile_program(program, &cache::options(arch)) };
     let log = log_of(program);
