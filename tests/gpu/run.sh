@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Everything that needs a GPU, in one call: correctness on traces and odd shapes, times beside a copy, sanitizers.
+# usage: tests/gpu/run.sh FUSCOC [ENGINE_TESTS]
+set -u
+fuscoc=$1; tests=${2:-}
+t=examples/traces; p=examples/programs
+export FUSCO_CACHE_DIR=${TMPDIR:-/tmp}/fusco-cache
+say() { printf '\n== %s\n' "$*"; }
+run() { "$fuscoc" run "$@" --backend cuda 2>&1 | tail -n "${lines:-1}"; }
+moe() { run $p/moe.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
+
+say machine; "$fuscoc" doctor; nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+say "traces, H = 384: every element against the oracle"
+moe --set G=8,E=256,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e256_k8_r8.safetensors:topk_idx --in w=$t/e256_k8_r8.safetensors:topk_weight
+moe --set G=4,E=128,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e128_k8_r4.safetensors:topk_idx --in w=$t/e128_k8_r4.safetensors:topk_weight
+moe --set G=2,E=8,K=2,H=384,TMAX=2048 --dyn T=2048 --in topk=$t/e8_k2_r2.safetensors:topk_idx --in w=$t/e8_k2_r2.safetensors:topk_weight
+say "odd shapes"
+moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
+moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
+moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
+run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
+run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
+say "engine tests"; [ -n "$tests" ] && "$tests" 2>&1 | tail -n 20
+say "compute-sanitizer, small shape"
+for tool in memcheck racecheck; do
+  compute-sanitizer --tool $tool "$fuscoc" run $p/moe.fusco --backend cuda --entry dispatch,combine --feed z=y --random 5 --verify \
+    --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40 2>&1 | grep -E "verified|ERROR SUMMARY|Error|RACECHECK" | tail -n 4
+done
+say "times, MoE shape"
+lines=14 run tests/gpu/moe_parts.fusco --entry plan_only,move_only,dispatch,combine --feed z=y --repeat 50 --random 1 \
+  --set G=8,E=256,K=8,H=7168,TMAX=4096 --dyn T=4096 --in topk=$t/e256_k8_r8.safetensors:topk_idx --in w=$t/e256_k8_r8.safetensors:topk_weight
+python3 - <<'P'
+import torch
+x = torch.randn(2_000_000_000 // 4, device="cuda"); y = torch.empty_like(x)
+def ms(f, n=20):
+    for _ in range(3): f()
+    a, b = (torch.cuda.Event(enable_timing=True) for _ in range(2)); a.record()
+    for _ in range(n): f()
+    b.record(); torch.cuda.synchronize(); return a.elapsed_time(b) / n
+t = ms(lambda: y.copy_(x)); print(f"copy: {2 * x.nbytes / t / 1e6:.0f} GB/s read and written, {2 * x.nbytes / 1e9:.2f} GB in {t:.3f} ms")
+P
