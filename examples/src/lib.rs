@@ -1,1 +1,1 @@
-//! See README.
+//! Programs in `programs/`, router traces in `traces/`, Rust beside this file.

@@ -1,1 +1,56 @@
-//! `fusco!`
+//! `fusco!`: the language from tokens, as typed Rust.
+//!
+//! The tokens are printed as text, that text goes through the same front end as a `.fusco` file, and an
+//! error lands on the token that it names. Nothing that needs a GPU happens here.
+
+mod expand;
+mod relay;
+mod report;
+
+use proc_macro::TokenStream;
+use proc_macro2::{TokenStream as Tokens, TokenTree};
+
+/// A program written in place, `fusco! { program moe { .. } }`, or one in a file,
+/// `fusco!("programs/moe.fusco")`, relative to the crate and rebuilt when it changes.
+///
+/// Expands to one module a program: `SOURCE`, `HASH`, `Params`, `bind`, and for each entry its
+/// arguments and its launch; a plan is typed by its route.
+#[proc_macro]
+pub fn fusco(input: TokenStream) -> TokenStream {
+    let input = Tokens::from(input);
+    let mut trees = input.clone().into_iter();
+    match (trees.next(), trees.next()) {
+        (Some(TokenTree::Literal(path)), None) => from_file(&path),
+        _ => from_tokens(input),
+    }
+    .into()
+}
+
+fn from_tokens(input: Tokens) -> Tokens {
+    let relayed = relay::relay(input);
+    match fusco_dsl::check(&relayed.text) {
+        Ok((programs, _)) => programs.iter().map(|p| expand::expand(p, &relayed.text)).collect(),
+        Err(diagnostics) => report::report(&diagnostics, |at| relayed.span(at)),
+    }
+}
+
+fn from_file(path: &proc_macro2::Literal) -> Tokens {
+    let quoted = path.to_string();
+    let Some(name) = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')) else {
+        return report::message("`fusco!` takes a program or the path of one in quotes", path.span());
+    };
+    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
+    let full = std::path::Path::new(&root).join(name);
+    let text = match std::fs::read_to_string(&full) {
+        Ok(text) => text,
+        Err(error) => return report::message(&format!("cannot read {}: {error}", full.display()), path.span()),
+    };
+    match fusco_dsl::check(&text) {
+        Ok((programs, _)) => {
+            let watched = full.display().to_string();
+            let modules: Tokens = programs.iter().map(|p| expand::expand(p, &text)).collect();
+            quote::quote! { const _: &[u8] = include_bytes!(#watched); #modules }
+        }
+        Err(diagnostics) => report::message(&fusco_dsl::diag::render(&diagnostics, name, &text, false), path.span()),
+    }
+}

@@ -9,6 +9,9 @@ mod host;
 pub mod jit;
 pub mod mem;
 mod transport;
+pub mod typed;
 
 pub use engine::{Arrivals, Bound, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, World};
+pub use fusco_macros::fusco;
+pub use half::{bf16, f16};
 pub use mem::Buffer;

@@ -4,5 +4,5 @@
 mod buffer;
 pub(crate) mod host;
 
-pub use buffer::Buffer;
+pub use buffer::{Buffer, Plain};
 pub(crate) use buffer::{Busy, Memory};

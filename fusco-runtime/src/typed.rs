@@ -1,0 +1,70 @@
+//! What `fusco!` expands to stands on these: tensors typed by element and axes, plans typed by route.
+
+pub use crate::mem::Plain as Elem;
+use crate::{Buffer, Error};
+use std::marker::PhantomData;
+
+/// The local parts of a tensor of `AXES` axes on every rank.
+#[derive(Clone)]
+pub struct Tensor<T, const AXES: usize> {
+    buffer: Buffer,
+    elem: PhantomData<T>,
+}
+
+/// A tensor that an entry reads.
+pub type In<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
+/// A tensor that an entry writes. Launches are asynchronous, so the borrow is shared.
+pub type Out<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
+
+impl<T: Elem, const AXES: usize> Tensor<T, AXES> {
+    pub fn new(buffer: Buffer) -> Self {
+        Tensor { buffer, elem: PhantomData }
+    }
+
+    /// Writes the front of a rank's part, elements in memory order.
+    ///
+    /// # Errors
+    /// F0902 if there are too many.
+    pub fn upload(&self, rank: usize, values: &[T]) -> Result<(), Error> {
+        self.buffer.upload_as(rank, values)
+    }
+
+    /// A rank's whole part, elements in memory order.
+    ///
+    /// # Errors
+    /// F0902 for an unknown rank.
+    pub fn download(&self, rank: usize) -> Result<Vec<T>, Error> {
+        self.buffer.download_as(rank)
+    }
+}
+
+impl<T, const AXES: usize> Tensor<T, AXES> {
+    pub fn buffer(&self) -> &Buffer {
+        &self.buffer
+    }
+}
+
+/// A plan of the route `R`; another route's does not fit.
+#[derive(Clone)]
+pub struct Plan<R> {
+    plan: crate::Plan,
+    route: PhantomData<fn() -> R>,
+}
+
+impl<R> Plan<R> {
+    pub fn new(plan: crate::Plan) -> Self {
+        Plan { plan, route: PhantomData }
+    }
+
+    pub fn untyped(&self) -> &crate::Plan {
+        &self.plan
+    }
+
+    /// Rows of each group, by global number. Call after `synchronize`.
+    ///
+    /// # Errors
+    /// F0909 for an unknown rank.
+    pub fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
+        self.plan.live(rank)
+    }
+}
