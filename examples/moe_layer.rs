@@ -45,7 +45,13 @@ const TOKENS: usize = 512;
 fn main() -> Result<(), Error> {
     let cuda = std::env::args().any(|a| a == "cuda");
     let world = if cuda { World::device(0, RANKS)? } else { World::host(RANKS)? };
-    let params = moe::Params { g: RANKS as i64, k: TOP as i64, e: EXPERTS as i64, h: HIDDEN as i64, tmax: TOKENS as i64 };
+    let params = moe::Params {
+        g: RANKS as i64,
+        k: TOP as i64,
+        e: EXPERTS as i64,
+        h: HIDDEN as i64,
+        tmax: TOKENS as i64,
+    };
     let layer = moe::bind(&world, params)?;
     let (x, topk, w) = (layer.alloc_x()?, layer.alloc_topk()?, layer.alloc_w()?);
     let (y, n, z, o) = (layer.alloc_y()?, layer.alloc_n()?, layer.alloc_z()?, layer.alloc_o()?);
@@ -56,7 +62,11 @@ fn main() -> Result<(), Error> {
     }
 
     let (stream, mut plan, t) = (world.stream()?, layer.plan_r()?, [TOKENS as i64; RANKS]);
-    layer.dispatch(&stream, moe::DispatchArgs { t: &t, x: &x, topk: &topk, y: &y, n: &n }, &mut plan)?;
+    layer.dispatch(
+        &stream,
+        moe::DispatchArgs { t: &t, x: &x, topk: &topk, y: &y, n: &n },
+        &mut plan,
+    )?;
     stream.synchronize()?;
     for rank in 0..RANKS {
         let rows = y.download(rank)?;
@@ -68,10 +78,16 @@ fn main() -> Result<(), Error> {
     // Each expert doubles its rows and the weights of a token sum to 1: the layer doubles its input.
     for rank in 0..RANKS {
         let out = o.download(rank)?;
-        let wrong = (0..TOKENS * HIDDEN).find(|i| out[*i].to_f32() != token(rank, *i).to_f32() * 2.0);
+        let wrong =
+            (0..TOKENS * HIDDEN).find(|i| out[*i].to_f32() != token(rank, *i).to_f32() * 2.0);
         assert_eq!(wrong, None, "rank {rank}");
     }
-    println!("{} on {}: {} rows to {EXPERTS} experts and back, every element checked", "moe", world.backend(), RANKS * TOKENS * TOP);
+    println!(
+        "{} on {}: {} rows to {EXPERTS} experts and back, every element checked",
+        "moe",
+        world.backend(),
+        RANKS * TOKENS * TOP
+    );
     println!("rows of each expert: {:?}", plan.live(0)?);
     Ok(())
 }

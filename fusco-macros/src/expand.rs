@@ -10,7 +10,8 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
     let (module, docs) = (word(&program.name), &program.docs);
     let name = &program.name;
     let hash = Literal::u128_suffixed(fnv(source));
-    let params: Vec<Ident> = program.params.iter().map(|(_, p)| word(&p.name.to_lowercase())).collect();
+    let params: Vec<Ident> =
+        program.params.iter().map(|(_, p)| word(&p.name.to_lowercase())).collect();
     let param_docs = program.params.iter().map(|(_, p)| {
         let docs = &p.docs;
         let where_ = p.constraints.iter().map(|c| format!(" where `{}`", c.text));
@@ -126,7 +127,10 @@ fn launch(program: &Program, entry: &hir::Entry) -> TokenStream {
     });
     let made = entry.plans.iter().map(|r| (&program.routes[*r], quote!(&mut)));
     let taken = entry.takes.iter().map(|r| (&program.routes[*r], quote!(&)));
-    let plans: Vec<_> = made.chain(taken).map(|(r, by)| (format_ident!("plan_{}", r.name), marker(r), by)).collect();
+    let plans: Vec<_> = made
+        .chain(taken)
+        .map(|(r, by)| (format_ident!("plan_{}", r.name), marker(r), by))
+        .collect();
     let plan_params = plans.iter().map(|(name, marker, by)| quote! { #name: #by Plan<#marker> });
     let plan_args = plans.iter().map(|(name, ..)| quote! { #name.untyped() });
     let docs = &entry.docs;
@@ -197,18 +201,28 @@ fn word(name: &str) -> Ident {
 }
 
 const RUST: [&str; 48] = [
-    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false", "fn", "for", "gen", "if", "impl", "in",
-    "let", "loop", "match", "mod", "move", "mut", "pub", "ref", "return", "static", "struct", "trait", "true", "type", "unsafe", "use",
-    "where", "while", "abstract", "become", "box", "do", "final", "macro", "override", "priv", "try", "typeof", "unsized", "virtual", "yield",
+    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false",
+    "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub",
+    "ref", "return", "static", "struct", "trait", "true", "type", "unsafe", "use", "where",
+    "while", "abstract", "become", "box", "do", "final", "macro", "override", "priv", "try",
+    "typeof", "unsized", "virtual", "yield",
 ];
 
 fn camel(name: &str) -> String {
-    let upper = |part: &str| part.chars().take(1).flat_map(char::to_uppercase).chain(part.chars().skip(1)).collect::<String>();
+    let upper = |part: &str| {
+        part.chars()
+            .take(1)
+            .flat_map(char::to_uppercase)
+            .chain(part.chars().skip(1))
+            .collect::<String>()
+    };
     name.split('_').map(upper).collect()
 }
 
 /// FNV-1a, 128 bits.
 fn fnv(text: &str) -> u128 {
-    let step = |h: u128, b: u8| (h ^ u128::from(b)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+    let step = |h: u128, b: u8| {
+        (h ^ u128::from(b)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b)
+    };
     text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }

@@ -37,13 +37,21 @@ fn from_tokens(input: Tokens) -> Tokens {
 fn from_file(path: &proc_macro2::Literal) -> Tokens {
     let quoted = path.to_string();
     let Some(name) = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')) else {
-        return report::message("`fusco!` takes a program or the path of one in quotes", path.span());
+        return report::message(
+            "`fusco!` takes a program or the path of one in quotes",
+            path.span(),
+        );
     };
     let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
     let full = std::path::Path::new(&root).join(name);
     let text = match std::fs::read_to_string(&full) {
         Ok(text) => text,
-        Err(error) => return report::message(&format!("cannot read {}: {error}", full.display()), path.span()),
+        Err(error) => {
+            return report::message(
+                &format!("cannot read {}: {error}", full.display()),
+                path.span(),
+            );
+        }
     };
     match fusco_dsl::check(&text) {
         Ok((programs, _)) => {
@@ -51,6 +59,8 @@ fn from_file(path: &proc_macro2::Literal) -> Tokens {
             let modules: Tokens = programs.iter().map(|p| expand::expand(p, &text)).collect();
             quote::quote! { const _: &[u8] = include_bytes!(#watched); #modules }
         }
-        Err(diagnostics) => report::message(&fusco_dsl::diag::render(&diagnostics, name, &text, false), path.span()),
+        Err(diagnostics) => {
+            report::message(&fusco_dsl::diag::render(&diagnostics, name, &text, false), path.span())
+        }
     }
 }

@@ -3,7 +3,7 @@
 //! A space follows every token except a punctuation that is joint with the next; `#[doc = ".."]` becomes
 //! `///` again.
 
-use proc_macro2::{Delimiter, Group, Span, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Spacing, Span, TokenStream, TokenTree};
 
 pub struct Relayed {
     pub text: String,
@@ -100,7 +100,11 @@ mod tests {
         let (from_text, a) = parse(text);
         let relayed = relay(tokens).text;
         let (from_tokens, b) = parse(&relayed);
-        assert_eq!(a.has_errors(), b.has_errors(), "text and tokens disagree on:\n{text}\n--\n{relayed}");
+        assert_eq!(
+            a.has_errors(),
+            b.has_errors(),
+            "text and tokens disagree on:\n{text}\n--\n{relayed}"
+        );
         let ok = !a.has_errors();
         assert!(!ok || dump(&from_text) == dump(&from_tokens), "the trees differ on:\n{text}");
         Some(ok)
@@ -117,7 +121,9 @@ mod tests {
     fn mutants_agree() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         let mut random = |n: usize| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 33) as usize % n
         };
         let (mut accepted, mut refused) = (0, 0);

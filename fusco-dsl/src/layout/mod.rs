@@ -95,8 +95,8 @@ impl Table {
         (rank as usize, offset as usize)
     }
 
-    /// Whether no digit of the same axis has a greater weight.
+    /// Whether this is the most significant digit of its axis: digits read major to minor.
     pub fn is_top(&self, digit: &Digit) -> bool {
-        self.digits.iter().all(|d| d.axis != digit.axis || d.weight <= digit.weight)
+        self.digits.iter().find(|d| d.axis == digit.axis).is_some_and(|d| std::ptr::eq(d, digit))
     }
 }

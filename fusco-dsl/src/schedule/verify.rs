@@ -240,9 +240,13 @@ impl<'a> Checker<'a> {
                     .iter()
                     .map(|(h, _)| h)
                     .find(|base| *slot == tuple_tile(*base, group, at));
-                let lands = self.schedule.ranks == 1
-                    || matches!(rank, Ix::Binary { op: IxOp::Div, lhs, .. } if **lhs == Ix::Var(group));
-                base.filter(|_| lands).map_or(Amount::Other, |base| Amount::Tuples { base })
+                let lands = |base: &Handle<Base>| {
+                    let per_rank =
+                        self.schedule.routes[self.schedule.bases[*base].route].groups_per_rank;
+                    let owner = Ix::binary(IxOp::Div, Ix::Var(group), Ix::Lit(per_rank));
+                    self.schedule.ranks == 1 || *rank == owner
+                };
+                base.filter(lands).map_or(Amount::Other, |base| Amount::Tuples { base })
             }
             (None, Some((extent, var)))
                 if *rank == Ix::Me

@@ -8,8 +8,8 @@ use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Factor, Ix, Op, Peer, Row, Schedule, Value, Var};
 use crate::sema::hir::Elem;
 
-/// Rows in flight at once.
-const IN_FLIGHT: i64 = 8;
+/// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
+const IN_FLIGHT: i64 = 4;
 
 struct Nest<'a> {
     schedule: &'a Schedule,
@@ -184,7 +184,8 @@ fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64) {
 fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
     let inside = if vecs % 32 == 0 { "" } else { " && inside" };
     let deep = (IN_FLIGHT / nest.rows.len().max(1) as i64).clamp(1, fan);
-    out.line("#pragma unroll");
+    // Two groups overlap; more only cost registers.
+    out.line(if fan > 2 * deep { "#pragma unroll 1" } else { "#pragma unroll" });
     out.block(&format!("for (i32 group = 0; group < {fan}; group += {deep})"), |out| {
         for (row, access) in &nest.rows {
             out.line(&format!("Vec<{}> row{}[{deep}];", access.vector, row.0));

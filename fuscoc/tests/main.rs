@@ -1,0 +1,167 @@
+//! The command line as a user meets it: runs against the oracle, exit codes, messages.
+
+use proptest::prelude::*;
+use std::process::{Command, Output};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+
+fn fuscoc(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_fuscoc"))
+        .args(args)
+        .current_dir(ROOT)
+        .output()
+        .expect("fuscoc runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// Runs with `--verify`; panics unless every element equals the oracle.
+fn verified(args: &[&str]) {
+    let output = fuscoc(&[&["run"], args, &["--verify"]].concat());
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && out.contains("bit for bit"),
+        "{args:?}\n{out}\n{}",
+        stderr(&output)
+    );
+}
+
+fn trace(file: &str, set: &str, tokens: &str) {
+    let topk = format!("topk=examples/traces/{file}.safetensors:topk_idx");
+    let w = format!("w=examples/traces/{file}.safetensors:topk_weight");
+    let set = format!("{set},H=32,TMAX={tokens}");
+    let t = format!("T={tokens}");
+    let moe = [
+        "examples/programs/moe.fusco",
+        "--entry",
+        "dispatch,combine",
+        "--feed",
+        "z=y",
+        "--random",
+        "1",
+    ];
+    verified(&[&moe[..], &["--set", &set, "--dyn", &t, "--in", &topk, "--in", &w]].concat());
+}
+
+#[test]
+fn real_traces_equal_the_oracle() {
+    trace("e256_k8_r8", "G=8,E=256,K=8", "4096");
+    trace("e128_k8_r4", "G=4,E=128,K=8", "4096");
+    trace("e8_k2_r2", "G=2,E=8,K=2", "2048");
+}
+
+#[test]
+fn a_trace_through_capacity_and_through_one_device() {
+    let topk = "topk=examples/traces/e8_k2_r2.safetensors:topk_idx";
+    let moe = ["examples/programs/moe.fusco", "--entry", "dispatch", "--random", "3", "--in", topk];
+    verified(&[&moe[..], &["--set", "G=2,E=8,K=2,H=8,TMAX=2048", "--dyn", "T=100,2048"]].concat());
+    let capacity = ["examples/programs/moe_capacity.fusco", "--entry", "dispatch", "--random", "4"];
+    verified(
+        &[
+            &capacity[..],
+            &["--set", "E=16,H=16,C=128,TMAX=300", "--dyn", "T=300,0,1,299,17,300,2,64"],
+        ]
+        .concat(),
+    );
+    let permute = ["examples/programs/local_permute.fusco", "--entry", "permute", "--random", "5"];
+    verified(&[&permute[..], &["--set", "E=20,H=24,TMAX=500", "--dyn", "T=333"]].concat());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_parameters_equal_the_oracle(
+        ranks in 1i64..9, per_rank in 1i64..6, k in 1i64..6, h in 1i64..6, tokens in prop::collection::vec(0i64..70, 8), seed in 0u64..1000,
+    ) {
+        let experts = ranks * per_rank;
+        let k = k.min(experts);
+        let set = format!("G={ranks},E={experts},K={k},H={},TMAX=70", h * 8);
+        let t = tokens[..ranks as usize].iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        let (t, seed) = (format!("T={t}"), seed.to_string());
+        verified(&["examples/programs/moe.fusco", "--entry", "dispatch,combine", "--feed", "z=y", "--set", &set, "--dyn", &t, "--random", &seed]);
+    }
+}
+
+#[test]
+fn exit_codes_say_who_is_at_fault() {
+    let moe = "examples/programs/moe.fusco";
+    assert_eq!(fuscoc(&["check", moe]).status.code(), Some(0));
+    let wrong = fuscoc(&["emit", moe, "--stage", "plan", "--set", "G=8,E=256,K=8,H=7170,TMAX=16"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("7170 % 8 == 0 is false"), "{}", stderr(&wrong));
+    assert_eq!(fuscoc(&["run", moe]).status.code(), Some(2));
+    let missing = fuscoc(&[
+        "run",
+        moe,
+        "--entry",
+        "dispatch",
+        "--set",
+        "G=2,E=4,K=2,H=8,TMAX=4",
+        "--dyn",
+        "T=4",
+    ]);
+    assert_eq!(missing.status.code(), Some(2));
+    assert!(stderr(&missing).contains("--random SEED"), "{}", stderr(&missing));
+    let cuda = [
+        "run",
+        moe,
+        "--entry",
+        "dispatch",
+        "--set",
+        "G=2,E=4,K=2,H=8,TMAX=4",
+        "--dyn",
+        "T=4",
+        "--random",
+        "1",
+        "--backend",
+        "cuda",
+    ];
+    let cuda = fuscoc(&cuda);
+    // A machine with a GPU runs it; one without says what it lacks.
+    assert!(matches!(cuda.status.code(), Some(0 | 3)), "{}", stderr(&cuda));
+}
+
+#[test]
+fn not_lowered_yet_is_located_and_in_json_too() {
+    let text = fuscoc(&["check", "examples/programs/dlrm.fusco"]);
+    assert_eq!(text.status.code(), Some(1));
+    assert!(
+        stderr(&text).contains("F0999") && stderr(&text).contains("dlrm.fusco:"),
+        "{}",
+        stderr(&text)
+    );
+    let json = fuscoc(&["--format", "json", "check", "examples/programs/dlrm.fusco"]);
+    let parsed: serde_json::Value = serde_json::from_str(&stderr(&json)).expect("JSON");
+    assert!(parsed.as_array().is_some_and(|a| a.len() > 1 && a[0]["code"] == "F0999"));
+}
+
+#[test]
+fn outputs_go_to_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("out.safetensors");
+    let path = path.to_str().expect("UTF-8");
+    let permute = [
+        "examples/programs/local_permute.fusco",
+        "--entry",
+        "permute",
+        "--random",
+        "5",
+        "--out",
+        path,
+    ];
+    verified(&[&permute[..], &["--set", "E=20,H=24,TMAX=500", "--dyn", "T=333"]].concat());
+    let bytes = std::fs::read(path).expect("written");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    let (count, y) =
+        (file.tensor("y.count").expect("counts"), file.tensor("y@0").expect("the buffer"));
+    let rows: usize = count
+        .data()
+        .chunks(4)
+        .map(|c| i32::from_le_bytes([c[0], c[1], c[2], c[3]]) as usize)
+        .map(|n| n.div_ceil(128) * 128)
+        .sum();
+    assert_eq!(y.shape(), [rows * 24]);
+}
