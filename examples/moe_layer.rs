@@ -83,8 +83,7 @@ fn main() -> Result<(), Error> {
         assert_eq!(wrong, None, "rank {rank}");
     }
     println!(
-        "{} on {}: {} rows to {EXPERTS} experts and back, every element checked",
-        "moe",
+        "moe on {}: {} rows to {EXPERTS} experts and back, every element checked",
         world.backend(),
         RANKS * TOKENS * TOP
     );

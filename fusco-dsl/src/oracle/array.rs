@@ -21,16 +21,41 @@ impl Array {
     /// # Errors
     /// If the data do not fill the shape.
     pub fn new(elem: Elem, shape: Vec<usize>, data: Vec<u8>) -> Result<Array, Error> {
-        let bytes = shape.iter().product::<usize>() * elem.bytes() as usize;
-        if bytes == data.len() {
-            Ok(Array { elem, shape, data })
-        } else {
-            Err(Error::Shape(format!(
-                "{} bytes do not fill {shape:?} of {}",
-                data.len(),
-                elem.name()
-            )))
+        let array = Array { elem, shape, data };
+        array.check()?;
+        Ok(array)
+    }
+
+    /// All elements equal, by their bits.
+    ///
+    /// # Errors
+    /// If the size does not fit in memory.
+    pub(super) fn filled(elem: Elem, shape: Vec<usize>, bits: u64) -> Result<Array, Error> {
+        let bytes = bytes(elem, &shape).filter(|n| *n <= isize::MAX as usize);
+        let bytes = bytes.ok_or_else(|| Error::Shape(format!("{shape:?} is too large")))?;
+        let mut data = Vec::new();
+        data.try_reserve_exact(bytes)
+            .map_err(|_| Error::Shape(format!("{shape:?} does not fit in memory")))?;
+        let width = elem.bytes() as usize;
+        data.resize(bytes, 0);
+        if bits != 0 {
+            let word = bits.to_le_bytes();
+            data.chunks_exact_mut(width).for_each(|c| c.copy_from_slice(&word[..width]));
         }
+        Ok(Array { elem, shape, data })
+    }
+
+    /// Whether the data fill the shape.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        if bytes(self.elem, &self.shape) == Some(self.data.len()) {
+            return Ok(());
+        }
+        Err(Error::Shape(format!(
+            "{} bytes do not fill {:?} of {}",
+            self.data.len(),
+            self.shape,
+            self.elem.name()
+        )))
     }
 
     pub fn from_i64(elem: Elem, shape: Vec<usize>, values: &[i64]) -> Array {
@@ -48,6 +73,21 @@ impl Array {
     }
 
     /// The element's bits, zero-extended.
+    pub fn get_bits(&self, i: usize) -> u64 {
+        self.bits(i)
+    }
+
+    /// The integer's value; a float's bits.
+    pub fn get_i64(&self, i: usize) -> i64 {
+        self.int(i)
+    }
+
+    /// The value as f32; exact for the smaller floats.
+    pub fn get_f32(&self, i: usize) -> f32 {
+        number::to_f32(self.elem, self.bits(i))
+    }
+
+    /// As [`Array::get_bits`].
     pub fn bits(&self, i: usize) -> u64 {
         let n = self.elem.bytes() as usize;
         let mut word = [0u8; 8];
@@ -60,7 +100,7 @@ impl Array {
         self.data[i * n..(i + 1) * n].copy_from_slice(&bits.to_le_bytes()[..n]);
     }
 
-    /// The integer's value; a float's bits.
+    /// As [`Array::get_i64`].
     pub fn int(&self, i: usize) -> i64 {
         let bits = self.bits(i);
         match self.elem {
@@ -68,11 +108,6 @@ impl Array {
             Elem::I32 => i64::from(bits as u32 as i32),
             _ => bits as i64,
         }
-    }
-
-    /// The value as f32; exact for the 16-bit floats.
-    pub fn float(&self, i: usize) -> f32 {
-        number::to_f32(self.elem, self.bits(i))
     }
 
     /// The flat index of coordinates.
@@ -89,4 +124,8 @@ impl Array {
     pub(crate) fn stride(&self, axis: usize) -> usize {
         self.shape[axis + 1..].iter().product()
     }
+}
+
+fn bytes(elem: Elem, shape: &[usize]) -> Option<usize> {
+    shape.iter().try_fold(elem.bytes() as usize, |n, d| n.checked_mul(*d))
 }

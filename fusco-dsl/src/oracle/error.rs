@@ -29,6 +29,12 @@ pub enum Error {
     Unsupported(String),
 }
 
+impl Error {
+    pub(super) fn outside(tensor: &str, at: &[i64], shape: &[usize]) -> Error {
+        Error::Shape(format!("{tensor}{at:?} is outside an array of {shape:?}"))
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -9,7 +9,9 @@ mod error;
 mod number;
 mod place;
 mod relation;
+mod row;
 mod run;
+mod scope;
 
 pub use array::Array;
 pub use error::Error;
@@ -43,12 +45,16 @@ impl Inputs {
                 let name = &program.dyns[*of].name;
                 let values =
                     self.dyns.get(name).ok_or_else(|| Error::Missing(format!("dyn {name}")))?;
-                let at = match index.first() {
-                    Some(i) if values.len() > 1 => self.size(program, i, coords)?,
-                    _ => 0,
-                };
-                values
-                    .get(at as usize)
+                let mut at = 0i64;
+                for (i, axis) in index.iter().zip(&program.dyns[*of].axes) {
+                    let size = self.size(program, &program.mesh_axes[*axis].size, &[])?;
+                    let i = self.size(program, i, coords)?;
+                    at = at.checked_mul(size).and_then(|n| n.checked_add(i)).unwrap_or(-1);
+                }
+                let at = if values.len() == 1 { 0 } else { at };
+                usize::try_from(at)
+                    .ok()
+                    .and_then(|i| values.get(i))
                     .copied()
                     .ok_or_else(|| Error::Missing(format!("dyn {name}[{at}]")))
             }
@@ -80,5 +86,34 @@ impl Inputs {
 
     pub(crate) fn tensor(&self, name: &str) -> Result<&Array, Error> {
         self.tensors.get(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))
+    }
+
+    /// Whether every array is whole and has its tensor's axes, and every `dyn` is within its bound.
+    pub(crate) fn check(&self, program: &Program) -> Result<(), Error> {
+        for (_, tensor) in program.tensors.iter() {
+            let Some(array) = self.tensors.get(&tensor.name) else { continue };
+            array.check()?;
+            if array.shape.len() != tensor.axes.len() {
+                return Err(Error::Shape(format!(
+                    "{} has {} axes, its array {:?}",
+                    tensor.name,
+                    tensor.axes.len(),
+                    array.shape
+                )));
+            }
+        }
+        for (_, info) in program.dyns.iter() {
+            let Some(values) = self.dyns.get(&info.name) else { continue };
+            let bound = self.size(program, &info.bound, &[])?;
+            for (i, value) in values.iter().enumerate() {
+                if !(0..=bound).contains(value) {
+                    return Err(Error::Shape(format!(
+                        "dyn {}[{i}] = {value}, outside 0..={bound}",
+                        info.name
+                    )));
+                }
+            }
+        }
+        Ok(())
     }
 }

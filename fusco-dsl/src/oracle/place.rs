@@ -1,7 +1,10 @@
 //! Physical buffers, from the definition of a placement alone.
 
-use super::{Array, Error, Inputs, Relation, number};
-use crate::sema::hir::{Extent, Program, Scalar, Tensor, TermKind};
+use super::scope::{Scope, overflow};
+use super::{Array, Error, number};
+use crate::arena::Handle;
+use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Tensor, TermKind};
+use std::collections::BTreeMap;
 
 /// One rank's buffer in memory order. An undefined element is padding without a fill.
 #[derive(Clone, Debug)]
@@ -10,222 +13,355 @@ pub struct Physical {
     pub defined: Vec<bool>,
 }
 
-/// A term with its radix and weight, numbers filled in for one rank.
-struct Digit {
-    axis: usize,
-    radix: i64,
-    weight: i64,
-    mesh: Option<i64>,
-}
-
 pub(super) fn fill_bits(tensor: &Tensor) -> u64 {
     let Some(fill) = tensor.attrs.fill else { return 0 };
-    let float = match fill {
-        Scalar::Int(v) => v as f32,
-        Scalar::Float(v) => v as f32,
+    let (float, int) = match fill {
+        Scalar::Int(v) => (v as f32, v),
+        Scalar::Float(v) => (v as f32, v as i64),
     };
-    number::from_f32(tensor.dtype.elem, float).unwrap_or(match fill {
-        Scalar::Int(v) => v as u64,
-        Scalar::Float(v) => v as i64 as u64,
-    })
+    number::from_f32(tensor.dtype.elem, float).unwrap_or(int as u64)
 }
 
 /// Every rank's buffer of a logical array.
 pub(super) fn physical(
-    program: &Program,
-    inputs: &Inputs,
+    scope: &Scope,
     tensor: &Tensor,
     logical: &Array,
-    relation: Option<&Relation>,
 ) -> Result<Vec<Physical>, Error> {
-    let ranks = program.ranks(&inputs.params).unwrap_or(1);
-    (0..ranks)
-        .map(|rank| Placer { program, inputs, tensor, relation, rank }.buffer(logical))
-        .collect()
+    let layout = Layout::new(scope, tensor)?;
+    let ranks = layout.ranks()?;
+    // The leading digit of what each rank holds, for an axis whose extent is known at launch only.
+    let mut reach = vec![0; ranks];
+    layout.walk(&mut Vec::new(), &mut |rank, _, at, _| {
+        let digit = layout.leading().map_or(0, |d| d.of(at));
+        reach[rank] = reach[rank].max(digit + 1);
+    })?;
+    let mut out = Vec::new();
+    for (rank, reach) in reach.iter().enumerate() {
+        let len = usize::try_from(layout.elements(rank, *reach)?).map_err(|_| overflow())?;
+        let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
+        out.push(Physical { array, defined: vec![tensor.attrs.fill.is_some(); len] });
+    }
+    let width = logical.elem.bytes() as usize;
+    let mut outside = None;
+    layout.walk(&mut Vec::new(), &mut |rank, offset, at, run| {
+        let buffer: &mut Physical = &mut out[rank];
+        let (Some(from), true) = (logical.at(at), offset + run <= buffer.defined.len()) else {
+            outside.get_or_insert_with(|| Error::outside(&tensor.name, at, &logical.shape));
+            return;
+        };
+        buffer.array.data[offset * width..(offset + run) * width]
+            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
+        buffer.defined[offset..offset + run].fill(true);
+    })?;
+    outside.map_or(Ok(out), Err)
 }
 
-struct Placer<'a> {
-    program: &'a Program,
-    inputs: &'a Inputs,
+/// `offset(y.c)`: where a group begins among the rows of its rank.
+pub(super) fn first_row(scope: &Scope, tensor: &Tensor, group: i64) -> Result<i64, Error> {
+    let layout = Layout::new(scope, tensor)?;
+    let unsupported = || Error::Unsupported("an offset of this placement".into());
+    let at = usize::try_from(group).ok().filter(|g| *g < layout.live.len());
+    let at = at.ok_or_else(|| Error::Shape(format!("no segment {group}")))?;
+    if layout.pack.is_some() {
+        return layout.bases.get(at).copied().ok_or_else(unsupported);
+    }
+    let axis = layout.ragged.ok_or_else(unsupported)?;
+    let slab = layout.digits.iter().find(|d| d.axis == axis).ok_or_else(unsupported)?;
+    let local = layout.bases.get(at).copied().ok_or_else(unsupported)?;
+    local.checked_mul(slab.radix).ok_or_else(overflow)
+}
+
+/// One term with its numbers: the digit is `coordinate / weight % radix`.
+struct Digit {
+    axis: usize,
+    radix: i64,
+    weight: i64,
+    mesh: Option<Handle<MeshAxis>>,
+    /// Its radix is a bound; the extent differs by launch.
+    varies: bool,
+    packs: bool,
+}
+
+impl Digit {
+    fn of(&self, at: &[i64]) -> i64 {
+        at[self.axis] / self.weight % self.radix
+    }
+}
+
+struct Layout<'a> {
+    scope: Scope<'a>,
     tensor: &'a Tensor,
-    relation: Option<&'a Relation>,
-    rank: i64,
+    mesh: Vec<i64>,
+    digits: Vec<Digit>,
+    ragged: Option<usize>,
+    /// Rows of each group.
+    live: &'a [i64],
+    /// The term that packs.
+    pack: Option<usize>,
+    /// Packed: the first row of each group among those of its rank. Else: how many groups come earlier.
+    bases: Vec<i64>,
+    /// Packed: all rows, by the mesh digits of the group.
+    rows: BTreeMap<Vec<i64>, i64>,
 }
 
-impl Placer<'_> {
-    fn buffer(&self, logical: &Array) -> Result<Physical, Error> {
-        let digits = self.digits()?;
-        let len = self.elements(&digits)? as usize;
-        let mut array = Array::zeros(self.tensor.dtype.elem, vec![len]);
-        let filled = self.tensor.attrs.fill.is_some();
-        if fill_bits(self.tensor) != 0 {
-            (0..len).for_each(|i| array.set_bits(i, fill_bits(self.tensor)));
+impl<'a> Layout<'a> {
+    fn new(scope: &Scope<'a>, tensor: &'a Tensor) -> Result<Layout<'a>, Error> {
+        let mut mesh = Vec::new();
+        for (_, axis) in scope.program.mesh_axes.iter() {
+            mesh.push(positive(scope.inputs.size(scope.program, &axis.size, &[])?)?);
         }
-        let mut out = Physical { array, defined: vec![filled; len] };
-        let mut coords = Vec::new();
-        self.place(&digits, logical, &mut coords, &mut out)?;
-        Ok(out)
+        let ragged = tensor.axes.iter().position(|a| matches!(a.extent, Extent::Ragged { .. }));
+        if ragged == Some(0) {
+            return Err(Error::Unsupported("a ragged axis without a parent".into()));
+        }
+        let live = scope.counts(tensor)?.map_or(&[][..], |r| &r.live[..]);
+        let mut layout = Layout {
+            scope: *scope,
+            tensor,
+            mesh,
+            digits: Vec::new(),
+            ragged,
+            live,
+            pack: tensor.placement.iter().position(|t| matches!(t.kind, TermKind::Pack(_))),
+            bases: Vec::new(),
+            rows: BTreeMap::new(),
+        };
+        layout.radices()?;
+        layout.account()?;
+        if let Some(axis) = ragged {
+            layout.groups(axis - 1)?;
+        }
+        Ok(layout)
     }
 
-    fn digits(&self) -> Result<Vec<Digit>, Error> {
-        let mut digits = Vec::new();
-        for term in &self.tensor.placement {
-            let (radix, mesh) = match &term.kind {
-                TermKind::Shard(m) => (
-                    self.inputs.size(self.program, &self.program.mesh_axes[*m].size, &[])?,
-                    Some(m.index() as i64),
-                ),
-                TermKind::Tile(k) | TermKind::Slab(k) => {
-                    (self.inputs.size(self.program, k, &[])?, None)
-                }
-                TermKind::Rest | TermKind::Pack(_) => (0, None),
+    fn size(&self, size: &Size) -> Result<i64, Error> {
+        self.scope.inputs.size(self.scope.program, size, &[])
+    }
+
+    fn radices(&mut self) -> Result<(), Error> {
+        let mut bare = Vec::new();
+        for (i, term) in self.tensor.placement.iter().enumerate() {
+            let mut digit = Digit {
+                axis: term.axis,
+                radix: 1,
+                weight: 1,
+                mesh: None,
+                varies: false,
+                packs: Some(i) == self.pack,
             };
-            digits.push(Digit { axis: term.axis, radix, weight: 1, mesh });
+            match &term.kind {
+                TermKind::Shard(m) => {
+                    digit.mesh = Some(*m);
+                    digit.radix = self.mesh[m.index()];
+                }
+                TermKind::Tile(k) | TermKind::Slab(k) => digit.radix = positive(self.size(k)?)?,
+                TermKind::Rest => bare.push(i),
+                TermKind::Pack(_) => digit.radix = i64::MAX,
+            }
+            self.digits.push(digit);
         }
-        for i in 0..digits.len() {
-            if digits[i].radix == 0 {
-                let others: i64 = digits
-                    .iter()
-                    .filter(|d| d.axis == digits[i].axis && d.radix > 0)
-                    .map(|d| d.radix)
-                    .product();
-                digits[i].radix = self.extent(digits[i].axis)? / others;
+        for i in bare {
+            let axis = self.digits[i].axis;
+            let others = self.digits.iter().filter(|d| d.axis == axis).map(|d| d.radix);
+            let others = others.fold(1i64, i64::saturating_mul);
+            let Extent::Fixed(size) = &self.tensor.axes[axis].extent else {
+                return Err(Error::Unsupported("a bare ragged axis".into()));
+            };
+            let extent = self.bound(size)?;
+            self.digits[i].varies = dynamic(size);
+            self.digits[i].radix = ((extent + others - 1) / others).max(1);
+        }
+        let mut below = vec![1i64; self.tensor.axes.len()];
+        for digit in self.digits.iter_mut().rev() {
+            digit.weight = below[digit.axis];
+            below[digit.axis] = digit.weight.saturating_mul(digit.radix);
+        }
+        Ok(())
+    }
+
+    /// What is allocated for an extent: each `dyn` at its bound.
+    fn bound(&self, size: &Size) -> Result<i64, Error> {
+        match size {
+            Size::Dyn { of, .. } => self.size(&self.scope.program.dyns[*of].bound),
+            Size::Binary { op, lhs, rhs } if dynamic(size) => {
+                op.apply(self.bound(lhs)?, self.bound(rhs)?).ok_or_else(overflow)
+            }
+            size => self.size(size),
+        }
+    }
+
+    /// Every mesh axis of more than one rank is used once, and nothing lies outside a packed pair.
+    fn account(&self) -> Result<(), Error> {
+        for (axis, info) in self.scope.program.mesh_axes.iter() {
+            let uses = self.digits.iter().filter(|d| d.mesh == Some(axis)).count();
+            if uses > 1 || (uses == 0 && self.mesh[axis.index()] > 1) {
+                return Err(Error::Unsupported(format!(
+                    "{} uses mesh axis {} {uses} times",
+                    self.tensor.name, info.name
+                )));
             }
         }
-        for i in (0..digits.len()).rev() {
-            digits[i].weight = digits[i + 1..]
-                .iter()
-                .filter(|d| d.axis == digits[i].axis)
-                .map(|d| d.radix)
-                .product();
+        let Some(pack) = self.pack else { return Ok(()) };
+        let parent = pack.checked_sub(1).map(|i| &self.digits[i]);
+        let direct = parent.is_some_and(|d| d.mesh.is_none() && Some(d.axis + 1) == self.ragged);
+        let outer = self.digits[..pack.saturating_sub(1)].iter();
+        if !direct || outer.filter(|d| d.mesh.is_none()).any(|d| d.radix > 1) {
+            return Err(Error::Unsupported("an axis to the left of a packed pair".into()));
         }
-        Ok(digits)
+        Ok(())
     }
 
-    /// The extent of an axis on this rank; a ragged one has no extent of its own.
-    fn extent(&self, axis: usize) -> Result<i64, Error> {
-        match &self.tensor.axes[axis].extent {
-            Extent::Fixed(size) => self.inputs.size(self.program, size, &vec![self.rank; axis]),
-            Extent::Ragged { .. } => Ok(1),
-        }
-    }
-
-    fn align(&self) -> Result<Option<i64>, Error> {
-        let pack = self.tensor.placement.iter().find_map(|t| match &t.kind {
-            TermKind::Pack(align) => Some(align),
+    fn groups(&mut self, axis: usize) -> Result<(), Error> {
+        let align = match self.pack.map(|i| &self.tensor.placement[i].kind) {
+            Some(TermKind::Pack(align)) => Some(positive(self.size(align)?)?),
             _ => None,
-        });
-        pack.map(|a| self.inputs.size(self.program, a, &[])).transpose()
+        };
+        for (group, live) in self.live.iter().enumerate() {
+            let key = self.owner(axis, group as i64);
+            let next = self.rows.entry(key).or_default();
+            self.bases.push(*next);
+            *next += align.map_or(1, |a| (live + a - 1) / a * a);
+        }
+        Ok(())
     }
 
-    fn live(&self, group: i64) -> i64 {
-        self.relation.and_then(|r| r.live.get(group as usize)).copied().unwrap_or(0)
+    /// The mesh digits of a coordinate.
+    fn owner(&self, axis: usize, value: i64) -> Vec<i64> {
+        let digits = self.digits.iter().filter(|d| d.axis == axis && d.mesh.is_some());
+        digits.map(|d| value / d.weight % d.radix).collect()
     }
 
-    /// Rows before a group (a global number) in this rank's buffer: earlier local groups, rounded up.
-    fn base(&self, group: i64, per_rank: i64, align: i64) -> i64 {
-        (self.rank * per_rank..group).map(|g| (self.live(g) + align - 1) / align * align).sum()
+    fn ranks(&self) -> Result<usize, Error> {
+        let ranks = self.mesh.iter().try_fold(1i64, |n, m| n.checked_mul(*m));
+        ranks.and_then(|n| usize::try_from(n).ok()).ok_or_else(overflow)
     }
 
-    fn elements(&self, digits: &[Digit]) -> Result<i64, Error> {
-        let mut elements = 1;
-        let align = self.align()?;
-        for (i, digit) in digits.iter().enumerate() {
-            let packed = matches!(self.tensor.placement[i].kind, TermKind::Pack(_));
-            let parent = matches!(
-                self.tensor.placement.get(i + 1).map(|t| &t.kind),
-                Some(TermKind::Pack(_))
-            );
-            elements *= match align {
-                Some(align) if packed => {
-                    self.base((self.rank + 1) * digits[i - 1].radix, digits[i - 1].radix, align)
-                }
-                _ if parent || digit.mesh.is_some() => 1,
-                _ => digit.radix,
+    /// The outermost digit in memory, if its extent is known at launch only.
+    fn leading(&self) -> Option<&Digit> {
+        self.digits.iter().find(|d| d.mesh.is_none()).filter(|d| d.varies)
+    }
+
+    /// The elements of a rank; `reach` replaces a leading radix that varies.
+    fn elements(&self, rank: usize, reach: i64) -> Result<i64, Error> {
+        let mut elements = 1i64;
+        let first = self.digits.iter().position(|d| d.mesh.is_none());
+        for (i, digit) in self.digits.iter().enumerate() {
+            let factor = if digit.mesh.is_some() || Some(i + 1) == self.pack {
+                1
+            } else if digit.packs {
+                let key = self.digits.iter().filter(|d| Some(d.axis + 1) == self.ragged);
+                let key = key.filter_map(|d| d.mesh).map(|m| self.coordinate(rank, m));
+                self.rows.get(&key.collect::<Vec<_>>()).copied().unwrap_or(0)
+            } else if Some(i) == first && digit.varies {
+                reach
+            } else if self.empty(digit.axis)? {
+                0
+            } else {
+                digit.radix
             };
+            elements = elements.checked_mul(factor).ok_or_else(overflow)?;
         }
         Ok(elements)
     }
 
-    /// Walks the live index space and copies what this rank holds; the last axis by whole rows if it is
-    /// last in memory too.
-    fn place(
+    /// Whether no coordinate of an axis can exist.
+    fn empty(&self, axis: usize) -> Result<bool, Error> {
+        match &self.tensor.axes[axis].extent {
+            Extent::Fixed(size) => Ok(self.bound(size)? <= 0),
+            Extent::Ragged { .. } => Ok(false),
+        }
+    }
+
+    /// A rank's coordinate on a mesh axis; ranks are numbered row-major.
+    fn coordinate(&self, rank: usize, mesh: Handle<MeshAxis>) -> i64 {
+        let inner: i64 = self.mesh[mesh.index() + 1..].iter().product();
+        rank as i64 / inner % self.mesh[mesh.index()]
+    }
+
+    /// Visits the live index space: rank, offset, coordinates, and how many elements follow each other
+    /// in both orders.
+    fn walk(
         &self,
-        digits: &[Digit],
-        logical: &Array,
-        coords: &mut Vec<i64>,
-        out: &mut Physical,
+        at: &mut Vec<i64>,
+        visit: &mut impl FnMut(usize, usize, &[i64], usize),
     ) -> Result<(), Error> {
-        let axis = coords.len();
-        let last = self.tensor.axes.len() - 1;
-        let whole_row = digits.iter().filter(|d| d.axis == last).count() == 1
-            && digits.last().is_some_and(|d| d.axis == last && d.weight == 1 && d.mesh.is_none())
-            && matches!(self.tensor.placement.last().map(|t| &t.kind), Some(TermKind::Rest));
-        if axis == self.tensor.axes.len() || (axis == last && whole_row) {
-            let run = if axis == last { *logical.shape.last().unwrap_or(&1) } else { 1 };
-            coords.resize(self.tensor.axes.len(), 0);
-            self.copy(digits, logical, coords, run, out)?;
-            coords.truncate(axis);
+        let axes = self.tensor.axes.len();
+        let axis = at.len();
+        if axis == axes || (axis + 1 == axes && self.whole_rows()) {
+            let run = if axis == axes { 1 } else { self.extent(axis, at)? };
+            at.resize(axes, 0);
+            if let (Ok(run @ 1..), Some((rank, offset))) = (usize::try_from(run), self.locate(at)?)
+            {
+                visit(rank, offset, at, run);
+            }
+            at.truncate(axis);
             return Ok(());
         }
-        let extent = match &self.tensor.axes[axis].extent {
-            Extent::Fixed(size) => self.inputs.size(self.program, size, coords)?,
-            Extent::Ragged { .. } => self.live(coords[axis - 1]),
-        };
-        for value in 0..extent {
-            coords.push(value);
-            self.place(digits, logical, coords, out)?;
-            coords.pop();
+        for value in 0..self.extent(axis, at)? {
+            at.push(value);
+            self.walk(at, visit)?;
+            at.pop();
         }
         Ok(())
     }
 
-    fn copy(
-        &self,
-        digits: &[Digit],
-        logical: &Array,
-        coords: &[i64],
-        run: usize,
-        out: &mut Physical,
-    ) -> Result<(), Error> {
-        let Some(offset) = self.offset(digits, coords)? else { return Ok(()) };
-        let from = logical.at(coords).ok_or_else(|| {
-            Error::Shape(format!("{}{coords:?} is outside {:?}", self.tensor.name, logical.shape))
-        })?;
-        for i in 0..run {
-            out.array.set_bits(offset as usize + i, logical.bits(from + i));
-            out.defined[offset as usize + i] = true;
-        }
-        Ok(())
-    }
-
-    /// Where the coordinates lie on this rank; `None` if another rank holds them.
-    fn offset(&self, digits: &[Digit], coords: &[i64]) -> Result<Option<i64>, Error> {
-        let (mut rank, mut offset, mut stride) = (0, 0, 1);
-        let align = self.align()?;
-        for (i, digit) in digits.iter().enumerate().rev() {
-            let value = coords[digit.axis] / digit.weight % digit.radix.max(1);
-            let packed = matches!(self.tensor.placement[i].kind, TermKind::Pack(_));
-            match (digit.mesh, align) {
-                (Some(_), _) => rank = value,
-                (None, Some(align)) if packed => {
-                    let per_rank = digits[i - 1].radix;
-                    let group = coords[digits[i - 1].axis];
-                    if group / per_rank == self.rank {
-                        offset += (self.base(group, per_rank, align) + coords[digit.axis]) * stride;
-                    }
-                }
-                (None, _)
-                    if matches!(
-                        self.tensor.placement.get(i + 1).map(|t| &t.kind),
-                        Some(TermKind::Pack(_))
-                    ) => {}
-                _ => {
-                    offset += value * stride;
-                    stride *= digit.radix;
-                }
+    fn extent(&self, axis: usize, at: &[i64]) -> Result<i64, Error> {
+        match &self.tensor.axes[axis].extent {
+            Extent::Fixed(size) => self.scope.inputs.size(self.scope.program, size, at),
+            Extent::Ragged { .. } => {
+                let group = usize::try_from(at[axis - 1]).ok().and_then(|g| self.live.get(g));
+                group.copied().ok_or_else(|| Error::Shape(format!("no segment {}", at[axis - 1])))
             }
         }
-        Ok((rank == self.rank).then_some(offset))
+    }
+
+    /// Whether the last axis is also last in memory, undivided.
+    fn whole_rows(&self) -> bool {
+        let last = self.tensor.axes.len().wrapping_sub(1);
+        let undivided = self.digits.iter().filter(|d| d.axis == last).count() == 1;
+        undivided
+            && self.digits.last().is_some_and(|d| d.axis == last && d.mesh.is_none())
+            && matches!(self.tensor.axes[last].extent, Extent::Fixed(_))
+    }
+
+    fn locate(&self, at: &[i64]) -> Result<Option<(usize, usize)>, Error> {
+        let (mut rank, mut offset, mut stride) = (0i64, 0i64, 1i64);
+        for (i, digit) in self.digits.iter().enumerate().rev() {
+            let value = digit.of(at);
+            if let Some(mesh) = digit.mesh {
+                rank += value * self.mesh[mesh.index() + 1..].iter().product::<i64>();
+            } else if digit.packs {
+                let base = self.bases.get(at[digit.axis - 1] as usize).copied().unwrap_or(0);
+                offset += (base + at[digit.axis]) * stride;
+            } else if Some(i + 1) != self.pack {
+                if matches!(self.tensor.placement[i].kind, TermKind::Slab(_))
+                    && at[digit.axis] >= digit.radix
+                {
+                    return Err(Error::Index {
+                        tensor: self.tensor.name.clone(),
+                        at: at.to_vec(),
+                        value: at[digit.axis],
+                        bound: digit.radix,
+                    });
+                }
+                offset += value * stride;
+                stride = stride.checked_mul(digit.radix).ok_or_else(overflow)?;
+            }
+        }
+        Ok(usize::try_from(rank).ok().zip(usize::try_from(offset).ok()))
+    }
+}
+
+fn positive(value: i64) -> Result<i64, Error> {
+    if value > 0 { Ok(value) } else { Err(Error::Shape(format!("a digit of radix {value}"))) }
+}
+
+/// Whether a size depends on a launch.
+fn dynamic(size: &Size) -> bool {
+    match size {
+        Size::Dyn { .. } => true,
+        Size::Binary { lhs, rhs, .. } => dynamic(lhs) || dynamic(rhs),
+        _ => false,
     }
 }

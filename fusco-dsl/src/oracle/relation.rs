@@ -1,27 +1,20 @@
 //! A route as the list of its kept tuples.
 
+use super::scope::Scope;
 use super::{Error, Inputs};
 use crate::arena::Handle;
-use crate::sema::hir::{self, Expr, ExprKind, OrElse, Order, Program, Scalar, Step};
+use crate::sema::hir::{Expr, Extent, OrElse, Order, Program, Route, Step, Var};
 use std::collections::BTreeMap;
 
 /// The kept tuples of a route in source order, and what follows from them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relation {
     /// Source coordinates, then destination coordinates.
     pub tuples: Vec<Vec<i64>>,
-    /// All source tuples of the live domain.
-    pub domain: Vec<Vec<i64>>,
     /// Rows of each group, after the cap.
     pub live: Vec<i64>,
-}
-
-impl Relation {
-    /// Source tuples whose first coordinate is `source` and that have no pair.
-    pub fn dropped(&self, source: i64) -> i64 {
-        let of = |list: &[Vec<i64>]| list.iter().filter(|t| t[0] == source).count() as i64;
-        of(&self.domain) - of(&self.tuples)
-    }
+    /// Source tuples of the live domain without a pair, by their first coordinate.
+    pub dropped: Vec<i64>,
 }
 
 /// Walks all source tuples; binds the rows of the body in order; numbers; caps.
@@ -30,165 +23,125 @@ impl Relation {
 /// Index values out of range, traps, missing inputs.
 pub fn relation(
     program: &Program,
-    handle: Handle<hir::Route>,
+    handle: Handle<Route>,
     inputs: &Inputs,
 ) -> Result<Relation, Error> {
+    inputs.check(program)?;
+    let (plans, made) = (BTreeMap::new(), BTreeMap::new());
+    let scope = Scope { program, inputs, plans: &plans, made: &made };
     let route = &program.routes[handle];
-    let mut domain = Vec::new();
-    walk(program, route, inputs, &mut Vec::new(), &mut domain)?;
 
     // Every source tuple as the values of the route's variables; a dropped one is gone.
     let mut rows: Vec<Vec<i64>> = Vec::new();
-    for tuple in &domain {
+    walk(&scope, route, None, &mut Vec::new(), &mut |tuple| {
         let mut values = vec![0; route.vars.len()];
         route.sources.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
         rows.push(values);
+    })?;
+    let mut dropped = Vec::new();
+    if let Some(first) = route.sources.first() {
+        let extent = inputs.extent(program, &route.vars[*first].extent, &[])?;
+        dropped.resize(usize::try_from(extent).unwrap_or(0), 0);
+        rows.iter().for_each(|r| dropped[r[first.index()] as usize] += 1);
     }
-    let mut groups = 0;
+
+    let mut group = None;
     for step in &route.steps {
         match step {
             Step::Bind { var, value, orelse, .. } => {
-                rows = bind(program, route, inputs, rows, (*var, value, *orelse))?;
+                rows = bind(&scope, route, rows, (*var, value, *orelse))?;
             }
-            Step::Slot { var, group, order, .. } => {
-                groups = group_extent(program, route, *group, inputs)?;
-                number(&mut rows, *var, *group, order);
+            Step::Slot { var, group: of, order, .. } => {
+                group = Some(*of);
+                number(&mut rows, *var, *of, order);
             }
             Step::Cap { var, limit, orelse, .. } => {
                 let limit = inputs.size(program, limit, &[])?;
-                if let (OrElse::Trap, Some(row)) =
-                    (orelse, rows.iter().find(|r| r[var.index()] >= limit))
-                {
+                let over = rows.iter().find(|r| r[var.index()] >= limit);
+                if let (OrElse::Trap, Some(row)) = (orelse, over) {
                     return Err(trap(route, row));
                 }
                 rows.retain(|r| r[var.index()] < limit);
             }
         }
     }
-    let mut live = vec![0; groups as usize];
-    let group = route.dests[0].index();
-    rows.iter().for_each(|r| live[r[group] as usize] += 1);
+
+    let mut live = Vec::new();
+    if let Some(group) = group {
+        let groups = inputs.extent(program, &route.vars[group].extent, &[])?;
+        live.resize(usize::try_from(groups).unwrap_or(0), 0);
+        rows.iter().for_each(|r| live[r[group.index()] as usize] += 1);
+    }
+    if let Some(first) = route.sources.first() {
+        rows.iter().for_each(|r| dropped[r[first.index()] as usize] -= 1);
+    }
     let order: Vec<_> = route.sources.iter().chain(&route.dests).map(|v| v.index()).collect();
     let tuples = rows.iter().map(|r| order.iter().map(|i| r[*i]).collect()).collect();
-    Ok(Relation { tuples, domain, live })
+    Ok(Relation { tuples, live, dropped })
 }
 
-fn walk(
-    program: &Program,
-    route: &hir::Route,
-    inputs: &Inputs,
+/// All source tuples in order; the coordinate of `skip`, if given, stays 0.
+pub(super) fn walk(
+    scope: &Scope,
+    route: &Route,
+    skip: Option<usize>,
     prefix: &mut Vec<i64>,
-    out: &mut Vec<Vec<i64>>,
+    visit: &mut impl FnMut(&[i64]),
 ) -> Result<(), Error> {
     let Some(var) = route.sources.get(prefix.len()) else {
-        out.push(prefix.clone());
+        visit(prefix);
         return Ok(());
     };
-    for value in 0..inputs.extent(program, &route.vars[*var].extent, prefix)? {
+    let extent = match skip {
+        Some(axis) if axis == prefix.len() => 1,
+        _ => scope.inputs.extent(scope.program, &route.vars[*var].extent, prefix)?,
+    };
+    for value in 0..extent {
         prefix.push(value);
-        walk(program, route, inputs, prefix, out)?;
+        walk(scope, route, skip, prefix, visit)?;
         prefix.pop();
     }
     Ok(())
 }
 
-type Binding<'e> = (Handle<hir::Var>, &'e Expr, Option<OrElse>);
+type Binding<'e> = (Handle<Var>, &'e Expr, Option<OrElse>);
 
 fn bind(
-    program: &Program,
-    route: &hir::Route,
-    inputs: &Inputs,
+    scope: &Scope,
+    route: &Route,
     rows: Vec<Vec<i64>>,
     (var, value, orelse): Binding,
 ) -> Result<Vec<Vec<i64>>, Error> {
     let mut kept = Vec::new();
+    let info = &route.vars[var];
     for mut row in rows {
-        match int(program, inputs, value, &row)? {
-            Some(v) => {
+        match (scope.int(value, &row)?, orelse) {
+            (Some(v), _) => {
+                let bound = scope.inputs.extent(scope.program, &info.extent, &row)?;
+                if !(0..bound).contains(&v) {
+                    let at = sources(route, &row);
+                    return Err(Error::Index { tensor: info.name.clone(), at, value: v, bound });
+                }
                 row[var.index()] = v;
                 kept.push(row);
             }
-            None if orelse == Some(OrElse::Trap) => return Err(trap(route, &row)),
-            None => {}
+            (None, Some(OrElse::Drop)) => {}
+            (None, _) => return Err(trap(route, &row)),
         }
     }
     Ok(kept)
 }
 
-fn trap(route: &hir::Route, row: &[i64]) -> Error {
-    Error::Trap {
-        route: route.name.clone(),
-        at: route.sources.iter().map(|v| row[v.index()]).collect(),
-    }
+fn sources(route: &Route, row: &[i64]) -> Vec<i64> {
+    route.sources.iter().map(|v| row[v.index()]).collect()
 }
 
-/// An integer expression; `None` if an index tensor says none.
-pub(super) fn int(
-    program: &Program,
-    inputs: &Inputs,
-    expr: &Expr,
-    values: &[i64],
-) -> Result<Option<i64>, Error> {
-    Ok(match &expr.kind {
-        ExprKind::Scalar(Scalar::Int(v)) => Some(*v),
-        ExprKind::Size(size) => Some(inputs.size(program, size, values)?),
-        ExprKind::Var(var) => Some(values[var.index()]),
-        ExprKind::Binary { op, lhs, rhs } => {
-            match (int(program, inputs, lhs, values)?, int(program, inputs, rhs, values)?) {
-                (Some(a), Some(b)) => Some(
-                    op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))?,
-                ),
-                _ => None,
-            }
-        }
-        ExprKind::Read { tensor, index } => {
-            let mut at = Vec::new();
-            for i in index {
-                match int(program, inputs, i, values)? {
-                    Some(v) => at.push(v),
-                    None => return Ok(None),
-                }
-            }
-            read_int(program, inputs, *tensor, at)?
-        }
-        _ => return Err(Error::Unsupported("this integer expression".into())),
-    })
-}
-
-fn read_int(
-    program: &Program,
-    inputs: &Inputs,
-    tensor: Handle<hir::Tensor>,
-    at: Vec<i64>,
-) -> Result<Option<i64>, Error> {
-    let info = &program.tensors[tensor];
-    let array = inputs.tensor(&info.name)?;
-    let flat = array.at(&at).ok_or_else(|| {
-        Error::Shape(format!("{}{at:?} is outside the array {:?}", info.name, array.shape))
-    })?;
-    let value = array.int(flat);
-    let Some(index) = &info.dtype.index else { return Ok(Some(value)) };
-    if index.none == Some(value) {
-        return Ok(None);
-    }
-    let bound = inputs.size(program, &index.bound, &[])?;
-    if (0..bound).contains(&value) {
-        return Ok(Some(value));
-    }
-    Err(Error::Index { tensor: info.name.clone(), at, value, bound })
-}
-
-fn group_extent(
-    program: &Program,
-    route: &hir::Route,
-    group: Handle<hir::Var>,
-    inputs: &Inputs,
-) -> Result<i64, Error> {
-    inputs.extent(program, &route.vars[group].extent, &[])
+fn trap(route: &Route, row: &[i64]) -> Error {
+    Error::Trap { route: route.name.clone(), at: sources(route, row) }
 }
 
 /// The slot of a tuple: how many kept tuples of its group have a smaller key tuple.
-fn number(rows: &mut [Vec<i64>], var: Handle<hir::Var>, group: Handle<hir::Var>, order: &Order) {
+fn number(rows: &mut [Vec<i64>], var: Handle<Var>, group: Handle<Var>, order: &Order) {
     let key = |row: &Vec<i64>| -> Vec<i64> {
         match order {
             Order::Keys(keys) => keys.iter().map(|k| row[k.index()]).collect(),
@@ -196,7 +149,7 @@ fn number(rows: &mut [Vec<i64>], var: Handle<hir::Var>, group: Handle<hir::Var>,
         }
     };
     let mut sorted: Vec<usize> = (0..rows.len()).collect();
-    sorted.sort_by_key(|i| key(&rows[*i]));
+    sorted.sort_by_cached_key(|i| (key(&rows[*i]), *i));
     let mut next: BTreeMap<i64, i64> = BTreeMap::new();
     for i in sorted {
         let slot = next.entry(rows[i][group.index()]).or_default();
@@ -205,33 +158,63 @@ fn number(rows: &mut [Vec<i64>], var: Handle<hir::Var>, group: Handle<hir::Var>,
     }
 }
 
-/// Whether every `assume distinct` of the program holds on these inputs.
+/// Whether every `assume distinct` of the program holds on these inputs, padding left out.
 ///
 /// # Errors
 /// The first pair of equal values.
 pub fn check_assumes(program: &Program, inputs: &Inputs) -> Result<(), Error> {
+    inputs.check(program)?;
     for assume in program.assumes.iter().chain(program.entries.iter().flat_map(|e| &e.assumes)) {
-        let info = &program.tensors[assume.tensor];
-        let array = inputs.tensor(&info.name)?;
-        let (extent, stride) = (array.shape[assume.axis], array.stride(assume.axis));
-        let none = info.dtype.index.as_ref().and_then(|i| i.none);
-        for flat in 0..array.len() {
-            let along = flat / stride % extent;
-            let value = array.int(flat);
-            let clash = (along + 1..extent)
-                .find(|other| array.int(flat + (other - along) * stride) == value);
-            if let (Some(other), true) = (clash, none != Some(value)) {
-                let at = (0..array.shape.len())
-                    .map(|a| (flat / array.stride(a) % array.shape[a]) as i64)
-                    .collect();
-                return Err(Error::NotDistinct {
-                    tensor: info.name.clone(),
-                    at,
-                    other: other as i64,
-                    value,
-                });
+        let mut seen = BTreeMap::new();
+        let check = Distinct { program, inputs, handle: assume.tensor, axis: assume.axis };
+        check.walk(&mut Vec::new(), &mut seen)?;
+    }
+    Ok(())
+}
+
+struct Distinct<'a> {
+    program: &'a Program,
+    inputs: &'a Inputs,
+    handle: Handle<crate::sema::hir::Tensor>,
+    axis: usize,
+}
+
+/// The coordinates along the axis, by the other coordinates and the value.
+type Seen = BTreeMap<(Vec<i64>, i64), i64>;
+
+impl Distinct<'_> {
+    fn walk(&self, at: &mut Vec<i64>, seen: &mut Seen) -> Result<(), Error> {
+        let info = &self.program.tensors[self.handle];
+        if let Some(axis) = info.axes.get(at.len()) {
+            let extent = match &axis.extent {
+                Extent::Fixed(size) => self.inputs.size(self.program, size, at)?,
+                Extent::Ragged { .. } => {
+                    return Err(Error::Unsupported("`distinct` of a ragged tensor".into()));
+                }
+            };
+            for value in 0..extent {
+                at.push(value);
+                self.walk(at, seen)?;
+                at.pop();
+            }
+            if self.axis == at.len() {
+                seen.clear();
+            }
+            return Ok(());
+        }
+        let array = self.inputs.tensor(&info.name)?;
+        let flat = array.at(at).ok_or_else(|| Error::outside(&info.name, at, &array.shape))?;
+        let value = array.get_i64(flat);
+        if info.dtype.index.as_ref().is_some_and(|i| i.none == Some(value)) {
+            return Ok(());
+        }
+        let mut others = at.clone();
+        let along = others.remove(self.axis);
+        match seen.insert((others, value), along) {
+            None => Ok(()),
+            Some(other) => {
+                Err(Error::NotDistinct { tensor: info.name.clone(), at: at.clone(), other, value })
             }
         }
     }
-    Ok(())
 }

@@ -1,13 +1,15 @@
 //! Statements as loop nests.
 
 use super::place::{fill_bits, physical};
-use super::relation::int;
+use super::relation::walk;
+use super::row::{Place, Row, Rows};
+use super::scope::{Scope, mentions};
 use super::{Array, Error, Inputs, Physical, Relation, number, relation};
 use crate::arena::Handle;
 use crate::sema::hir::{
-    self, Assign, BinOp, Elem, Expr, ExprKind, Extent, Io, Program, Scalar, Via,
+    Assign, Elem, Expr, ExprKind, Extent, Io, Program, Size, Tensor, Var, VarExtent, Via,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// What an entry leaves, by tensor name.
 #[derive(Clone, Debug, Default)]
@@ -30,373 +32,328 @@ pub fn run_entry(
     inputs: &Inputs,
     plans: &mut BTreeMap<String, Relation>,
 ) -> Result<Outputs, Error> {
+    inputs.check(program)?;
     let entry = program.entry(entry).ok_or_else(|| Error::Missing(format!("entry {entry}")))?;
     for route in &entry.plans {
         plans.insert(program.routes[*route].name.clone(), relation(program, *route, inputs)?);
     }
-    let mut logical: BTreeMap<Handle<hir::Tensor>, Array> = BTreeMap::new();
+    let plans = &*plans;
+    let mut made: BTreeMap<Handle<Tensor>, Array> = BTreeMap::new();
     for stmt in &entry.stmts {
-        let run = Statement { program, inputs, plans, stmt };
-        let target = match logical.remove(&stmt.target) {
-            Some(array) => array,
-            None => run.blank(stmt.target)?,
-        };
-        logical.insert(stmt.target, run.execute(target)?);
+        let target = made.remove(&stmt.target);
+        let scope = Scope { program, inputs, plans, made: &made };
+        let target = target.map_or_else(|| blank(&scope, stmt.target), Ok)?;
+        let target = Statement { scope, stmt }.execute(target)?;
+        made.insert(stmt.target, target);
     }
     let mut out = Outputs::default();
-    for (handle, array) in logical {
-        let tensor = &program.tensors[handle];
-        let ragged = ragged_relation(program, plans, tensor)?;
-        if let Some(relation) = ragged {
-            out.count
-                .insert(tensor.name.clone(), relation.live.iter().map(|n| *n as i32).collect());
+    let scope = Scope { program, inputs, plans, made: &made };
+    for (handle, array) in &made {
+        let tensor = &program.tensors[*handle];
+        if tensor.io == Io::Tmp {
+            continue;
         }
-        out.physical
-            .insert(tensor.name.clone(), physical(program, inputs, tensor, &array, ragged)?);
-        debug_assert!(tensor.io != Io::In);
-        out.logical.insert(tensor.name.clone(), array);
+        if let Some(counts) = scope.counts(tensor)? {
+            let counts = counts.live.iter().map(|n| *n as i32).collect();
+            out.count.insert(tensor.name.clone(), counts);
+        }
+        out.physical.insert(tensor.name.clone(), physical(&scope, tensor, array)?);
+        out.logical.insert(tensor.name.clone(), array.clone());
     }
     Ok(out)
 }
 
-fn ragged_relation<'p>(
-    program: &Program,
-    plans: &'p BTreeMap<String, Relation>,
-    tensor: &hir::Tensor,
-) -> Result<Option<&'p Relation>, Error> {
-    let route = tensor.axes.iter().find_map(|a| match a.extent {
-        Extent::Ragged { route, .. } => Some(route),
-        Extent::Fixed(_) => None,
-    });
-    let Some(route) = route else { return Ok(None) };
-    let name = &program.routes[route].name;
-    plans.get(name).map(Some).ok_or_else(|| Error::Missing(format!("a plan of route {name}")))
+/// A tensor before any assignment.
+fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
+    let tensor = &scope.program.tensors[handle];
+    if tensor.io == Io::InOut {
+        return Ok(scope.array(handle)?.clone());
+    }
+    let counts = scope.counts(tensor)?;
+    let mut shape = Vec::new();
+    for axis in &tensor.axes {
+        let longest = match &axis.extent {
+            Extent::Fixed(size) => longest(scope, tensor, size, &mut vec![0; shape.len()], 0)?,
+            Extent::Ragged { .. } => counts.and_then(|r| r.live.iter().max()).copied().unwrap_or(0),
+        };
+        shape.push(
+            usize::try_from(longest)
+                .map_err(|_| Error::Shape(format!("{} is {longest} long", axis.name)))?,
+        );
+    }
+    Array::filled(tensor.dtype.elem, shape, fill_bits(tensor))
+}
+
+/// The largest extent over all coordinates of the earlier axes that it names.
+fn longest(
+    scope: &Scope,
+    tensor: &Tensor,
+    size: &Size,
+    at: &mut Vec<i64>,
+    axis: usize,
+) -> Result<i64, Error> {
+    if axis == at.len() {
+        return scope.inputs.size(scope.program, size, at);
+    }
+    let extent = match &tensor.axes[axis].extent {
+        Extent::Fixed(own) if names(size, axis) => {
+            scope.inputs.size(scope.program, own, &at[..axis])?
+        }
+        _ => 1,
+    };
+    let mut most = 0;
+    for value in 0..extent {
+        at[axis] = value;
+        most = most.max(longest(scope, tensor, size, at, axis + 1)?);
+    }
+    Ok(most)
+}
+
+/// Whether a size reads the coordinate of an axis.
+fn names(size: &Size, axis: usize) -> bool {
+    match size {
+        Size::Coord(i) => *i == axis,
+        Size::Dyn { index, .. } => index.iter().any(|s| names(s, axis)),
+        Size::Binary { lhs, rhs, .. } => names(lhs, axis) || names(rhs, axis),
+        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
+    }
 }
 
 struct Statement<'a> {
-    program: &'a Program,
-    inputs: &'a Inputs,
-    plans: &'a BTreeMap<String, Relation>,
+    scope: Scope<'a>,
     stmt: &'a Assign,
 }
 
-/// A read whose index names variables only: `base + sum of free values * step`.
-struct Read<'a> {
-    array: &'a Array,
-    index: Vec<Handle<hir::Var>>,
-}
-
-impl Read<'_> {
-    fn base(&self, values: &[i64]) -> Result<usize, Error> {
-        let at: Vec<i64> = self.index.iter().map(|v| values[v.index()]).collect();
-        self.array.at(&at).ok_or_else(|| {
-            Error::Shape(format!("{at:?} is outside an array of {:?}", self.array.shape))
-        })
-    }
-
-    fn step(&self, var: Handle<hir::Var>) -> usize {
-        self.index.iter().position(|v| *v == var).map_or(0, |axis| self.array.stride(axis))
-    }
-}
-
-impl<'a> Statement<'a> {
-    /// The target before any assignment.
-    fn blank(&self, handle: Handle<hir::Tensor>) -> Result<Array, Error> {
-        let tensor = &self.program.tensors[handle];
-        let ragged = ragged_relation(self.program, self.plans, tensor)?;
-        let mut shape = Vec::new();
-        for axis in &tensor.axes {
-            shape.push(match &axis.extent {
-                Extent::Fixed(size) => self.longest(size)? as usize,
-                Extent::Ragged { .. } => {
-                    ragged.map_or(0, |r| r.live.iter().copied().max().unwrap_or(0)) as usize
-                }
-            });
-        }
-        let mut array = Array::zeros(tensor.dtype.elem, shape);
-        let fill = fill_bits(tensor);
-        if fill != 0 {
-            (0..array.len()).for_each(|i| array.set_bits(i, fill));
-        }
-        Ok(array)
-    }
-
-    fn longest(&self, size: &hir::Size) -> Result<i64, Error> {
-        let ranks = self.program.ranks(&self.inputs.params).unwrap_or(1);
-        let mut longest = 0;
-        for rank in 0..ranks {
-            longest = longest.max(self.inputs.size(self.program, size, &[rank])?);
-        }
-        Ok(longest)
-    }
-
+impl Statement<'_> {
     fn execute(&self, mut target: Array) -> Result<Array, Error> {
-        let value = &self.stmt.value;
-        match &value.kind {
-            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. } => {
-                self.derive(&mut target)?
+        let mut summed = Vec::new();
+        sums(&self.stmt.value, &mut summed);
+        let mut values = vec![0; self.stmt.vars.len()];
+        let Some(via) = &self.stmt.via else {
+            let free = self.free(&summed, &[]);
+            self.nest(&free, None, &mut values, &mut target)?;
+            return Ok(target);
+        };
+        let relation = self.scope.plan(via.route)?;
+        let joined: Vec<_> = via.sources.iter().chain(&via.dests).copied().collect();
+        let free = self.free(&summed, &joined);
+        match via.sources.iter().position(|v| summed.contains(v)) {
+            Some(k) => self.reduce((via, relation, k), &free, &mut values, &mut target)?,
+            None => {
+                for tuple in &relation.tuples {
+                    joined.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
+                    self.nest(&free, None, &mut values, &mut target)?;
+                }
             }
-            ExprKind::Read { tensor, index } => self.gather(*tensor, index, &mut target)?,
-            ExprKind::Sum { var, body } => self.sum(*var, body, Elem::F32, &mut target)?,
-            ExprKind::Cast(inner) => match &inner.kind {
-                ExprKind::Sum { var, body } => self.sum(*var, body, value.ty, &mut target)?,
-                _ => return Err(Error::Unsupported("a cast of this".into())),
-            },
-            _ => self.integers(&mut target)?,
         }
         Ok(target)
     }
 
-    fn via(&self) -> Result<(&'a Via, &'a Relation), Error> {
-        let via = self
-            .stmt
-            .via
-            .as_ref()
-            .ok_or_else(|| Error::Unsupported("a statement without a route".into()))?;
-        let name = &self.program.routes[via.route].name;
-        let relation = self
-            .plans
-            .get(name)
-            .ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
-        Ok((via, relation))
-    }
-
-    /// The statement's variables for a tuple of the route; free ones are 0.
-    fn values(&self, via: &Via, tuple: &[i64]) -> Vec<i64> {
-        let mut values = vec![0; self.stmt.vars.len()];
-        via.sources.iter().chain(&via.dests).zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
-        values
-    }
-
-    /// Variables that the route does not bind, with their extents.
-    fn free(&self, via: &Via) -> Result<Vec<(Handle<hir::Var>, usize)>, Error> {
-        let bound: BTreeSet<_> = via.sources.iter().chain(&via.dests).copied().collect();
-        let mut out = Vec::new();
-        for (handle, var) in self.stmt.vars.iter().filter(|(h, _)| !bound.contains(h)) {
-            out.push((handle, self.inputs.extent(self.program, &var.extent, &[])? as usize));
-        }
-        Ok(out)
-    }
-
-    fn read(&self, array: &'a Array, index: &[Expr]) -> Result<Read<'a>, Error> {
-        let var = |e: &Expr| match e.kind {
-            ExprKind::Var(v) => Ok(v),
-            _ => Err(Error::Unsupported("an index that is not a variable".into())),
-        };
-        Ok(Read { array, index: index.iter().map(var).collect::<Result<_, _>>()? })
-    }
-
-    /// `y[e, c, h] <- x[s, t, h] via r`
-    fn gather(
+    /// A sum over source `k` of the route: for each position of the other sources, its kept tuples.
+    fn reduce(
         &self,
-        tensor: Handle<hir::Tensor>,
-        index: &[Expr],
+        (via, relation, k): (&Via, &Relation, usize),
+        free: &[Handle<Var>],
+        values: &mut Vec<i64>,
         target: &mut Array,
     ) -> Result<(), Error> {
-        let (via, relation) = self.via()?;
-        let free = self.free(via)?;
-        let source = self.read(self.inputs.tensor(&self.program.tensors[tensor].name)?, index)?;
-        let shape = Array { elem: target.elem, shape: target.shape.clone(), data: Vec::new() };
-        let to = self.target_steps(&shape)?;
+        let unbound: Vec<_> = via.dests.iter().chain([&via.sources[k]]).copied().collect();
+        if self.stmt.index.iter().any(|i| unbound.iter().any(|v| mentions(i, *v))) {
+            return Err(Error::Unsupported("a sum into a coordinate of what it sums".into()));
+        }
+        let route = &self.scope.program.routes[via.route];
+        let mut groups: BTreeMap<Vec<i64>, Vec<Vec<(usize, i64)>>> = BTreeMap::new();
+        walk(&self.scope, route, Some(k), &mut Vec::new(), &mut |at| {
+            groups.insert(at.to_vec(), Vec::new());
+        })?;
+        let dests = via.sources.len();
         for tuple in &relation.tuples {
-            let values = self.values(via, tuple);
-            let (from, at) = (source.base(&values)?, to.base(&values)?);
-            for_each(&free, |steps| {
-                let (f, t) = (offset(&source, steps), offset(&to, steps));
-                target.set_bits(at + t, source.array.bits(from + f));
-            });
+            let mut at = tuple[..dests].to_vec();
+            at[k] = 0;
+            let term = via.dests.iter().zip(&tuple[dests..]);
+            let mut term: Vec<_> = term.map(|(v, x)| (v.index(), *x)).collect();
+            term.push((via.sources[k].index(), tuple[k]));
+            groups.entry(at).or_default().push(term);
+        }
+        for (at, terms) in &groups {
+            via.sources.iter().zip(at).for_each(|(v, x)| values[v.index()] = *x);
+            self.nest(free, Some((via.sources[k], terms)), values, target)?;
         }
         Ok(())
     }
 
-    fn target_steps<'s>(&self, shape: &'s Array) -> Result<Read<'s>, Error> {
-        let var = |e: &Expr| match e.kind {
-            ExprKind::Var(v) => Ok(v),
-            _ => Err(Error::Unsupported("an index that is not a variable".into())),
-        };
-        Ok(Read { array: shape, index: self.stmt.index.iter().map(var).collect::<Result<_, _>>()? })
+    /// Variables that neither the route nor a sum binds, in order.
+    fn free(&self, summed: &[Handle<Var>], joined: &[Handle<Var>]) -> Vec<Handle<Var>> {
+        let vars = self.stmt.vars.iter().map(|(h, _)| h);
+        vars.filter(|h| !summed.contains(h) && !joined.contains(h)).collect()
     }
 
-    /// `gid[e, c] <- t * K + k via r`
-    fn integers(&self, target: &mut Array) -> Result<(), Error> {
-        let (via, relation) = self.via()?;
-        let shape = Array { elem: target.elem, shape: target.shape.clone(), data: Vec::new() };
-        let to = self.target_steps(&shape)?;
-        for tuple in &relation.tuples {
-            let values = self.values(via, tuple);
-            let value = int(self.program, self.inputs, &self.stmt.value, &values)?;
-            let value =
-                value.ok_or_else(|| Error::Unsupported("a value that may be none".into()))?;
-            target.set_bits(to.base(&values)?, value as u64);
-        }
-        Ok(())
-    }
-
-    /// `o[s, t, h] <- cast(T, sum(k: a * b)) via r`: the tuples of each position, ascending k.
-    fn sum(
+    /// Loops over the free variables; the last one is the row's.
+    fn nest(
         &self,
-        var: Handle<hir::Var>,
-        body: &Expr,
-        to: Elem,
+        free: &[Handle<Var>],
+        terms: super::row::Terms,
+        values: &mut Vec<i64>,
         target: &mut Array,
     ) -> Result<(), Error> {
-        let (via, relation) = self.via()?;
-        let free = self.free(via)?;
-        let k = via
-            .sources
-            .iter()
-            .position(|v| *v == var)
-            .ok_or_else(|| Error::Unsupported("this sum".into()))?;
-        let mut factors = Vec::new();
-        self.factors(body, &mut factors)?;
-
-        let position = |tuple: &[i64]| -> Vec<i64> {
-            (0..via.sources.len()).filter(|i| *i != k).map(|i| tuple[i]).collect()
-        };
-        let mut tuples: BTreeMap<Vec<i64>, Vec<&Vec<i64>>> =
-            relation.domain.iter().map(|t| (position(t), Vec::new())).collect();
-        for tuple in &relation.tuples {
-            tuples.entry(position(tuple)).or_default().push(tuple);
-        }
-        let shape = Array { elem: target.elem, shape: target.shape.clone(), data: Vec::new() };
-        let place = self.target_steps(&shape)?;
-        for (at, mut terms) in tuples {
-            terms.sort_by_key(|t| t[k]);
-            let mut first = at.clone();
-            first.insert(k, 0);
-            let base = place.base(&self.values(via, &first))?;
-            let mut bases: Vec<Vec<usize>> = Vec::new();
-            for term in &terms {
-                let values = self.values(via, term);
-                bases.push(factors.iter().map(|f| f.base(&values)).collect::<Result<_, _>>()?);
+        match free {
+            [] => self.assign(None, terms, values, target),
+            [lane] => {
+                let extent = self.extent(*lane, values)?;
+                match usize::try_from(extent) {
+                    Ok(0) | Err(_) => Ok(()),
+                    Ok(n) => self.assign(Some((*lane, n)), terms, values, target),
+                }
             }
-            for_each(&free, |steps| {
-                let mut acc = 0f32;
-                for term in &bases {
-                    let x = |i: usize| factors[i].value(term[i], steps);
-                    acc = match factors.len() {
-                        1 => acc + x(0),
-                        2 => x(0).mul_add(x(1), acc),
-                        _ => (x(0) * x(1)).mul_add(x(2), acc),
-                    };
+            [var, inner @ ..] => {
+                for value in 0..self.extent(*var, values)? {
+                    values[var.index()] = value;
+                    self.nest(inner, terms, values, target)?;
                 }
-                if let Some(bits) = number::from_f32(to, acc) {
-                    target.set_bits(base + offset(&place, steps), bits);
+                Ok(())
+            }
+        }
+    }
+
+    fn extent(&self, var: Handle<Var>, values: &[i64]) -> Result<i64, Error> {
+        let scope = &self.scope;
+        match &self.stmt.vars[var].extent {
+            VarExtent::Fixed(size) => scope.inputs.size(scope.program, size, values),
+            VarExtent::Ragged(route) => {
+                let group = self.group(var).map(|g| values[g.index()]);
+                let live = &scope.plan(*route)?.live;
+                group
+                    .and_then(|g| live.get(usize::try_from(g).ok()?))
+                    .copied()
+                    .ok_or_else(|| Error::Unsupported("a ragged variable without a group".into()))
+            }
+        }
+    }
+
+    /// The variable of the axis before the one that a slot variable indexes.
+    fn group(&self, slot: Handle<Var>) -> Option<Handle<Var>> {
+        let mut lists = vec![&self.stmt.index[..]];
+        reads(&self.stmt.value, &mut lists);
+        lists.iter().flat_map(|l| l.windows(2)).find_map(|w| match (&w[0].kind, &w[1].kind) {
+            (ExprKind::Var(group), ExprKind::Var(v)) if *v == slot => Some(*group),
+            _ => None,
+        })
+    }
+
+    fn assign(
+        &self,
+        lane: super::row::Lane,
+        terms: super::row::Terms,
+        values: &mut [i64],
+        target: &mut Array,
+    ) -> Result<(), Error> {
+        let rows = Rows { scope: self.scope, lane, terms, extent: &|var, at| self.extent(var, at) };
+        let info = &self.scope.program.tensors[self.stmt.target];
+        let to = rows.place(&info.name, target, &self.stmt.index, values)?;
+        let mut value = &self.stmt.value;
+        if let ExprKind::Read { tensor, index } = &value.kind {
+            let from = self.scope.array(*tensor)?;
+            if from.elem == target.elem {
+                let name = &self.scope.program.tensors[*tensor].name;
+                let place = rows.place(name, from, index, values)?;
+                copy(from, &place, target, &to, rows.len());
+                return Ok(());
+            }
+            if number::is_float(from.elem) || number::is_float(target.elem) {
+                return Err(Error::Unsupported(format!(
+                    "{} of {} from {}",
+                    info.name,
+                    target.elem.name(),
+                    from.elem.name()
+                )));
+            }
+        }
+        if let ExprKind::Cast(inner) = &value.kind
+            && number::is_float(inner.ty)
+            && value.ty == target.elem
+        {
+            value = inner; // The store rounds.
+        }
+        match rows.row(value, values)? {
+            Row::Float(row) => self.store_floats(&row, &to, target),
+            Row::Int(row) => self.store_ints(&row, &to, target),
+        }
+    }
+
+    fn store_floats(&self, row: &[f32], to: &Place, target: &mut Array) -> Result<(), Error> {
+        for (i, x) in row.iter().enumerate() {
+            let bits = number::from_f32(target.elem, *x).ok_or_else(|| {
+                Error::Unsupported(format!("a float into {}", target.elem.name()))
+            })?;
+            match (target.elem, to) {
+                (Elem::Bf16 | Elem::F16, Place::Step { base, step: 1 }) => {
+                    let at = (base + i) * 2;
+                    target.data[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
                 }
-            });
+                _ => target.set_bits(to.at(i), bits),
+            }
         }
         Ok(())
     }
 
-    fn factors(&self, body: &Expr, out: &mut Vec<Factor<'a>>) -> Result<(), Error> {
-        match &body.kind {
-            ExprKind::Binary { op: BinOp::Mul, lhs, rhs } => {
-                self.factors(lhs, out)?;
-                self.factors(rhs, out)?;
+    fn store_ints(&self, row: &[i64], to: &Place, target: &mut Array) -> Result<(), Error> {
+        let tensor = &self.scope.program.tensors[self.stmt.target];
+        let index = tensor.dtype.index.as_ref();
+        let bound = index.map(|i| self.scope.inputs.size(self.scope.program, &i.bound, &[]));
+        let bound = bound.transpose()?;
+        for (i, value) in row.iter().enumerate() {
+            if number::is_float(target.elem) {
+                let bits = number::from_f32(target.elem, *value as f32).unwrap_or(0);
+                target.set_bits(to.at(i), bits);
+                continue;
             }
-            ExprKind::Cast(inner) => self.factors(inner, out)?,
-            ExprKind::Scalar(Scalar::Int(v)) => out.push(Factor::Lit(*v as f32)),
-            ExprKind::Scalar(Scalar::Float(v)) => out.push(Factor::Lit(*v as f32)),
-            ExprKind::Read { tensor, index } => {
-                let array = self.inputs.tensor(&self.program.tensors[*tensor].name)?;
-                out.push(Factor::Read(self.read(array, index)?));
+            if let Some(bound) = bound.filter(|b| !(0..*b).contains(value)) {
+                let at = vec![to.at(i) as i64];
+                return Err(Error::Index { tensor: tensor.name.clone(), at, value: *value, bound });
             }
-            _ => return Err(Error::Unsupported("this factor of a sum".into())),
-        }
-        if out.len() > 3 {
-            return Err(Error::Unsupported("a product of more than three factors".into()));
+            target.set_bits(to.at(i), *value as u64);
         }
         Ok(())
     }
-
-    /// `count`, `offset` and `dropped` read the relation, not the data.
-    fn derive(&self, target: &mut Array) -> Result<(), Error> {
-        for i in 0..target.len() {
-            let value = match &self.stmt.value.kind {
-                ExprKind::Count { tensor, .. } => self.relation_of(*tensor)?.live[i],
-                ExprKind::Offset { tensor, .. } => self.offset_of(*tensor, i as i64)?,
-                ExprKind::Dropped { route, .. } => {
-                    let name = &self.program.routes[*route].name;
-                    let relation = self
-                        .plans
-                        .get(name)
-                        .ok_or_else(|| Error::Missing(format!("a plan of route {name}")))?;
-                    relation.dropped(i as i64)
-                }
-                _ => 0,
-            };
-            target.set_bits(i, value as u64);
-        }
-        Ok(())
-    }
-
-    fn relation_of(&self, tensor: Handle<hir::Tensor>) -> Result<&'a Relation, Error> {
-        ragged_relation(self.program, self.plans, &self.program.tensors[tensor])?
-            .ok_or_else(|| Error::Unsupported("a count of a tensor that is not ragged".into()))
-    }
-
-    /// First row of a group in its rank's buffer.
-    fn offset_of(&self, tensor: Handle<hir::Tensor>, group: i64) -> Result<i64, Error> {
-        let live = &self.relation_of(tensor)?.live;
-        let ranks = self.program.ranks(&self.inputs.params).unwrap_or(1);
-        let per_rank = live.len() as i64 / ranks;
-        let first = group / per_rank * per_rank;
-        for term in &self.program.tensors[tensor].placement {
-            match &term.kind {
-                hir::TermKind::Pack(align) => {
-                    let align = self.inputs.size(self.program, align, &[])?;
-                    return Ok((first..group)
-                        .map(|g| (live[g as usize] + align - 1) / align * align)
-                        .sum());
-                }
-                hir::TermKind::Slab(rows) => {
-                    return Ok((group - first) * self.inputs.size(self.program, rows, &[])?);
-                }
-                _ => {}
-            }
-        }
-        Err(Error::Unsupported("an offset of this placement".into()))
-    }
 }
 
-enum Factor<'a> {
-    Read(Read<'a>),
-    Lit(f32),
-}
-
-impl Factor<'_> {
-    fn base(&self, values: &[i64]) -> Result<usize, Error> {
-        match self {
-            Factor::Read(read) => read.base(values),
-            Factor::Lit(_) => Ok(0),
-        }
-    }
-
-    fn value(&self, base: usize, steps: &[(Handle<hir::Var>, usize)]) -> f32 {
-        match self {
-            Factor::Read(read) => read.array.float(base + offset(read, steps)),
-            Factor::Lit(v) => *v,
-        }
-    }
-}
-
-fn offset(read: &Read, steps: &[(Handle<hir::Var>, usize)]) -> usize {
-    steps.iter().map(|(v, x)| read.step(*v) * x).sum()
-}
-
-/// All assignments of the free variables.
-fn for_each(
-    free: &[(Handle<hir::Var>, usize)],
-    mut body: impl FnMut(&[(Handle<hir::Var>, usize)]),
-) {
-    let mut at: Vec<_> = free.iter().map(|(v, _)| (*v, 0)).collect();
-    if free.iter().any(|(_, n)| *n == 0) {
+/// Bits, unchanged.
+fn copy(from: &Array, at: &Place, target: &mut Array, to: &Place, n: usize) {
+    let width = target.elem.bytes() as usize;
+    if let (Place::Step { base: f, step: 1 }, Place::Step { base: t, step: 1 }) = (at, to) {
+        let bytes = &from.data[f * width..(f + n) * width];
+        target.data[t * width..(t + n) * width].copy_from_slice(bytes);
         return;
     }
-    loop {
-        body(&at);
-        let Some(axis) = (0..free.len()).rev().find(|i| at[*i].1 + 1 < free[*i].1) else { return };
-        at[axis].1 += 1;
-        at[axis + 1..].iter_mut().for_each(|(_, x)| *x = 0);
+    for i in 0..n {
+        target.set_bits(to.at(i), from.get_bits(at.at(i)));
+    }
+}
+
+fn sums(expr: &Expr, out: &mut Vec<Handle<Var>>) {
+    match &expr.kind {
+        ExprKind::Sum { var, body } => {
+            out.push(*var);
+            sums(body, out);
+        }
+        ExprKind::Cast(inner) => sums(inner, out),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            sums(lhs, out);
+            sums(rhs, out);
+        }
+        _ => {}
+    }
+}
+
+fn reads<'e>(expr: &'e Expr, out: &mut Vec<&'e [Expr]>) {
+    match &expr.kind {
+        ExprKind::Read { index, .. } => out.push(index),
+        ExprKind::Sum { body, .. } => reads(body, out),
+        ExprKind::Cast(inner) => reads(inner, out),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            reads(lhs, out);
+            reads(rhs, out);
+        }
+        _ => {}
     }
 }

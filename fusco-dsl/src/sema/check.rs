@@ -131,7 +131,7 @@ impl Checker<'_> {
 
     pub fn declare(&mut self, name: &Ident, symbol: Symbol) {
         if let Err(diagnostic) = self.scope.declare(name, symbol) {
-            self.push(diagnostic);
+            self.push(*diagnostic);
         }
     }
 

@@ -27,15 +27,13 @@ pub(super) struct Scope {
 
 impl Scope {
     /// Adds a name. A second declaration is F0102 and leaves the first in place.
-    pub fn declare(&mut self, name: &Ident, symbol: Symbol) -> Result<(), Diagnostic> {
+    pub fn declare(&mut self, name: &Ident, symbol: Symbol) -> Result<(), Box<Diagnostic>> {
         if let Some((_, first)) = self.names.get(&name.name) {
-            return Err(Diagnostic::error(
-                "F0102",
-                name.span,
-                format!("`{}` is declared twice", name.name),
-            )
-            .related(*first, "first here")
-            .help("rename one of them"));
+            let diagnostic =
+                Diagnostic::error("F0102", name.span, format!("`{}` is declared twice", name.name))
+                    .related(*first, "first here")
+                    .help("rename one of them");
+            return Err(Box::new(diagnostic));
         }
         self.names.insert(name.name.clone(), (symbol, name.span));
         Ok(())

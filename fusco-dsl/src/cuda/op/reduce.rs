@@ -183,7 +183,8 @@ fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64) {
 /// Tuples in groups whose rows are all in flight before the first is added.
 fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
     let inside = if vecs % 32 == 0 { "" } else { " && inside" };
-    let deep = (IN_FLIGHT / nest.rows.len().max(1) as i64).clamp(1, fan);
+    let most = if fan > 2 * IN_FLIGHT { IN_FLIGHT / 2 } else { IN_FLIGHT };
+    let deep = (most / nest.rows.len().max(1) as i64).clamp(1, fan);
     // Two groups overlap; more only cost registers.
     out.line(if fan > 2 * deep { "#pragma unroll 1" } else { "#pragma unroll" });
     out.block(&format!("for (i32 group = 0; group < {fan}; group += {deep})"), |out| {
