@@ -5,8 +5,11 @@ use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::sema::hir::Bindings;
 use fusco_dsl::{Compiled, compile};
 
+/// Name, program, params.
+pub type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
+
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [(&str, &str, &[(&str, i64)]); 5] = [
+pub const CASES: [Case; 5] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),

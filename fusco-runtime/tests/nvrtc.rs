@@ -5,7 +5,10 @@ use fusco_dsl::cuda::{Target, generate};
 use fusco_runtime::jit;
 use std::fmt::Write;
 
-const CASES: [(&str, &str, &[(&str, i64)]); 6] = [
+/// Name, program, params.
+type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
+
+const CASES: [Case; 6] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
