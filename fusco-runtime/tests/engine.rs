@@ -387,7 +387,7 @@ fn wild_index((world, bound): (World, Bound)) {
 #[test]
 fn a_tile_that_never_comes_is_a_timeout() {
     let world = World::host(2).unwrap().with_timeout(Duration::from_millis(200));
-    let shape = Shape { ranks: 2, experts: 2, ..SMALL };
+    let shape = Shape { ranks: 2, experts: 4, ..SMALL };
     let bound = Bound::from_schedule(&world, shape.schedule()).unwrap();
     let (case, stream) = (Case::new(&bound, shape), world.stream().unwrap());
     let arrivals = bound.arrivals("dispatch", &case.plan).unwrap();
