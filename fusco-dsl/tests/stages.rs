@@ -40,3 +40,20 @@ fn stages() {
         });
     }
 }
+
+/// Text to verified schedule; the bar is 5 ms with optimisation, so a debug build gets ten times that.
+#[test]
+fn front_end_is_quick() {
+    let (_, text) = programs().into_iter().find(|(n, _)| n == "moe").expect("moe is an example");
+    let params: Bindings = CASES[0].2.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+    let mut times: Vec<f64> = (0..20)
+        .map(|_| {
+            let started = std::time::Instant::now();
+            compile(&text, None, &params).expect("it compiles");
+            started.elapsed().as_secs_f64() * 1e3
+        })
+        .collect();
+    times.sort_by(f64::total_cmp);
+    println!("text to verified schedule: median {:.2} ms", times[10]);
+    assert!(times[10] < 50.0, "{times:?}");
+}

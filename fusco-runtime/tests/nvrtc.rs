@@ -85,6 +85,26 @@ fn the_cache_keeps_cubins_and_distrusts_damaged_ones() {
     );
 }
 
+/// The bars are 1 s cold and 20 ms from the cache, on a quiet machine; tests share theirs.
+#[test]
+fn compiling_is_quick_and_the_cache_quicker() {
+    if !have_nvrtc() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    // SAFETY: as above.
+    unsafe { std::env::set_var("FUSCO_CACHE_DIR", folder.path()) };
+    let source = unit(CASES[0].1, CASES[0].2);
+    let timed = || {
+        let started = std::time::Instant::now();
+        jit::cubin(&source, "moe", "sm_90a").expect("it compiles");
+        started.elapsed().as_secs_f64() * 1e3
+    };
+    let (cold, warm) = (timed(), timed());
+    println!("text to cubin: {cold:.0} ms cold, {warm:.2} ms from the cache");
+    assert!(cold < 10_000.0 && warm < 200.0, "{cold} {warm}");
+}
+
 #[test]
 fn a_wrong_text_gives_the_log() {
     if !have_nvrtc() {
