@@ -4,9 +4,10 @@
 //! prove is refused rather than guessed.
 
 use super::check::{Checked, Checker, Stop};
-use super::hir::{BinOp, CmpOp, Cond, CondKind, Size};
+use super::hir::{BinOp, CmpOp, Cond, CondKind, MeshAxis, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
+use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{Expr, ExprKind, Ident, Op};
 
@@ -187,10 +188,11 @@ impl Checker<'_> {
     }
 }
 
-/// `lhs % modulus == 0`, as declared.
+/// `lhs % modulus == 0`, as declared, and what mesh axes stand for.
 #[derive(Default)]
 pub(super) struct Facts {
     multiples: Vec<(Size, Size)>,
+    meshes: Vec<(Handle<MeshAxis>, Size)>,
 }
 
 impl Facts {
@@ -206,14 +208,45 @@ impl Facts {
                 lhs: Size::Binary { op: BinOp::Rem, lhs, rhs },
                 rhs: zero,
             } if *zero == Size::Lit(0) => {
-                self.multiples.push((lhs.as_ref().clone(), rhs.as_ref().clone()));
+                self.multiples.push((self.plain(lhs), self.plain(rhs)));
             }
             _ => {}
         }
     }
 
+    /// A mesh axis is its size from here on.
+    pub fn mesh(&mut self, axis: Handle<MeshAxis>, size: Size) {
+        self.meshes.push((axis, size));
+    }
+
+    /// The size with its mesh axes written out.
+    fn plain(&self, size: &Size) -> Size {
+        match size {
+            Size::Mesh(m) => {
+                self.meshes.iter().find(|(of, _)| of == m).map_or(size.clone(), |(_, s)| s.clone())
+            }
+            Size::Binary { op, lhs, rhs } => {
+                let (lhs, rhs) = (self.plain(lhs), self.plain(rhs));
+                match (&lhs, &rhs) {
+                    (Size::Lit(a), Size::Lit(b)) => op.apply(*a, *b).map(Size::Lit),
+                    _ => None,
+                }
+                .unwrap_or(Size::Binary {
+                    op: *op,
+                    lhs: Box::new(lhs),
+                    rhs: Box::new(rhs),
+                })
+            }
+            _ => size.clone(),
+        }
+    }
+
     /// Whether `size % by == 0` follows from the facts and the literals.
     pub fn divides(&self, size: &Size, by: &Size) -> bool {
+        self.follows(&self.plain(size), &self.plain(by))
+    }
+
+    fn follows(&self, size: &Size, by: &Size) -> bool {
         if *by == Size::Lit(1) || size == by || *size == Size::Lit(0) {
             return true;
         }
@@ -227,10 +260,10 @@ impl Facts {
         }
         match size {
             Size::Binary { op: BinOp::Mul, lhs, rhs } => {
-                self.divides(lhs, by) || self.divides(rhs, by)
+                self.follows(lhs, by) || self.follows(rhs, by)
             }
             Size::Binary { op: BinOp::Add | BinOp::Sub, lhs, rhs } => {
-                self.divides(lhs, by) && self.divides(rhs, by)
+                self.follows(lhs, by) && self.follows(rhs, by)
             }
             _ => false,
         }

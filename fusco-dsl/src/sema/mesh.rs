@@ -60,7 +60,10 @@ impl Checker<'_> {
                 .note(format!("{n} < 1"))
                 .help("give it a size of at least 1"),
             ),
-            Ok(size) if bind_only(&size) => self.hir.mesh_axes[handle].size = size,
+            Ok(size) if bind_only(&size) => {
+                self.facts.mesh(handle, size.clone());
+                self.hir.mesh_axes[handle].size = size;
+            }
             Ok(_) => self
                 .push(unsupported(e.span, "a mesh axis whose size reads a mesh axis or a `dyn`")),
             Err(Stop) => self.scope.set(&name.name, Symbol::Poison),

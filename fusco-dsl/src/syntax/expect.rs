@@ -1,9 +1,10 @@
 //! Syntax errors in the user's words, and what to leave out so that the parse can go on.
 
-use super::build::Rule;
+use super::build::{Grammar, Rule};
 use super::lex::token_end;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
+use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
 
 /// Words that no name may take.
@@ -89,10 +90,14 @@ fn is_suffixed(token: &str) -> bool {
 
 /// The mistake in words, and where it is.
 pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
-    let at = match error.location {
+    let start = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
-    let at = skip_blank(text, at);
+    let start = skip_blank(text, start);
+    let (at, wanted) = match furthest(text) {
+        Some((at, wanted)) if at >= start && !wanted.is_empty() => (at, wanted),
+        _ => (start, rules(error)),
+    };
     let end = if at < text.len() { token_end(text, at) } else { at };
     let span = Span::new(at as u32, end as u32);
     let found = if at < text.len() {
@@ -100,7 +105,49 @@ pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
     } else {
         "the end of the file".to_string()
     };
-    (special(text, at, end, span).unwrap_or_else(|| general(error, span, &found)), at)
+    (special(text, at, end, span).unwrap_or_else(|| general(&wanted, span, &found)), at)
+}
+
+/// The last place where a token was missing, and which ones: pest's own error stays at the start of the rule.
+fn furthest(text: &str) -> Option<(usize, Vec<String>)> {
+    pest::set_error_detail(true);
+    let error = Grammar::parse(Rule::file, text).err();
+    pest::set_error_detail(false);
+    let attempts = error?.parse_attempts()?;
+    let at = skip_blank(text, attempts.max_position);
+    if !text.is_char_boundary(at) {
+        return None;
+    }
+    let marks = attempts.expected_tokens().into_iter().map(|t| t.to_string());
+    let marks: Vec<String> = marks.filter(|t| is_mark(t)).map(|t| format!("`{t}`")).collect();
+    let rules = attempts.call_stacks().into_iter().filter_map(|s| s.deepest.get_rule().copied());
+    let rules = rules.filter(|r| marks.is_empty() || !holds_marks(*r)).filter_map(human);
+    let mut wanted: Vec<String> = rules.map(str::to_string).chain(marks.iter().cloned()).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    Some((at, wanted))
+}
+
+/// Punctuation or a word of the grammar; not blanks, comments and ranges of characters.
+fn is_mark(token: &str) -> bool {
+    let comment = token.starts_with('/') && token.len() > 1;
+    let word = RESERVED.contains(&token);
+    let sign = token.bytes().all(|b| b.is_ascii_punctuation() && b != b'_');
+    !token.is_empty() && !comment && (word || sign)
+}
+
+/// Rules that are written with marks of their own: naming them beside the missing mark says nothing.
+fn holds_marks(rule: Rule) -> bool {
+    !matches!(
+        rule,
+        Rule::ident
+            | Rule::int
+            | Rule::float
+            | Rule::expr
+            | Rule::atom
+            | Rule::dtype
+            | Rule::extent
+    )
 }
 
 fn skip_blank(text: &str, mut at: usize) -> usize {
@@ -153,18 +200,23 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
     None
 }
 
-fn general(error: &Error<Rule>, span: Span, found: &str) -> Diagnostic {
-    let mut wanted: Vec<&'static str> = match &error.variant {
+/// What pest's own error would have taken.
+fn rules(error: &Error<Rule>) -> Vec<String> {
+    let mut wanted: Vec<String> = match &error.variant {
         ErrorVariant::ParsingError { positives, .. } => {
-            positives.iter().filter_map(|r| human(*r)).collect()
+            positives.iter().filter_map(|r| human(*r)).map(str::to_string).collect()
         }
         ErrorVariant::CustomError { .. } => Vec::new(),
     };
     wanted.sort_unstable();
     wanted.dedup();
-    let expected = match &wanted[..] {
+    wanted
+}
+
+fn general(wanted: &[String], span: Span, found: &str) -> Diagnostic {
+    let expected = match wanted {
         [] => "something else".to_string(),
-        [one] => (*one).to_string(),
+        [one] => one.clone(),
         [most @ .., last] => format!("{} or {last}", most.join(", ")),
     };
     Diagnostic::error("F0001", span, format!("syntax error: expected {expected}, found {found}"))
