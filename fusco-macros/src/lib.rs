@@ -9,9 +9,11 @@ mod report;
 
 use proc_macro::TokenStream;
 use proc_macro2::{TokenStream as Tokens, TokenTree};
+use std::path::PathBuf;
 
 /// A program written in place, `fusco! { program moe { .. } }`, or one in a file,
-/// `fusco!("programs/moe.fusco")`, relative to the crate and rebuilt when it changes.
+/// `fusco!("programs/moe.fusco")`, relative to the crate, or else to the source file that names it, and
+/// rebuilt when it changes.
 ///
 /// Expands to one module a program: `SOURCE`, `HASH`, `Params`, `bind`, and for each entry its
 /// arguments and its launch; a plan is typed by its route.
@@ -42,15 +44,18 @@ fn from_file(path: &proc_macro2::Literal) -> Tokens {
             path.span(),
         );
     };
-    let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-    let full = std::path::Path::new(&root).join(name);
+    let from_crate =
+        PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join(name);
+    let from_file =
+        path.span().unwrap().local_file().and_then(|f| f.parent().map(|p| p.join(name)));
+    let from_file = from_file.and_then(|f| f.canonicalize().ok());
+    let full = from_file.filter(|_| !from_crate.exists()).unwrap_or(from_crate);
     let text = match std::fs::read_to_string(&full) {
         Ok(text) => text,
         Err(error) => {
-            return report::message(
-                &format!("cannot read {}: {error}", full.display()),
-                path.span(),
-            );
+            let message =
+                format!("cannot read `{name}`, relative to the crate or to this file: {error}");
+            return report::message(&message, path.span());
         }
     };
     match fusco_dsl::check(&text) {
