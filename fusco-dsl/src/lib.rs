@@ -11,6 +11,7 @@ mod driver;
 pub mod layout;
 pub mod oracle;
 pub mod plan;
+pub mod ranks;
 pub mod schedule;
 pub mod sema;
 pub mod source;

@@ -11,7 +11,10 @@ pub mod mem;
 mod transport;
 pub mod typed;
 
-pub use engine::{Arrivals, Bound, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, World};
+pub use engine::{
+    Arrivals, Bound, DeviceArrivals, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, World,
+};
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
+pub use kernels_templates::CONSUMER_CUH;
 pub use mem::Buffer;

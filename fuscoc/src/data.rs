@@ -3,7 +3,6 @@
 use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
-use fusco_dsl::layout::Table;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -144,69 +143,6 @@ fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {
         Elem::Bf16 => u64::from(half::bf16::from_f32(value).to_bits()),
         _ => rng.u64(..),
     }
-}
-
-/// Each rank's bytes of a logical array, in the order of the placement.
-pub fn scatter(
-    compiled: &Compiled,
-    handle: Handle<hir::Tensor>,
-    array: &Array,
-    inputs: &Inputs,
-) -> Result<Vec<Vec<u8>>, Failure> {
-    let tensor = &compiled.hir.tensors[handle];
-    let table = &compiled.tables()[&handle];
-    let width = array.elem.bytes() as usize;
-    let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];
-    let (mut coords, run) = (vec![0i64; tensor.axes.len()], contiguous(table, array));
-    for first in (0..array.len()).step_by(run.max(1)) {
-        let mut rest = first;
-        for axis in (0..coords.len()).rev() {
-            coords[axis] = (rest % array.shape[axis]) as i64;
-            rest /= array.shape[axis];
-        }
-        if !live(compiled, tensor, &coords, inputs) {
-            continue;
-        }
-        let (rank, offset) = table.locate(&coords, |_| 0);
-        let buffer: &mut Vec<u8> = &mut ranks[rank];
-        let (from, to) = (first * width, offset * width);
-        if buffer.len() < to + run * width {
-            buffer.resize(to + run * width, 0);
-        }
-        buffer[to..to + run * width].copy_from_slice(&array.data[from..from + run * width]);
-    }
-    Ok(ranks)
-}
-
-/// Elements of the last axis that lie together in memory.
-fn contiguous(table: &Table, array: &Array) -> usize {
-    let last = array.shape.len() - 1;
-    let whole = table.digits.iter().filter(|d| d.axis == last).count() == 1;
-    let inner = table.digits.last().is_some_and(|d| {
-        d.axis == last && matches!(d.home, fusco_dsl::layout::Home::Memory { stride: 1 })
-    });
-    let fixed =
-        table.digits.last().is_some_and(|d| matches!(d.radix, fusco_dsl::layout::Radix::Fixed(_)));
-    if whole && inner && fixed { array.shape[last] } else { 1 }
-}
-
-/// Whether the coordinates lie inside the rank's `dyn` extents.
-fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inputs) -> bool {
-    tensor.axes.iter().zip(coords).all(|(axis, at)| match &axis.extent {
-        Extent::Fixed(Size::Dyn { of, index }) => {
-            let values = inputs
-                .dyns
-                .get(&compiled.hir.dyns[*of].name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let rank = match index.first() {
-                Some(Size::Coord(i)) if values.len() > 1 => coords[*i] as usize,
-                _ => 0,
-            };
-            values.get(rank).is_some_and(|n| at < n)
-        }
-        _ => true,
-    })
 }
 
 /// Bytes of a rank's buffer up to the last live row, rounded up as the placement says; all of it if

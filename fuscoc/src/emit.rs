@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome};
 use clap::ValueEnum;
-use fusco_dsl::cuda::{CudaUnit, Target, generate};
+use fusco_dsl::cuda::{CudaUnit, Target, generate_entries};
+use fusco_runtime::jit;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -16,6 +17,9 @@ pub struct Args {
     /// One of several programs of the file.
     #[arg(long)]
     program: Option<String>,
+    /// One of its entries; all if left out.
+    #[arg(long)]
+    entry: Option<String>,
     /// Params, needed from `layout` on.
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
@@ -41,6 +45,7 @@ enum Stage {
     Schedule,
     Cuda,
     Launch,
+    Ptx,
     Cubin,
 }
 
@@ -64,8 +69,12 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
             Some(fusco_dsl::syntax::dump(&file))
         }
         Stage::Hir => {
-            let (programs, _) = fusco_dsl::check(&source.text)
+            let (mut programs, _) = fusco_dsl::check(&source.text)
                 .map_err(|d| Failure::diagnostics(&d, source, format))?;
+            programs.retain(|p| args.program.as_ref().is_none_or(|n| p.name == *n));
+            for program in &mut programs {
+                keep(args, &mut program.entries, |e| &e.name)?;
+            }
             Some(programs.iter().map(fusco_dsl::sema::print).collect())
         }
         _ => None,
@@ -73,24 +82,45 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     if let Some(text) = early {
         return Ok(text.into_bytes());
     }
-    let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
-    let name = match args.stage {
-        Stage::Layout => "layout",
-        Stage::Plan => "plan",
-        _ => "schedule",
+    let mut compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
+    keep(args, &mut compiled.plan.entries, |e| &e.name)?;
+    let text = match args.stage {
+        Stage::Layout => compiled.stage("layout"),
+        Stage::Plan => compiled.stage("plan"),
+        Stage::Schedule => {
+            let mut schedule = (*compiled.schedule).clone();
+            keep(args, &mut schedule.entries, |e| &e.name)?;
+            Some(fusco_dsl::schedule::print(&schedule))
+        }
+        _ => None,
     };
-    if !matches!(args.stage, Stage::Cuda | Stage::Launch | Stage::Cubin) {
-        return Ok(compiled.stage(name).unwrap_or_default().into_bytes());
+    if let Some(text) = text {
+        return Ok(text.into_bytes());
     }
     let ranks = args.ranks_per_device.unwrap_or(compiled.schedule.ranks as u32);
     let target = Target { arch: args.arch.clone(), sms: args.sms, ranks_per_device: ranks };
-    let unit = generate(&compiled.schedule, &target)
+    let wanted = |name: &str| args.entry.as_ref().is_none_or(|e| e == name);
+    let unit = generate_entries(&compiled.schedule, &target, wanted)
         .map_err(|d| Failure::diagnostics(&d, source, format))?;
-    match args.stage {
-        Stage::Cuda => Ok(unit.source.into_bytes()),
-        Stage::Launch => Ok(contract(&unit).into_bytes()),
-        _ => Ok(fusco_runtime::jit::compile(&unit.source, &compiled.hir.name, &args.arch)?.bytes),
+    let name = &compiled.hir.name;
+    Ok(match args.stage {
+        Stage::Launch => contract(&unit).into_bytes(),
+        Stage::Ptx => jit::ptx(&unit.source, name, &args.arch)?.into_bytes(),
+        Stage::Cubin => jit::compile(&unit.source, name, &args.arch)?.bytes,
+        _ => unit.source.into_bytes(),
+    })
+}
+
+/// Leaves the entry that was asked for.
+fn keep<T>(args: &Args, entries: &mut Vec<T>, name: fn(&T) -> &String) -> Outcome {
+    let Some(wanted) = &args.entry else { return Ok(()) };
+    if !entries.iter().any(|e| name(e) == wanted) {
+        let known: Vec<&str> = entries.iter().map(|e| name(e).as_str()).collect();
+        let known = known.join(", ");
+        return Err(Failure::usage(format!("no entry `{wanted}`; the program has {known}")));
     }
+    entries.retain(|e| name(e) == wanted);
+    Ok(())
 }
 
 /// What a host needs to launch the kernels, one line each.

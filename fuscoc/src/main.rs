@@ -6,6 +6,7 @@ mod doctor;
 mod emit;
 mod failure;
 mod fmt;
+mod progress;
 mod run;
 mod source;
 mod table;

@@ -5,6 +5,7 @@ mod verify;
 
 use crate::data;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome};
 use clap::ValueEnum;
@@ -76,11 +77,17 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
     let feeds = pairs(&args.feed, "--feed")?;
     let inputs = inputs(args, &compiled, &feeds)?;
-    let expected =
-        if args.verify { Some(verify::expect(args, &compiled, &inputs, &feeds)?) } else { None };
+    let stages = args.entry.len() * (args.backend.len() + usize::from(args.verify));
+    let progress = Progress::new(stages);
+    let expected = if args.verify {
+        Some(verify::expect(args, &compiled, &inputs, &feeds, &progress)?)
+    } else {
+        None
+    };
     for backend in &args.backend {
-        let finished = launch(args, &compiled, &inputs, &feeds, *backend)?;
+        let finished = launch(args, &compiled, &inputs, &feeds, *backend, &progress)?;
         let verdict = expected.as_ref().map(|e| verify::compare(&compiled, e, &finished));
+        progress.pause();
         if args.json {
             println!("{}", report::json(&compiled, &inputs, &finished, verdict.as_ref()));
         } else {
@@ -144,22 +151,26 @@ fn inputs(
                 )));
             }
         };
-        let fits = array.shape.len() == shape.len()
-            && array.shape.iter().zip(&shape).all(|(have, want)| have >= want);
-        inputs.tensors.insert(name.clone(), fit(array, &shape, fits, &name)?);
+        inputs.tensors.insert(name.clone(), fit(array, &shape, &name)?);
     }
     fusco_dsl::oracle::check_assumes(&compiled.hir, &inputs)
         .map_err(|e| Failure::input(format!("F0907: {e}")))?;
     Ok(inputs)
 }
 
-/// A longer array gives its leading part.
-fn fit(array: Array, shape: &[usize], fits: bool, name: &str) -> Result<Array, Failure> {
+/// A longer array gives its leading part; extra leading axes count as one, so that a file of all ranks
+/// serves a program of one.
+fn fit(mut array: Array, shape: &[usize], name: &str) -> Result<Array, Failure> {
+    let found = array.shape.clone();
+    if array.shape.len() > shape.len() && !shape.is_empty() {
+        let merged = array.shape.len() - shape.len();
+        let first = array.shape.drain(..=merged).product();
+        array.shape.insert(0, first);
+    }
+    let fits = array.shape.len() == shape.len()
+        && array.shape.iter().zip(shape).all(|(have, want)| have >= want);
     if !fits {
-        return Err(Failure::input(format!(
-            "`{name}` is {shape:?}, the file has {:?}",
-            array.shape
-        )));
+        return Err(Failure::input(format!("`{name}` is {shape:?}, the file has {found:?}")));
     }
     let mut out = Array::zeros(array.elem, shape.to_vec());
     for flat in 0..out.len() {
@@ -226,6 +237,7 @@ fn launch(
     inputs: &Inputs,
     feeds: &BTreeMap<String, String>,
     backend: Backend,
+    progress: &Progress,
 ) -> Result<Finished, Failure> {
     let ranks = compiled.schedule.ranks as usize;
     let world = match backend {
@@ -240,9 +252,8 @@ fn launch(
             if let (Some(array), Some(handle)) =
                 (inputs.tensors.get(&name), compiled.hir.tensor(&name))
             {
-                for (rank, bytes) in
-                    data::scatter(compiled, handle, array, inputs)?.iter().enumerate()
-                {
+                let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs);
+                for (rank, bytes) in ranks.iter().enumerate() {
                     buffer.upload(rank, bytes)?;
                 }
             }
@@ -256,6 +267,7 @@ fn launch(
     let stream = world.stream()?;
     let mut times = Vec::new();
     for entry in &args.entry {
+        progress.next(&format!("{entry} on {}", world.backend()));
         let started = Instant::now();
         launch_entry(compiled, &bound, entry, &stream, (inputs, feeds, &buffers, &plans))?;
         stream.synchronize()?;

@@ -69,6 +69,18 @@ fn a_trace_through_capacity_and_through_one_device() {
     verified(&[&permute[..], &["--set", "E=20,H=24,TMAX=500", "--dyn", "T=333"]].concat());
 }
 
+/// The real router choices of 32768 tokens, through the capacity form (its K is 2) and through one device.
+#[test]
+fn the_256_expert_trace_through_capacity_and_through_one_device() {
+    let topk = "topk=examples/traces/e256_k8_r8.safetensors:topk_idx";
+    let capacity = ["examples/programs/moe_capacity.fusco", "--entry", "dispatch", "--random", "6"];
+    let set = "E=256,H=16,C=128,TMAX=4096";
+    verified(&[&capacity[..], &["--set", set, "--dyn", "T=4096", "--in", topk]].concat());
+    let permute = ["examples/programs/local_permute.fusco", "--entry", "permute", "--random", "7"];
+    let set = "E=256,H=16,TMAX=32768";
+    verified(&[&permute[..], &["--set", set, "--dyn", "T=32768", "--in", topk]].concat());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -122,6 +134,24 @@ fn exit_codes_say_who_is_at_fault() {
     let cuda = fuscoc(&cuda);
     // A machine with a GPU runs it; one without says what it lacks.
     assert!(matches!(cuda.status.code(), Some(0 | 3)), "{}", stderr(&cuda));
+}
+
+#[test]
+fn one_entry_and_ptx_are_emitted() {
+    let moe = ["emit", "examples/programs/moe.fusco", "--set", "G=2,E=4,K=2,H=8,TMAX=4"];
+    let emit = |more: &[&str]| fuscoc(&[&moe[..], more].concat());
+    let cuda = emit(&["--stage", "cuda", "--entry", "combine"]);
+    let text = String::from_utf8_lossy(&cuda.stdout);
+    assert!(text.contains("moe_combine(") && !text.contains("moe_dispatch("), "{text}");
+    let unknown = emit(&["--stage", "cuda", "--entry", "combin"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(stderr(&unknown).contains("the program has"), "{}", stderr(&unknown));
+    let ptx = emit(&["--stage", "ptx"]);
+    let text = String::from_utf8_lossy(&ptx.stdout);
+    match ptx.status.code() {
+        Some(0) => assert!(text.contains(".target sm_90a") && text.contains("moe_dispatch")),
+        code => assert_eq!(code, Some(3), "{}", stderr(&ptx)),
+    }
 }
 
 #[test]

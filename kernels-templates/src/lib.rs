@@ -25,3 +25,6 @@ pub const PRELUDE: [(Part, &str); 8] = [
     (Part::Convert, include_str!("prelude/convert.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];
+
+/// Device functions for kernels that consume an entry's rows while it runs: a header for users.
+pub const CONSUMER_CUH: &str = include_str!("consumer.cuh");

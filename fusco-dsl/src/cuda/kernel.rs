@@ -53,11 +53,19 @@ fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel) {
     let mut emit = Emit { out, schedule, kernel };
     for role in &kernel.roles {
         emit_role(&mut emit, role);
+        if epochs && matches!(role.kind, RoleKind::Plan | RoleKind::Open) {
+            publish(emit.out, role.kind, &counter);
+        }
     }
-    if epochs {
-        emit.out.line("// All CTAs of the rank have read it: a barrier lies between.");
-        emit.out.line(&format!("if (cta == 0 && threadIdx.x == 0) {counter} = epoch;"));
+}
+
+/// Tells consumers on other streams that this launch's counters and tables may be read.
+fn publish(out: &mut Out, kind: RoleKind, counter: &str) {
+    out.line("// The launch is open to consumers. All CTAs of the rank have read the epoch: a barrier lies between.");
+    if kind == RoleKind::Plan {
+        out.line("__syncthreads();");
     }
+    out.line(&format!("if (cta == 0 && threadIdx.x == 0) store_release(&{counter}, epoch);"));
 }
 
 fn emit_role(emit: &mut Emit, role: &Role) {

@@ -92,6 +92,19 @@ pub fn generate(
     schedule: &Verified<ir::Schedule>,
     target: &Target,
 ) -> Result<CudaUnit, Diagnostics> {
+    generate_entries(schedule, target, |_| true)
+}
+
+/// Prints the kernels of the entries that are `wanted`. Plans stay those of the whole program, so that
+/// entries may be compiled apart and share them.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_entries(
+    schedule: &Verified<ir::Schedule>,
+    target: &Target,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<CudaUnit, Diagnostics> {
     check_limits(schedule, target)?;
     let ctas = ctas(schedule, target);
     let workspaces = workspace::workspaces(schedule, ctas);
@@ -113,7 +126,7 @@ pub fn generate(
         workspace::emit_workspace(&mut out, schedule, handle, workspace, ctas);
     }
     let mut kernels = Vec::new();
-    for entry in &schedule.entries {
+    for entry in schedule.entries.iter().filter(|e| wanted(&e.name)) {
         for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
             kernel::emit(&mut out, schedule, entry, &alternative.kernel);
             kernels.push(contract::contract(schedule, entry, &alternative.kernel, ctas));

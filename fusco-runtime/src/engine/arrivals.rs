@@ -21,6 +21,27 @@ pub struct Arrivals {
     timeout: Duration,
 }
 
+/// `fusco::Arrivals` of `CONSUMER_CUH`, a kernel parameter, and how many counters there are.
+/// Addresses are of `u32` words in the rank's device memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct DeviceArrivals {
+    /// Launches of the entry with this plan whose counters and tables may be read; compared modulo 2^32.
+    pub epoch: u64,
+    /// Rows that have arrived, by tile slot.
+    pub counters: u64,
+    /// Live rows by global group; 0 where tiles are rows of positions.
+    pub live: u64,
+    /// First row in the rank's buffer by global group; 0 where tiles are rows of positions.
+    pub base: u64,
+    /// The rank's first global group.
+    pub first_group: i32,
+    /// The rank's groups.
+    pub groups: i32,
+    /// Number of counters. Not part of the device's struct.
+    pub slots: usize,
+}
+
 /// A tile whose rows have all arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tile {
@@ -99,16 +120,30 @@ impl Arrivals {
         Ok(Tiles { arrivals: self, rank, waiting: self.expected(rank)?, failed: false })
     }
 
-    /// On a CUDA world: the device address of `rank`'s counters (u32 each) and their number. A consumer's
-    /// kernel acquires counter `slot` until it equals the tile's rows.
+    /// What a kernel of the caller needs to follow `rank`'s arrivals; `CONSUMER_CUH` has the device side.
+    /// The entry's next launch with this plan must come after that kernel: use one plan a micro-batch.
     ///
     /// # Errors
     /// F0909 on a host world or for a wrong rank.
-    pub fn device_counters(&self, rank: usize) -> Result<(u64, usize), Error> {
+    pub fn on_device(&self, rank: usize) -> Result<DeviceArrivals, Error> {
         let plan = self.plan.device();
         let plan =
             plan.ok_or_else(|| Error::plan("this world has no device counters".to_string()))?;
-        plan.address(rank, &self.schedule.signals[self.signal].name)
+        let route = &self.schedule.routes[self.plan.route()];
+        let word = |name: &str| plan.address(rank, name);
+        let (counters, slots) = word(&self.schedule.signals[self.signal].name)?;
+        let opener = opener(&self.schedule.entries[self.entry], self.signal);
+        let groups = route.groups_per_rank as usize;
+        let base = self.base.map(|b| format!("base{}", self.schedule.bases[b].align));
+        Ok(DeviceArrivals {
+            epoch: word(&format!("epoch_{opener}"))?.0,
+            counters,
+            live: base.as_ref().map_or(Ok(0), |_| Ok::<_, Error>(word("live")?.0))?,
+            base: base.map_or(Ok(0), |name| Ok::<_, Error>(word(&name)?.0))?,
+            first_group: (rank * groups) as i32,
+            groups: groups as i32,
+            slots,
+        })
     }
 
     fn host(&self) -> Result<&HostPlan, Error> {
@@ -200,6 +235,15 @@ fn tiles_of(group: usize, first: usize, rows: i64) -> impl Iterator<Item = Tile>
             rows: tile_rows(rows, j) as usize,
         }
     })
+}
+
+/// The kernel that resets a signal and then opens the launch; alternatives share the last one's epoch.
+fn opener(entry: &Entry, signal: Handle<Signal>) -> &str {
+    let resets = |op: &Op| matches!(op, Op::Reset { signal: s } if *s == signal);
+    let found = entry.steps.iter().find(|step| {
+        step.alternatives.iter().any(|a| a.kernel.roles.iter().flat_map(|r| &r.body).any(resets))
+    });
+    found.and_then(|s| s.alternatives.last()).map_or(&entry.name, |a| &a.kernel.name)
 }
 
 /// The base that numbers a signal's tiles, as the entry's own wait says.

@@ -13,7 +13,7 @@ mod request;
 mod stream;
 mod world;
 
-pub use arrivals::{Arrivals, Tile, Tiles};
+pub use arrivals::{Arrivals, DeviceArrivals, Tile, Tiles};
 pub use bound::Bound;
 pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
 pub use error::Error;

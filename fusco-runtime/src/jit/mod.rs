@@ -1,5 +1,5 @@
 //! CUDA text to cubins: NVRTC, wherever it is, and a cache on disk that verifies what it reads.
-//! Cubins are kept, never PTX: the driver need not know the compiler's version.
+//! Cubins are run, never PTX: the driver need not know the compiler's version.
 
 mod cache;
 pub mod doctor;
@@ -9,7 +9,7 @@ mod nvrtc;
 
 pub use find::Nvrtc;
 pub use log::KernelResources;
-pub use nvrtc::{Cubin, compile};
+pub use nvrtc::{Cubin, compile, ptx};
 
 use crate::Error;
 

@@ -20,16 +20,47 @@ pub struct Cubin {
 /// # Errors
 /// F0911 if NVRTC is missing, or with its log: generated text that does not compile is a defect of fusco.
 pub fn compile(source: &str, name: &str, arch: &str) -> Result<Cubin, Error> {
+    with_program(source, name, &cache::options(arch), |program, log| {
+        let bytes = image(program)?;
+        Ok(Cubin { bytes, resources: resources(&log), log })
+    })
+}
+
+/// The PTX of a source for the virtual architecture of `arch`: to read, not to run.
+///
+/// # Errors
+/// As [`compile`].
+pub fn ptx(source: &str, name: &str, arch: &str) -> Result<String, Error> {
+    let options = [
+        format!("--gpu-architecture={}", arch.replacen("sm_", "compute_", 1)),
+        "--std=c++17".to_string(),
+        "-default-device".to_string(),
+    ];
+    with_program(source, name, &options, |program, _| {
+        // SAFETY: the program was compiled.
+        let text = unsafe { result::get_ptx(program) };
+        let text = text.map_err(|e| Error::Machine(format!("NVRTC gave no PTX: {e:?}")))?;
+        Ok(text.into_iter().map(|c| c as u8 as char).filter(|c| *c != '\0').collect())
+    })
+}
+
+/// A compiled program and its log, for as long as `f` runs.
+fn with_program<T>(
+    source: &str,
+    name: &str,
+    options: &[String],
+    f: impl FnOnce(sys::nvrtcProgram, String) -> Result<T, Error>,
+) -> Result<T, Error> {
     Nvrtc::find()?;
     let c =
         |text: &str| CString::new(text).map_err(|_| Error::Machine(format!("`{name}` has a NUL")));
     let program = result::create_program(&c(source)?, Some(&c(&format!("{name}.cu"))?))
         .map_err(|e| Error::Machine(format!("NVRTC: {e:?}")))?;
     // SAFETY: the program was created above and is destroyed below.
-    let compiled = unsafe { result::compile_program(program, &cache::options(arch)) };
+    let compiled = unsafe { result::compile_program(program, options) };
     let log = log_of(program);
     let out = match compiled {
-        Ok(()) => image(program).map(|bytes| Cubin { bytes, resources: resources(&log), log }),
+        Ok(()) => f(program, log),
         Err(e) => Err(Error::Machine(format!("NVRTC refused `{name}.cu` ({e:?}):\n{log}"))),
     };
     // SAFETY: as above; not used afterwards.

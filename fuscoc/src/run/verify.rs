@@ -2,6 +2,7 @@
 
 use super::{Args, Finished};
 use crate::failure::Failure;
+use crate::progress::Progress;
 use fusco_dsl::Compiled;
 use fusco_dsl::oracle::{Inputs, Outputs, run_entry};
 use std::collections::BTreeMap;
@@ -12,11 +13,13 @@ pub fn expect(
     compiled: &Compiled,
     inputs: &Inputs,
     feeds: &BTreeMap<String, String>,
+    progress: &Progress,
 ) -> Result<Outputs, Failure> {
     let mut inputs = inputs.clone();
     let mut plans = BTreeMap::new();
     let mut all = Outputs::default();
     for entry in args.entries() {
+        progress.next(&format!("{entry} by the reference interpreter"));
         let outputs =
             run_entry(&compiled.hir, entry, &inputs, &mut plans).map_err(Failure::input)?;
         for (name, array) in &outputs.logical {
@@ -37,25 +40,6 @@ pub fn compare(
     expected: &Outputs,
     finished: &Finished,
 ) -> Result<u64, String> {
-    let mut compared = 0;
-    for (name, ranks) in &expected.physical {
-        let Some(got) = finished.outputs.get(name) else { continue };
-        for (rank, want) in ranks.iter().enumerate() {
-            let width = want.array.elem.bytes() as usize;
-            for (i, defined) in want.defined.iter().enumerate() {
-                let (a, b) = (
-                    &want.array.data[i * width..(i + 1) * width],
-                    got[rank].get(i * width..(i + 1) * width),
-                );
-                if *defined && b != Some(a) {
-                    return Err(format!(
-                        "{} on {}: {name}@{rank}[{i}] is {b:02x?}, the oracle says {a:02x?}",
-                        compiled.hir.name, finished.backend
-                    ));
-                }
-                compared += u64::from(*defined);
-            }
-        }
-    }
-    Ok(compared)
+    fusco_dsl::ranks::compare(expected, &finished.outputs)
+        .map_err(|e| format!("{} on {}: {e}", compiled.hir.name, finished.backend))
 }
