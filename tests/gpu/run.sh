@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one call: correctness on traces and odd shapes, times beside a copy, sanitizers.
-# usage: tests/gpu/run.sh FUSCOC [ENGINE_TESTS]
+# usage: tests/gpu/run.sh FUSCOC [TEST_BINARY...]
 set -u
-fuscoc=$1; tests=${2:-}
+fuscoc=$1; shift; tests=("$@")
 t=examples/traces; p=examples/programs
 export FUSCO_CACHE_DIR=${TMPDIR:-/tmp}/fusco-cache
 say() { printf '\n== %s\n' "$*"; }
@@ -14,13 +14,15 @@ say "traces, H = 384: every element against the oracle"
 moe --set G=8,E=256,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e256_k8_r8.safetensors:topk_idx --in w=$t/e256_k8_r8.safetensors:topk_weight
 moe --set G=4,E=128,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e128_k8_r4.safetensors:topk_idx --in w=$t/e128_k8_r4.safetensors:topk_weight
 moe --set G=2,E=8,K=2,H=384,TMAX=2048 --dyn T=2048 --in topk=$t/e8_k2_r2.safetensors:topk_idx --in w=$t/e8_k2_r2.safetensors:topk_weight
+run $p/moe_capacity.fusco --entry dispatch --set E=256,H=384,C=128,TMAX=4096 --dyn T=4096 --random "$RANDOM" --verify --in topk=$t/e256_k8_r8.safetensors:topk_idx
+run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=32768 --dyn T=32768 --random "$RANDOM" --verify --in topk=$t/e256_k8_r8.safetensors:topk_idx
 say "odd shapes"
 moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
 moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
-say "engine tests"; [ -n "$tests" ] && "$tests" 2>&1 | tail -n 20
+for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --skip ui:: 2>&1 | tail -n 20; done
 say "compute-sanitizer, small shape"
 for tool in memcheck racecheck; do
   compute-sanitizer --tool $tool "$fuscoc" run $p/moe.fusco --backend cuda --entry dispatch,combine --feed z=y --random 5 --verify \

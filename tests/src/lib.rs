@@ -1,1 +1,150 @@
-//! See README.
+//! A program on one world with its inputs, launched like a user would and judged by the reference interpreter.
+//! Everything panics on failure: it is for tests.
+
+use fusco_dsl::oracle::{Array, Inputs, Outputs, run_entry};
+use fusco_dsl::ranks;
+use fusco_dsl::sema::hir::{Bindings, Io};
+use fusco_dsl::{Compiled, compile};
+use fusco_runtime::{Bound, Buffer, Error, LaunchArgs, Plan, Stream, World};
+use std::collections::BTreeMap;
+
+/// A bound program with a buffer for each tensor and a plan for each route.
+pub struct Session {
+    pub compiled: Compiled,
+    pub world: World,
+    pub bound: Bound,
+    pub buffers: BTreeMap<String, Buffer>,
+    pub plans: BTreeMap<String, Plan>,
+    /// `in` tensors that are an earlier entry's `out`: they share its buffer.
+    feeds: BTreeMap<String, String>,
+}
+
+/// Device 0 with so many ranks; `None`, with a line that says so, where a driver or NVRTC is missing.
+pub fn gpu(ranks: usize) -> Option<World> {
+    let nvrtc = fusco_runtime::jit::Nvrtc::find().map(|_| ());
+    match nvrtc.and_then(|()| World::device(0, ranks)) {
+        Err(error) if error.is_environment() => {
+            println!("skipped: {error}");
+            None
+        }
+        world => Some(world.expect("device 0")),
+    }
+}
+
+impl Session {
+    pub fn new(
+        text: &str,
+        params: &[(&str, i64)],
+        feeds: &[(&str, &str)],
+        world: World,
+    ) -> Session {
+        let params: Bindings = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+        let compiled = compile(text, None, &params).unwrap_or_else(|d| {
+            panic!("{}", fusco_dsl::diag::render(&d, "test.fusco", text, false))
+        });
+        let bound = Bound::from_schedule(&world, compiled.schedule.clone()).expect("binds");
+        let feeds: BTreeMap<_, _> =
+            feeds.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let own = compiled.hir.tensors.iter().map(|(_, t)| &t.name);
+        let buffers = own
+            .filter(|n| !feeds.contains_key(*n))
+            .map(|n| (n.clone(), bound.alloc(n).expect("memory")))
+            .collect();
+        let plans = compiled.schedule.routes.iter().map(|(_, r)| &r.name);
+        let plans = plans.map(|n| (n.clone(), bound.plan(n).expect("a plan"))).collect();
+        Session { compiled, world, bound, buffers, plans, feeds }
+    }
+
+    pub fn ranks(&self) -> usize {
+        self.compiled.schedule.ranks as usize
+    }
+
+    /// Puts every logical input on its ranks.
+    pub fn upload(&self, inputs: &Inputs) {
+        for (name, array) in &inputs.tensors {
+            let handle = self.compiled.hir.tensor(name).expect("a tensor of the program");
+            let parts = ranks::scatter(&self.compiled, handle, array, inputs);
+            for (rank, bytes) in parts.iter().enumerate() {
+                self.buffers[name].upload(rank, bytes).expect("fits");
+            }
+        }
+    }
+
+    pub fn launch(&self, entry: &str, stream: &Stream, inputs: &Inputs) -> Result<(), Error> {
+        let schedule = &self.compiled.schedule;
+        let info = schedule.entries.iter().find(|e| e.name == entry).expect("an entry");
+        let names = info.tensors.iter().map(|t| schedule.tensors[*t].name.as_str());
+        let held = |n: &str| &self.buffers[self.feeds.get(n).map_or(n, String::as_str)];
+        let buffers: Vec<_> = names.map(|n| (n, held(n))).collect();
+        let dyns = info.dyns.iter().map(|d| schedule.dyns[*d].name.as_str());
+        let dyns: Vec<_> = dyns.map(|n| (n, inputs.dyns[n].as_slice())).collect();
+        let routes = info.plans.iter().chain(&info.takes);
+        let plans: Vec<_> = routes.map(|r| &self.plans[&schedule.routes[*r].name]).collect();
+        let args = LaunchArgs { dyns: &dyns, buffers: &buffers, plans: &plans };
+        self.bound.launch(entry, stream, &args)
+    }
+
+    /// Each rank's bytes of every `out`.
+    pub fn outputs(&self) -> BTreeMap<String, Vec<Vec<u8>>> {
+        let out = |n: &String| {
+            self.compiled.hir.tensor(n).is_some_and(|h| self.compiled.hir.tensors[h].io != Io::In)
+        };
+        let read = |b: &Buffer| (0..self.ranks()).map(|r| b.download(r).expect("bytes")).collect();
+        self.buffers.iter().filter(|(n, _)| out(n)).map(|(n, b)| (n.clone(), read(b))).collect()
+    }
+
+    /// What the entries, in order, leave by the reference interpreter.
+    pub fn expected(&self, entries: &[&str], inputs: &Inputs) -> Outputs {
+        let (mut inputs, mut plans) = (inputs.clone(), BTreeMap::new());
+        let mut all = Outputs::default();
+        for entry in entries {
+            let left =
+                run_entry(&self.compiled.hir, entry, &inputs, &mut plans).expect("a meaning");
+            for (to, from) in &self.feeds {
+                if let Some(array) = left.logical.get(from) {
+                    inputs.tensors.insert(to.clone(), array.clone());
+                }
+            }
+            all.logical.extend(left.logical);
+            all.count.extend(left.count);
+            all.physical.extend(left.physical);
+        }
+        all
+    }
+
+    /// Panics unless every defined element of every `out` has the oracle's bits. Elements compared.
+    pub fn check(&self, expected: &Outputs) -> u64 {
+        let backend = self.world.backend();
+        match ranks::compare(expected, &self.outputs()) {
+            Ok(compared) => compared,
+            Err(difference) => panic!("{} on {backend}: {difference}", self.compiled.hir.name),
+        }
+    }
+}
+
+/// A small generator: the same numbers on every machine.
+pub struct Random(pub u64);
+
+impl Random {
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        let word = (self.0 ^ (self.0 >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (word >> 24) % n
+    }
+
+    /// Any bits for integers; finite floats of small magnitude.
+    pub fn fill(&mut self, array: &mut Array) {
+        use fusco_dsl::sema::hir::Elem;
+        let small = |r: &mut Random| r.below(4001) as f32 / 1000.0 - 2.0;
+        for i in 0..array.len() {
+            let bits = match array.elem {
+                Elem::F32 => u64::from(small(self).to_bits()),
+                Elem::Bf16 => u64::from(fusco_runtime::bf16::from_f32(small(self)).to_bits()),
+                Elem::F16 => u64::from(fusco_runtime::f16::from_f32(small(self)).to_bits()),
+                Elem::E4m3 | Elem::E5m2 => self.below(120),
+                _ => self.below(1 << 40),
+            };
+            array.set_bits(i, bits);
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! Whole programs, through the public interface only: graphs against the oracle, a consumer's own kernel,
+//! and what a wrong `fusco!` says.
+
+mod consumer;
+mod graph;
+mod ui;

@@ -1,0 +1,5 @@
+use fusco_runtime::fusco;
+
+fusco!("wrong.fusco");
+
+fn main() {}

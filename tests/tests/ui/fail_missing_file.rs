@@ -1,0 +1,5 @@
+use fusco_runtime::fusco;
+
+fusco!("programs/none.fusco");
+
+fn main() {}

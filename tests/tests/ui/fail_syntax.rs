@@ -1,0 +1,10 @@
+use fusco_runtime::fusco;
+
+fusco! {
+    program p {
+        mesh m { gpu: 2 }
+        in x f32[s: gpu, h: 4] @ [s/gpu, h];
+    }
+}
+
+fn main() {}

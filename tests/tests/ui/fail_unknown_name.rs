@@ -1,0 +1,11 @@
+use fusco_runtime::fusco;
+
+fusco! {
+    program p {
+        mesh m { gpu: 2 }
+        in x: f32[s: gpu, h: 4] @ [s/gpu, h];
+        out y: f32[s: gpu, h: 4] @ [s/gpuu, h];
+    }
+}
+
+fn main() {}
