@@ -15,12 +15,8 @@ extern "C" __global__ void scale_tiles(
             const unsigned row = arrivals.base[g] + tile * 128, rows = min(live - tile * 128, 128u);
             if (threadIdx.x == 0) fusco::wait_tile(arrivals, row / 128, rows);
             __syncthreads();
-            for (unsigned long long i = threadIdx.x; i < 1ull * rows * hidden; i += blockDim.x) {
-                const unsigned long long at = 1ull * row * hidden + i;
-                z[at] = __float_as_uint(2 * __uint_as_float(unsigned(y[at]) << 16)) >> 16;
-            }
             if (first && threadIdx.x == 0) {
-                // How much of the rank had arrived when this CTA had finished its first tile.
+                // How much of the rank had arrived when this CTA got its first tile.
                 unsigned arrived = 0, all = 0;
                 for (int e = arrivals.first_group; e < arrivals.first_group + arrivals.groups; ++e) {
                     all += arrivals.live[e];
@@ -31,6 +27,10 @@ extern "C" __global__ void scale_tiles(
                 seen[2 * blockIdx.x + 1] = all;
             }
             first = false;
+            for (unsigned long long i = threadIdx.x; i < 1ull * rows * hidden; i += blockDim.x) {
+                const unsigned long long at = 1ull * row * hidden + i;
+                z[at] = __float_as_uint(2 * __uint_as_float(unsigned(y[at]) << 16)) >> 16;
+            }
         }
     }
 }

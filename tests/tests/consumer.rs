@@ -15,7 +15,8 @@ const RANKS: usize = 4;
 const EXPERTS: i64 = 16;
 const FAN: usize = 2;
 const HIDDEN: usize = 1024;
-const TOKENS: usize = 1024;
+/// Enough that an expert has several tiles of each source rank: the first is full long before the last.
+const TOKENS: usize = 4096;
 /// CTAs of the consumer on each rank. Dispatch leaves multiprocessors free for them: `blocks 8`.
 const CTAS: u32 = 4;
 
@@ -121,7 +122,7 @@ fn gpu_a_kernel_of_the_user_starts_on_the_first_tile() {
 
         let seen = seen.map(|s| s.read());
         let early = seen.iter().flatten().filter(|(arrived, all)| arrived < all).count();
-        println!("launch {launch}: arrived of all when a CTA had done its first tile: {seen:?}");
+        println!("launch {launch}: arrived of all when a CTA had its first tile: {seen:?}");
         assert!(early > 0, "no tile was consumed before the last one arrived");
     }
 }

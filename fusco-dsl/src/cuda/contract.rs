@@ -12,13 +12,9 @@ pub(super) fn contract(
     kernel: &Kernel,
     ctas: u32,
 ) -> KernelContract {
-    let (threads, shared_bytes) = if is_plan(kernel) {
-        let route = &schedule.routes[kernel.route];
-        let threads = plan_threads(route);
-        (threads, shared_words(route, threads) * 4)
-    } else {
-        (THREADS, 0)
-    };
+    let route = kernel.route.filter(|_| is_plan(kernel)).map(|r| &schedule.routes[r]);
+    let threads = route.map_or(THREADS, plan_threads);
+    let shared_bytes = route.map_or(0, |r| shared_words(r, threads) * 4);
     KernelContract {
         symbol: namer::symbol(&schedule.program, &kernel.name),
         name: kernel.name.clone(),

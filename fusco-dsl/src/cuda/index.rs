@@ -16,6 +16,8 @@ pub(super) fn index(schedule: &Schedule, ix: &Ix) -> String {
             format!("i32(plan->base{}[{}])", schedule.bases[*base].align, index(schedule, group))
         }
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", index(schedule, group)),
+        // The verifier keeps these to static movements, which spell them themselves.
+        Ix::DynAt { .. } | Ix::Element { .. } | Ix::Lookup { .. } => String::new(),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
         Ix::Binary { op, lhs, rhs } => {
             format!("({} {} {})", index(schedule, lhs), op.symbol(), index(schedule, rhs))

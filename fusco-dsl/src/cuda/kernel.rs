@@ -7,9 +7,8 @@ use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, S
 use crate::sema::hir::Io;
 
 pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &Kernel) {
-    let plan = contract::is_plan(kernel);
-    let route = &schedule.routes[kernel.route];
-    let threads = if plan { contract::plan_threads(route) } else { THREADS };
+    let planned = kernel.route.filter(|_| contract::is_plan(kernel));
+    let threads = planned.map_or(THREADS, |r| contract::plan_threads(&schedule.routes[r]));
     let symbol = namer::symbol(&schedule.program, &kernel.name);
     out.line(&format!("extern \"C\" __global__ void __launch_bounds__({threads}, 2) {symbol}("));
     let arguments: Vec<String> = arguments(schedule, entry, kernel)
@@ -24,7 +23,7 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &K
 }
 
 pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
-    let plan = namer::plan_type(&schedule.routes[kernel.route].name);
+    let plan = namer::workspace_type(schedule, kernel.route);
     let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
     for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
         let constness = if tensor.io == Io::In { "const " } else { "" };
@@ -38,7 +37,7 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
 }
 
 fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel) {
-    let plan = namer::plan_type(&schedule.routes[kernel.route].name);
+    let plan = namer::workspace_type(schedule, kernel.route);
     out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");
     out.line(
         "const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;",

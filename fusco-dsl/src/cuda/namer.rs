@@ -1,5 +1,8 @@
 //! Names that are safe in C++: a user's word that is taken gets an underscore.
 
+use crate::arena::Handle;
+use crate::schedule::ir::{Route, Schedule};
+
 /// Words of C++ and of the prelude that a tensor or variable may not take.
 const TAKEN: &[&str] = &[
     "alignas",
@@ -110,6 +113,11 @@ pub(super) fn name(word: &str) -> String {
 /// The workspace's type.
 pub(super) fn plan_type(route: &str) -> String {
     format!("Plan_{route}")
+}
+
+/// The workspace's type of a kernel: its plan's, or the home's.
+pub(super) fn workspace_type(schedule: &Schedule, route: Option<Handle<Route>>) -> String {
+    route.map_or("Home".to_string(), |r| plan_type(&schedule.routes[r].name))
 }
 
 /// The route's constants.

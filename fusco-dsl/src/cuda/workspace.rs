@@ -44,7 +44,7 @@ fn members(
     for (_, base) in schedule.bases.iter().filter(|(_, b)| b.route == handle) {
         word(format!("base{}", base.align), &[route.groups]);
     }
-    for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == handle) {
+    for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
         word(signal.name.clone(), &[signal.slots]);
     }
     word("counts".into(), &[2, schedule.ranks, route.bins()]);
@@ -59,7 +59,7 @@ fn kernels_of(schedule: &Schedule, route: Handle<Route>) -> Vec<String> {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
     steps
         .filter_map(|s| s.alternatives.last())
-        .filter(|a| a.kernel.route == route)
+        .filter(|a| a.kernel.route == Some(route))
         .map(|a| a.kernel.name.clone())
         .collect()
 }

@@ -65,6 +65,9 @@ impl Builder<'_> {
                 TermKind::Pack(align) => {
                     (self.extent(term.axis)?, Home::Packed { align: self.size(align)?, stride: 0 })
                 }
+                TermKind::Mapped { .. } => {
+                    return Err(self.unsupported(term.span, "`.map`"));
+                }
                 TermKind::Slab(rows) => {
                     (Radix::Fixed(self.size(rows)?), Home::Memory { stride: 0 })
                 }
@@ -121,6 +124,7 @@ impl Builder<'_> {
                 Ok(Radix::Live { of: *of, bound: self.size(&self.program.dyns[*of].bound)? })
             }
             Extent::Fixed(size) => Ok(Radix::Fixed(self.size(size)?)),
+            Extent::Counted { bound, .. } => Ok(Radix::Ragged { bound: self.size(bound)? }),
             Extent::Ragged { route, bound } => {
                 let rows = route_bounds(self.program, self.bound, *route)?.rows_per_group;
                 let declared = bound.as_ref().map(|b| self.size(b)).transpose()?;

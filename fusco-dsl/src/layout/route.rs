@@ -112,7 +112,9 @@ pub fn route_shape(
     let fan = match fan_var.map(|v| &route.vars[v].extent) {
         None => 1,
         Some(VarExtent::Fixed(size)) => eval(size)?,
-        Some(VarExtent::Ragged(_)) => return Err(no("a ragged source")),
+        Some(VarExtent::Ragged(_) | VarExtent::Counted { .. }) => {
+            return Err(no("a ragged source"));
+        }
     };
     let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var)
         .ok_or_else(|| no("this order of slots: the position must be numbered after the rank"))?;

@@ -80,7 +80,9 @@ impl Inputs {
     ) -> Result<i64, Error> {
         match extent {
             VarExtent::Fixed(size) => self.size(program, size, coords),
-            VarExtent::Ragged(_) => Err(Error::Unsupported("a ragged source".into())),
+            VarExtent::Ragged(_) | VarExtent::Counted { .. } => {
+                Err(Error::Unsupported("a ragged source".into()))
+            }
         }
     }
 

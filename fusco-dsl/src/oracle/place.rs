@@ -158,6 +158,9 @@ impl<'a> Layout<'a> {
                 TermKind::Tile(k) | TermKind::Slab(k) => digit.radix = positive(self.size(k)?)?,
                 TermKind::Rest => bare.push(i),
                 TermKind::Pack(_) => digit.radix = i64::MAX,
+                TermKind::Mapped { .. } => {
+                    return Err(Error::Unsupported("`.map`".into()));
+                }
             }
             self.digits.push(digit);
         }
@@ -269,7 +272,7 @@ impl<'a> Layout<'a> {
     fn empty(&self, axis: usize) -> Result<bool, Error> {
         match &self.tensor.axes[axis].extent {
             Extent::Fixed(size) => Ok(self.bound(size)? <= 0),
-            Extent::Ragged { .. } => Ok(false),
+            Extent::Ragged { .. } | Extent::Counted { .. } => Ok(false),
         }
     }
 
@@ -309,6 +312,7 @@ impl<'a> Layout<'a> {
     fn extent(&self, axis: usize, at: &[i64]) -> Result<i64, Error> {
         match &self.tensor.axes[axis].extent {
             Extent::Fixed(size) => self.scope.inputs.size(self.scope.program, size, at),
+            Extent::Counted { .. } => Err(Error::Unsupported("a counted axis".into())),
             Extent::Ragged { .. } => {
                 let group = usize::try_from(at[axis - 1]).ok().and_then(|g| self.live.get(g));
                 group.copied().ok_or_else(|| Error::Shape(format!("no segment {}", at[axis - 1])))

@@ -74,6 +74,9 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     for axis in &tensor.axes {
         let longest = match &axis.extent {
             Extent::Fixed(size) => longest(scope, tensor, size, &mut vec![0; shape.len()], 0)?,
+            Extent::Counted { .. } => {
+                return Err(Error::Unsupported("a counted axis".into()));
+            }
             Extent::Ragged { .. } => counts.and_then(|r| r.live.iter().max()).copied().unwrap_or(0),
         };
         shape.push(
@@ -113,7 +116,7 @@ fn longest(
 fn names(size: &Size, axis: usize) -> bool {
     match size {
         Size::Coord(i) => *i == axis,
-        Size::Dyn { index, .. } => index.iter().any(|s| names(s, axis)),
+        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| names(s, axis)),
         Size::Binary { lhs, rhs, .. } => names(lhs, axis) || names(rhs, axis),
         Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
     }
@@ -219,6 +222,7 @@ impl Statement<'_> {
         let scope = &self.scope;
         match &self.stmt.vars[var].extent {
             VarExtent::Fixed(size) => scope.inputs.size(scope.program, size, values),
+            VarExtent::Counted { .. } => Err(Error::Unsupported("a counted variable".into())),
             VarExtent::Ragged(route) => {
                 let group = self.group(var).map(|g| values[g.index()]);
                 let live = &scope.plan(*route)?.live;

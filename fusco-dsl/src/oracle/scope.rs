@@ -31,7 +31,7 @@ impl<'a> Scope<'a> {
     pub fn counts(&self, tensor: &Tensor) -> Result<Option<&'a Relation>, Error> {
         let route = tensor.axes.iter().find_map(|a| match a.extent {
             Extent::Ragged { route, .. } => Some(route),
-            Extent::Fixed(_) => None,
+            Extent::Fixed(_) | Extent::Counted { .. } => None,
         });
         route.map(|r| self.plan(r)).transpose()
     }

@@ -350,7 +350,7 @@ fn role(shape: &RouteShape, var: Handle<hir::Var>) -> Option<Coord> {
 fn ragged_route(program: &Program, tensor: Handle<hir::Tensor>) -> Option<Handle<hir::Route>> {
     program.tensors[tensor].axes.iter().find_map(|a| match a.extent {
         hir::Extent::Ragged { route, .. } => Some(route),
-        hir::Extent::Fixed(_) => None,
+        hir::Extent::Fixed(_) | hir::Extent::Counted { .. } => None,
     })
 }
 

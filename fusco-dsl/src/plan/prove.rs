@@ -33,6 +33,7 @@ fn refute(
         ProveKind::Vector { tensor, axis, bytes } => {
             refute_vector(program, plan, (*tensor, *axis), *bytes, claim)
         }
+        ProveKind::Same(..) | ProveKind::Crossings { .. } => None,
         ProveKind::Inverse(first, second) => refute_inverse(plan, *first, *second, claim),
     }
 }

@@ -60,6 +60,7 @@ impl<'p> Addresses<'p> {
                 elem: t.dtype.elem,
                 elems,
                 remote: false,
+                swizzle: t.attrs.swizzle,
             });
         }
         for (handle, info) in self.program.routes.iter() {
@@ -122,7 +123,7 @@ impl<'p> Addresses<'p> {
         kind: SignalKind,
         slots: i64,
     ) -> Handle<Signal> {
-        self.schedule.signals.append(Signal { name, route, kind, slots })
+        self.schedule.signals.append(Signal { name, route: Some(route), kind, slots })
     }
 
     /// The table of first rows with this alignment, made on first use.
@@ -192,7 +193,7 @@ impl<'p> Addresses<'p> {
         let tensor = map_handle(&self.schedule.tensors, point.tensor.index());
         let rank = self.on_mesh(rank);
         self.schedule.tensors[tensor].remote |= rank != Ix::Me;
-        Access { tensor, rank, row, run, vector: point.vector }
+        Access { tensor, rank, row, unit: run, run, vector: point.vector }
     }
 
     /// The same address, where the point is known to be on this rank.

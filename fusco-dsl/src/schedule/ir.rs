@@ -6,12 +6,13 @@
 //! Execution model. An entry is a list of steps; a step launches one kernel on every rank (the
 //! first alternative whose `when` holds), and a later step starts on a rank when the earlier one has
 //! ended there. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
-//! deal their iterations to the warps of all CTAs of the rank. A rank owns one copy of each
-//! tensor's local part and one workspace for each `Plan` object (see [`Route`] and [`Signal`]).
+//! deal their iterations to the warps of all CTAs of the rank, `Grid` and `Tile` to its threads. A rank
+//! owns one copy of each tensor's local part and one workspace for each `Plan` object (see [`Route`] and
+//! [`Signal`]); entries without a route share one workspace of the program, the home.
 
 use crate::arena::{Arena, Handle};
 pub use crate::layout::SlotOrder;
-use crate::sema::hir::{Elem, Io};
+use crate::sema::hir::{Elem, Io, Swizzle};
 use crate::source::Span;
 
 /// Live rows in one arrival tile: a consumer may start on a tile when its counter is full.
@@ -27,6 +28,7 @@ pub struct Schedule {
     pub routes: Arena<Route>,
     pub bases: Arena<Base>,
     pub signals: Arena<Signal>,
+    pub tables: Arena<Table>,
     pub vars: Arena<Var>,
     pub entries: Vec<Entry>,
 }
@@ -48,6 +50,25 @@ pub struct Tensor {
     pub elems: i64,
     /// Peers read or write it: it needs memory they can reach.
     pub remote: bool,
+    /// Bits of the byte offset are exchanged after the address is computed: with w = log2(row bytes) - 4,
+    /// bits 4..4+w become their xor with bits 7..7+w (rows of 32, 64 or 128 bytes: w = 1, 2, 3).
+    pub swizzle: Option<Swizzle>,
+}
+
+/// Small numbers that indices look up, the same on every rank.
+#[derive(Clone, Debug)]
+pub struct Table {
+    pub name: String,
+    pub len: i64,
+    pub kind: TableKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum TableKind {
+    /// Known at bind.
+    Const(Vec<i64>),
+    /// `i32[len]` in the home workspace of each rank, written by an earlier step of the entry.
+    Computed,
 }
 
 /// The plan of a route. Its workspace on a rank, for `C` CTAs a rank (1 on the host), `B = bins()`:
@@ -90,7 +111,8 @@ pub struct Base {
 #[derive(Clone, Debug)]
 pub struct Signal {
     pub name: String,
-    pub route: Handle<Route>,
+    /// The plan whose workspace holds it; `None` is the home.
+    pub route: Option<Handle<Route>>,
     pub kind: SignalKind,
     /// Counters on each rank.
     pub slots: i64,
@@ -120,6 +142,21 @@ pub enum Ix {
     Var(Handle<Var>),
     /// The dyn's value on this rank.
     Dyn(Handle<Dyn>),
+    /// The dyn's value on another rank (a per-rank dyn is known for every rank of one process).
+    DynAt {
+        of: Handle<Dyn>,
+        rank: Box<Ix>,
+    },
+    /// One integer element of an `in` tensor, at an element offset of a rank's buffer.
+    Element {
+        tensor: Handle<Tensor>,
+        rank: Box<Ix>,
+        at: Box<Ix>,
+    },
+    Lookup {
+        table: Handle<Table>,
+        index: Box<Ix>,
+    },
     /// First row of a group (global number) in its rank's buffer.
     Base {
         base: Handle<Base>,
@@ -149,12 +186,14 @@ pub enum IxOp {
     Rem,
 }
 
-/// `run` contiguous elements of `tensor` on `rank`, from element `row * run`.
+/// `run` contiguous elements of `tensor` on `rank`, from element `row * unit`.
 #[derive(Clone, Debug)]
 pub struct Access {
     pub tensor: Handle<Tensor>,
     pub rank: Ix,
     pub row: Ix,
+    /// Elements that `row` counts in.
+    pub unit: i64,
     pub run: i64,
     /// Widest access in bytes that run and alignment allow: 16, 8, 4, 2 or 1.
     pub vector: i64,
@@ -168,9 +207,11 @@ pub struct Row(pub u32);
 pub enum Value {
     /// The bits of a loaded row.
     Row(Row),
+    /// A loaded row, each element converted: through f32, to nearest even, e4m3 and e5m2 saturating.
+    Cast(Row, Elem),
     /// An integer, stored to the element type of the target.
     Int(Ix),
-    /// The f32 accumulator of the enclosing `Each`, rounded to `Elem` (NaN becomes canonical).
+    /// The f32 accumulator of the enclosing `Each` or `Grid` point, rounded to `Elem` (NaN becomes canonical).
     Sum(Elem),
 }
 
@@ -208,6 +249,29 @@ pub enum Op {
     },
     /// Once on the rank.
     Once { body: Vec<Op> },
+    /// Every point of the product of the vars (major first) whose guards hold, dealt to the threads of the
+    /// rank; consecutive points of the last var are neighbours in the target's memory. Bodies are straight
+    /// lines of `Load`, `Pull`, `Reduce`, `Put` and `For`; an access of `run > 1` moves a whole run.
+    Grid { vars: Vec<(Handle<Var>, i64)>, share: Option<Share>, guards: Vec<Guard>, body: Vec<Op> },
+    /// A `Grid` of tiles, each staged through shared memory because the two sides are contiguous along
+    /// different vars: all points of `vars` x `down` x `along` whose guards hold move one element.
+    Tile(Box<Tile>),
+    /// `body` for var = 0..extent, in order, on one thread.
+    For { var: Handle<Var>, extent: i64, body: Vec<Op> },
+    /// Every element of this rank's buffer gets these bits.
+    FillAll { tensor: Handle<Tensor>, bits: u64 },
+    /// `table[rank * groups + g]` = sum over g' < g of `count(g')` rounded up to `align`, for every rank
+    /// and each group g (the product of `groups`, major first). A group whose guards fail counts 0.
+    Prefix {
+        table: Handle<Table>,
+        rank: (Handle<Var>, i64),
+        groups: Vec<(Handle<Var>, i64)>,
+        guards: Vec<Guard>,
+        count: Ix,
+        align: i64,
+    },
+    /// `table[x]` = number of x' < x in `0..extent` with `owner(x') == owner(x)`; `owner` reads var.
+    Positions { table: Handle<Table>, var: Handle<Var>, extent: i64, owner: Ix },
 
     /// Histogram of own tuples by bin into `hist[cta]`.
     Count { route: Handle<Route> },
@@ -237,6 +301,47 @@ pub enum Op {
     Signal { signal: Handle<Signal>, to: Peer, slot: Ix },
     /// Acquire.
     Wait { signal: Handle<Signal>, until: Until },
+}
+
+/// The `index`-th of `count` equal parts of a grid's points: ranks that could all do the work split it.
+#[derive(Clone, Debug)]
+pub struct Share {
+    pub index: Ix,
+    pub count: i64,
+}
+
+/// A point takes part only if this holds.
+#[derive(Clone, Debug)]
+pub enum Guard {
+    /// `value < limit`
+    Below {
+        value: Ix,
+        limit: Ix,
+    },
+    Equal {
+        value: Ix,
+        to: Ix,
+    },
+}
+
+/// A movement between two sides that are contiguous along different vars.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// The tiles, major first.
+    pub vars: Vec<(Handle<Var>, i64)>,
+    pub share: Option<Share>,
+    /// The var along which the source is contiguous, and its extent in a tile.
+    pub along_source: (Handle<Var>, i64),
+    /// The same for the target.
+    pub along_target: (Handle<Var>, i64),
+    pub guards: Vec<Guard>,
+    /// One element; `vector` is the widest access along `along_source`.
+    pub from: Access,
+    /// One element; `vector` is the widest access along `along_target`.
+    pub to: Access,
+    /// Every part is written: `to` reads this var.
+    pub copies: Option<(Handle<Var>, i64)>,
+    pub cast: Option<Elem>,
 }
 
 #[derive(Clone, Debug)]
@@ -274,14 +379,18 @@ pub enum RoleKind {
     Fill,
     Derive,
     Reduce,
+    /// Tables of the home workspace.
+    Tables,
+    /// A movement without a route.
+    Move,
     Close,
 }
 
 #[derive(Clone, Debug)]
 pub struct Kernel {
     pub name: String,
-    /// The route whose workspace the kernel uses.
-    pub route: Handle<Route>,
+    /// The route whose workspace the kernel uses; `None` is the home.
+    pub route: Option<Handle<Route>>,
     /// It advances this epoch counter of the workspace (one for each kernel name).
     pub roles: Vec<Role>,
     pub tuning: Tuning,

@@ -159,7 +159,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         Step {
             alternatives: vec![Alternative {
                 when: None,
-                kernel: Kernel { name, route, roles: vec![role], tuning },
+                kernel: Kernel { name, route: Some(route), roles: vec![role], tuning },
             }],
         }
     }
@@ -179,15 +179,23 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             let last = when.is_none();
             let name =
                 if last { self.entry.name.clone() } else { format!("{}_when{i}", self.entry.name) };
-            let kernel =
-                Kernel { name, route, roles: roles.clone(), tuning: self.tuning(Some(schedule)) };
+            let kernel = Kernel {
+                name,
+                route: Some(route),
+                roles: roles.clone(),
+                tuning: self.tuning(Some(schedule)),
+            };
             alternatives.push(Alternative { when, kernel });
             if last {
                 return Ok(Step { alternatives });
             }
         }
-        let kernel =
-            Kernel { name: self.entry.name.clone(), route, roles, tuning: self.tuning(None) };
+        let kernel = Kernel {
+            name: self.entry.name.clone(),
+            route: Some(route),
+            roles,
+            tuning: self.tuning(None),
+        };
         alternatives.push(Alternative { when: None, kernel });
         Ok(Step { alternatives })
     }
@@ -435,7 +443,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 hir::DirectiveKind::Stages(n) => tuning.stages = n,
                 hir::DirectiveKind::Chunk(n) => tuning.chunk = n,
                 hir::DirectiveKind::Blocks(n) => tuning.blocks = Some(n),
-                hir::DirectiveKind::Push | hir::DirectiveKind::Pull => {}
+                _ => {}
             }
         }
         tuning

@@ -128,6 +128,28 @@ impl Printer<'_> {
                 let factors: Vec<String> = factors.iter().map(|f| self.factor(f)).collect();
                 format!("reduce acc += {}", factors.join(" * "))
             }
+            Op::Grid { vars, share, guards, .. } => {
+                format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
+            }
+            Op::Tile(tile) => self.tile(tile),
+            Op::For { var: v, extent, .. } => format!("for {} in 0..{extent}", var(v)),
+            Op::FillAll { tensor, bits } => {
+                format!("fill all {} with {bits:#x}", self.schedule.tensors[*tensor].name)
+            }
+            Op::Prefix { table, rank, groups, guards, count, align } => format!(
+                "prefix {}[{} {}] of {} rounded to {align}{}",
+                self.schedule.tables[*table].name,
+                self.extents(std::slice::from_ref(rank)),
+                self.extents(groups),
+                self.ix(count),
+                self.guards(guards)
+            ),
+            Op::Positions { table, var: v, extent, owner } => format!(
+                "positions {}[{} < {extent}] among those of owner {}",
+                self.schedule.tables[*table].name,
+                var(v),
+                self.ix(owner)
+            ),
             Op::Barrier => "barrier".to_string(),
             Op::Reset { signal: s } => format!("reset {}", signal(s)),
             Op::Signal { signal: s, to, slot } => match to {
@@ -146,12 +168,52 @@ impl Printer<'_> {
 
     fn access(&self, a: &Access) -> String {
         let name = &self.schedule.tensors[a.tensor].name;
-        format!("{name}[{} *{}] @ {} v{}", self.ix(&a.row), a.run, self.ix(&a.rank), a.vector)
+        let run = if a.unit == a.run { String::new() } else { format!(" run {}", a.run) };
+        format!("{name}[{} *{}{run}] @ {} v{}", self.ix(&a.row), a.unit, self.ix(&a.rank), a.vector)
+    }
+
+    fn extents(&self, vars: &[(Handle<Var>, i64)]) -> String {
+        let one = |(v, n): &(Handle<Var>, i64)| format!("{}<{n}", self.schedule.vars[*v].name);
+        vars.iter().map(one).collect::<Vec<_>>().join(" ")
+    }
+
+    fn share(&self, share: &Option<Share>) -> String {
+        share
+            .as_ref()
+            .map_or(String::new(), |s| format!(" part {} of {}", self.ix(&s.index), s.count))
+    }
+
+    fn guards(&self, guards: &[Guard]) -> String {
+        let one = |g: &Guard| match g {
+            Guard::Below { value, limit } => format!("{} < {}", self.ix(value), self.ix(limit)),
+            Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
+        };
+        let all: Vec<String> = guards.iter().map(one).collect();
+        if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }
+    }
+
+    fn tile(&self, t: &Tile) -> String {
+        let copies = t
+            .copies
+            .as_ref()
+            .map_or(String::new(), |c| format!(" for {}", self.extents(std::slice::from_ref(c))));
+        let cast = t.cast.map_or(String::new(), |e| format!(" as {}", e.name()));
+        format!(
+            "tile {}{}{}: {} along {} -> {} along {}{cast}{copies}",
+            self.extents(&t.vars),
+            self.share(&t.share),
+            self.guards(&t.guards),
+            self.access(&t.from),
+            self.extents(std::slice::from_ref(&t.along_source)),
+            self.access(&t.to),
+            self.extents(std::slice::from_ref(&t.along_target)),
+        )
     }
 
     fn value(&self, value: &Value) -> String {
         match value {
             Value::Row(row) => format!("r{}", row.0),
+            Value::Cast(row, elem) => format!("{}(r{})", elem.name(), row.0),
             Value::Int(ix) => self.ix(ix),
             Value::Sum(elem) => format!("{}(acc)", elem.name()),
         }
@@ -177,6 +239,18 @@ impl Printer<'_> {
 
     fn ix(&self, ix: &Ix) -> String {
         match ix {
+            Ix::DynAt { of, rank } => {
+                format!("{}[{}]", self.schedule.dyns[*of].name, self.ix(rank))
+            }
+            Ix::Element { tensor, rank, at } => format!(
+                "{}[{} @ {}]",
+                self.schedule.tensors[*tensor].name,
+                self.ix(at),
+                self.ix(rank)
+            ),
+            Ix::Lookup { table, index } => {
+                format!("{}[{}]", self.schedule.tables[*table].name, self.ix(index))
+            }
             Ix::Lit(v) => v.to_string(),
             Ix::Me => "me".to_string(),
             Ix::Var(v) => self.schedule.vars[*v].name.clone(),

@@ -12,7 +12,9 @@ impl Op {
             | Op::Each { body, .. }
             | Op::Groups { body, .. }
             | Op::Padding { body, .. }
-            | Op::Once { body } => body,
+            | Op::Once { body }
+            | Op::Grid { body, .. }
+            | Op::For { body, .. } => body,
             _ => &[],
         }
     }
@@ -30,6 +32,7 @@ impl Op {
         match self {
             Op::Load { from, .. } | Op::Pull { from, .. } => vec![from],
             Op::Put { to, .. } | Op::Fill { to, .. } => vec![to],
+            Op::Tile(tile) => vec![&tile.from, &tile.to],
             Op::Reduce { factors, .. } => factors
                 .iter()
                 .filter_map(|f| match f {
@@ -46,7 +49,14 @@ impl Ix {
     pub fn walk<'a>(&'a self, visit: &mut impl FnMut(&'a Ix)) {
         visit(self);
         match self {
-            Ix::Base { group, .. } | Ix::Live { group, .. } => group.walk(visit),
+            Ix::Base { group: inner, .. }
+            | Ix::Live { group: inner, .. }
+            | Ix::DynAt { rank: inner, .. }
+            | Ix::Lookup { index: inner, .. } => inner.walk(visit),
+            Ix::Element { rank, at, .. } => {
+                rank.walk(visit);
+                at.walk(visit);
+            }
             Ix::Binary { lhs, rhs, .. } => {
                 lhs.walk(visit);
                 rhs.walk(visit);
@@ -70,7 +80,9 @@ impl Uses {
                 op.walk(&mut |op| self.op(schedule, op));
             }
         }
-        self.ix(&schedule.routes[kernel.route].positions);
+        if let Some(route) = kernel.route {
+            self.ix(&schedule.routes[route].positions);
+        }
     }
 
     fn op(&mut self, schedule: &Schedule, op: &Op) {

@@ -150,6 +150,9 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
                 super::hir::Extent::Fixed(size) => {
                     n.checked_mul(program.eval(size, bound).filter(|v| *v > 0)?)
                 }
+                super::hir::Extent::Counted { bound: most, .. } => {
+                    n.checked_mul(program.eval(most, bound).filter(|v| *v > 0)?)
+                }
                 super::hir::Extent::Ragged { .. } => Some(n),
             });
         if elements.is_none() {

@@ -87,6 +87,7 @@ impl Checker<'_> {
                     let param = hir::Param {
                         name: p.name.name.clone(),
                         docs: p.docs.clone(),
+                        kind: hir::ParamKind::Int,
                         constraints: Vec::new(),
                         span: p.name.span,
                     };

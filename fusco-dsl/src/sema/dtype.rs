@@ -59,6 +59,7 @@ impl Checker<'_> {
             dtype,
             axes,
             placement,
+            spread: Vec::new(),
             attrs,
             span: t.name.span,
             placement_span: t.placement.as_ref().map_or(t.name.span, |p| p.span),

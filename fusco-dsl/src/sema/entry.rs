@@ -221,7 +221,7 @@ impl Checker<'_> {
     ) -> Option<Size> {
         match &self.hir.tensors[tensor].axes[axis].extent {
             Extent::Fixed(size) => Some(rename(size, vars)),
-            Extent::Ragged { .. } => None,
+            Extent::Ragged { .. } | Extent::Counted { .. } => None,
         }
     }
 
@@ -295,7 +295,7 @@ impl Checker<'_> {
                 let got = self.show(frame, a);
                 self.wrong_axis(tensor, axis, &name, &format!("extent {got}"))
             }
-            (VarExtent::Ragged(_), Some(_)) => {
+            (VarExtent::Counted { .. }, _) | (VarExtent::Ragged(_), Some(_)) => {
                 self.wrong_axis(tensor, axis, &name, "a ragged slot")
             }
         }

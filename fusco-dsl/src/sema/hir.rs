@@ -14,6 +14,7 @@ pub struct Program {
     pub name: String,
     pub docs: Vec<String>,
     pub span: Span,
+    pub meshes: Arena<Mesh>,
     pub mesh_axes: Arena<MeshAxis>,
     pub params: Arena<Param>,
     pub dyns: Arena<Dyn>,
@@ -23,10 +24,23 @@ pub struct Program {
     pub assumes: Vec<Assume>,
 }
 
-/// A mesh axis; ranks are numbered row-major over the axes in declaration order.
+/// A mesh: its ranks are `first..first + product`, row-major over its axes in declaration order.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    pub name: String,
+    /// `at first..end`; 0 without it.
+    pub first: Size,
+    /// The declared `end`, checked at bind against the product of the axes.
+    pub end: Option<Size>,
+    pub axes: Vec<Handle<MeshAxis>>,
+    pub span: Span,
+}
+
+/// One axis of a mesh. An alias (`rank = (node, gpu)`) is no axis: placements that use it name its parts.
 #[derive(Clone, Debug)]
 pub struct MeshAxis {
     pub name: String,
+    pub mesh: Handle<Mesh>,
     pub size: Size,
     pub span: Span,
 }
@@ -36,9 +50,18 @@ pub struct MeshAxis {
 pub struct Param {
     pub name: String,
     pub docs: Vec<String>,
+    pub kind: ParamKind,
     /// Every `where` clause, as written and as a condition, checked at bind (F0901).
     pub constraints: Vec<Cond>,
     pub span: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamKind {
+    /// `param E: int`
+    Int,
+    /// `param OWNER: ints`, an array; bound element by element as `OWNER[0]`, `OWNER[1]`, ..
+    Ints,
 }
 
 /// A `dyn`: known to the host at each launch; one value for each rank if indexed by the mesh.
@@ -65,6 +88,11 @@ pub enum Size {
     },
     /// The coordinate of an earlier axis of the same tensor or route (`s` in `t: T[s]`).
     Coord(usize),
+    /// `len[f, b]`: an element of an `in` integer tensor; known on the device only.
+    Read {
+        tensor: Handle<Tensor>,
+        index: Vec<Size>,
+    },
     Binary {
         op: BinOp,
         lhs: Box<Size>,
@@ -150,8 +178,10 @@ pub struct Tensor {
     pub io: Io,
     pub dtype: DType,
     pub axes: Vec<Axis>,
-    /// The placement list, outermost first.
+    /// The placement list without its replicating terms, outermost first.
     pub placement: Vec<Term>,
+    /// `copy/m`, `only(i)/m`, `sum/m`: mesh axes over which no axis of the tensor is split.
+    pub spread: Vec<Spread>,
     pub attrs: Attrs,
     pub span: Span,
     pub placement_span: Span,
@@ -171,6 +201,11 @@ pub enum Extent {
     Ragged {
         route: Handle<Route>,
         bound: Option<Size>,
+    },
+    /// `len[f, b] <= LMAX`: read from an `in` tensor at earlier axes (a [`Size::Read`] is inside).
+    Counted {
+        rows: Size,
+        bound: Size,
     },
 }
 
@@ -194,12 +229,61 @@ pub enum TermKind {
     Pack(Size),
     /// `c.slab(C)`
     Slab(Size),
+    /// `a/m.map(W)`: coordinate x lies at `W[x]` on these mesh axes (major first); a bare `a` is the
+    /// position of x among those of its owner, ascending.
+    Mapped { mesh: Vec<Handle<MeshAxis>>, owners: Owners },
+}
+
+/// The table of `.map(W)`.
+#[derive(Clone, Debug)]
+pub enum Owners {
+    Const {
+        name: String,
+        values: Vec<i64>,
+    },
+    /// A `param` array.
+    Param(Handle<Param>),
+    /// An `in ix32(|m|)` tensor of one axis.
+    Tensor(Handle<Tensor>),
+}
+
+/// A tensor's place on a mesh axis that splits none of its axes.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    pub mesh: Handle<MeshAxis>,
+    pub kind: SpreadKind,
+    pub span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub enum SpreadKind {
+    /// `copy/m`: every coordinate holds all of it.
+    Copy,
+    /// `only(i)/m`
+    Only(Size),
+    /// `sum/m`: the value is the sum of the parts, ascending, in f32; `sum/m.any` in any order.
+    Sum { any: bool },
+}
+
+/// `swizzle(b32|b64|b128)`: 16-byte columns of a row are exchanged by the low bits of the row number,
+/// rows of so many bytes, as TMA and wgmma expect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swizzle {
+    B32,
+    B64,
+    B128,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct Attrs {
     pub fill: Option<Scalar>,
+    /// Bytes to which each rank's buffer is aligned.
     pub align: Option<i64>,
+    /// Digits that do not divide are ceil blocks.
+    pub uneven: bool,
+    /// `stride(i: LDB)`: elements between neighbours of the axis's outermost memory digit.
+    pub stride: Vec<(usize, Size)>,
+    pub swizzle: Option<Swizzle>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -257,6 +341,8 @@ pub enum VarExtent {
     Fixed(Size),
     /// The slot variable of a route.
     Ragged(Handle<Route>),
+    /// The axis of a counted tensor.
+    Counted { rows: Size, bound: Size },
 }
 
 #[derive(Clone, Debug)]
@@ -363,6 +449,14 @@ pub enum ProveKind {
     },
     /// `inverse(a, b)`: entry indices.
     Inverse(usize, usize),
+    /// `same(q.c, f.c)`: two ragged axes with the same counts: (tensor, axis) each.
+    Same((Handle<Tensor>, usize), (Handle<Tensor>, usize)),
+    /// `crossings(node, per = (s, t)) <= n`: copies of a source row that cross to another coordinate of a mesh axis.
+    Crossings {
+        mesh: Handle<MeshAxis>,
+        per: Vec<String>,
+        most: i64,
+    },
 }
 
 /// `assume distinct(k: topk[s, t, k]);`
@@ -388,7 +482,7 @@ pub struct Directive {
     pub span: Span,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DirectiveKind {
     Push,
     Pull,
@@ -397,6 +491,12 @@ pub enum DirectiveKind {
     Chunk(i64),
     /// `blocks 33`: CTAs a rank.
     Blocks(i64),
+    /// `tile (m: 64, n: 64) through smem`: by axis name.
+    Tile(Vec<(String, i64)>),
+    /// `multicast gpu`
+    Multicast(Handle<MeshAxis>),
+    /// `transport cross = rdma`: which link joins ranks; one process reaches all of them by address.
+    Transport,
 }
 
 /// The numbers given at bind: one for each `param`, by name.
@@ -410,18 +510,27 @@ impl Program {
             Size::Lit(v) => Some(*v),
             Size::Param(p) => bound.get(&self.params[*p].name).copied(),
             Size::Mesh(m) => self.eval(&self.mesh_axes[*m].size, bound),
-            Size::Dyn { .. } | Size::Coord(_) => None,
+            Size::Dyn { .. } | Size::Coord(_) | Size::Read { .. } => None,
             Size::Binary { op, lhs, rhs } => {
                 op.apply(self.eval(lhs, bound)?, self.eval(rhs, bound)?)
             }
         }
     }
 
-    /// Number of ranks of the mesh; 1 for a program without one.
+    /// Number of ranks of all meshes; 1 for a program without one.
     pub fn ranks(&self, bound: &Bindings) -> Option<i64> {
-        self.mesh_axes
-            .iter()
-            .try_fold(1i64, |n, (_, axis)| n.checked_mul(self.eval(&axis.size, bound)?))
+        self.meshes.iter().try_fold(1i64, |most, (_, mesh)| {
+            let size = mesh.axes.iter().try_fold(1i64, |n, axis| {
+                n.checked_mul(self.eval(&self.mesh_axes[*axis].size, bound)?)
+            })?;
+            Some(most.max(self.eval(&mesh.first, bound)?.checked_add(size)?))
+        })
+    }
+
+    /// The elements of a `param` array: `NAME[0]`, `NAME[1]`, .. up to the first that is not bound.
+    pub fn array(&self, param: Handle<Param>, bound: &Bindings) -> Vec<i64> {
+        let name = &self.params[param].name;
+        (0..).map_while(|i| bound.get(&format!("{name}[{i}]")).copied()).collect()
     }
 
     pub fn tensor(&self, name: &str) -> Option<Handle<Tensor>> {

@@ -10,16 +10,25 @@ use crate::syntax::ast::{Decl, Ident, Mesh, MeshAxisKind};
 impl Checker<'_> {
     /// Declares the axes, with size 1 until `meshes` has read the params.
     pub fn declare_mesh(&mut self, mesh: &Mesh) {
+        let of = self.hir.meshes.append(hir::Mesh {
+            name: mesh.name.name.clone(),
+            first: Size::Lit(0),
+            end: None,
+            axes: Vec::new(),
+            span: mesh.name.span,
+        });
         self.declare(&mesh.name, Symbol::Poison);
         for axis in &mesh.axes {
             match &axis.kind {
                 MeshAxisKind::Size(_) => {
                     let info = hir::MeshAxis {
                         name: axis.name.name.clone(),
+                        mesh: of,
                         size: Size::Lit(1),
                         span: axis.name.span,
                     };
                     let handle = self.hir.mesh_axes.append(info);
+                    self.hir.meshes[of].axes.push(handle);
                     self.declare(&axis.name, Symbol::Mesh(handle));
                 }
                 MeshAxisKind::Alias(_) => self.declare(&axis.name, Symbol::Poison),
@@ -94,7 +103,7 @@ impl Checker<'_> {
 fn bind_only(size: &Size) -> bool {
     match size {
         Size::Lit(_) | Size::Param(_) => true,
-        Size::Mesh(_) | Size::Dyn { .. } | Size::Coord(_) => false,
+        Size::Mesh(_) | Size::Dyn { .. } | Size::Coord(_) | Size::Read { .. } => false,
         Size::Binary { lhs, rhs, .. } => bind_only(lhs) && bind_only(rhs),
     }
 }

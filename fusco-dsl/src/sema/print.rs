@@ -66,6 +66,11 @@ fn tensor(program: &Program, t: &Tensor) -> String {
                 TermKind::Tile(s) => format!("{name}:{}", text::size(program, s, &[])),
                 TermKind::Pack(s) => format!("{name}.pack({})", text::size(program, s, &[])),
                 TermKind::Slab(s) => format!("{name}.slab({})", text::size(program, s, &[])),
+                TermKind::Mapped { mesh, owners } => {
+                    let mesh: Vec<&str> =
+                        mesh.iter().map(|m| program.mesh_axes[*m].name.as_str()).collect();
+                    format!("{name}/{}.map({})", mesh.join("*"), owners_name(program, owners))
+                }
             }
         })
         .collect();
@@ -84,12 +89,26 @@ fn tensor(program: &Program, t: &Tensor) -> String {
 fn axis(program: &Program, a: &Axis, names: &[&str]) -> String {
     match &a.extent {
         Extent::Fixed(size) => format!("{}: {}", a.name, text::size(program, size, names)),
+        Extent::Counted { rows, bound } => format!(
+            "{}: {} <= {}",
+            a.name,
+            text::size(program, rows, names),
+            text::size(program, bound, &[])
+        ),
         Extent::Ragged { route, bound } => {
             let bound = bound
                 .as_ref()
                 .map_or(String::new(), |b| format!(" <= {}", text::size(program, b, &[])));
             format!("{}: counted by {}{bound}", a.name, program.routes[*route].name)
         }
+    }
+}
+
+fn owners_name<'p>(program: &'p Program, owners: &'p super::hir::Owners) -> &'p str {
+    match owners {
+        super::hir::Owners::Const { name, .. } => name,
+        super::hir::Owners::Param(p) => &program.params[*p].name,
+        super::hir::Owners::Tensor(t) => &program.tensors[*t].name,
     }
 }
 
@@ -104,6 +123,9 @@ fn vars(program: &Program, vars: &Arena<Var>) -> String {
     let names: Vec<&str> = vars.iter().map(|(_, v)| v.name.as_str()).collect();
     let one = |v: &Var| match &v.extent {
         VarExtent::Fixed(size) => format!("{} < {}", v.name, text::size(program, size, &names)),
+        VarExtent::Counted { rows, .. } => {
+            format!("{} < {}", v.name, text::size(program, rows, &names))
+        }
         VarExtent::Ragged(r) => format!("{} < count {}", v.name, program.routes[*r].name),
     };
     vars.iter().map(|(_, v)| one(v)).collect::<Vec<_>>().join(", ")

@@ -87,6 +87,10 @@ pub(super) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
             let index: Vec<String> = index.iter().map(|i| size(program, i, coords)).collect();
             format!("{}[{}]", program.dyns[*of].name, index.join(", "))
         }
+        Size::Read { tensor, index } => {
+            let index: Vec<String> = index.iter().map(|i| size(program, i, coords)).collect();
+            format!("{}[{}]", program.tensors[*tensor].name, index.join(", "))
+        }
         Size::Coord(i) => coords.get(*i).map_or_else(|| format!("#{i}"), |n| n.to_string()),
         Size::Binary { op, lhs, rhs } => {
             let wrap = |s: &Size| match s {

@@ -40,7 +40,13 @@ impl Emit<'_> {
             Op::Wait { signal, until } => self.wait(*signal, until),
             Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
             // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
-            Op::Each { .. }
+            Op::Grid { .. }
+            | Op::Tile(_)
+            | Op::FillAll { .. }
+            | Op::Prefix { .. }
+            | Op::Positions { .. } => {}
+            Op::For { .. }
+            | Op::Each { .. }
             | Op::Load { .. }
             | Op::Pull { .. }
             | Op::Put { .. }

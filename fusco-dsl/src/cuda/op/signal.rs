@@ -47,7 +47,8 @@ impl Emit<'_> {
                 self.out.line("__syncthreads();");
             }
             Until::Groups { base } => {
-                let per_rank = self.schedule.routes[info.route].groups_per_rank;
+                let Some(route) = info.route else { return };
+                let per_rank = self.schedule.routes[route].groups_per_rank;
                 let align = self.schedule.bases[*base].align;
                 let counter = counter.clone();
                 self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {per_rank}; i += blockDim.x / 32)"), |out| {
