@@ -2,7 +2,7 @@
 
 use super::moves::{Coordinate, Live, Move};
 use crate::layout::{Home, Table};
-use crate::sema::hir::{self, Program};
+use crate::sema::hir;
 
 /// The image of one axis of the target under the statement's variables.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,19 +107,17 @@ pub fn is_everything(table: &Table, movement: &Move) -> bool {
     static_extents && plain && axes && dense == Some(table.elems)
 }
 
-/// Whether the movement writes every live element of its target.
-pub fn covers(program: &Program, movement: &Move, extent: impl Fn(usize) -> i64) -> Image {
-    let axes = &program.tensors[movement.target.tensor].axes;
-    for (axis, coordinate) in movement.target.coords.iter().enumerate() {
-        if is_same_counted(&axes[axis].extent, coordinate, movement) {
-            continue;
-        }
-        match of_axis(coordinate, extent(axis), movement) {
-            Image::Bijective => {}
-            other => return other,
-        }
+/// The image of an axis of the target, run-time extents included; `most` is its largest extent.
+pub fn of_live_axis(
+    extent: &hir::Extent,
+    coordinate: &Coordinate,
+    most: i64,
+    movement: &Move,
+) -> Image {
+    if is_same_counted(extent, coordinate, movement) {
+        return Image::Bijective;
     }
-    Image::Bijective
+    of_axis(coordinate, most, movement)
 }
 
 /// A run-time extent is covered by a lone variable of that extent: `check` has compared them.

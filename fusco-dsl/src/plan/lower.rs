@@ -49,7 +49,7 @@ pub fn lower(
         plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves });
     }
     if !diagnostics.has_errors() {
-        super::prove::prove(program, &plan, &mut diagnostics);
+        super::prove::prove(program, bound, &plan, &mut diagnostics);
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
 }

@@ -4,6 +4,7 @@
 //! movements, in text order, with the run, the vector width and the direction that the tables imply.
 //! Nothing here says how: the schedule decides that.
 
+mod claims;
 mod digits;
 pub mod image;
 mod lower;
