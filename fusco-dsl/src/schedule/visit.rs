@@ -31,18 +31,22 @@ impl Op {
     pub fn accesses(&self) -> Vec<&Access> {
         match self {
             Op::Load { from, .. } | Op::Pull { from, .. } => vec![from],
+            Op::Put { value: Value::Scaled { factors, .. }, to } => {
+                scalars(factors).chain([to]).collect()
+            }
             Op::Put { to, .. } | Op::Fill { to, .. } => vec![to],
             Op::Tile(tile) => vec![&tile.from, &tile.to],
-            Op::Reduce { factors, .. } => factors
-                .iter()
-                .filter_map(|f| match f {
-                    Factor::Scalar(access) => Some(access),
-                    _ => None,
-                })
-                .collect(),
+            Op::Reduce { factors, .. } => scalars(factors).collect(),
             _ => Vec::new(),
         }
     }
+}
+
+fn scalars(factors: &[Factor]) -> impl Iterator<Item = &Access> {
+    factors.iter().filter_map(|f| match f {
+        Factor::Scalar(access) => Some(access),
+        Factor::Row(_) | Factor::Lit(_) => None,
+    })
 }
 
 impl Ix {

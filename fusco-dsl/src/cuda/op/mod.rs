@@ -3,6 +3,7 @@
 mod produce;
 mod reduce;
 mod route;
+mod scale;
 mod signal;
 
 use super::index::{bare, index, pointer};
