@@ -222,6 +222,7 @@ impl<'a> Resolver<'a> {
                 name: self.schedule().signals[*signal].name.clone(),
                 until: self.until(*signal, until)?,
             },
+            _ => return Err(later()),
         })
     }
 
@@ -244,6 +245,7 @@ impl<'a> Resolver<'a> {
             Ix::Binary { op, lhs, rhs } => {
                 Number::binary(*op, self.number(lhs)?, self.number(rhs)?)
             }
+            _ => return Err(later()),
         })
     }
 
@@ -265,6 +267,7 @@ impl<'a> Resolver<'a> {
             Value::Row(row) => Source::Row(row.0 as usize),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum(elem) => Source::Sum(*elem),
+            Value::Cast(..) => return Err(later()),
         })
     }
 
@@ -281,7 +284,9 @@ impl<'a> Resolver<'a> {
             Until::Epoch => Target::Epoch,
             Until::Rows { extent } => Target::Rows { extent: self.number(extent)? },
             Until::Groups { base } => {
-                let route = self.schedule().signals[signal].route;
+                let route = self.schedule().signals[signal]
+                    .route
+                    .ok_or_else(|| Error::plan("tiles of groups need a route".to_string()))?;
                 let (first, count) = self.own_groups(route);
                 let var = self.schedule().vars.len();
                 let table = self.plan(route)?.ranks[self.me].bases[base].clone();
@@ -311,14 +316,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn signal_plan(&self, signal: Handle<Signal>) -> Result<Arc<HostPlan>, Error> {
-        self.plan(self.schedule().signals[signal].route)
+        self.space(self.schedule().signals[signal].route)
     }
 
     pub(crate) fn plan(&self, route: Handle<Route>) -> Result<Arc<HostPlan>, Error> {
-        let plan = self.request.plan(route).and_then(|p| p.host());
-        plan.cloned().ok_or_else(|| {
-            Error::plan(format!("no plan of route `{}`", self.schedule().routes[route].name))
-        })
+        self.space(Some(route))
+    }
+
+    /// A plan's workspace, or the home.
+    fn space(&self, route: Option<Handle<Route>>) -> Result<Arc<HostPlan>, Error> {
+        let plan = self.request.space(route)?.host();
+        plan.cloned().ok_or_else(|| Error::plan("a workspace is not on the host".to_string()))
     }
 
     pub(crate) fn buffer(&self, tensor: Handle<Tensor>) -> Result<Buffer, Error> {
@@ -327,6 +335,10 @@ impl<'a> Resolver<'a> {
             Error::buffer(format!("no buffer for `{}`", self.schedule().tensors[tensor].name))
         })
     }
+}
+
+fn later() -> Error {
+    Error::plan("not on the host yet".to_string())
 }
 
 impl At {
