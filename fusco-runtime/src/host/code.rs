@@ -104,6 +104,8 @@ pub(crate) struct At {
 
 pub(crate) enum Source {
     Row(usize),
+    /// The product, rounded to the element type.
+    Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
 }
@@ -200,9 +202,7 @@ impl<'a> Resolver<'a> {
             }
             Op::Put { value, to } => Code::Put { value: self.source(value)?, to: self.at(to)? },
             Op::Fill { to, bits } => Code::Fill { to: self.at(to)?, bits: *bits },
-            Op::Reduce { factors, .. } => Code::Reduce {
-                factors: factors.iter().map(|f| self.factor(f)).collect::<Result<_, _>>()?,
-            },
+            Op::Reduce { factors, .. } => Code::Reduce { factors: self.factors(factors)? },
             Op::Barrier => Code::Once { body: Vec::new() },
             Op::Reset { signal } => {
                 Code::Reset { plan: self.signal_plan(*signal)?, signal: *signal }
@@ -265,10 +265,15 @@ impl<'a> Resolver<'a> {
     fn source(&self, value: &Value) -> Result<Source, Error> {
         Ok(match value {
             Value::Row(row) => Source::Row(row.0 as usize),
+            Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum(elem) => Source::Sum(*elem),
             Value::Cast(..) => return Err(later()),
         })
+    }
+
+    fn factors(&self, factors: &[Factor]) -> Result<Vec<Term>, Error> {
+        factors.iter().map(|f| self.factor(f)).collect()
     }
 
     fn factor(&self, factor: &Factor) -> Result<Term, Error> {
