@@ -81,6 +81,8 @@ pub enum Coord {
 pub enum Kind {
     /// Each kept tuple sends a row to its slot.
     Push { source: Point },
+    /// Each kept tuple sends a row to its slot, times its scalars: f32, left to right, rounded to the element.
+    Scale { factors: Vec<Factor>, to: hir::Elem },
     /// Each kept tuple sends an integer to its slot.
     PushInt { value: IntExpr },
     /// Each position adds up what its tuples name, ascending, in f32, rounded to the element.
@@ -89,10 +91,10 @@ pub enum Kind {
     Derive { value: Derived },
 }
 
-/// A factor of the reduced product.
+/// A factor of a product.
 #[derive(Clone, Debug)]
 pub enum Factor {
-    /// A row at the destination of the tuple, or of the source position.
+    /// A row at the destination of the tuple, or of the source position; the one row of a scaled push.
     Row(Point),
     /// One element at the source of the tuple.
     Scalar(Point),

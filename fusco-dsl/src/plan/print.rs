@@ -46,15 +46,18 @@ fn line(program: &Program, movement: &Movement) -> String {
         Kind::Push { source } => format!("push {} -> {to}, run {run}", point(program, source)),
         Kind::PushInt { value } => format!("push {} -> {to}", int(value)),
         Kind::Reduce { factors, to: elem } => {
-            let factors: Vec<String> = factors.iter().map(|f| factor(program, f)).collect();
-            format!(
-                "reduce ascending {} as {} -> {to}, run {run}",
-                factors.join(" * "),
-                elem.name()
-            )
+            let factors = product(program, factors);
+            format!("reduce ascending {factors} as {} -> {to}, run {run}", elem.name())
+        }
+        Kind::Scale { factors, to: elem } => {
+            format!("push {} as {} -> {to}, run {run}", product(program, factors), elem.name())
         }
         Kind::Derive { value } => format!("derive {value:?} -> {to}"),
     }
+}
+
+fn product(program: &Program, factors: &[Factor]) -> String {
+    factors.iter().map(|f| factor(program, f)).collect::<Vec<_>>().join(" * ")
 }
 
 fn factor(program: &Program, factor: &Factor) -> String {

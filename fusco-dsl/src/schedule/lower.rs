@@ -8,7 +8,9 @@ use super::address::Addresses;
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::plan::{Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan};
+use crate::plan::{
+    Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
+};
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 use crate::source::Span;
 
@@ -89,10 +91,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     fn entry(&mut self) -> Result<Entry, Box<Diagnostic>> {
         let route = self.at.route(self.route);
-        let pushes = self
-            .movements
-            .iter()
-            .any(|m| matches!(m.kind, Kind::Push { .. } | Kind::PushInt { .. }));
+        let pushes = self.movements.iter().any(|m| is_push(&m.kind));
         let reduces = self.movements.iter().any(|m| matches!(m.kind, Kind::Reduce { .. }));
         let tiles = pushes.then(|| self.tiles(route));
         let rows = reduces.then(|| self.rows(route));
@@ -260,15 +259,13 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             let value = match &movement.kind {
                 Kind::Push { source } => {
                     let row = Row(text.len() as u32);
-                    let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
-                    let load =
-                        Op::Load { row, from: self.at.access(self.route, source, movement.run) };
-                    if by_tuple {
-                        puts.push(load)
-                    } else {
-                        loads.push(load)
-                    }
+                    self.load(row, source, movement.run, (&mut loads, &mut puts));
                     Value::Row(row)
+                }
+                Kind::Scale { factors, to } => {
+                    let row = Row(text.len() as u32);
+                    let factors = self.scale(row, factors, movement.run, (&mut loads, &mut puts));
+                    Value::Scaled { factors, to: *to }
                 }
                 Kind::PushInt { value } => Value::Int(self.int(value)),
                 _ => continue,
@@ -305,15 +302,46 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         self.role(RoleKind::Produce, text, body)
     }
 
+    /// A row of the position is loaded once, before its tuples; a row of a tuple with the tuple.
+    fn load(
+        &mut self,
+        row: Row,
+        source: &Point,
+        run: i64,
+        (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
+    ) {
+        let load = Op::Load { row, from: self.at.access(self.route, source, run) };
+        let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
+        if by_tuple { own.push(load) } else { shared.push(load) }
+    }
+
+    fn scale(
+        &mut self,
+        row: Row,
+        factors: &[PlanFactor],
+        run: i64,
+        (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
+    ) -> Vec<Factor> {
+        let mut out = Vec::new();
+        for factor in factors {
+            out.push(match factor {
+                PlanFactor::Lit(v) => Factor::Lit(*v as f32),
+                PlanFactor::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
+                PlanFactor::Row(point) => {
+                    self.load(row, point, run, (shared, own));
+                    Factor::Row(row)
+                }
+            });
+        }
+        out
+    }
+
     fn fills(&mut self, route: Handle<Route>) -> Vec<Role> {
         let mut roles = Vec::new();
         let movements = self.movements;
         for movement in movements {
             let tensor = &self.program.tensors[movement.target.tensor];
-            let (Some(fill), true) = (
-                tensor.attrs.fill,
-                matches!(movement.kind, Kind::Push { .. } | Kind::PushInt { .. }),
-            ) else {
+            let (Some(fill), true) = (tensor.attrs.fill, is_push(&movement.kind)) else {
                 continue;
             };
             let vars = self.at.tuple_vars(self.route);
@@ -483,6 +511,11 @@ pub(super) fn tuning(schedule: Option<&hir::Schedule>) -> Tuning {
         }
     }
     tuning
+}
+
+/// Along the route, from a source tuple to its slot.
+fn is_push(kind: &Kind) -> bool {
+    matches!(kind, Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. })
 }
 
 /// The bits of a fill value in an element type.

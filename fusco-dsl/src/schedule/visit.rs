@@ -61,15 +61,12 @@ impl Op {
     pub fn accesses(&self) -> Vec<&Access> {
         match self {
             Op::Load { from, .. } | Op::Pull { from, .. } => vec![from],
+            Op::Put { value: Value::Scaled { factors, .. }, to } => {
+                scalars(factors).chain([to]).collect()
+            }
             Op::Put { to, .. } | Op::Fill { to, .. } => vec![to],
             Op::Tile(tile) => vec![&tile.from, &tile.to],
-            Op::Reduce { factors, .. } => factors
-                .iter()
-                .filter_map(|f| match f {
-                    Factor::Scalar(access) => Some(access),
-                    _ => None,
-                })
-                .collect(),
+            Op::Reduce { factors, .. } => scalars(factors).collect(),
             _ => Vec::new(),
         }
     }
@@ -90,6 +87,13 @@ fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut im
             Guard::Valid { value, .. } => value.walk(visit),
         }
     }
+}
+
+fn scalars(factors: &[Factor]) -> impl Iterator<Item = &Access> {
+    factors.iter().filter_map(|f| match f {
+        Factor::Scalar(access) => Some(access),
+        Factor::Row(_) | Factor::Lit(_) => None,
+    })
 }
 
 impl Ix {

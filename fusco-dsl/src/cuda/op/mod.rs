@@ -5,6 +5,7 @@ mod points;
 mod produce;
 mod reduce;
 mod route;
+mod scale;
 mod signal;
 mod tables;
 mod tile;
