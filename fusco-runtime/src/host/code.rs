@@ -113,6 +113,8 @@ pub(crate) enum RouteStep {
 pub(crate) enum Source {
     Row(usize),
     Cast(usize),
+    /// The product, rounded to the element type.
+    Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
 }
@@ -209,9 +211,7 @@ impl<'a> Resolver<'a> {
             }
             Op::Put { value, to } => Code::Put { value: self.source(value)?, to: self.at(to)? },
             Op::Fill { to, bits } => Code::Fill { to: self.at(to)?, bits: *bits },
-            Op::Reduce { factors, .. } => Code::Reduce {
-                factors: factors.iter().map(|f| self.factor(f)).collect::<Result<_, _>>()?,
-            },
+            Op::Reduce { factors, .. } => Code::Reduce { factors: self.factors(factors)? },
             Op::Barrier => Code::Once { body: Vec::new() },
             Op::Reset { signal } => {
                 Code::Reset { plan: self.signal_plan(*signal)?, signal: *signal }
@@ -341,10 +341,15 @@ impl<'a> Resolver<'a> {
     fn source(&self, value: &Value) -> Result<Source, Error> {
         Ok(match value {
             Value::Row(row) => Source::Row(row.0 as usize),
+            Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum(elem) => Source::Sum(*elem),
             Value::Cast(row, _) => Source::Cast(row.0 as usize),
         })
+    }
+
+    fn factors(&self, factors: &[Factor]) -> Result<Vec<Term>, Error> {
+        factors.iter().map(|f| self.factor(f)).collect()
     }
 
     fn factor(&self, factor: &Factor) -> Result<Term, Error> {

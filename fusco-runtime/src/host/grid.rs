@@ -7,12 +7,12 @@
 use super::access::At;
 use super::affine::Affine;
 use super::code::{Code, Resolver, Source, Term};
-use super::index::Number;
+use super::index::{Number, wild};
 use super::run::{Runner, Stop};
 use super::{cast, copy, number};
 use crate::engine::Error;
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::ir::{self, Access, Guard, IxOp, Op, Row, Value};
+use fusco_dsl::schedule::ir::{self, Access, Guard, Ix, IxOp, Op, Row, Value};
 use std::collections::BTreeMap;
 
 /// `Op::Grid`, resolved.
@@ -48,15 +48,25 @@ enum What {
     Row(At),
     Cast(At),
     Int(Affine),
+    Bits(u64),
 }
 
 /// Which of the points: the `index`-th of `count` parts.
 pub(crate) struct Part(Option<(Number, i64)>);
 
-/// A guard as a comparison of a form with 0.
+/// A guard as a comparison of a form.
 pub(crate) struct Test {
     form: Affine,
-    equal: bool,
+    kind: TestKind,
+}
+
+enum TestKind {
+    /// `form < 0`
+    Below,
+    /// `form == 0`
+    Zero,
+    /// `0 <= form < limit`, or the launch fails: the form was read from this tensor.
+    Valid { limit: i64, tensor: String },
 }
 
 /// Bytes of a strip that is written several times: it stays in the caches.
@@ -108,15 +118,24 @@ impl Resolver<'_> {
     }
 
     pub(super) fn guards(&self, guards: &[Guard]) -> Result<Vec<Test>, Error> {
-        let test = |guard: &Guard| {
-            let (a, b, equal) = match guard {
-                Guard::Below { value, limit } => (value, limit, false),
-                Guard::Equal { value, to } => (value, to, true),
-            };
-            let difference = Number::binary(IxOp::Sub, self.number(a)?, self.number(b)?);
-            Ok(Test { form: Affine::of(&difference), equal })
+        let difference = |a: &Ix, b: &Ix| {
+            Ok::<_, Error>(Number::binary(IxOp::Sub, self.number(a)?, self.number(b)?))
         };
-        guards.iter().map(test).collect()
+        let test = |guard: &Guard| -> Result<Test, Error> {
+            let (form, kind) = match guard {
+                Guard::Below { value, limit } => (difference(value, limit)?, TestKind::Below),
+                Guard::Equal { value, to } => (difference(value, to)?, TestKind::Zero),
+                Guard::Valid { tensor, value, limit } => {
+                    let tensor = self.schedule().tensors[*tensor].name.clone();
+                    (self.number(value)?, TestKind::Valid { limit: *limit, tensor })
+                }
+            };
+            Ok(Test { form: Affine::of(&form), kind })
+        };
+        let mut tests: Vec<_> = guards.iter().map(test).collect::<Result<_, _>>()?;
+        // Only a point that the others let through may fail the launch.
+        tests.sort_by_key(|t| matches!(t.kind, TestKind::Valid { .. }));
+        Ok(tests)
     }
 
     /// The moves of a body; false if it does something else too.
@@ -138,9 +157,13 @@ impl Resolver<'_> {
                         Value::Row(row) => source(row)?.map(What::Row),
                         Value::Cast(row, _) => source(row)?.map(What::Cast),
                         Value::Int(ix) => Some(What::Int(Affine::of(&self.number(ix)?))),
-                        Value::Sum(_) => None,
+                        Value::Sum(_) | Value::Scaled { .. } => None,
                     };
                     let Some(what) = what else { return Ok(false) };
+                    out.push(Move { loops: loops.clone(), what, to: self.at(to)? });
+                }
+                Op::Fill { to, bits } => {
+                    let what = What::Bits(*bits);
                     out.push(Move { loops: loops.clone(), what, to: self.at(to)? });
                 }
                 Op::For { var, extent, body } => {
@@ -171,28 +194,38 @@ impl Part {
 impl Test {
     pub(crate) fn holds(&self, vars: &[i64]) -> bool {
         let v = self.form.get(vars);
-        if self.equal { v == 0 } else { v < 0 }
-    }
-
-    pub(crate) fn step(&self, var: usize) -> Option<i64> {
-        self.form.step(var)
-    }
-
-    /// The values of `var` within `range` for which it holds; `vars[var]` is 0, and it is linear in `var`
-    /// with this step.
-    pub(crate) fn narrow(&self, vars: &[i64], step: i64, (from, to): (i64, i64)) -> (i64, i64) {
-        let at = self.form.get(vars);
-        match (self.equal, step) {
-            (true, 0) if at == 0 => (from, to),
-            (false, 0) if at < 0 => (from, to),
-            (_, 0) => (from, from),
-            (true, s) if at % s == 0 => {
-                let v = -at / s;
-                (from.max(v), to.min(v + 1))
+        match &self.kind {
+            TestKind::Below => v < 0,
+            TestKind::Zero => v == 0,
+            TestKind::Valid { limit, .. } if (0..*limit).contains(&v) => true,
+            TestKind::Valid { limit, tensor } => {
+                wild(|| format!("an index read from `{tensor}` is {v}, outside 0..{limit}"));
+                false
             }
-            (true, _) => (from, from),
-            (false, s) if s > 0 => (from, to.min((-at - 1).div_euclid(s) + 1)),
-            (false, s) => (from.max(at.div_euclid(-s) + 1), to),
+        }
+    }
+
+    /// What the form grows by with a variable, if [`Self::narrow`] can use that.
+    pub(crate) fn step(&self, var: usize) -> Option<i64> {
+        let valid = matches!(self.kind, TestKind::Valid { .. });
+        self.form.step(var).filter(|step| *step == 0 || !valid)
+    }
+
+    /// The values within `range` for which it holds, of a variable that is 0 in `vars` and by which it
+    /// grows by `step`.
+    pub(crate) fn narrow(&self, vars: &[i64], step: i64, (from, to): (i64, i64)) -> (i64, i64) {
+        if from >= to {
+            return (from, from);
+        }
+        if step == 0 {
+            return if self.holds(vars) { (from, to) } else { (from, from) };
+        }
+        let at = self.form.get(vars);
+        match self.kind {
+            TestKind::Zero if at % step == 0 => (from.max(-at / step), to.min(-at / step + 1)),
+            TestKind::Zero | TestKind::Valid { .. } => (from, from),
+            TestKind::Below if step > 0 => (from, to.min((-at - 1).div_euclid(step) + 1)),
+            TestKind::Below => (from.max(at.div_euclid(-step) + 1), to),
         }
     }
 }
@@ -290,10 +323,11 @@ impl Body {
 impl Move {
     fn forms(&self) -> impl Iterator<Item = &Affine> {
         let (a, b) = match &self.what {
-            What::Row(from) | What::Cast(from) => (&from.rank, Some(&from.row)),
-            What::Int(form) => (form, None),
+            What::Row(from) | What::Cast(from) => (Some(&from.rank), Some(&from.row)),
+            What::Int(form) => (Some(form), None),
+            What::Bits(_) => (None, None),
         };
-        [Some(a), b, Some(&self.to.rank), Some(&self.to.row)].into_iter().flatten()
+        [a, b, Some(&self.to.rank), Some(&self.to.row)].into_iter().flatten()
     }
 
     /// The strip for every value of the loops from `depth` on.
@@ -320,6 +354,7 @@ impl Move {
         let steps = match &self.what {
             What::Row(from) | What::Cast(from) => from.step(var),
             What::Int(form) => form.step(var),
+            What::Bits(_) => Some(0),
         };
         if let (Some(from), Some(to)) = (steps, self.to.step(var))
             && self.linear(runner, (from, to), count)?
@@ -356,7 +391,8 @@ impl Move {
                 // SAFETY: both spans were checked; an entry does not read what it writes.
                 unsafe { self.strided(from, (a, b), steps, count) }
             }
-            What::Int(_) if steps.0 == 0 && to_runs => self.one(runner, count)?,
+            What::Int(_) | What::Bits(_) if steps.0 == 0 && to_runs => self.one(runner, count)?,
+            What::Bits(_) => return Ok(false),
             What::Int(form) => {
                 if self.to.swizzle.is_some() || self.to.bytes as i64 != self.to.elem.bytes() {
                     return Ok(false);
@@ -424,6 +460,7 @@ impl Move {
                 let bits = number::int_bits(self.to.elem, form.get(&runner.vars));
                 runner.write_bits(bits, &self.to)
             }
+            What::Bits(bits) => runner.write_bits(*bits, &self.to),
         }
     }
 }
@@ -439,14 +476,18 @@ pub(crate) fn span(at: &At, vars: &[i64], step: i64, count: usize) -> Result<*mu
 /// Whether an op of a line does for a strip of `var` what it does for a point, on longer rows.
 fn runs_on(op: &Code, var: usize) -> bool {
     let contiguous = |at: &At| at.step(var) == Some(at.bytes as i64);
+    let still = |factors: &[Term]| {
+        factors.iter().all(|f| match f {
+            Term::Scalar(at) => !at.reads(var),
+            Term::Row(_) | Term::Lit(_) => true,
+        })
+    };
     match op {
         Code::Load { from, .. } => contiguous(from),
         Code::Put { value: Source::Int(n), to } => !n.reads(var) && contiguous(to),
+        Code::Put { value: Source::Scaled(factors, _), to } => still(factors) && contiguous(to),
         Code::Put { to, .. } => contiguous(to),
-        Code::Reduce { factors } => factors.iter().all(|f| match f {
-            Term::Scalar(at) => !at.reads(var),
-            Term::Row(_) | Term::Lit(_) => true,
-        }),
+        Code::Reduce { factors } => still(factors),
         Code::For { body, .. } => body.iter().all(|op| runs_on(op, var)),
         _ => false,
     }

@@ -273,6 +273,15 @@ impl<'a> Runner<'a> {
             Source::Row(row) => self.write_row(self.rows[*row], to),
             Source::Cast(row) => self.write_cast(self.rows[*row], to),
             Source::Int(number) => self.write_bits(int_bits(to.elem, number.get(&self.vars)), to),
+            Source::Scaled(factors, elem) => {
+                let (addend, shortest) = self.addend(factors)?;
+                let at = self.target(to)?;
+                let width = elem.bytes() as usize;
+                let run = (to.bytes * self.scale / width).min(shortest);
+                // SAFETY: `at` has `run` elements; no row of the product is shorter.
+                unsafe { reduce::scale(&addend, run, *elem, at) }
+                self.scatter(at, run * width, to)
+            }
             Source::Sum(elem) => {
                 let at = self.target(to)?;
                 let run = to.bytes * self.scale / elem.bytes() as usize;
@@ -320,7 +329,15 @@ impl<'a> Runner<'a> {
 
     /// Notes the term; the sum is made when it is stored, element by element in the same order.
     fn reduce(&mut self, factors: &[Term]) -> Result<(), Stop> {
-        let mut addend = Addend::default();
+        let (addend, shortest) = self.addend(factors)?;
+        self.shortest = self.shortest.min(shortest);
+        self.addends.push(addend);
+        Ok(())
+    }
+
+    /// The product, and the elements of its shortest row.
+    fn addend(&mut self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
+        let (mut addend, mut shortest) = (Addend::default(), usize::MAX);
         for (to, factor) in addend.factors.iter_mut().zip(factors) {
             *to = match factor {
                 Term::Lit(v) => Operand::Number(*v),
@@ -333,14 +350,13 @@ impl<'a> Runner<'a> {
                 }
                 Term::Row(row) => {
                     let row = self.rows[*row];
-                    self.shortest = self.shortest.min(row.bytes / row.elem.bytes() as usize);
+                    shortest = shortest.min(row.bytes / row.elem.bytes() as usize);
                     Operand::Row(row.at, row.elem)
                 }
             };
         }
         addend.count = factors.len().min(addend.factors.len());
-        self.addends.push(addend);
-        Ok(())
+        Ok((addend, shortest))
     }
 
     fn reset(&mut self, plan: &HostPlan, signal: Handle<Signal>) -> Result<(), Stop> {
