@@ -1,7 +1,7 @@
 //! Index arithmetic as C expressions, 32 bits wide; addresses widen at the last multiplication.
 
-use super::namer::name;
-use crate::schedule::ir::{Access, Ix, Schedule, TableKind};
+use super::namer::{name, var_name};
+use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind};
 
 /// Whether index arithmetic may exceed 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -10,26 +10,19 @@ pub(super) enum Width {
     Wide,
 }
 
+/// An operand of a larger expression.
 pub(super) fn index(schedule: &Schedule, ix: &Ix) -> String {
-    parenthesised(schedule, ix, Width::Narrow)
+    operand(schedule, ix, Width::Narrow, 3)
 }
 
-/// Without the outer parentheses, in the width.
+/// The whole of an expression, in the width.
 pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
-    let text = parenthesised(schedule, ix, width);
-    match ix {
-        Ix::Binary { .. } => text[1..text.len() - 1].to_string(),
-        _ => text,
-    }
-}
-
-fn parenthesised(schedule: &Schedule, ix: &Ix, width: Width) -> String {
     let inner = |ix: &Ix| in_width(schedule, ix, width);
     match ix {
         Ix::Lit(v) => v.to_string(),
         Ix::Me => "me".to_string(),
-        Ix::Var(var) if width == Width::Wide => format!("i64({})", name(&schedule.vars[*var].name)),
-        Ix::Var(var) => name(&schedule.vars[*var].name),
+        Ix::Var(var) if width == Width::Wide => format!("i64({})", var_name(schedule, *var)),
+        Ix::Var(var) => var_name(schedule, *var),
         Ix::Dyn(handle) => {
             let d = &schedule.dyns[*handle];
             if d.per_rank { format!("{}.at[me]", name(&d.name)) } else { name(&d.name) }
@@ -63,11 +56,28 @@ fn parenthesised(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", inner(group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
         Ix::Binary { op, lhs, rhs } => format!(
-            "({} {} {})",
-            parenthesised(schedule, lhs, width),
+            "{} {} {}",
+            operand(schedule, lhs, width, level(*op)),
             op.symbol(),
-            parenthesised(schedule, rhs, width)
+            operand(schedule, rhs, width, level(*op) + 1)
         ),
+    }
+}
+
+/// A multiplication binds closer than an addition; a division is not regrouped.
+fn level(op: IxOp) -> u8 {
+    match op {
+        IxOp::Add | IxOp::Sub => 1,
+        IxOp::Mul | IxOp::Div | IxOp::Rem => 2,
+    }
+}
+
+fn operand(schedule: &Schedule, ix: &Ix, width: Width, least: u8) -> String {
+    match ix {
+        Ix::Binary { op, .. } if level(*op) < least => {
+            format!("({})", in_width(schedule, ix, width))
+        }
+        ix => in_width(schedule, ix, width),
     }
 }
 

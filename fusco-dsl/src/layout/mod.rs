@@ -5,10 +5,12 @@
 //! in `language.md` 4.1; `pack` and `slab` store a ragged axis.
 
 mod build;
+mod holders;
 mod print;
 mod route;
 
 pub use build::tables;
+pub use holders::Part;
 pub use print::print;
 pub use route::{RouteShape, SlotOrder, route_shape};
 

@@ -18,7 +18,7 @@ pub use moves::{
     Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
     TileShape,
 };
-pub use print::print;
+pub use print::{digit_lines, print};
 
 use crate::arena::Handle;
 use crate::layout::{RouteShape, Table};

@@ -67,10 +67,9 @@ pub struct MoveDigit {
     pub cut: Option<Cut>,
 }
 
-/// `(rank - first) / weight % size / below`, modulo the digit's radix unless it is the top one.
+/// The rank's coordinate on a mesh axis of `size` ranks, `weight` apart, divided by `below`, modulo the digit's radix unless it is the top one.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    pub first: i64,
     pub weight: i64,
     pub size: i64,
     pub below: i64,
@@ -491,13 +490,8 @@ impl Builder<'_> {
             let highest = mine.iter().max_by_key(|(_, below)| *below).map(|(d, _)| *d);
             for (d, below) in &mine {
                 let is_top = top && Some(*d) == highest;
-                digits[*d].cut = Some(Cut {
-                    first: table.first,
-                    weight,
-                    size: row.radix.bound(),
-                    below: *below,
-                    top: is_top,
-                });
+                digits[*d].cut =
+                    Some(Cut { weight, size: row.radix.bound(), below: *below, top: is_top });
                 if is_top && row.radix.bound() * row.weight > self.vars[digits[*d].var].extent {
                     self.vars[digits[*d].var].guarded = true;
                 }

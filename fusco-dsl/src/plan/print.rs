@@ -91,10 +91,14 @@ fn int(expr: &IntExpr) -> String {
     }
 }
 
-/// The refined digits with their homes on both sides, then the shape.
+/// The refined digits with their homes on both sides.
+pub fn digit_lines(plan: &Plan, movement: &Move) -> Vec<String> {
+    (0..movement.digits.len()).map(|i| digit(plan, movement, i)).collect()
+}
+
+/// The digits, then the shape.
 fn moved(plan: &Plan, movement: &Move) -> Vec<String> {
-    let mut out: Vec<String> =
-        (0..movement.digits.len()).map(|i| digit(plan, movement, i)).collect();
+    let mut out = digit_lines(plan, movement);
     let carrier = match movement.carrier {
         Side::Source => "pushed by the source",
         Side::Target => "fetched by the target",

@@ -27,12 +27,12 @@ pub(super) struct MoveLowering<'m, 'a, 'p> {
 
 impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     pub fn new(at: &'a mut Addresses<'p>, movement: &'m Move) -> Self {
+        let carried = at.table_of(carried(movement).tensor);
         let (mut digits, mut loops) = (Vec::new(), Vec::new());
         for (i, digit) in movement.digits.iter().enumerate() {
             match digit.cut {
                 Some(cut) => {
-                    let mine =
-                        quotient(coordinate_of_me(cut.first, cut.weight, cut.size), cut.below);
+                    let mine = quotient(coordinate_of_me(carried, cut.weight, cut.size), cut.below);
                     let all = cut.top || cut.below * digit.radix == cut.size;
                     digits.push(if all { mine } else { rest(mine, digit.radix) });
                     loops.push(None);
@@ -179,10 +179,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     }
 
     fn carried(&self) -> &'m Place {
-        match (self.movement.carrier, &self.movement.value) {
-            (Side::Source, MoveValue::Read(place)) => place,
-            _ => &self.movement.target,
-        }
+        carried(self.movement)
     }
 
     /// Which ranks take part, which points exist, which indices are legal.
@@ -198,7 +195,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         }
         for spread in &table.spread {
             if let SpreadKind::Only(at) = spread.kind {
-                let value = coordinate_of_me(table.first, spread.weight, spread.size);
+                let value = coordinate_of_me(table, spread.weight, spread.size);
                 out.push(Guard::Equal { value, to: Ix::Lit(at) });
             }
         }
@@ -244,13 +241,13 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         match table.digits[at].home {
             Home::Mesh { weight, .. } => {
                 let value = self.digit(place, axis, at);
-                let to = coordinate_of_me(table.first, weight, table.digits[at].radix.bound());
+                let to = coordinate_of_me(table, weight, table.digits[at].radix.bound());
                 Guard::Equal { value, to }
             }
             _ => {
                 let value = self.owner_rank(place, axis, &table.maps[&axis]);
                 let to = table.maps[&axis].parts.iter().fold(Ix::Lit(0), |sum, (size, weight)| {
-                    plus(sum, times(coordinate_of_me(table.first, *weight, *size), *weight))
+                    plus(sum, times(coordinate_of_me(table, *weight, *size), *weight))
                 });
                 Guard::Equal { value, to }
             }
@@ -272,10 +269,10 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             Side::Target if summed => copied.clone(),
             Side::Target => Vec::new(),
         };
-        let first = self.table(self.carried()).first;
+        let home = self.table(self.carried());
         let count: i64 = shared.iter().map(|(size, _)| size).product();
         let index = shared.iter().fold(Ix::Lit(0), |sum, (size, weight)| {
-            plus(times(sum, *size), coordinate_of_me(first, *weight, *size))
+            plus(times(sum, *size), coordinate_of_me(home, *weight, *size))
         });
         let share = (count > 1).then_some(Share { index, count });
         let copies: i64 = copied.iter().map(|(size, _)| size).product();
@@ -372,7 +369,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                         rest(outer, spread.size)
                     }
                 }
-                _ if same_mesh => coordinate_of_me(table.first, spread.weight, spread.size),
+                _ if same_mesh => coordinate_of_me(table, spread.weight, spread.size),
                 _ => rest(Ix::Me, spread.size),
             };
             out = plus(out, times(at, spread.weight));
@@ -571,6 +568,14 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     }
 }
 
+/// The place whose ranks carry the movement out.
+fn carried(movement: &Move) -> &Place {
+    match (movement.carrier, &movement.value) {
+        (Side::Source, MoveValue::Read(place)) => place,
+        _ => &movement.target,
+    }
+}
+
 /// The position of each coordinate among those of its owner.
 pub(super) fn positions(owners: &[i64]) -> Vec<i64> {
     let before = |i: usize| owners[..i].iter().filter(|o| **o == owners[i]).count() as i64;
@@ -597,9 +602,11 @@ fn digit_name(movement: &Move, digit: usize) -> String {
     if alone { name.clone() } else { format!("{name}{below}") }
 }
 
-/// This rank's coordinate on a mesh axis.
-pub(super) fn coordinate_of_me(first: i64, weight: i64, size: i64) -> Ix {
-    rest(quotient(minus(Ix::Me, first), weight), size)
+/// This rank's coordinate on a mesh axis of a tensor's mesh. Ranks outside the mesh take no part, so the
+/// outermost axis needs no remainder.
+fn coordinate_of_me(table: &Digits, weight: i64, size: i64) -> Ix {
+    let above = quotient(minus(Ix::Me, table.first), weight);
+    if weight * size == table.ranks { above } else { rest(above, size) }
 }
 
 pub(super) fn cut(value: Ix, weight: i64, radix: i64, top: bool) -> Ix {
@@ -622,6 +629,10 @@ fn minus(a: Ix, b: i64) -> Ix {
 pub(super) fn times(a: Ix, n: i64) -> Ix {
     match a {
         Ix::Lit(v) => Ix::Lit(v * n),
+        Ix::Binary { op: IxOp::Mul, lhs, rhs } if matches!(*rhs, Ix::Lit(_)) => {
+            let Ix::Lit(m) = *rhs else { return Ix::Lit(0) };
+            times(*lhs, m * n)
+        }
         a => Ix::binary(IxOp::Mul, a, Ix::Lit(n)),
     }
 }

@@ -4,7 +4,7 @@ use super::points::{bounds, condition, count, decode, flat_type, place};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::index::bare;
-use crate::cuda::namer::name;
+use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
 use crate::sema::hir::Elem;
@@ -126,31 +126,31 @@ fn emit_copy(out: &mut Out, parts: &Parts) {
     let whole = points % (threads * UNROLL) == 0 && parts.share.is_none();
     let (ty, (_, end)) = (flat_type(points), bounds(parts.schedule, parts.share, points));
     out.block(&loop_head(parts, threads * UNROLL), |out| {
-        out.line(&format!("Vec<{}> row[{UNROLL}];", from.vector));
-        out.line(&format!("Vec<{}>* to[{UNROLL}];", parts.to.vector));
+        out.line(&format!("Vec<{}> loaded[{UNROLL}];", from.vector));
+        out.line(&format!("Vec<{}>* place[{UNROLL}];", parts.to.vector));
         out.line("#pragma unroll");
-        out.block(&format!("for (i32 u = 0; u < {UNROLL}; ++u)"), |out| {
-            out.line(&format!("const {ty} i = first + {threads} * u;"));
-            let mut guards = Vec::new();
-            guards.extend((!whole).then(|| format!("i < {end}")));
+        out.block(&format!("for (i32 step = 0; step < {UNROLL}; ++step)"), |out| {
+            out.line(&format!("const {ty} point = first + {threads} * step;"));
             if !whole || !parts.guards.is_empty() {
-                out.line("to[u] = nullptr;");
+                out.line("place[step] = nullptr;");
             }
-            if !guards.is_empty() {
-                out.line(&format!("if (i >= {end}) continue;"));
+            if !whole {
+                out.line(&format!("if (point >= {end}) continue;"));
             }
             emit_point(out, parts);
             let v = if parts.vecs() == 1 { "0" } else { "v" };
-            out.line(&format!("row[u] = load({});", place(parts.schedule, from, v)));
-            out.line(&format!("to[u] = {};", place(parts.schedule, parts.to, v)));
+            out.line(&format!("loaded[step] = load({});", place(parts.schedule, from, v)));
+            out.line(&format!("place[step] = {};", place(parts.schedule, parts.to, v)));
         });
         out.line("#pragma unroll");
-        let guard = if whole && parts.guards.is_empty() { "" } else { "if (to[u]) " };
+        let guard = if whole && parts.guards.is_empty() { "" } else { "if (place[step]) " };
         let value = match parts.cast() {
-            Some(elem) => cast_text(parts, from, elem, "row[u]"),
-            None => "row[u]".to_string(),
+            Some(elem) => cast_text(parts, from, elem, "loaded[step]"),
+            None => "loaded[step]".to_string(),
         };
-        out.line(&format!("for (i32 u = 0; u < {UNROLL}; ++u) {guard}store(to[u], {value});"));
+        out.line(&format!(
+            "for (i32 step = 0; step < {UNROLL}; ++step) {guard}store(place[step], {value});"
+        ));
     });
 }
 
@@ -160,9 +160,9 @@ fn cast_text(parts: &Parts, from: &Access, to: Elem, row: &str) -> String {
 
 /// The variables of point `i`, and out if it does not exist.
 fn emit_point(out: &mut Out, parts: &Parts) {
-    decode(out, parts.schedule, parts.vars, "i", parts.vecs());
+    decode(out, parts.schedule, parts.vars, "point", parts.vecs());
     if parts.vecs() > 1 {
-        out.line(&format!("const i32 v = i % {};", parts.vecs()));
+        out.line(&format!("const i32 v = point % {};", parts.vecs()));
     }
     if let Some(all) = condition(parts.schedule, &parts.guards) {
         out.line(&format!("if (!({all})) continue;"));
@@ -173,7 +173,7 @@ fn emit_point(out: &mut Out, parts: &Parts) {
 fn emit_points(out: &mut Out, parts: &Parts) {
     let threads = parts.threads;
     out.block(&loop_head(parts, threads), |out| {
-        out.line(&format!("const {} i = first;", flat_type(parts.points())));
+        out.line(&format!("const {} point = first;", flat_type(parts.points())));
         emit_point(out, parts);
         let v = if parts.vecs() == 1 { "0" } else { "v" };
         let value = emit_value(out, parts, v);
@@ -181,7 +181,7 @@ fn emit_points(out: &mut Out, parts: &Parts) {
         match parts.copies {
             None => out.line(&store),
             Some((var, extent)) => {
-                let copy = name(&parts.schedule.vars[var].name);
+                let copy = var_name(parts.schedule, var);
                 out.line("#pragma unroll");
                 out.line(&format!("for (i32 {copy} = 0; {copy} < {extent}; ++{copy}) {store}"));
             }
@@ -219,16 +219,16 @@ fn emit_value(out: &mut Out, parts: &Parts, v: &str) -> String {
 fn emit_sum(out: &mut Out, parts: &Parts, from: &Access, to: Elem, v: &str) {
     let (width, elem) = (parts.width(), parts.elem(from).name());
     let Some((var, extent)) = parts.sum else { return };
-    let part = name(&parts.schedule.vars[var].name);
+    let part = var_name(parts.schedule, var);
     let deep = extent.min(8);
     out.line(&format!("float acc[{width}] = {{}};"));
     out.line(&format!("#pragma unroll {deep}"));
     out.block(&format!("for (i32 {part} = 0; {part} < {extent}; ++{part})"), |out| {
-        out.line(&format!("const auto row = load({});", place(parts.schedule, from, v)));
+        out.line(&format!("const auto loaded = load({});", place(parts.schedule, from, v)));
         out.line("#pragma unroll");
-        out.line(&format!("for (i32 j = 0; j < {width}; ++j) acc[j] = __fadd_rn(acc[j], to_f32(reinterpret_cast<const {elem}*>(&row)[j]));"));
+        out.line(&format!("for (i32 elem = 0; elem < {width}; ++elem) acc[elem] = __fadd_rn(acc[elem], to_f32(reinterpret_cast<const {elem}*>(&loaded)[elem]));"));
     });
     out.line(&format!("Vec<{}> value;", parts.to.vector));
     out.line("#pragma unroll");
-    out.line(&format!("for (i32 j = 0; j < {width}; ++j) reinterpret_cast<{0}*>(&value)[j] = from_f32<{0}>(acc[j]);", to.name()));
+    out.line(&format!("for (i32 elem = 0; elem < {width}; ++elem) reinterpret_cast<{0}*>(&value)[elem] = from_f32<{0}>(acc[elem]);", to.name()));
 }

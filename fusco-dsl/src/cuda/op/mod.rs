@@ -11,7 +11,7 @@ mod tables;
 mod tile;
 
 use super::index::{bare, index, pointer};
-use super::namer::name;
+use super::namer::var_name;
 use super::out::Out;
 use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Schedule, Value};
 
@@ -74,7 +74,7 @@ impl Emit<'_> {
         body: &[Op],
     ) {
         let per_rank = self.schedule.routes[route].groups_per_rank;
-        let group = name(&self.schedule.vars[var].name);
+        let group = var_name(self.schedule, var);
         let (schedule, kernel) = (self.schedule, self.kernel);
         self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
             out.line(&format!("const i32 {group} = me * {per_rank} + i;"));
@@ -102,8 +102,7 @@ impl Emit<'_> {
     fn padding(&mut self, op: &Op) {
         let Op::Padding { route, group, slot, until, body } = op else { return };
         let per_rank = self.schedule.routes[*route].groups_per_rank;
-        let (group, slot) =
-            (name(&self.schedule.vars[*group].name), name(&self.schedule.vars[*slot].name));
+        let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
         let rows = padding_rows(until);
         let until = bare(self.schedule, until);
         let schedule = self.schedule;

@@ -3,7 +3,7 @@
 use super::Emit;
 use crate::arena::Handle;
 use crate::cuda::index::{Width, bare, in_width};
-use crate::cuda::namer::name;
+use crate::cuda::namer::{name, var_name};
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Ix, Schedule, Share, Var};
 
@@ -19,7 +19,7 @@ pub(super) fn decode(
     let mut below = inner;
     let mut lines = Vec::new();
     for (i, (var, radix)) in vars.iter().enumerate().rev() {
-        let word = name(&schedule.vars[*var].name);
+        let word = var_name(schedule, *var);
         let quotient = if below == 1 { flat.to_string() } else { format!("{flat} / {below}") };
         let value = if i == 0 { quotient } else { format!("{quotient} % {radix}") };
         lines.push(format!("const i32 {word} = {value};"));
@@ -105,6 +105,7 @@ pub(super) fn place(schedule: &Schedule, access: &Access, v: &str) -> String {
     let row = in_width(schedule, &access.row, width);
     let rank = bare(schedule, &access.rank);
     let offset = match access.unit {
+        _ if access.row == Ix::Lit(0) => "0".to_string(),
         1 => format!("i64({row})"),
         unit => format!("i64({row}) * {unit}"),
     };

@@ -4,7 +4,7 @@ use super::points::{condition, count, decode};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::index::bare;
-use crate::cuda::namer::name;
+use crate::cuda::namer::{name, var_name};
 use crate::schedule::ir::{Ix, Op, Table, Tensor, Var};
 
 impl Emit<'_> {
@@ -12,7 +12,7 @@ impl Emit<'_> {
     pub(super) fn prefix(&mut self, op: &Op) {
         let Op::Prefix { table, rank, groups, guards, count: rows, align } = op else { return };
         let (schedule, total, each) = (self.schedule, count(groups), self.threads());
-        let word = name(&schedule.vars[rank.0].name);
+        let word = var_name(schedule, rank.0);
         let table = name(&schedule.tables[*table].name);
         self.out.block(
             &format!("for (i32 {word} = cta; {word} < {}; {word} += CTAS)", rank.1),
@@ -21,8 +21,8 @@ impl Emit<'_> {
                 out.block(
                     &format!("for (i32 first = 0; first < {total}; first += {each})"),
                     |out| {
-                        out.line("const i32 i = first + threadIdx.x;");
-                        decode(out, schedule, groups, "i", 1);
+                        out.line("const i32 point = first + threadIdx.x;");
+                        decode(out, schedule, groups, "point", 1);
                         out.line("u32 rows = 0;");
                         let all = condition(schedule, guards)
                             .map_or(String::new(), |c| format!(" && {c}"));
@@ -31,11 +31,11 @@ impl Emit<'_> {
                             1 => rows,
                             n => format!("(({rows}) + {}) / {n} * {n}", n - 1),
                         };
-                        out.line(&format!("if (i < {total}{all}) rows = {rounded};"));
+                        out.line(&format!("if (point < {total}{all}) rows = {rounded};"));
                         out.line("u32 all;");
                         out.line("const u32 before = scan_block(rows, all);");
                         out.line(&format!(
-                            "if (i < {total}) plan->{table}[{word} * {total} + i] = sum + before;"
+                            "if (point < {total}) plan->{table}[{word} * {total} + point] = sum + before;"
                         ));
                         out.line("sum += all;");
                     },
@@ -52,16 +52,19 @@ impl Emit<'_> {
         owner: &Ix,
     ) {
         let (schedule, each) = (self.schedule, self.threads());
-        let (x, table) = (name(&schedule.vars[var].name), name(&schedule.tables[table].name));
+        let (x, table) = (var_name(schedule, var), name(&schedule.tables[table].name));
         let owner = bare(schedule, owner);
-        let head =
-            format!("for (i32 i = cta * {each} + threadIdx.x; i < {extent}; i += CTAS * {each})");
+        let head = format!(
+            "for (i32 point = cta * {each} + threadIdx.x; point < {extent}; point += CTAS * {each})"
+        );
         self.out.block(&head, |out| {
             out.line(&format!("auto owner = [&](i32 {x}) {{ return {owner}; }};"));
-            out.line("const i32 mine = owner(i);");
+            out.line("const i32 mine = owner(point);");
             out.line("u32 before = 0;");
-            out.line(&format!("for (i32 {x} = 0; {x} < i; ++{x}) before += owner({x}) == mine;"));
-            out.line(&format!("plan->{table}[i] = before;"));
+            out.line(&format!(
+                "for (i32 {x} = 0; {x} < point; ++{x}) before += owner({x}) == mine;"
+            ));
+            out.line(&format!("plan->{table}[point] = before;"));
         });
     }
 

@@ -4,7 +4,7 @@
 
 use super::Emit;
 use super::points::{bounds, condition, count, decode, flat_type, place};
-use crate::cuda::namer::name;
+use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Schedule, Tile};
 use crate::sema::hir::Elem;
@@ -47,7 +47,7 @@ impl Parts<'_> {
 
 impl Emit<'_> {
     pub(super) fn tile(&mut self, tile: &Tile) {
-        let word = |var| name(&self.schedule.vars[var].name);
+        let word = |var| var_name(self.schedule, var);
         let (by_rank, guards) = self.split_guards(&tile.guards);
         let parts = Parts {
             schedule: self.schedule,
@@ -74,8 +74,8 @@ fn emit(out: &mut Out, parts: &Parts) {
     let ty = flat_type(tiles);
     let (begin, end) = bounds(parts.schedule, &tile.share, tiles);
     let begin = if begin == "0" { "cta".to_string() } else { format!("{begin} + cta") };
-    out.block(&format!("for ({ty} t = {begin}; t < {end}; t += CTAS)"), |out| {
-        decode(out, parts.schedule, &tile.vars, "t", 1);
+    out.block(&format!("for ({ty} block = {begin}; block < {end}; block += CTAS)"), |out| {
+        decode(out, parts.schedule, &tile.vars, "block", 1);
         emit_load(out, parts);
         out.line("__syncthreads();");
         emit_store(out, parts);
@@ -87,7 +87,7 @@ fn emit(out: &mut Out, parts: &Parts) {
 fn emit_inside(out: &mut Out, rows: &str, along: &(String, i64), width: i64) {
     let each = along.1 / width;
     let step = if width == 1 { String::new() } else { format!(" * {width}") };
-    out.line(&format!("const i32 {rows} = i / {each}, {} = i % {each}{step};", along.0));
+    out.line(&format!("const i32 {rows} = point / {each}, {} = point % {each}{step};", along.0));
 }
 
 fn rounds(parts: &Parts, width: i64) -> (i64, bool) {
@@ -99,13 +99,13 @@ fn emit_load(out: &mut Out, parts: &Parts) {
     let from = &parts.tile.from;
     let (width, threads) = (parts.width(from), parts.threads);
     let (rounds, exact) = rounds(parts, width);
-    out.line(&format!("Vec<{}> row[{rounds}];", from.vector));
+    out.line(&format!("Vec<{}> loaded[{rounds}];", from.vector));
     let walk = |out: &mut Out, body: &dyn Fn(&mut Out)| {
         out.line("#pragma unroll");
-        out.block(&format!("for (i32 u = 0; u < {rounds}; ++u)"), |out| {
-            out.line(&format!("const i32 i = threadIdx.x + {threads} * u;"));
+        out.block(&format!("for (i32 step = 0; step < {rounds}; ++step)"), |out| {
+            out.line(&format!("const i32 point = threadIdx.x + {threads} * step;"));
             if !exact {
-                out.line(&format!("if (i >= {}) continue;", parts.elements() / width));
+                out.line(&format!("if (point >= {}) continue;", parts.elements() / width));
             }
             emit_inside(out, &parts.target.0, &parts.source, width);
             body(out);
@@ -114,11 +114,11 @@ fn emit_load(out: &mut Out, parts: &Parts) {
     walk(out, &|out| {
         let guard = condition(parts.schedule, &parts.guards)
             .map_or(String::new(), |c| format!("if ({c}) "));
-        out.line(&format!("{guard}row[u] = load({});", place(parts.schedule, from, "0")));
+        out.line(&format!("{guard}loaded[step] = load({});", place(parts.schedule, from, "0")));
     });
     walk(out, &|out| {
         let at = parts.at(&parts.target.0, &parts.source.0);
-        out.line(&format!("*reinterpret_cast<Vec<{}>*>(&{at}) = row[u];", from.vector));
+        out.line(&format!("*reinterpret_cast<Vec<{}>*>(&{at}) = loaded[step];", from.vector));
     });
 }
 
@@ -128,10 +128,10 @@ fn emit_store(out: &mut Out, parts: &Parts) {
     let (rounds, exact) = rounds(parts, width);
     let elem = parts.tile.cast.unwrap_or(parts.elem(to)).name();
     out.line("#pragma unroll");
-    out.block(&format!("for (i32 u = 0; u < {rounds}; ++u)"), |out| {
-        out.line(&format!("const i32 i = threadIdx.x + {threads} * u;"));
+    out.block(&format!("for (i32 step = 0; step < {rounds}; ++step)"), |out| {
+        out.line(&format!("const i32 point = threadIdx.x + {threads} * step;"));
         if !exact {
-            out.line(&format!("if (i >= {}) continue;", parts.elements() / width));
+            out.line(&format!("if (point >= {}) continue;", parts.elements() / width));
         }
         emit_inside(out, &parts.source.0, &parts.target, width);
         if let Some(all) = condition(parts.schedule, &parts.guards) {
@@ -139,7 +139,7 @@ fn emit_store(out: &mut Out, parts: &Parts) {
         }
         out.line(&format!("Vec<{}> column;", to.vector));
         let row =
-            if width == 1 { parts.target.0.clone() } else { format!("({} + j)", parts.target.0) };
+            if width == 1 { parts.target.0.clone() } else { format!("({} + elem)", parts.target.0) };
         let element = parts.at(&row, &parts.source.0);
         let element = match parts.tile.cast {
             Some(_) => format!("from_f32<{elem}>(canonical(to_f32({element})))"),
@@ -147,13 +147,13 @@ fn emit_store(out: &mut Out, parts: &Parts) {
         };
         out.line("#pragma unroll");
         out.line(&format!(
-            "for (i32 j = 0; j < {width}; ++j) reinterpret_cast<{elem}*>(&column)[j] = {element};"
+            "for (i32 elem = 0; elem < {width}; ++elem) reinterpret_cast<{elem}*>(&column)[elem] = {element};"
         ));
         let store = format!("store({}, column);", place(parts.schedule, to, "0"));
         match parts.tile.copies {
             None => out.line(&store),
             Some((var, extent)) => {
-                let copy = name(&parts.schedule.vars[var].name);
+                let copy = var_name(parts.schedule, var);
                 out.line(&format!("for (i32 {copy} = 0; {copy} < {extent}; ++{copy}) {store}"));
             }
         }
