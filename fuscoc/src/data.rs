@@ -78,6 +78,10 @@ pub fn shape(
             .eval(size, &inputs.params)
             .map(|n| n as usize)
             .ok_or_else(|| Failure::input("an extent is not known")),
+        Extent::Counted { bound, .. } => program
+            .eval(bound, &inputs.params)
+            .map(|n| n as usize)
+            .ok_or_else(|| Failure::input("the bound of a counted axis is not known")),
         Extent::Ragged { .. } => Err(Failure::usage(format!(
             "`{}` is ragged: feed it from an earlier entry: --feed {}=OUT",
             tensor.name, tensor.name
@@ -157,7 +161,7 @@ pub fn live_bytes(
     let table = &compiled.tables()[&handle];
     let route = tensor.axes.iter().find_map(|a| match a.extent {
         Extent::Ragged { route, .. } => Some(route),
-        Extent::Fixed(_) => None,
+        Extent::Fixed(_) | Extent::Counted { .. } => None,
     });
     let packed = table.digits.iter().find_map(|d| match d.home {
         fusco_dsl::layout::Home::Packed { align, stride } => Some((align, stride)),

@@ -3,4 +3,5 @@
 
 mod consumer;
 mod graph;
+mod placements;
 mod ui;

@@ -32,19 +32,35 @@ pub fn lower(
     let ranks = program.ranks(bound).unwrap_or(1);
     let mut plan = Plan { ranks, tables, routes, entries: Vec::new() };
     for entry in &program.entries {
-        let mut movements = Vec::new();
+        let (mut movements, mut moves) = (Vec::new(), Vec::new());
         for (stmt, assign) in entry.stmts.iter().enumerate() {
+            if is_static(assign) {
+                match super::moves::lower(program, bound, &plan.tables, entry, stmt) {
+                    Ok(found) => moves.push(found),
+                    Err(diagnostic) => diagnostics.push(*diagnostic),
+                }
+                continue;
+            }
             match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
                 Ok(movement) => movements.push(movement),
                 Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
-        plan.entries.push(EntryPlan { name: entry.name.clone(), movements });
+        plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves });
     }
     if !diagnostics.has_errors() {
-        super::prove::prove(program, &plan, &mut diagnostics);
+        super::prove::prove(program, bound, &plan, &mut diagnostics);
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
+}
+
+/// Whether a statement needs no plan.
+fn is_static(assign: &hir::Assign) -> bool {
+    assign.via.is_none()
+        && !matches!(
+            assign.value.kind,
+            ExprKind::Dropped { .. } | ExprKind::Count { .. } | ExprKind::Offset { .. }
+        )
 }
 
 struct Statement<'a> {
@@ -103,6 +119,9 @@ impl<'a> Statement<'a> {
             ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Sum { .. }) => {
                 self.reduce(inner, value.ty)
             }
+            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Binary { .. }) => {
+                self.scale(inner, value.ty)
+            }
             ExprKind::Cast(_) => Err(no(value.span, "a cast of a row that is not a `sum`")),
             _ => Ok((Kind::PushInt { value: self.int(value)? }, 1)),
         }
@@ -151,6 +170,53 @@ impl<'a> Statement<'a> {
         let run = self.common_run(&rows)?;
         let factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
         Ok((Kind::Reduce { factors, to }, run))
+    }
+
+    /// One row times scalars; without a free variable, the first tensor is a row of one element.
+    fn scale(&self, product: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
+        let mut parts = Vec::new();
+        flatten_product(product, &mut parts);
+        if parts.len() > 3 {
+            return Err(no(product.span, "a product of more than three factors"));
+        }
+        let rows: Vec<(Handle<hir::Tensor>, &[Expr])> =
+            parts.iter().filter_map(|p| self.row_of(p)).collect();
+        if rows.len() > 1 {
+            return Err(no(product.span, "a product of several rows"));
+        }
+        let target = (self.assign.target, self.assign.index.as_slice());
+        if rows.is_empty() && self.assign.index.iter().any(|i| self.is_free(i)) {
+            return Err(no(product.span, "a product of scalars into a row"));
+        }
+        let run = self.common_run(&rows.into_iter().chain([target]).collect::<Vec<_>>())?;
+        let mut factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
+        if !factors.iter().any(|f| matches!(f, Factor::Row(_)))
+            && let Some(first) = factors.iter_mut().find(|f| matches!(f, Factor::Scalar(_)))
+            && let Factor::Scalar(point) = first
+        {
+            *first = Factor::Row(point.clone());
+        }
+        let at_dest =
+            |p: &Point| p.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot));
+        match factors.iter().find(|f| matches!(f, Factor::Row(p) | Factor::Scalar(p) if at_dest(p)))
+        {
+            Some(_) => Err(no(
+                product.span,
+                "a factor from the destination side of a route that is not in a `sum`",
+            )),
+            None => Ok((Kind::Scale { factors, to }, run)),
+        }
+    }
+
+    /// A factor that has an axis outside the route.
+    fn row_of<'e>(&self, part: &'e Expr) -> Option<(Handle<hir::Tensor>, &'e [Expr])> {
+        match &part.kind {
+            ExprKind::Cast(inner) => self.row_of(inner),
+            ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => {
+                Some((*tensor, index))
+            }
+            _ => None,
+        }
     }
 
     fn factor(&self, part: &Expr, run: i64) -> Built<Factor> {
@@ -325,7 +391,7 @@ impl<'a> Statement<'a> {
 fn rows_of(kind: &mut Kind) -> Vec<&mut Point> {
     match kind {
         Kind::Push { source } => vec![source],
-        Kind::Reduce { factors, .. } => factors
+        Kind::Reduce { factors, .. } | Kind::Scale { factors, .. } => factors
             .iter_mut()
             .filter_map(|f| match f {
                 Factor::Row(point) => Some(point),

@@ -4,12 +4,21 @@
 //! movements, in text order, with the run, the vector width and the direction that the tables imply.
 //! Nothing here says how: the schedule decides that.
 
+mod claims;
+mod digits;
+pub mod image;
 mod lower;
+mod moves;
 mod print;
 mod prove;
 
+pub use digits::{Step, Terms, piece_of, split, step};
 pub use lower::lower;
-pub use print::print;
+pub use moves::{
+    Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
+    TileShape,
+};
+pub use print::{digit_lines, print};
 
 use crate::arena::Handle;
 use crate::layout::{RouteShape, Table};
@@ -30,6 +39,8 @@ pub struct Plan {
 pub struct EntryPlan {
     pub name: String,
     pub movements: Vec<Movement>,
+    /// Statements without a route.
+    pub moves: Vec<Move>,
 }
 
 /// One statement: for all tuples of the route (or all of its groups), `target <- value`.
@@ -70,6 +81,8 @@ pub enum Coord {
 pub enum Kind {
     /// Each kept tuple sends a row to its slot.
     Push { source: Point },
+    /// Each kept tuple sends a row to its slot, times its scalars: f32, left to right, rounded to the element.
+    Scale { factors: Vec<Factor>, to: hir::Elem },
     /// Each kept tuple sends an integer to its slot.
     PushInt { value: IntExpr },
     /// Each position adds up what its tuples name, ascending, in f32, rounded to the element.
@@ -78,10 +91,10 @@ pub enum Kind {
     Derive { value: Derived },
 }
 
-/// A factor of the reduced product.
+/// A factor of a product.
 #[derive(Clone, Debug)]
 pub enum Factor {
-    /// A row at the destination of the tuple, or of the source position.
+    /// A row at the destination of the tuple, or of the source position; the one row of a scaled push.
     Row(Point),
     /// One element at the source of the tuple.
     Scalar(Point),

@@ -209,13 +209,15 @@ pub enum Value {
     Row(Row),
     /// A loaded row, each element converted: through f32, to nearest even, e4m3 and e5m2 saturating.
     Cast(Row, Elem),
+    /// The product of a loaded row and scalars, f32, left to right, each element rounded to `to`.
+    Scaled { factors: Vec<Factor>, to: Elem },
     /// An integer, stored to the element type of the target.
     Int(Ix),
     /// The f32 accumulator of the enclosing `Each` or `Grid` point, rounded to `Elem` (NaN becomes canonical).
     Sum(Elem),
 }
 
-/// A factor of a reduced product, as f32.
+/// A factor of a product, as f32.
 #[derive(Clone, Debug)]
 pub enum Factor {
     Row(Row),
@@ -321,6 +323,13 @@ pub enum Guard {
     Equal {
         value: Ix,
         to: Ix,
+    },
+    /// An index read from `tensor` lies in `0..limit`; elsewhere the launch fails with F0906, and the
+    /// point is passed over.
+    Valid {
+        tensor: Handle<Tensor>,
+        value: Ix,
+        limit: i64,
     },
 }
 

@@ -124,10 +124,7 @@ impl Printer<'_> {
             Op::Pull { row, from } => format!("r{} = pull {}", row.0, self.access(from)),
             Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
             Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
-            Op::Reduce { factors, .. } => {
-                let factors: Vec<String> = factors.iter().map(|f| self.factor(f)).collect();
-                format!("reduce acc += {}", factors.join(" * "))
-            }
+            Op::Reduce { factors, .. } => format!("reduce acc += {}", self.product(factors)),
             Op::Grid { vars, share, guards, .. } => {
                 format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
             }
@@ -187,6 +184,7 @@ impl Printer<'_> {
         let one = |g: &Guard| match g {
             Guard::Below { value, limit } => format!("{} < {}", self.ix(value), self.ix(limit)),
             Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
+            Guard::Valid { value, limit, .. } => format!("{} in 0..{limit}", self.ix(value)),
         };
         let all: Vec<String> = guards.iter().map(one).collect();
         if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }
@@ -214,9 +212,14 @@ impl Printer<'_> {
         match value {
             Value::Row(row) => format!("r{}", row.0),
             Value::Cast(row, elem) => format!("{}(r{})", elem.name(), row.0),
+            Value::Scaled { factors, to } => format!("{}({})", to.name(), self.product(factors)),
             Value::Int(ix) => self.ix(ix),
             Value::Sum(elem) => format!("{}(acc)", elem.name()),
         }
+    }
+
+    fn product(&self, factors: &[Factor]) -> String {
+        factors.iter().map(|f| self.factor(f)).collect::<Vec<_>>().join(" * ")
     }
 
     fn factor(&self, factor: &Factor) -> String {

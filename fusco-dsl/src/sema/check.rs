@@ -47,6 +47,17 @@ pub(super) struct Checker<'a> {
 
 /// Checks one program. The program is there exactly when no diagnostic is an error.
 pub fn check(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
+    match super::adjoint::expand(ast) {
+        None => check_expanded(ast),
+        Some(expanded) => {
+            let (hir, diagnostics) = check_expanded(&expanded.program);
+            let diagnostics = expanded.report(diagnostics);
+            (hir.filter(|_| !diagnostics.has_errors()), diagnostics)
+        }
+    }
+}
+
+fn check_expanded(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
     let mut checker = Checker {
         ast,
         hir: Program {

@@ -3,6 +3,7 @@
 //! Enters: `syntax::ast::Program`. Leaves: [`hir::Program`] and every diagnostic of the run.
 //! What a program may say but no later stage can lower is refused here, located, as F0999.
 
+mod adjoint;
 mod attrs;
 mod bind;
 mod check;

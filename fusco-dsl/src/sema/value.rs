@@ -236,6 +236,11 @@ impl Checker<'_> {
             return self.malformed(e, "cast(bf16, sum(k: ..))");
         }
         let to = self.elem_named(&Ident { name: ty_name.clone(), span: ty.value.span })?;
+        if let (Ast::Binary { op: ast::Op::Mul, .. }, Some(_), false) =
+            (&inner.value.kind, &frame.via, frame.in_sum)
+        {
+            return self.scaled(frame, e, &inner.value, to);
+        }
         let value = self.value(frame, &inner.value, to)?;
         let fine =
             if frame.in_sum { to == Elem::F32 } else { matches!(value.kind, ExprKind::Sum { .. }) };
@@ -243,6 +248,25 @@ impl Checker<'_> {
             return self.unsupported(e.span, "a `cast` other than to f32, f16 or bf16 of a `sum`");
         }
         Ok((ExprKind::Cast(Box::new(value)), to))
+    }
+
+    /// `cast(T, w[s, t, k] * x[s, t, h]) via r`: a row and the scalars of its tuple, multiplied left to right
+    /// in f32 and rounded once.
+    fn scaled(
+        &mut self,
+        frame: &mut Frame,
+        e: &ast::Expr,
+        product: &ast::Expr,
+        to: Elem,
+    ) -> Checked<(ExprKind, Elem)> {
+        if !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
+            return self.unsupported(e.span, "a product rounded to anything but f32, f16 or bf16");
+        }
+        // The factors are those of a sum: float tensors and literals.
+        frame.in_sum = true;
+        let product = self.value(frame, product, Elem::F32);
+        frame.in_sum = false;
+        Ok((ExprKind::Cast(Box::new(product?)), to))
     }
 
     /// `sum(k: body)`: `k` is a source of the route that is not on the left.

@@ -183,6 +183,8 @@ pub struct Claims {
 pub struct Entry {
     pub docs: Vec<String>,
     pub name: Ident,
+    /// `= adjoint(A)`: its statements follow from another entry's.
+    pub derived: Option<Word>,
     pub stmts: Vec<Stmt>,
     pub span: Span,
 }

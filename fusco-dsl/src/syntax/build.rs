@@ -322,7 +322,8 @@ impl Builder<'_> {
         let mut inner = pair.into_inner();
         let docs = docs(&mut inner);
         let name = next_ident(&mut inner, at);
-        Entry { docs, name, stmts: inner.map(|s| self.stmt(s)).collect(), span: at }
+        let derived = take(&mut inner, Rule::derived).map(|d| self.called(d));
+        Entry { docs, name, derived, stmts: inner.map(|s| self.stmt(s)).collect(), span: at }
     }
 
     fn stmt(&mut self, pair: P) -> Stmt {

@@ -147,6 +147,7 @@ fn holds_marks(rule: Rule) -> bool {
             | Rule::atom
             | Rule::dtype
             | Rule::extent
+            | Rule::derived
     )
 }
 
@@ -234,6 +235,7 @@ fn human(rule: Rule) -> Option<&'static str> {
         Rule::tensor | Rule::io => "a tensor",
         Rule::route => "a route",
         Rule::entry => "an entry",
+        Rule::derived => "`adjoint(ENTRY)`",
         Rule::assume => "`assume`",
         Rule::prove => "`prove`",
         Rule::plan => "`plan`",

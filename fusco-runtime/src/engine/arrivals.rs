@@ -75,8 +75,11 @@ impl Arrivals {
                 plan.route_name()
             )));
         }
-        let signal =
-            info.arrivals.iter().copied().find(|s| schedule.signals[*s].route == plan.route());
+        let signal = info
+            .arrivals
+            .iter()
+            .copied()
+            .find(|s| schedule.signals[*s].route == Some(plan.route()));
         let signal = signal.ok_or_else(|| {
             Error::plan(format!(
                 "entry `{}` announces no arrivals over `{}`",

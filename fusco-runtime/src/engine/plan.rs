@@ -1,6 +1,7 @@
 //! Plan objects: what one entry has worked out about a route, for the entries that follow.
 
 use super::device::DevicePlan;
+use super::home::Space;
 use super::{Bound, Error};
 use crate::host::HostPlan;
 use fusco_dsl::arena::Handle;
@@ -17,21 +18,10 @@ pub struct Plan {
     space: Space,
 }
 
-#[derive(Clone)]
-enum Space {
-    Host(Arc<HostPlan>),
-    Device(Arc<DevicePlan>),
-}
-
 impl Plan {
     pub(crate) fn new(bound: &Bound, route: Handle<Route>) -> Result<Plan, Error> {
         let schedule = bound.shared_schedule();
-        let space = match bound.device_program() {
-            Some(program) => {
-                Space::Device(Arc::new(DevicePlan::new(program, &schedule.routes[route].name)?))
-            }
-            None => Space::Host(Arc::new(HostPlan::new(&schedule, route))),
-        };
+        let space = Space::new(bound.device_program().map(|p| &**p), &schedule, Some(route))?;
         Ok(Plan { schedule, route, space })
     }
 
@@ -61,22 +51,20 @@ impl Plan {
         self.route
     }
 
+    pub(crate) fn space(&self) -> &Space {
+        &self.space
+    }
+
     pub(crate) fn belongs_to(&self, bound: &Bound) -> bool {
         Arc::ptr_eq(&self.schedule, &bound.shared_schedule())
     }
 
     pub(crate) fn host(&self) -> Option<&Arc<HostPlan>> {
-        match &self.space {
-            Space::Host(plan) => Some(plan),
-            Space::Device(_) => None,
-        }
+        self.space.host()
     }
 
     pub(crate) fn device(&self) -> Option<&DevicePlan> {
-        match &self.space {
-            Space::Device(plan) => Some(plan),
-            Space::Host(_) => None,
-        }
+        self.space.device()
     }
 
     fn ranked<'p>(&self, plan: &'p HostPlan, rank: usize) -> Result<&'p crate::host::Space, Error> {

@@ -1,6 +1,7 @@
 //! A launch, checked: what `LaunchArgs` names, resolved to the schedule's handles.
 
 use super::device::DeviceProgram;
+use super::home::{Home, Space};
 use super::{Bound, Error, Plan};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
@@ -30,6 +31,8 @@ pub(crate) struct Request {
     pub dyns: Vec<Vec<i64>>,
     pub buffers: Vec<Option<Buffer>>,
     pub plans: Vec<Option<Plan>>,
+    /// The workspace of kernels without a route; the stream that takes the launch gives its own.
+    pub home: Option<Home>,
     /// The alternative of each step.
     pub chosen: Vec<usize>,
 }
@@ -44,6 +47,7 @@ impl Request {
             dyns: vec![Vec::new(); schedule.dyns.len()],
             buffers: vec![None; schedule.tensors.len()],
             plans: vec![None; schedule.routes.len()],
+            home: None,
             chosen: Vec::new(),
             schedule,
         };
@@ -67,8 +71,31 @@ impl Request {
         self.buffers[tensor.index()].as_ref()
     }
 
-    pub(crate) fn plan(&self, route: Handle<Route>) -> Option<&Plan> {
-        self.plans[route.index()].as_ref()
+    /// The workspace of a plan, or the home's.
+    ///
+    /// # Errors
+    /// F0909 if the launch has none.
+    pub(crate) fn space(&self, route: Option<Handle<Route>>) -> Result<&Space, Error> {
+        match route {
+            Some(route) => self.plans[route.index()].as_ref().map(Plan::space).ok_or_else(|| {
+                Error::plan(format!("no plan of route `{}`", self.schedule.routes[route].name))
+            }),
+            None => self.home.as_ref().map(Home::space).ok_or_else(|| {
+                Error::plan(format!("program `{}` has no home here", self.schedule.program))
+            }),
+        }
+    }
+
+    /// Every workspace that the launch uses.
+    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Space> {
+        let plans = self.plans.iter().flatten().map(Plan::space);
+        plans.chain(self.home.as_ref().map(Home::space))
+    }
+
+    /// Whether a kernel or signal of the entry lives in the home.
+    pub(crate) fn needs_home(&self) -> bool {
+        let kernels = self.entry().steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+        kernels.into_iter().any(|k| k.route.is_none())
     }
 
     fn take_dyns(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
@@ -199,7 +226,16 @@ impl Request {
                     IxOp::Rem => a.checked_rem(b).unwrap_or(0),
                 }
             }
-            Ix::Var(_) | Ix::Base { .. } | Ix::Live { .. } | Ix::Dropped(_) => 0,
+            Ix::DynAt { of, rank: at } => {
+                let at = usize::try_from(self.number(at, rank)).ok();
+                at.and_then(|r| self.dyns[of.index()].get(r)).copied().unwrap_or(0)
+            }
+            Ix::Var(_)
+            | Ix::Base { .. }
+            | Ix::Live { .. }
+            | Ix::Dropped(_)
+            | Ix::Element { .. }
+            | Ix::Lookup { .. } => 0,
         }
     }
 }

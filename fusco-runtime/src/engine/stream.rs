@@ -1,6 +1,7 @@
 //! Streams order launches; graphs replay them.
 
 use super::device::{DeviceGraph, DeviceStream};
+use super::home::Homes;
 use super::{Error, Request};
 use crate::host::HostStream;
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,8 @@ use std::sync::{Arc, Mutex};
 /// A queue of launches, in order on every rank.
 pub struct Stream {
     kind: Kind,
+    /// Workspaces of the programs that ran here.
+    homes: Homes,
 }
 
 enum Kind {
@@ -29,11 +32,11 @@ enum Replay {
 
 impl Stream {
     pub(crate) fn host(stream: HostStream) -> Stream {
-        Stream { kind: Kind::Host(stream) }
+        Stream { kind: Kind::Host(stream), homes: Homes::default() }
     }
 
     pub(crate) fn device(stream: DeviceStream) -> Stream {
-        Stream { kind: Kind::Device(stream) }
+        Stream { kind: Kind::Device(stream), homes: Homes::default() }
     }
 
     /// Waits for all launches.
@@ -67,28 +70,34 @@ impl Stream {
         &self,
         record: impl FnOnce(&Stream) -> Result<(), Error>,
     ) -> Result<Graph, Error> {
-        let recorder = Stream { kind: Kind::Recorder(Mutex::default()) };
+        let recorder = Stream { kind: Kind::Recorder(Mutex::default()), homes: Homes::default() };
         record(&recorder)?;
+        let homes = recorder.homes;
         let Kind::Recorder(launches) = recorder.kind else {
             return Ok(Graph { replay: Replay::List(Vec::new()) });
         };
-        let launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
+        let mut launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
         let replay = match &self.kind {
-            Kind::Device(stream) => Replay::Device(Arc::new(stream.record(launches)?)),
+            Kind::Device(stream) => {
+                launches.iter_mut().try_for_each(|request| homes.move_in(request))?;
+                Replay::Device(Arc::new(stream.record(launches)?))
+            }
             Kind::Host(_) | Kind::Recorder(_) => Replay::List(launches),
         };
         Ok(Graph { replay })
     }
 
-    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
-        match &self.kind {
-            Kind::Host(stream) => stream.submit(&request)?,
-            Kind::Device(stream) => stream.submit(request)?,
-            Kind::Recorder(launches) => {
-                launches.lock().unwrap_or_else(|e| e.into_inner()).push(request)
-            }
+    pub(crate) fn submit(&self, mut request: Request) -> Result<(), Error> {
+        if let Kind::Recorder(launches) = &self.kind {
+            launches.lock().unwrap_or_else(|e| e.into_inner()).push(request);
+            return Ok(());
         }
-        Ok(())
+        self.homes.move_in(&mut request)?;
+        match &self.kind {
+            Kind::Host(stream) => stream.submit(&request),
+            Kind::Device(stream) => stream.submit(request),
+            Kind::Recorder(_) => Ok(()),
+        }
     }
 }
 

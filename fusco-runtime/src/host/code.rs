@@ -104,6 +104,8 @@ pub(crate) struct At {
 
 pub(crate) enum Source {
     Row(usize),
+    /// The product, rounded to the element type.
+    Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
 }
@@ -200,9 +202,7 @@ impl<'a> Resolver<'a> {
             }
             Op::Put { value, to } => Code::Put { value: self.source(value)?, to: self.at(to)? },
             Op::Fill { to, bits } => Code::Fill { to: self.at(to)?, bits: *bits },
-            Op::Reduce { factors, .. } => Code::Reduce {
-                factors: factors.iter().map(|f| self.factor(f)).collect::<Result<_, _>>()?,
-            },
+            Op::Reduce { factors, .. } => Code::Reduce { factors: self.factors(factors)? },
             Op::Barrier => Code::Once { body: Vec::new() },
             Op::Reset { signal } => {
                 Code::Reset { plan: self.signal_plan(*signal)?, signal: *signal }
@@ -222,6 +222,7 @@ impl<'a> Resolver<'a> {
                 name: self.schedule().signals[*signal].name.clone(),
                 until: self.until(*signal, until)?,
             },
+            _ => return Err(later()),
         })
     }
 
@@ -244,6 +245,7 @@ impl<'a> Resolver<'a> {
             Ix::Binary { op, lhs, rhs } => {
                 Number::binary(*op, self.number(lhs)?, self.number(rhs)?)
             }
+            _ => return Err(later()),
         })
     }
 
@@ -263,9 +265,15 @@ impl<'a> Resolver<'a> {
     fn source(&self, value: &Value) -> Result<Source, Error> {
         Ok(match value {
             Value::Row(row) => Source::Row(row.0 as usize),
+            Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum(elem) => Source::Sum(*elem),
+            Value::Cast(..) => return Err(later()),
         })
+    }
+
+    fn factors(&self, factors: &[Factor]) -> Result<Vec<Term>, Error> {
+        factors.iter().map(|f| self.factor(f)).collect()
     }
 
     fn factor(&self, factor: &Factor) -> Result<Term, Error> {
@@ -281,7 +289,9 @@ impl<'a> Resolver<'a> {
             Until::Epoch => Target::Epoch,
             Until::Rows { extent } => Target::Rows { extent: self.number(extent)? },
             Until::Groups { base } => {
-                let route = self.schedule().signals[signal].route;
+                let route = self.schedule().signals[signal]
+                    .route
+                    .ok_or_else(|| Error::plan("tiles of groups need a route".to_string()))?;
                 let (first, count) = self.own_groups(route);
                 let var = self.schedule().vars.len();
                 let table = self.plan(route)?.ranks[self.me].bases[base].clone();
@@ -311,14 +321,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn signal_plan(&self, signal: Handle<Signal>) -> Result<Arc<HostPlan>, Error> {
-        self.plan(self.schedule().signals[signal].route)
+        self.space(self.schedule().signals[signal].route)
     }
 
     pub(crate) fn plan(&self, route: Handle<Route>) -> Result<Arc<HostPlan>, Error> {
-        let plan = self.request.plan(route).and_then(|p| p.host());
-        plan.cloned().ok_or_else(|| {
-            Error::plan(format!("no plan of route `{}`", self.schedule().routes[route].name))
-        })
+        self.space(Some(route))
+    }
+
+    /// A plan's workspace, or the home.
+    fn space(&self, route: Option<Handle<Route>>) -> Result<Arc<HostPlan>, Error> {
+        let plan = self.request.space(route)?.host();
+        plan.cloned().ok_or_else(|| Error::plan("a workspace is not on the host".to_string()))
     }
 
     pub(crate) fn buffer(&self, tensor: Handle<Tensor>) -> Result<Buffer, Error> {
@@ -327,6 +340,10 @@ impl<'a> Resolver<'a> {
             Error::buffer(format!("no buffer for `{}`", self.schedule().tensors[tensor].name))
         })
     }
+}
+
+fn later() -> Error {
+    Error::plan("not on the host yet".to_string())
 }
 
 impl At {

@@ -4,7 +4,7 @@
 //! atomic, so a consumer may look at any time; `made` and `resets` say when what it sees is current.
 
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::ir::{Base, Route, Schedule, Signal, TILE_ROWS};
+use fusco_dsl::schedule::ir::{self, Base, Route, Schedule, Signal, TILE_ROWS, TableKind};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -36,6 +36,8 @@ pub(crate) struct Space {
     /// Plans made here whose tables may be read.
     pub made: AtomicU64,
     pub signals: BTreeMap<Handle<Signal>, Counters>,
+    /// Computed tables of the home.
+    pub tables: BTreeMap<Handle<ir::Table>, Table>,
 }
 
 pub(crate) struct Counters {
@@ -47,7 +49,7 @@ pub(crate) struct Counters {
 }
 
 impl HostPlan {
-    pub(crate) fn new(schedule: &Schedule, route: Handle<Route>) -> HostPlan {
+    pub(crate) fn new(schedule: &Schedule, route: Option<Handle<Route>>) -> HostPlan {
         let ranks = (0..schedule.ranks).map(|_| Space::new(schedule, route)).collect();
         HostPlan { ranks, launches: schedule.entries.iter().map(|_| AtomicU64::new(0)).collect() }
     }
@@ -83,29 +85,39 @@ impl HostPlan {
 }
 
 impl Space {
-    fn new(schedule: &Schedule, handle: Handle<Route>) -> Space {
-        let route = &schedule.routes[handle];
+    /// Of a route, or the home: it has signals and computed tables alone.
+    fn new(schedule: &Schedule, handle: Option<Handle<Route>>) -> Space {
+        let route = handle.map(|h| &schedule.routes[h]);
+        let groups = route.map_or(0, |r| r.groups);
+        let bins = route.map_or(0, Route::bins);
+        let tuples = route.map_or(0, |r| r.positions_bound * r.fan);
         let bases = schedule
             .bases
             .iter()
-            .filter(|(_, b)| b.route == handle)
-            .map(|(h, _)| (h, table(route.groups)));
+            .filter(|(_, b)| Some(b.route) == handle)
+            .map(|(h, _)| (h, table(groups)));
+        let tables = schedule
+            .tables
+            .iter()
+            .filter(|(_, t)| handle.is_none() && matches!(t.kind, TableKind::Computed))
+            .map(|(h, t)| (h, table(t.len)));
         let signals = schedule
             .signals
             .iter()
             .filter(|(_, s)| s.route == handle)
             .map(|(h, s)| (h, Counters::new(s)));
         Space {
-            hist: table(route.bins()),
-            counts: table(2 * schedule.ranks * route.bins()),
-            pairs: (0..route.positions_bound * route.fan).map(|_| AtomicU64::new(0)).collect(),
-            live: table(route.groups),
+            hist: table(bins),
+            counts: table(2 * schedule.ranks * bins),
+            pairs: (0..tuples).map(|_| AtomicU64::new(0)).collect(),
+            live: table(groups),
             bases: bases.collect(),
             dropped: table(1),
             positions: AtomicU32::new(0),
             epoch: AtomicU32::new(0),
             made: AtomicU64::new(0),
             signals: signals.collect(),
+            tables: tables.collect(),
         }
     }
 

@@ -46,6 +46,26 @@ pub(crate) unsafe fn sum(addends: &[Addend], run: usize, elem: Elem, to: *mut u8
     unsafe { sum_from(addends, 0, run, elem, to) }
 }
 
+/// Stores `run` products as `elem` at `to`: f32, left to right, one rounding.
+///
+/// # Safety
+/// As [`sum`].
+pub(crate) unsafe fn scale(product: &Addend, run: usize, elem: Elem, to: *mut u8) {
+    for at in (0..run).step_by(BLOCK) {
+        let n = BLOCK.min(run - at);
+        let [mut out, mut factor] = [[0f32; BLOCK]; 2];
+        for (i, operand) in product.factors[..product.count].iter().enumerate() {
+            // SAFETY: elements `at..at + n` are below `run`.
+            unsafe { expand(operand, at, if i == 0 { &mut out[..n] } else { &mut factor[..n] }) };
+            if i > 0 {
+                out.iter_mut().zip(&factor).for_each(|(out, factor)| *out *= factor);
+            }
+        }
+        // SAFETY: as above.
+        unsafe { store(&out[..n], elem, to.add(at * elem.bytes() as usize)) };
+    }
+}
+
 /// # Safety
 /// As [`sum`].
 #[cfg(target_arch = "x86_64")]

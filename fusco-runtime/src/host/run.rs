@@ -174,6 +174,12 @@ impl<'a> Runner<'a> {
                 // (an entry does not read its own outputs), so they do not overlap.
                 unsafe { copy::row(row.at, at, bytes, to.large) }
             }
+            Source::Scaled(factors, elem) => {
+                let (addend, shortest) = self.addend(factors)?;
+                let run = (to.bytes / elem.bytes() as usize).min(shortest);
+                // SAFETY: `at` has `run` elements; no row of the product is shorter.
+                unsafe { reduce::scale(&addend, run, *elem, at) }
+            }
             Source::Int(number) => {
                 let bits = int_bits(to.elem, number.get(&self.vars));
                 // SAFETY: checked by `locate`.
@@ -197,7 +203,15 @@ impl<'a> Runner<'a> {
 
     /// Notes the term; the sum is made when it is stored, element by element in the same order.
     fn reduce(&mut self, factors: &[Term]) -> Result<(), Stop> {
-        let mut addend = Addend::default();
+        let (addend, shortest) = self.addend(factors)?;
+        self.shortest = self.shortest.min(shortest);
+        self.addends.push(addend);
+        Ok(())
+    }
+
+    /// The product, and the elements of its shortest row.
+    fn addend(&self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
+        let (mut addend, mut shortest) = (Addend::default(), usize::MAX);
         for (to, factor) in addend.factors.iter_mut().zip(factors) {
             *to = match factor {
                 Term::Lit(v) => Operand::Number(*v),
@@ -208,14 +222,13 @@ impl<'a> Runner<'a> {
                 }
                 Term::Row(row) => {
                     let row = self.rows[*row];
-                    self.shortest = self.shortest.min(row.bytes / row.elem.bytes() as usize);
+                    shortest = shortest.min(row.bytes / row.elem.bytes() as usize);
                     Operand::Row(row.at, row.elem)
                 }
             };
         }
         addend.count = factors.len().min(addend.factors.len());
-        self.addends.push(addend);
-        Ok(())
+        Ok((addend, shortest))
     }
 
     fn reset(&mut self, plan: &HostPlan, signal: Handle<Signal>) -> Result<(), Stop> {

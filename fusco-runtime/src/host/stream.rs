@@ -1,12 +1,12 @@
 //! Host streams: a persistent thread a rank, each with a queue of launches.
 //!
 //! A launch is queued to every rank at once. When a rank fails, the others stop at their next wait and
-//! what is queued is skipped; `synchronize` then puts the plans concerned back to their first state.
+//! what is queued is skipped; `synchronize` then puts the workspaces concerned back to their first state.
 
 use super::code::Resolver;
 use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
-use crate::engine::{Error, Plan, Request};
+use crate::engine::{Error, Request, Space};
 use crate::mem::Busy;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -32,8 +32,8 @@ struct State {
     /// Launches times ranks not yet ended.
     outstanding: usize,
     error: Option<Error>,
-    /// Plans of launches that failed or were skipped.
-    broken: Vec<Plan>,
+    /// Workspaces of launches that failed or were skipped.
+    broken: Vec<Space>,
 }
 
 /// A launch in flight.
@@ -73,7 +73,7 @@ impl HostStream {
                 "a program runs on streams of the world it is bound to".to_string(),
             ));
         }
-        for plan in request.plans.iter().flatten().filter_map(|p| p.host()) {
+        for plan in request.spaces().filter_map(Space::host) {
             plan.submitted(request.entry);
         }
         let busy = request.buffers.iter().flatten().map(|b| b.hold()).collect();
@@ -96,11 +96,7 @@ impl HostStream {
         while state.outstanding > 0 {
             state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
         }
-        for plan in state.broken.drain(..) {
-            if let Some(plan) = plan.host() {
-                plan.reset();
-            }
-        }
+        state.broken.drain(..).filter_map(|s| s.host().cloned()).for_each(|plan| plan.reset());
         self.shared.abort.store(false, SeqCst);
         state.error.take().map_or(Ok(()), Err)
     }
@@ -125,7 +121,7 @@ fn serve(rank: usize, queue: &Receiver<Arc<Job>>, shared: &Shared) {
         let mut state = lock(&shared.state);
         if let Err(stop) = ended {
             shared.abort.store(true, SeqCst);
-            state.broken.extend(job.request.plans.iter().flatten().cloned());
+            state.broken.extend(job.request.spaces().cloned());
             if let (Stop::Error(error), None) = (stop, &state.error) {
                 state.error = Some(error);
             }

@@ -48,7 +48,7 @@ impl Shape {
         let tokens = s.dyns.append(Dyn { name: "T".into(), per_rank: true, bound: self.tokens });
         let tokens = Ix::Dyn(tokens);
         let mut tensor = |name: &str, io, elem, elems, remote| {
-            s.tensors.append(Tensor { name: name.into(), io, elem, elems, remote })
+            s.tensors.append(Tensor { name: name.into(), io, elem, elems, remote, swizzle: None })
         };
         let x = tensor("x", Io::In, Elem::Bf16, self.tokens * self.hidden, false);
         let topk = tensor("topk", Io::In, Elem::I64, self.tokens * self.fan, false);
@@ -203,7 +203,7 @@ impl Shape {
         kind: SignalKind,
         slots: i64,
     ) -> Handle<Signal> {
-        s.signals.append(Signal { name: name.into(), route: n.route, kind, slots })
+        s.signals.append(Signal { name: name.into(), route: Some(n.route), kind, slots })
     }
 
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
@@ -226,7 +226,7 @@ impl Shape {
 }
 
 fn access(tensor: Handle<Tensor>, rank: Ix, row: Ix, run: i64) -> Access {
-    Access { tensor, rank, row, run, vector: 2.min(run * 2) }
+    Access { tensor, rank, row, unit: run, run, vector: 2.min(run * 2) }
 }
 
 fn role(kind: RoleKind, body: Vec<Op>) -> Role {
@@ -238,7 +238,7 @@ fn step(name: &str, route: Handle<Route>, roles: Vec<Role>) -> Step {
     Step {
         alternatives: vec![Alternative {
             when: None,
-            kernel: Kernel { name: name.into(), route, roles, tuning },
+            kernel: Kernel { name: name.into(), route: Some(route), roles, tuning },
         }],
     }
 }

@@ -1,9 +1,14 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
+mod grid;
+mod points;
 mod produce;
 mod reduce;
 mod route;
+mod scale;
 mod signal;
+mod tables;
+mod tile;
 
 use super::index::{bare, index, pointer};
 use super::namer::name;
@@ -18,6 +23,11 @@ pub(super) struct Emit<'a> {
 }
 
 impl Emit<'_> {
+    /// Threads of a CTA.
+    fn threads(&self) -> i64 {
+        i64::from(crate::cuda::contract::threads(self.schedule, self.kernel))
+    }
+
     /// Emits one top-level op of a role.
     pub fn op(&mut self, op: &Op) {
         match op {
@@ -34,17 +44,19 @@ impl Emit<'_> {
             Op::Scan { route } => self.scan(*route),
             Op::Tables { route } => self.tables(*route),
             Op::Slots { route } => self.slots(*route),
-            Op::Barrier => self.out.line("barrier_rank(&plan->barrier, cta, launch, me);"),
+            Op::Barrier => self.out.line("barrier_rank<CTAS>(&plan->barrier, cta, launch, me);"),
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot),
             Op::Wait { signal, until } => self.wait(*signal, until),
             Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
             // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
-            Op::Grid { .. }
-            | Op::Tile(_)
-            | Op::FillAll { .. }
-            | Op::Prefix { .. }
-            | Op::Positions { .. } => {}
+            Op::Grid { .. } => self.grid(op),
+            Op::Tile(tile) => self.tile(tile),
+            Op::FillAll { tensor, bits } => self.fill_all(*tensor, *bits),
+            Op::Prefix { .. } => self.prefix(op),
+            Op::Positions { table, var, extent, owner } => {
+                self.positions(*table, *var, *extent, owner)
+            }
             Op::For { .. }
             | Op::Each { .. }
             | Op::Load { .. }

@@ -1,6 +1,6 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
-use super::{Emit, ix, unroll};
+use super::{Emit, ix, scale, unroll};
 use crate::arena::Handle;
 use crate::cuda::THREADS;
 use crate::cuda::index::{bare, pointer};
@@ -12,8 +12,8 @@ use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var
 const UNROLL: i64 = 4;
 
 /// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal } }` nest.
-struct Trip<'a> {
-    schedule: &'a Schedule,
+pub(super) struct Trip<'a> {
+    pub schedule: &'a Schedule,
     position: String,
     extent: &'a Ix,
     route: &'a Route,
@@ -63,8 +63,29 @@ impl<'a> Trip<'a> {
         })
     }
 
-    fn var(&self, var: Handle<Var>) -> String {
+    pub(super) fn var(&self, var: Handle<Var>) -> String {
         name(&self.schedule.vars[var].name)
+    }
+
+    /// Rounds of at most 32 tuples.
+    pub(super) fn rounds(&self) -> i64 {
+        (self.route.fan + 31) / 32
+    }
+
+    pub(super) fn tuples(&self, round: i64) -> i64 {
+        (self.route.fan - round * 32).min(32)
+    }
+
+    /// Where a row comes from: loaded once for the position, or with each tuple.
+    pub(super) fn loaded(
+        &self,
+        row: Row,
+    ) -> (Option<&(Row, &'a Access)>, Option<&(Row, &'a Access)>) {
+        let find = |loads: &'_ [(Row, &'a Access)]| loads.iter().position(|(r, _)| *r == row);
+        (
+            find(&self.loads).map(|i| &self.loads[i]),
+            find(&self.tuple_loads).map(|i| &self.tuple_loads[i]),
+        )
     }
 }
 
@@ -143,10 +164,11 @@ fn emit_position(out: &mut Out, trip: &Trip) {
         }
     }
     for (value, to) in &trip.puts {
+        if let Value::Scaled { factors, to: elem } = value {
+            scale::emit(out, trip, to, factors, *elem);
+        }
         let Value::Row(row) = value else { continue };
-        let shared = trip.loads.iter().find(|(r, _)| r == row);
-        let own = trip.tuple_loads.iter().find(|(r, _)| r == row);
-        match (shared, own) {
+        match trip.loaded(*row) {
             (Some((_, from)), _) => emit_row(out, trip, from, to),
             (None, Some((_, from))) => emit_tuple_rows(out, trip, from, to),
             (None, None) => {}
@@ -156,26 +178,36 @@ fn emit_position(out: &mut Out, trip: &Trip) {
 
 /// One row of the position to the slots of all its tuples: read once, written up to `fan` times.
 fn emit_row(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
-    let rounds = (trip.route.fan + 31) / 32;
+    let rounds = trip.rounds();
     let width = to.vector;
     let source = pointer(trip.schedule, from);
     out.block("", |out| {
         out.line(&format!("const auto* from = reinterpret_cast<const Vec<{width}>*>({source});"));
         for round in 0..rounds {
-            let fan = (trip.route.fan - round * 32).min(32);
+            let fan = trip.tuples(round);
             out.block("", |out| {
-                emit_places(out, trip, to, round, fan);
+                emit_places(out, trip, to, round, &[]);
                 emit_copy(out, trip, to, fan);
             });
         }
     });
 }
 
-/// Lane k holds the place of tuple k.
-fn emit_places(out: &mut Out, trip: &Trip, to: &Access, round: i64, fan: i64) {
+/// Lane k holds the place of tuple k, and its scalars as (variable, value).
+pub(super) fn emit_places(
+    out: &mut Out,
+    trip: &Trip,
+    to: &Access,
+    round: i64,
+    scalars: &[(String, String)],
+) {
+    let fan = trip.tuples(round);
     let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
     let width = to.vector;
     out.line(&format!("Vec<{width}>* place = nullptr;  // lane {k}: where tuple {k} goes"));
+    for (variable, _) in scalars {
+        out.line(&format!("float {variable} = 0;"));
+    }
     out.block(&format!("if (lane < {fan})"), |out| {
         let first = round * 32;
         out.line(&format!(
@@ -193,6 +225,9 @@ fn emit_places(out: &mut Out, trip: &Trip, to: &Access, round: i64, fan: i64) {
                 "place = reinterpret_cast<Vec<{width}>*>({});",
                 pointer(trip.schedule, to)
             ));
+            for (variable, value) in scalars {
+                out.line(&format!("{variable} = {value};"));
+            }
         });
     });
 }
@@ -223,9 +258,24 @@ fn emit_copy(out: &mut Out, trip: &Trip, to: &Access, fan: i64) {
 
 /// Each tuple has a row of its own.
 fn emit_tuple_rows(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
+    let vecs = to.run * trip.schedule.tensors[to.tensor].elem.bytes() / to.vector;
+    emit_tuple(out, trip, from, to, |out| {
+        out.line(&format!(
+            "for (i32 v = lane; v < {vecs}; v += 32) store(to + v, load(from + v));"
+        ));
+    });
+}
+
+/// A loop over the kept tuples, with `from` and `to` at the tuple's rows.
+pub(super) fn emit_tuple(
+    out: &mut Out,
+    trip: &Trip,
+    from: &Access,
+    to: &Access,
+    body: impl FnOnce(&mut Out),
+) {
     let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
-    let (width, fan) = (to.vector, trip.route.fan);
-    let vecs = to.run * trip.schedule.tensors[to.tensor].elem.bytes() / width;
+    let fan = trip.route.fan;
     out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
         out.line(&format!(
             "const Pair pair = plan->pairs[{} * {fan} + {k}];",
@@ -234,15 +284,15 @@ fn emit_tuple_rows(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
         out.line("if (pair.group < 0) continue;");
         out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
         out.line(&format!(
-            "const auto* from = reinterpret_cast<const Vec<{width}>*>({});",
+            "const auto* from = reinterpret_cast<const Vec<{}>*>({});",
+            from.vector,
             pointer(trip.schedule, from)
         ));
         out.line(&format!(
-            "auto* to = reinterpret_cast<Vec<{width}>*>({});",
+            "auto* to = reinterpret_cast<Vec<{}>*>({});",
+            to.vector,
             pointer(trip.schedule, to)
         ));
-        out.line(&format!(
-            "for (i32 v = lane; v < {vecs}; v += 32) store(to + v, load(from + v));"
-        ));
+        body(out);
     });
 }

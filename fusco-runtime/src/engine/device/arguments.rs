@@ -17,10 +17,8 @@ pub(super) fn arguments(
     timeout: Duration,
 ) -> Result<Vec<Vec<u64>>, Error> {
     let schedule = &request.schedule;
-    let plan = request.plan(kernel.route).and_then(|p| p.device());
-    let plan = plan.ok_or_else(|| {
-        Error::plan(format!("no plan of route `{}`", schedule.routes[kernel.route].name))
-    })?;
+    let plan = request.space(kernel.route)?.device();
+    let plan = plan.ok_or_else(|| Error::plan("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;
     let mut out =
         vec![vec![first_rank, timeout.as_nanos() as u64, report.at], addresses(&plan.ranks)];

@@ -3,7 +3,7 @@
 use super::arguments::arguments;
 use super::driver::{Memory, Queue, Replay};
 use super::{DeviceProgram, Devices};
-use crate::engine::{Error, Plan, Request};
+use crate::engine::{Error, Request, Space};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -104,11 +104,8 @@ impl DeviceStream {
         let mut first = Ok(());
         for (reports, launches) in self.reports_of(&flight) {
             if let Some(error) = reports.take(&launches, self.timeout)? {
-                for plan in
-                    launches.iter().flat_map(|r| r.plans.iter().flatten()).filter_map(Plan::device)
-                {
-                    plan.reset()?;
-                }
+                let spaces = launches.iter().flat_map(|r| r.spaces());
+                spaces.filter_map(Space::device).try_for_each(|space| space.reset())?;
                 first = first.and(Err(error));
             }
         }

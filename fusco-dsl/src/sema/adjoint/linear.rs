@@ -1,0 +1,220 @@
+//! What makes a statement linear: one product of tensor elements, possibly summed and rounded.
+
+use super::{Found, Pass};
+use crate::diag::Diagnostic;
+use crate::sema::check::unsupported;
+use crate::sema::text;
+use crate::sema::value::is_metadata;
+use crate::syntax::ast::{Arg, Assign, Expr, ExprKind, Ident, Op, Tensor};
+
+/// A linear statement: its value is a product of factors, of which one is the input.
+pub(super) struct Linear<'s> {
+    pub factors: Vec<&'s Expr>,
+    /// The factor that is differentiated.
+    pub at: usize,
+    pub input: Tensor,
+    pub index: &'s [Expr],
+    pub output: Tensor,
+}
+
+/// Functions that are not linear, and why.
+const NOT_LINEAR: [(&str, &str); 4] = [
+    ("quant", "the scale of a block depends on its values: quant(a + b) != quant(a) + quant(b)"),
+    ("max", "it keeps one of its arguments: max(a + b) != max(a) + max(b)"),
+    ("min", "it keeps one of its arguments: min(a + b) != min(a) + min(b)"),
+    ("first", "it keeps one of its arguments: which one depends on the tuples that are kept"),
+];
+
+pub(super) fn is_float(elem: &str) -> bool {
+    matches!(elem, "f32" | "f16" | "bf16" | "e4m3" | "e5m2")
+}
+
+impl Pass<'_> {
+    /// The statement as a linear map of its input; `None` if it is a constant (integers, plan metadata) or
+    /// does not read `input`.
+    pub(super) fn linear<'s>(
+        &mut self,
+        a: &'s Assign,
+        input: Option<&Ident>,
+    ) -> Found<Option<Linear<'s>>> {
+        self.no_function(a, &a.value)?;
+        let [target] = a.targets.as_slice() else {
+            return self
+                .fail(unsupported(a.span, "the adjoint of a statement with several targets"));
+        };
+        // An unknown tensor is reported where the entry is checked.
+        let Some(output) = self.tensor(&target.name.name).cloned() else { return Err(super::Stop) };
+        if !is_float(&output.dtype.name.name) || is_metadata(&a.value) {
+            return Ok(None);
+        }
+        let mut factors = Vec::new();
+        self.product(&a.value, &mut factors)?;
+        let reads = self.float_reads(&factors);
+        self.once(a, &factors, &reads)?;
+        let Some(at) = self.choose(a, &factors, &reads, input)? else { return Ok(None) };
+        let Some((name, index)) = read_of(factors[at]) else { return Err(super::Stop) };
+        let Some(tensor) = self.tensor(name).cloned() else { return Err(super::Stop) };
+        Ok(Some(Linear { factors, at, input: tensor, index, output }))
+    }
+
+    /// F0805 at a call that is not linear.
+    fn no_function(&mut self, a: &Assign, e: &Expr) -> Found<()> {
+        if let ExprKind::Call { base, .. } = &e.kind {
+            let name = base_name(base);
+            if let Some((name, why)) = NOT_LINEAR.iter().find(|(f, _)| *f == name) {
+                let target = a.targets.first().map_or("", |t| &t.name.name);
+                return self.fail(
+                    Diagnostic::error(
+                        "F0805",
+                        e.span,
+                        format!("not linear: `{name}` makes `{target}`"),
+                    )
+                    .label("has no adjoint")
+                    .note(*why)
+                    .help("write the backward of this entry by hand, as an entry of its own"),
+                );
+            }
+        }
+        children(e).into_iter().try_for_each(|inner| self.no_function(a, inner))
+    }
+
+    /// Through `cast` and `sum`, which are linear, to the factors of the product.
+    fn product<'s>(&mut self, e: &'s Expr, out: &mut Vec<&'s Expr>) -> Found<()> {
+        match &e.kind {
+            ExprKind::Binary { op: Op::Mul, lhs, rhs } => {
+                self.product(lhs, out)?;
+                self.product(rhs, out)
+            }
+            ExprKind::Call { base, args } => match (base_name(base), args.as_slice()) {
+                ("cast", [_, inner]) => self.product(&inner.value, out),
+                ("sum", [Arg { binder: Some(_), value, .. }, ..]) => self.product(value, out),
+                _ => self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e)))),
+            },
+            ExprKind::Binary { .. } if self.has_tensor(e) => {
+                self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e))))
+            }
+            _ => {
+                out.push(e);
+                Ok(())
+            }
+        }
+    }
+
+    fn has_tensor(&self, e: &Expr) -> bool {
+        read_of(e).is_some_and(|(name, _)| self.tensor(name).is_some())
+            || children(e).into_iter().any(|inner| self.has_tensor(inner))
+    }
+
+    /// The factors that are elements of float tensors.
+    fn float_reads(&self, factors: &[&Expr]) -> Vec<usize> {
+        let float = |e: &Expr| {
+            read_of(e)
+                .and_then(|(name, _)| self.tensor(name))
+                .is_some_and(|t| is_float(&t.dtype.name.name))
+        };
+        (0..factors.len()).filter(|i| float(factors[*i])).collect()
+    }
+
+    /// F0805: a constant, or a square.
+    fn once(&mut self, a: &Assign, factors: &[&Expr], reads: &[usize]) -> Found<()> {
+        let target = &a.targets[0].name.name;
+        let name = |i: &usize| read_of(factors[*i]).map_or("", |(name, _)| name);
+        if reads.is_empty() {
+            return self.fail(
+                Diagnostic::error(
+                    "F0805",
+                    a.value.span,
+                    format!("not linear: `{target}` is a constant"),
+                )
+                .note("a linear map sends zero to zero; this value reads no float tensor")
+                .help("write the constant in an entry of its own"),
+            );
+        }
+        match (1..reads.len()).find(|i| reads[..*i].iter().any(|j| name(j) == name(&reads[*i]))) {
+            None => Ok(()),
+            Some(i) => {
+                let twice = name(&reads[i]);
+                self.fail(
+                    Diagnostic::error(
+                        "F0805",
+                        factors[reads[i]].span,
+                        format!("not linear: `{target}` is a product of `{twice}` with itself"),
+                    )
+                    .note(format!("twice `{twice}` would give four times `{target}`"))
+                    .help("write the backward of this entry by hand, as an entry of its own"),
+                )
+            }
+        }
+    }
+
+    /// The input: the one that is asked for, or the row among scalars.
+    fn choose(
+        &mut self,
+        a: &Assign,
+        factors: &[&Expr],
+        reads: &[usize],
+        input: Option<&Ident>,
+    ) -> Found<Option<usize>> {
+        let name = |i: &usize| read_of(factors[*i]).map_or("", |(name, _)| name);
+        if let Some(input) = input {
+            return Ok(reads.iter().copied().find(|i| name(i) == input.name));
+        }
+        let (sources, dests) = self.route(a);
+        let mentions = |i: &usize, want: &dyn Fn(&str) -> bool| {
+            read_of(factors[*i])
+                .is_some_and(|(_, index)| index.iter().any(|e| e.as_name().is_some_and(want)))
+        };
+        let free = |v: &str| !sources.iter().chain(&dests).any(|x| x == v);
+        let routed = |v: &str| dests.iter().any(|x| x == v);
+        let only = |want: &dyn Fn(&str) -> bool| {
+            let mut rows = reads.iter().copied().filter(|i| mentions(i, want));
+            rows.next().filter(|_| rows.next().is_none())
+        };
+        let single = reads.first().copied().filter(|_| reads.len() == 1);
+        if let Some(at) = single.or_else(|| only(&free)).or_else(|| only(&routed)) {
+            return Ok(Some(at));
+        }
+        let names: Vec<String> = reads.iter().map(|i| format!("`{}`", name(i))).collect();
+        let first = name(&reads[0]).to_string();
+        self.fail(
+            Diagnostic::error(
+                "F0805",
+                a.value.span,
+                format!("linear in each of {}, not in all at once", names.join(" and ")),
+            )
+            .note("an adjoint holds all factors but one fixed")
+            .help(format!("say which one varies: `adjoint(ENTRY, {first})`")),
+        )
+    }
+}
+
+/// `x[..]`, also under casts: the name and the index.
+pub(super) fn read_of(e: &Expr) -> Option<(&str, &[Expr])> {
+    match &e.kind {
+        ExprKind::Index { base, args } => Some((base.as_name()?, args)),
+        _ => None,
+    }
+}
+
+/// `sum` of `sum.any`.
+fn base_name(base: &Expr) -> &str {
+    match &base.kind {
+        ExprKind::Name(name) => name,
+        ExprKind::Field { base, .. } => base_name(base),
+        _ => "",
+    }
+}
+
+fn children(e: &Expr) -> Vec<&Expr> {
+    match &e.kind {
+        ExprKind::Int(_) | ExprKind::Float(_) | ExprKind::Name(_) => Vec::new(),
+        ExprKind::Tuple(args) => args.iter().map(|a| &a.value).collect(),
+        ExprKind::Array(items) => items.iter().collect(),
+        ExprKind::Binary { lhs, rhs, .. } => vec![lhs, rhs],
+        ExprKind::Neg(inner) | ExprKind::Field { base: inner, .. } => vec![inner],
+        ExprKind::Index { base, args } => std::iter::once(&**base).chain(args).collect(),
+        ExprKind::Call { base, args } => {
+            std::iter::once(&**base).chain(args.iter().map(|a| &a.value)).collect()
+        }
+    }
+}
