@@ -356,3 +356,16 @@ fn bind_measures_computed_indices() {
     assert_eq!(bind(source, &[("N", 10), ("K", 3)]), ["F0205 index may collide"]);
     assert_eq!(bind(source, &[("N", 11), ("K", 4)]), ["F0206 index reaches 43, outside 0..40"]);
 }
+
+#[test]
+fn bind_chooses_among_values() {
+    let source = "program p {
+        param K: int in (2, 4) where K < N;
+        param N: int;
+        in a: f32[k: K] @ [k];
+        out b: f32[k: K] @ [k];
+        entry main { b[k] <- a[k]; }
+    }";
+    assert!(bind(source, &[("K", 4), ("N", 8)]).is_empty());
+    assert_eq!(bind(source, &[("K", 3), ("N", 8)]), ["F0901 param K: 3 == 2 || 3 == 4 is false"]);
+}
