@@ -167,6 +167,10 @@ impl Placement {
                 }
                 2 if extents.len() > 1 && *size > 1 => {
                     let axis = random.below(extents.len() as u64) as usize;
+                    if digits[axis].iter().any(|d| d.contains(".map")) {
+                        spread.push(format!("copy/{name}"));
+                        continue;
+                    }
                     if digits[axis].iter().any(|d| d.contains('/')) {
                         digits[axis].push(format!("{}/{name}", names[axis]));
                         continue;
