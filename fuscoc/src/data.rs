@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size};
+use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 
@@ -60,34 +60,89 @@ pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result
         .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
 }
 
-/// The logical shape of a tensor without ragged axes, `dyn` axes at their longest.
+/// The logical shape of a tensor without routed axes: `dyn` axes at their longest, counted ones at their
+/// bound, the parts of a `sum` in front.
 pub fn shape(
     program: &Program,
     tensor: &hir::Tensor,
     inputs: &Inputs,
 ) -> Result<Vec<usize>, Failure> {
+    let known = |size: &Size| {
+        let value = longest(program, size, inputs)?;
+        usize::try_from(value).map_err(|_| Failure::input("an extent is negative"))
+    };
     let extent = |axis: &hir::Axis| match &axis.extent {
-        Extent::Fixed(Size::Dyn { of, .. }) => {
-            let name = &program.dyns[*of].name;
-            let longest = inputs.dyns.get(name).and_then(|v| v.iter().max());
-            longest.map(|n| *n as usize).ok_or_else(|| {
-                Failure::usage(format!("`dyn {name}` needs a value: --dyn {name}=N"))
-            })
-        }
-        Extent::Fixed(size) => program
-            .eval(size, &inputs.params)
-            .map(|n| n as usize)
-            .ok_or_else(|| Failure::input("an extent is not known")),
-        Extent::Counted { bound, .. } => program
-            .eval(bound, &inputs.params)
-            .map(|n| n as usize)
-            .ok_or_else(|| Failure::input("the bound of a counted axis is not known")),
+        Extent::Fixed(size) => known(size),
+        Extent::Counted { bound, .. } => known(bound),
         Extent::Ragged { .. } => Err(Failure::usage(format!(
             "`{}` is ragged: feed it from an earlier entry: --feed {}=OUT",
             tensor.name, tensor.name
         ))),
     };
-    tensor.axes.iter().map(extent).collect()
+    let sums = tensor.spread.iter().filter(|s| matches!(s.kind, SpreadKind::Sum { .. }));
+    let parts = sums
+        .map(|s| known(&program.mesh_axes[s.mesh].size))
+        .reduce(|a, b| Ok(a? * b?))
+        .transpose()?;
+    parts.into_iter().map(Ok).chain(tensor.axes.iter().map(extent)).collect()
+}
+
+/// A size with every `dyn` at its largest value of this run.
+fn longest(program: &Program, size: &Size, inputs: &Inputs) -> Result<i64, Failure> {
+    match size {
+        Size::Dyn { of, .. } => {
+            let name = &program.dyns[*of].name;
+            let longest = inputs.dyns.get(name).and_then(|v| v.iter().max()).copied();
+            longest.ok_or_else(|| {
+                Failure::usage(format!("`dyn {name}` needs a value: --dyn {name}=N"))
+            })
+        }
+        Size::Binary { op, lhs, rhs } => {
+            let (a, b) = (longest(program, lhs, inputs)?, longest(program, rhs, inputs)?);
+            op.apply(a, b).ok_or_else(|| Failure::input("an extent overflows"))
+        }
+        size => program
+            .eval(size, &inputs.params)
+            .ok_or_else(|| Failure::input("an extent is not known")),
+    }
+}
+
+/// The largest value that a tensor of counts may hold: what every axis it counts has room for.
+fn count_limit(program: &Program, tensor: &hir::Tensor, inputs: &Inputs) -> Option<i64> {
+    let counted = program.tensors.iter().flat_map(|(_, t)| &t.axes);
+    let limits = counted.filter_map(|axis| match &axis.extent {
+        Extent::Counted { rows, bound } if reads(program, rows, &tensor.name) => {
+            let bound = longest(program, bound, inputs).ok()?;
+            let fits = |v: i64| count(program, rows, v, inputs).is_some_and(|n| n <= bound);
+            let (mut least, mut most) = (0, bound.max(0));
+            while least < most {
+                let middle = least + (most - least + 1) / 2;
+                if fits(middle) { least = middle } else { most = middle - 1 }
+            }
+            Some(least)
+        }
+        _ => None,
+    });
+    limits.min()
+}
+
+fn reads(program: &Program, size: &Size, name: &str) -> bool {
+    match size {
+        Size::Read { tensor, .. } => program.tensors[*tensor].name == name,
+        Size::Binary { lhs, rhs, .. } => reads(program, lhs, name) || reads(program, rhs, name),
+        _ => false,
+    }
+}
+
+/// A size whose reads all have this value.
+fn count(program: &Program, size: &Size, read: i64, inputs: &Inputs) -> Option<i64> {
+    match size {
+        Size::Read { .. } => Some(read),
+        Size::Binary { op, lhs, rhs } => {
+            op.apply(count(program, lhs, read, inputs)?, count(program, rhs, read, inputs)?)
+        }
+        size => longest(program, size, inputs).ok(),
+    }
 }
 
 /// Widens integers to the declared element type; everything else must match.
@@ -109,7 +164,11 @@ pub fn widen(array: Array, tensor: &hir::Tensor) -> Result<Array, Failure> {
     )))
 }
 
-/// Fresh values: floats in -1..1, indices in range and distinct along the last axis where they fit.
+/// Rows of indices up to this length are distinct.
+const DISTINCT: usize = 64;
+
+/// Fresh values: floats in -1..1, counts within what they count, indices in range and distinct along a
+/// short last axis where they fit.
 pub fn random(
     program: &Program,
     tensor: &hir::Tensor,
@@ -117,26 +176,37 @@ pub fn random(
     inputs: &Inputs,
     rng: &mut fastrand::Rng,
 ) -> Array {
-    let mut out = Array::zeros(tensor.dtype.elem, shape);
+    let elem = tensor.dtype.elem;
+    let mut out = Array::zeros(elem, shape);
     let bound = tensor.dtype.index.as_ref().and_then(|i| program.eval(&i.bound, &inputs.params));
-    let row = out.shape.last().copied().unwrap_or(1).max(1);
-    for first in (0..out.len()).step_by(row) {
-        match bound {
-            Some(bound) => {
-                let mut picks: Vec<i64> = Vec::with_capacity(row);
-                while picks.len() < row {
-                    let pick = rng.i64(0..bound.max(1));
-                    if (row as i64) > bound || !picks.contains(&pick) {
-                        picks.push(pick);
-                    }
-                }
-                picks.iter().enumerate().for_each(|(i, p)| out.set_bits(first + i, *p as u64));
-            }
-            None => (first..first + row)
-                .for_each(|i| out.set_bits(i, random_bits(tensor.dtype.elem, rng))),
-        }
+    if let Some(bound) = bound {
+        indices(&mut out, bound, rng);
+        return out;
+    }
+    let limit = count_limit(program, tensor, inputs);
+    for i in 0..out.len() {
+        let bits = match limit {
+            Some(most) => rng.i64(0..=most) as u64,
+            None => random_bits(elem, rng),
+        };
+        out.set_bits(i, bits);
     }
     out
+}
+
+fn indices(out: &mut Array, bound: i64, rng: &mut fastrand::Rng) {
+    let row = out.shape.last().copied().unwrap_or(1).max(1);
+    let distinct = row <= DISTINCT && row as i64 <= bound;
+    for first in (0..out.len()).step_by(row) {
+        let mut picks: Vec<i64> = Vec::with_capacity(row);
+        while picks.len() < row {
+            let pick = rng.i64(0..bound.max(1));
+            if !distinct || !picks.contains(&pick) {
+                picks.push(pick);
+            }
+        }
+        picks.iter().enumerate().for_each(|(i, p)| out.set_bits(first + i, *p as u64));
+    }
 }
 
 fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {

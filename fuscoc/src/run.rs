@@ -1,5 +1,6 @@
 //! `fuscoc run`: bind, fill, launch, compare, report.
 
+mod moved;
 mod report;
 mod verify;
 
@@ -114,7 +115,7 @@ fn pairs(list: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failur
         .collect()
 }
 
-/// Every `in` that the entries use and no entry feeds.
+/// Every `in` and `inout` that the entries use and no entry feeds.
 fn inputs(
     args: &Args,
     compiled: &Compiled,
@@ -138,7 +139,7 @@ fn inputs(
     for name in used(args, compiled)? {
         let Some(handle) = compiled.hir.tensor(&name) else { continue };
         let tensor = &compiled.hir.tensors[handle];
-        if tensor.io != Io::In || feeds.contains_key(&name) {
+        if !matches!(tensor.io, Io::In | Io::InOut) || feeds.contains_key(&name) {
             continue;
         }
         let shape = data::shape(&compiled.hir, tensor, &inputs)?;
@@ -346,7 +347,7 @@ fn collect(
     let mut outputs = BTreeMap::new();
     for (name, buffer) in buffers {
         let Some(handle) =
-            compiled.hir.tensor(name).filter(|h| compiled.hir.tensors[*h].io == Io::Out)
+            compiled.hir.tensor(name).filter(|h| compiled.hir.tensors[*h].io != Io::In)
         else {
             continue;
         };

@@ -47,7 +47,7 @@ pub fn text(
     verdict: Option<&Verdict>,
 ) -> String {
     let mut out = Vec::new();
-    let params: Vec<String> = inputs.params.iter().map(|(n, v)| format!("{n}={v}")).collect();
+    let params = params(inputs);
     let dyns: Vec<String> = inputs.dyns.iter().map(|(n, v)| format!("{n}={}", short(v))).collect();
     out.push(format!(
         "{} on {}: {} ranks, {} {}",
@@ -64,7 +64,7 @@ pub fn text(
         out.push(group_summary(&t));
     }
     out.push(String::new());
-    out.push(time_table(compiled, finished));
+    out.push(time_table(compiled, inputs, finished));
     out.push(String::new());
     out.push(output_table(compiled, finished));
     if let Some(verdict) = verdict {
@@ -78,6 +78,26 @@ pub fn text(
         });
     }
     out.join("\n")
+}
+
+/// `M=4`, `OWNER=[0,0,1]`
+fn params(inputs: &Inputs) -> Vec<String> {
+    let mut arrays: BTreeMap<&str, BTreeMap<usize, i64>> = BTreeMap::new();
+    let mut out = Vec::new();
+    for (name, value) in &inputs.params {
+        let element = name.strip_suffix(']').and_then(|n| n.split_once('['));
+        match element.and_then(|(n, i)| Some((n, i.parse().ok()?))) {
+            Some((array, i)) => {
+                arrays.entry(array).or_default().insert(i, *value);
+            }
+            None => out.push(format!("{name}={value}")),
+        }
+    }
+    let list = |values: BTreeMap<usize, i64>| {
+        values.into_values().map(|v| v.to_string()).collect::<Vec<_>>().join(",")
+    };
+    out.extend(arrays.into_iter().map(|(name, values)| format!("{name}=[{}]", list(values))));
+    out
 }
 
 fn short(values: &[i64]) -> String {
@@ -134,10 +154,10 @@ fn group_summary(t: &Traffic) -> String {
     print(&["experts", "rows", "least", "median", "mean", "most", "busiest"], &[row])
 }
 
-/// Bytes read and written by the rows of each entry.
-fn entry_bytes(compiled: &Compiled, finished: &Finished, entry: &str) -> i64 {
+/// Bytes of the rows that an entry moves by routes, read and written by its other statements.
+fn entry_bytes(compiled: &Compiled, inputs: &Inputs, finished: &Finished, entry: &str) -> i64 {
     let Some(plan) = compiled.plan.entries.iter().find(|e| e.name == entry) else { return 0 };
-    let mut total = 0;
+    let mut total = plan.moves.iter().map(|m| super::moved::bytes(compiled, inputs, m)).sum();
     for m in &plan.movements {
         let live = finished.live.get(&compiled.hir.routes[m.route].name);
         let rows: i64 = live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum());
@@ -152,18 +172,18 @@ fn entry_bytes(compiled: &Compiled, finished: &Finished, entry: &str) -> i64 {
     total
 }
 
-fn time_table(compiled: &Compiled, finished: &Finished) -> String {
+fn time_table(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> String {
     let rows: Vec<Vec<String>> = finished
         .times
         .iter()
         .map(|(entry, time)| {
-            let moved = entry_bytes(compiled, finished, entry) as f64;
+            let moved = entry_bytes(compiled, inputs, finished, entry) as f64;
             let rate = moved / time.as_secs_f64() / 1e9;
             vec![
                 entry.clone(),
                 bytes(moved),
                 format!("{:.2} ms", time.as_secs_f64() * 1e3),
-                format!("{rate:.2} GB/s of rows"),
+                format!("{rate:.2} GB/s"),
             ]
         })
         .collect();
@@ -203,7 +223,7 @@ pub fn json(
         .map(|(e, t)| {
             (
                 e.as_str(),
-                json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, finished, e) }),
+                json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, inputs, finished, e) }),
             )
         })
         .collect();

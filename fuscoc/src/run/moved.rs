@@ -1,0 +1,93 @@
+//! Bytes that statements without a route read and write: points within their extents, times what each
+//! point touches.
+
+use fusco_dsl::Compiled;
+use fusco_dsl::layout::SpreadKind;
+use fusco_dsl::oracle::Inputs;
+use fusco_dsl::plan::{Live, Move, MoveValue, MoveVar};
+use fusco_dsl::sema::hir::Size;
+
+/// Bytes read (every part of a sum) and written (every copy of a target).
+pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> i64 {
+    let replicas = |place: &fusco_dsl::plan::Place, kind: SpreadKind| -> i64 {
+        let spread = &compiled.tables()[&place.tensor].spread;
+        spread.iter().filter(|s| s.kind == kind).map(|s| s.size).product()
+    };
+    let elem =
+        |place: &fusco_dsl::plan::Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
+    let read = match &movement.value {
+        MoveValue::Read(place) => elem(place) * replicas(place, SpreadKind::Sum),
+        MoveValue::Int(_) | MoveValue::Literal(_) => 0,
+    };
+    let written = elem(&movement.target) * replicas(&movement.target, SpreadKind::Copy);
+    let points = Points { compiled, inputs, vars: &movement.vars };
+    points.count(&mut Vec::new()) * (read + written)
+}
+
+struct Points<'a> {
+    compiled: &'a Compiled,
+    inputs: &'a Inputs,
+    vars: &'a [MoveVar],
+}
+
+impl Points<'_> {
+    /// Points of the variables from `at.len()` on, the earlier ones being `at`.
+    fn count(&self, at: &mut Vec<i64>) -> i64 {
+        let Some(var) = self.vars.get(at.len()) else { return 1 };
+        let extent = match &var.live {
+            Live::Known => var.extent,
+            Live::Size(size) => self.size(size, at).unwrap_or(0).clamp(0, var.extent),
+        };
+        let number = at.len();
+        let matters = self.vars[number + 1..].iter().any(|v| match &v.live {
+            Live::Size(size) => names(size, number),
+            Live::Known => false,
+        });
+        let values = if matters { extent } else { extent.min(1) };
+        let mut total = 0;
+        for value in 0..values {
+            at.push(value);
+            total += self.count(at);
+            at.pop();
+        }
+        if matters { total } else { total * extent }
+    }
+
+    fn size(&self, size: &Size, at: &[i64]) -> Option<i64> {
+        match size {
+            Size::Coord(i) => at.get(*i).copied(),
+            Size::Dyn { of, index } => {
+                let info = &self.compiled.hir.dyns[*of];
+                let values = self.inputs.dyns.get(&info.name)?;
+                let mut rank = 0;
+                for (i, axis) in index.iter().zip(&info.axes) {
+                    let axis = &self.compiled.hir.mesh_axes[*axis].size;
+                    rank = rank * self.size(axis, at)? + self.size(i, at)?;
+                }
+                let rank = if values.len() == 1 { 0 } else { usize::try_from(rank).ok()? };
+                values.get(rank).copied()
+            }
+            Size::Read { tensor, index } => {
+                let name = &self.compiled.hir.tensors[*tensor].name;
+                let array = self.inputs.tensors.get(name)?;
+                let mut element = 0;
+                for (i, extent) in index.iter().zip(&array.shape) {
+                    element = element * extent + usize::try_from(self.size(i, at)?).ok()?;
+                }
+                (element < array.len()).then(|| array.int(element))
+            }
+            Size::Binary { op, lhs, rhs } => op.apply(self.size(lhs, at)?, self.size(rhs, at)?),
+            size => self.compiled.hir.eval(size, &self.inputs.params),
+        }
+    }
+}
+
+/// Whether the size reads that variable.
+fn names(size: &Size, var: usize) -> bool {
+    match size {
+        Size::Coord(i) => *i == var,
+        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|i| names(i, var)),
+        Size::Binary { lhs, rhs, .. } => names(lhs, var) || names(rhs, var),
+        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
+    }
+}
