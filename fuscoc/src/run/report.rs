@@ -143,10 +143,9 @@ fn entry_bytes(compiled: &Compiled, finished: &Finished, entry: &str) -> i64 {
         let rows: i64 = live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum());
         let row = m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes();
         total += match m.kind {
-            Kind::Push { .. }
-            | Kind::Scale { .. }
-            | Kind::PushInt { .. }
-            | Kind::Reduce { .. } => rows * row,
+            Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. } | Kind::Reduce { .. } => {
+                rows * row
+            }
             Kind::Derive { .. } => 0,
         };
     }

@@ -47,7 +47,13 @@ pub(super) fn expand(program: &Program) -> Option<Expanded> {
     if !program.decls.iter().any(derived) {
         return None;
     }
-    let mut pass = Pass { program, entries: BTreeMap::new(), made: Vec::new(), out: Vec::new() };
+    let mut pass = Pass {
+        program,
+        entries: BTreeMap::new(),
+        from: String::new(),
+        made: Vec::new(),
+        out: Vec::new(),
+    };
     let (mut decls, mut calls) = (Vec::new(), Vec::new());
     for decl in &program.decls {
         let Decl::Entry(entry) = decl else {
@@ -68,6 +74,8 @@ struct Pass<'a> {
     program: &'a Program,
     /// Written out so far, in text order.
     entries: BTreeMap<String, Entry>,
+    /// The entry that is read backwards.
+    from: String,
     made: Vec<Made>,
     out: Vec<Diagnostic>,
 }
@@ -99,20 +107,36 @@ impl Pass<'_> {
             return self.malformed(call);
         }
         let source = self.source(&of)?;
+        self.from = of.name.clone();
         if let Some(input) = &input {
             self.is_float_input(input)?;
         }
+        let reported = self.out.len();
+        let stmts = self.backwards(entry, &source, input.as_ref(), call.span);
+        for diagnostic in self.out[reported..].iter_mut().filter(|d| d.span != call.span) {
+            diagnostic.related.push((call.span, "its adjoint is taken here".to_string()));
+        }
+        let stmts = stmts?;
+        if stmts.is_empty() { self.nothing_linear(&of, input.as_ref(), call) } else { Ok(stmts) }
+    }
+
+    /// The statements of `source` that have an adjoint, each read backwards.
+    fn backwards(
+        &mut self,
+        entry: &Entry,
+        source: &Entry,
+        input: Option<&Ident>,
+        at: Span,
+    ) -> Found<Vec<Stmt>> {
         let mut stmts: Vec<Stmt> = Vec::new();
         for stmt in &source.stmts {
             let Stmt::Assign(assign) = stmt else { continue };
-            let Some(reversed) = self.statement(assign, input.as_ref(), call.span)? else {
-                continue;
-            };
+            let Some(reversed) = self.statement(assign, input, at)? else { continue };
             self.written_once(&stmts, &reversed, assign)?;
-            self.cotangents(entry, &reversed, call.span)?;
+            self.cotangents(entry, &reversed, at)?;
             stmts.push(Stmt::Assign(reversed.assign));
         }
-        if stmts.is_empty() { self.nothing_linear(&of, input.as_ref(), call) } else { Ok(stmts) }
+        Ok(stmts)
     }
 
     /// The entry to derive from: written above.
@@ -273,3 +297,6 @@ fn declared(program: &Program) -> impl Iterator<Item = &Ident> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;
