@@ -90,7 +90,7 @@ impl Pass<'_> {
                 ("sum", [Arg { binder: Some(_), value, .. }, ..]) => self.product(value, out),
                 _ => self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e)))),
             },
-            ExprKind::Binary { .. } if self.has_tensor(e) => {
+            _ if read_of(e).is_none() && self.has_tensor(e) => {
                 self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e))))
             }
             _ => {

@@ -170,6 +170,7 @@ fn what_is_not_supported_yet_says_so() {
         codes("wide[m, n] <- v[m, n]; all[m, n] <- a0[m, n]; b[n, m] <- a0[m, n];"),
         ["F0999"]
     );
+    assert_eq!(codes("wide[m, n] <- -v[m, n];"), ["F0999"]);
     assert_eq!(codes("wide[m, n] <- 1.0;"), ["F0805"]);
     assert_eq!(codes("iy[m] <- ix[m];"), ["F0805"]);
 }
