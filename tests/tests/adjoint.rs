@@ -1,8 +1,9 @@
 //! Backward entries against the oracle, bit for bit: dropped tuples, ranks without tokens, one token.
 
+use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
-use fusco_runtime::World;
+use fusco_runtime::{World, jit};
 use fusco_tests::{Random, Session, gpu};
 
 const MOE: &str = include_str!("../../examples/programs/moe.fusco");
@@ -176,4 +177,22 @@ fn gpu_scaled_pushes_equal_the_oracle() {
     [8, 24, 33, 256, 2].into_iter().for_each(|h| {
         gpu(3).into_iter().for_each(|world| forms(world, h));
     });
+}
+
+/// No GPU is needed, but NVRTC is.
+#[test]
+fn scaled_pushes_compile_without_spills() {
+    if let Err(error) = jit::Nvrtc::find() {
+        return println!("skipped: {error}");
+    }
+    for hidden in [2, 33, 7168] {
+        let params = [("E", 6), ("H", hidden), ("TMAX", 70)];
+        let session = Session::new(FORMS, &params, &[], World::host(3).expect("a host"));
+        let unit = generate(&session.compiled.schedule, &Target::hopper(3)).expect("it generates");
+        let cubin = jit::compile(&unit.source, "forms", "sm_90a").expect("it compiles");
+        assert!(!cubin.resources.is_empty(), "no resources in the log:\n{}", cubin.log);
+        for r in &cubin.resources {
+            assert_eq!((r.spill_stores, r.spill_loads), (0, 0), "{}: {} spills", hidden, r.name);
+        }
+    }
 }

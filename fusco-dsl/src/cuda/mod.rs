@@ -168,7 +168,10 @@ fn parts(schedule: &ir::Schedule) -> Vec<Part> {
     {
         for op in &role.body {
             op.walk(&mut |op| {
-                convert |= matches!(op, ir::Op::Reduce { .. });
+                convert |= matches!(
+                    op,
+                    ir::Op::Reduce { .. } | ir::Op::Put { value: ir::Value::Scaled { .. }, .. }
+                );
                 route |= matches!(op, ir::Op::Count { .. });
             });
         }
