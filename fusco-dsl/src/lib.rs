@@ -8,6 +8,7 @@ pub mod arena;
 pub mod cuda;
 pub mod diag;
 mod driver;
+pub mod explain;
 pub mod layout;
 pub mod oracle;
 pub mod plan;

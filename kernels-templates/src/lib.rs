@@ -11,11 +11,15 @@ pub enum Part {
     Shuffle,
     Rows,
     Convert,
+    Cast,
+    Swizzle,
+    Scan,
+    Valid,
     Route,
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 8] = [
+pub const PRELUDE: [(Part, &str); 12] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -23,6 +27,10 @@ pub const PRELUDE: [(Part, &str); 8] = [
     (Part::Shuffle, include_str!("prelude/shuffle.cuh")),
     (Part::Rows, include_str!("prelude/rows.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),
+    (Part::Cast, include_str!("prelude/cast.cuh")),
+    (Part::Swizzle, include_str!("prelude/swizzle.cuh")),
+    (Part::Scan, include_str!("prelude/scan.cuh")),
+    (Part::Valid, include_str!("prelude/valid.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];
 

@@ -1,6 +1,8 @@
 //! A program on one world with its inputs, launched like a user would and judged by the reference interpreter.
 //! Everything panics on failure: it is for tests.
 
+pub mod placements;
+
 use fusco_dsl::oracle::{Array, Inputs, Outputs, run_entry};
 use fusco_dsl::ranks;
 use fusco_dsl::sema::hir::{Bindings, Io};
@@ -66,6 +68,18 @@ impl Session {
             let parts = ranks::scatter(&self.compiled, handle, array, inputs);
             for (rank, bytes) in parts.iter().enumerate() {
                 self.buffers[name].upload(rank, bytes).expect("fits");
+            }
+        }
+    }
+
+    /// Overwrites every `out`, so that what is not written shows.
+    pub fn poison(&self) {
+        for (name, buffer) in &self.buffers {
+            let handle = self.compiled.hir.tensor(name).expect("a tensor of the program");
+            if self.compiled.hir.tensors[handle].io == Io::Out {
+                for rank in 0..self.ranks() {
+                    buffer.upload(rank, &vec![0xa5; buffer.bytes(rank)]).expect("fits");
+                }
             }
         }
     }

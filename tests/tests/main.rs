@@ -4,4 +4,5 @@
 mod adjoint;
 mod consumer;
 mod graph;
+mod placements;
 mod ui;

@@ -1,6 +1,6 @@
 //! Threads, grid and shared memory of a kernel.
 
-use super::{KernelContract, THREADS, namer};
+use super::{KernelContract, MOVE_THREADS, THREADS, namer};
 use crate::schedule::ir::{Entry, Kernel, RoleKind, Route, Schedule};
 
 /// Shared memory that lets two CTAs share a multiprocessor, bytes.
@@ -12,17 +12,25 @@ pub(super) fn contract(
     kernel: &Kernel,
     ctas: u32,
 ) -> KernelContract {
-    let route = kernel.route.filter(|_| is_plan(kernel)).map(|r| &schedule.routes[r]);
-    let threads = route.map_or(THREADS, plan_threads);
-    let shared_bytes = route.map_or(0, |r| shared_words(r, threads) * 4);
+    let plan = kernel.route.filter(|_| is_plan(kernel)).map(|r| &schedule.routes[r]);
+    let threads = threads(schedule, kernel);
     KernelContract {
         symbol: namer::symbol(&schedule.program, &kernel.name),
         name: kernel.name.clone(),
         entry: entry.name.clone(),
         threads,
         ctas_per_rank: ctas,
-        shared_bytes: shared_bytes as u32,
+        shared_bytes: plan.map_or(0, |r| shared_words(r, threads) * 4) as u32,
         args: super::kernel::arguments(schedule, entry, kernel),
+    }
+}
+
+/// Threads of a kernel's CTAs.
+pub(super) fn threads(schedule: &Schedule, kernel: &Kernel) -> u32 {
+    match kernel.route {
+        None => MOVE_THREADS,
+        Some(route) if is_plan(kernel) => plan_threads(&schedule.routes[route]),
+        Some(_) => THREADS,
     }
 }
 

@@ -1,37 +1,89 @@
 //! Index arithmetic as C expressions, 32 bits wide; addresses widen at the last multiplication.
 
-use super::namer::name;
-use crate::schedule::ir::{Access, Ix, Schedule};
+use super::namer::{name, var_name};
+use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind};
 
+/// Whether index arithmetic may exceed 32 bits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    Narrow,
+    Wide,
+}
+
+/// An operand of a larger expression.
 pub(super) fn index(schedule: &Schedule, ix: &Ix) -> String {
+    operand(schedule, ix, Width::Narrow, 3)
+}
+
+/// The whole of an expression, in the width.
+pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
+    let inner = |ix: &Ix| in_width(schedule, ix, width);
     match ix {
         Ix::Lit(v) => v.to_string(),
         Ix::Me => "me".to_string(),
-        Ix::Var(var) => name(&schedule.vars[*var].name),
+        Ix::Var(var) if width == Width::Wide => format!("i64({})", var_name(schedule, *var)),
+        Ix::Var(var) => var_name(schedule, *var),
         Ix::Dyn(handle) => {
             let d = &schedule.dyns[*handle];
             if d.per_rank { format!("{}.at[me]", name(&d.name)) } else { name(&d.name) }
         }
+        Ix::DynAt { of, rank } => {
+            let d = &schedule.dyns[*of];
+            if d.per_rank {
+                format!("{}.at[{}]", name(&d.name), inner(rank))
+            } else {
+                name(&d.name)
+            }
+        }
+        Ix::Element { tensor, rank, at } => {
+            format!(
+                "i32({}.at[{}][{}])",
+                name(&schedule.tensors[*tensor].name),
+                inner(rank),
+                inner(at)
+            )
+        }
+        Ix::Lookup { table, index } => {
+            let info = &schedule.tables[*table];
+            match info.kind {
+                TableKind::Const(_) => format!("{}[{}]", name(&info.name), inner(index)),
+                TableKind::Computed => format!("i32(plan->{}[{}])", name(&info.name), inner(index)),
+            }
+        }
         Ix::Base { base, group } => {
-            format!("i32(plan->base{}[{}])", schedule.bases[*base].align, index(schedule, group))
+            format!("i32(plan->base{}[{}])", schedule.bases[*base].align, inner(group))
         }
-        Ix::Live { group, .. } => format!("i32(plan->live[{}])", index(schedule, group)),
-        // The verifier keeps these to static movements, which spell them themselves.
-        Ix::DynAt { .. } | Ix::Element { .. } | Ix::Lookup { .. } => String::new(),
+        Ix::Live { group, .. } => format!("i32(plan->live[{}])", inner(group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
-        Ix::Binary { op, lhs, rhs } => {
-            format!("({} {} {})", index(schedule, lhs), op.symbol(), index(schedule, rhs))
+        Ix::Binary { op, lhs, rhs } => format!(
+            "{} {} {}",
+            operand(schedule, lhs, width, level(*op)),
+            op.symbol(),
+            operand(schedule, rhs, width, level(*op) + 1)
+        ),
+    }
+}
+
+/// A multiplication binds closer than an addition; a division is not regrouped.
+fn level(op: IxOp) -> u8 {
+    match op {
+        IxOp::Add | IxOp::Sub => 1,
+        IxOp::Mul | IxOp::Div | IxOp::Rem => 2,
+    }
+}
+
+fn operand(schedule: &Schedule, ix: &Ix, width: Width, least: u8) -> String {
+    match ix {
+        Ix::Binary { op, .. } if level(*op) < least => {
+            format!("({})", in_width(schedule, ix, width))
         }
+        ix => in_width(schedule, ix, width),
     }
 }
 
 /// Without the outer parentheses.
 pub(super) fn bare(schedule: &Schedule, ix: &Ix) -> String {
-    let text = index(schedule, ix);
-    match ix {
-        Ix::Binary { .. } => text[1..text.len() - 1].to_string(),
-        _ => text,
-    }
+    in_width(schedule, ix, Width::Narrow)
 }
 
 /// The first element of an access.

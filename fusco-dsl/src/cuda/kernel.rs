@@ -2,15 +2,25 @@
 
 use super::op::Emit;
 use super::out::Out;
-use super::{THREADS, contract, namer};
-use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Until};
+use super::{CTAS_PER_SM, Grid, MOVE_CTAS_PER_SM, contract, namer};
+use crate::schedule::ir::{
+    Entry, Ix, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Table, TableKind, Until,
+};
 use crate::sema::hir::Io;
 
-pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &Kernel) {
-    let planned = kernel.route.filter(|_| contract::is_plan(kernel));
-    let threads = planned.map_or(THREADS, |r| contract::plan_threads(&schedule.routes[r]));
+pub(super) fn emit(
+    out: &mut Out,
+    schedule: &Schedule,
+    entry: &Entry,
+    kernel: &Kernel,
+    grid: &Grid,
+) {
+    let threads = contract::threads(schedule, kernel);
     let symbol = namer::symbol(&schedule.program, &kernel.name);
-    out.line(&format!("extern \"C\" __global__ void __launch_bounds__({threads}, 2) {symbol}("));
+    let resident = if kernel.route.is_none() { MOVE_CTAS_PER_SM } else { CTAS_PER_SM };
+    out.line(&format!(
+        "extern \"C\" __global__ void __launch_bounds__({threads}, {resident}) {symbol}("
+    ));
     let arguments: Vec<String> = arguments(schedule, entry, kernel)
         .iter()
         .map(|a| {
@@ -18,7 +28,7 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, entry: &Entry, kernel: &K
         })
         .collect();
     let arguments = arguments.join(",\n    ");
-    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel));
+    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, grid));
     out.blank();
 }
 
@@ -36,14 +46,28 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
     out
 }
 
-fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel) {
-    let plan = namer::workspace_type(schedule, kernel.route);
+fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, grid: &Grid) {
+    let workspace = namer::workspace_type(schedule, kernel.route);
+    if let Some(ctas) = grid.moves.filter(|_| kernel.route.is_none()) {
+        out.line(&format!("constexpr i32 CTAS = {ctas};  // of one rank"));
+    }
     out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");
-    out.line(
-        "const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;",
-    );
-    out.line("const i32 warps = CTAS * (blockDim.x / 32);");
-    out.line(&format!("{plan}* plan = plans.at[me];"));
+    if kernel.route.is_some() {
+        out.line(
+            "const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;",
+        );
+        out.line("const i32 warps = CTAS * (blockDim.x / 32);");
+    }
+    let alone = kernel.route.is_none() && grid.alone;
+    if !alone || looks_up(schedule, kernel) {
+        out.line(&format!("{workspace}* plan = plans.at[me];"));
+    }
+    if alone {
+        let mut emit = Emit { out, schedule, kernel };
+        let handshake = |r: &&Role| !matches!(r.kind, RoleKind::Open | RoleKind::Close);
+        kernel.roles.iter().filter(handshake).for_each(|role| emit_role(&mut emit, role));
+        return;
+    }
     let epochs = has_epoch(schedule, kernel);
     let counter = format!("plan->epoch_{}", epoch_name(schedule, kernel));
     if epochs {
@@ -92,6 +116,27 @@ fn emit_role(emit: &mut Emit, role: &Role) {
             _ => emit.op(op),
         }
     }
+}
+
+/// Whether the kernel reads or writes a table of its workspace.
+fn looks_up(schedule: &Schedule, kernel: &Kernel) -> bool {
+    let computed = |table: &Table| matches!(table.kind, TableKind::Computed);
+    let mut found = false;
+    for op in kernel.roles.iter().flat_map(|r| &r.body) {
+        op.walk(&mut |op| {
+            found |= matches!(op, Op::Prefix { .. } | Op::Positions { .. });
+            for access in op.accesses() {
+                let mut see = |ix: &Ix| {
+                    if let Ix::Lookup { table, .. } = ix {
+                        found |= computed(&schedule.tables[*table]);
+                    }
+                };
+                access.rank.walk(&mut see);
+                access.row.walk(&mut see);
+            }
+        });
+    }
+    found
 }
 
 fn has_epoch(schedule: &Schedule, kernel: &Kernel) -> bool {

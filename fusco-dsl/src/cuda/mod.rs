@@ -71,6 +71,19 @@ pub struct Field {
 /// Threads of a CTA; two CTAs share a multiprocessor.
 pub(crate) const THREADS: u32 = 512;
 const CTAS_PER_SM: u32 = 2;
+/// The same for movements without a route.
+pub(crate) const MOVE_THREADS: u32 = 256;
+pub(crate) const MOVE_CTAS_PER_SM: u32 = 4;
+
+/// How CTAs are dealt to ranks.
+pub(crate) struct Grid {
+    /// CTAs of a rank in kernels over a route.
+    pub routed: u32,
+    /// The same in kernels without one, if there are any.
+    pub moves: Option<u32>,
+    /// All ranks share every launch, whose start and end are then all the handshake there is to make.
+    pub alone: bool,
+}
 
 impl Target {
     /// One H100 or H200 holding all ranks.
@@ -107,11 +120,18 @@ pub fn generate_entries(
 ) -> Result<CudaUnit, Diagnostics> {
     check_limits(schedule, target)?;
     let ctas = ctas(schedule, target);
+    let grid = Grid {
+        routed: ctas,
+        moves: has_moves(schedule).then(|| move_ctas(schedule, target)),
+        alone: i64::from(target.ranks_per_device) >= schedule.ranks,
+    };
     let workspaces = workspace::workspaces(schedule, ctas);
     let mut out = Out::default();
     header(&mut out, schedule, target);
     out.line(&format!("constexpr int RANKS = {};", schedule.ranks));
-    out.line(&format!("constexpr int CTAS = {ctas};  // of one rank"));
+    if !schedule.routes.is_empty() {
+        out.line(&format!("constexpr int CTAS = {ctas};  // of one rank"));
+    }
     out.blank();
     let used = parts(schedule);
     for (part, text) in PRELUDE.iter().filter(|(part, _)| used.contains(part)) {
@@ -125,11 +145,17 @@ pub fn generate_entries(
         workspace::emit_route(&mut out, route);
         workspace::emit_workspace(&mut out, schedule, handle, workspace, ctas);
     }
+    workspace::emit_tables(&mut out, schedule);
+    if let Some(home) = workspaces.iter().find(|w| w.route.is_empty()) {
+        workspace::emit_home(&mut out, schedule, home);
+    }
     let mut kernels = Vec::new();
     for entry in schedule.entries.iter().filter(|e| wanted(&e.name)) {
         for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
-            kernel::emit(&mut out, schedule, entry, &alternative.kernel);
-            kernels.push(contract::contract(schedule, entry, &alternative.kernel, ctas));
+            let kernel = &alternative.kernel;
+            kernel::emit(&mut out, schedule, entry, kernel, &grid);
+            let ctas = grid.moves.filter(|_| kernel.route.is_none()).unwrap_or(grid.routed);
+            kernels.push(contract::contract(schedule, entry, kernel, ctas));
         }
     }
     Ok(CudaUnit { source: out.finish(), kernels, workspaces })
@@ -154,10 +180,34 @@ fn ctas(schedule: &ir::Schedule, target: &Target) -> u32 {
     asked.map_or(target.ctas_per_rank(), |n| n.clamp(1, i64::from(target.ctas_per_rank())) as u32)
 }
 
+fn has_moves(schedule: &ir::Schedule) -> bool {
+    let mut kernels = schedule
+        .entries
+        .iter()
+        .flat_map(|e| &e.steps)
+        .flat_map(|s| &s.alternatives)
+        .map(|a| &a.kernel);
+    kernels.any(|k| k.route.is_none())
+}
+
+/// CTAs of a rank in movements: as many as are resident.
+fn move_ctas(schedule: &ir::Schedule, target: &Target) -> u32 {
+    let most = (target.sms * MOVE_CTAS_PER_SM / target.ranks_per_device.max(1)).max(1);
+    let asked = schedule
+        .entries
+        .iter()
+        .flat_map(|e| &e.steps)
+        .flat_map(|s| &s.alternatives)
+        .filter_map(|a| a.kernel.tuning.blocks)
+        .min();
+    asked.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+}
+
 fn parts(schedule: &ir::Schedule) -> Vec<Part> {
-    let mut used =
-        vec![Part::Types, Part::Launch, Part::Sync, Part::Barrier, Part::Shuffle, Part::Rows];
-    let mut convert = false;
+    let routed = !schedule.routes.is_empty();
+    let mut used = vec![Part::Types, Part::Launch, Part::Sync, Part::Barrier, Part::Rows];
+    used.extend(routed.then_some(Part::Shuffle));
+    let (mut convert, mut cast, mut scan, mut valid) = (false, false, false, false);
     let mut route = false;
     for role in schedule
         .entries
@@ -172,11 +222,20 @@ fn parts(schedule: &ir::Schedule) -> Vec<Part> {
                     op,
                     ir::Op::Reduce { .. } | ir::Op::Put { value: ir::Value::Scaled { .. }, .. }
                 );
+                cast |= matches!(op, ir::Op::Put { value: ir::Value::Cast(..), .. });
+                cast |= matches!(op, ir::Op::Tile(tile) if tile.cast.is_some());
+                cast |= matches!(op, ir::Op::Reduce { .. }) && !routed;
+                scan |= matches!(op, ir::Op::Prefix { .. });
+                valid |= op.guards().iter().any(|g| matches!(g, ir::Guard::Valid { .. }));
                 route |= matches!(op, ir::Op::Count { .. });
             });
         }
     }
-    used.extend(convert.then_some(Part::Convert));
+    used.extend((convert || cast).then_some(Part::Convert));
+    used.extend(cast.then_some(Part::Cast));
+    used.extend(schedule.tensors.iter().any(|(_, t)| t.swizzle.is_some()).then_some(Part::Swizzle));
+    used.extend(scan.then_some(Part::Scan));
+    used.extend(valid.then_some(Part::Valid));
     used.extend((route || !schedule.routes.is_empty()).then_some(Part::Route));
     used
 }

@@ -1,7 +1,7 @@
 //! Names that are safe in C++: a user's word that is taken gets an underscore.
 
 use crate::arena::Handle;
-use crate::schedule::ir::{Route, Schedule};
+use crate::schedule::ir::{Route, Schedule, Var};
 
 /// Words of C++ and of the prelude that a tensor or variable may not take.
 const TAKEN: &[&str] = &[
@@ -94,6 +94,20 @@ const TAKEN: &[&str] = &[
     "first",
     "v",
     "kept",
+    "point",
+    "step",
+    "loaded",
+    "place",
+    "value",
+    "number",
+    "elem",
+    "block",
+    "tile",
+    "column",
+    "before",
+    "sum",
+    "rows",
+    "mine",
     "min",
     "max",
 ];
@@ -108,6 +122,14 @@ pub(super) fn name(word: &str) -> String {
     } else {
         word.to_string()
     }
+}
+
+/// A loop variable's name; one that a tensor or dyn has too gets an underscore.
+pub(super) fn var_name(schedule: &Schedule, var: Handle<Var>) -> String {
+    let word = name(&schedule.vars[var].name);
+    let tensors = schedule.tensors.iter().map(|(_, t)| &t.name);
+    let taken = tensors.chain(schedule.dyns.iter().map(|(_, d)| &d.name)).any(|n| name(n) == word);
+    if taken { format!("{word}_") } else { word }
 }
 
 /// The workspace's type.

@@ -3,7 +3,10 @@
 use super::out::Out;
 use super::{Field, Workspace, namer};
 use crate::arena::Handle;
-use crate::schedule::ir::{Route, Schedule, SlotOrder};
+use crate::schedule::ir::{Route, Schedule, SlotOrder, Table, TableKind};
+
+/// Entries of a table that go to constant memory.
+const CONSTANT_ENTRIES: usize = 1024;
 
 /// Offsets of every field: each starts at a multiple of 16.
 pub(super) fn workspaces(schedule: &Schedule, ctas: u32) -> Vec<Workspace> {
@@ -20,7 +23,68 @@ pub(super) fn workspaces(schedule: &Schedule, ctas: u32) -> Vec<Workspace> {
             }
             Workspace { route: route.name.clone(), bytes: offset, fields }
         })
+        .chain(home(schedule))
         .collect()
+}
+
+/// The workspace of entries without a route; its route has no name.
+fn home(schedule: &Schedule) -> Option<Workspace> {
+    let kernels = kernels_of(schedule, None);
+    if kernels.is_empty() {
+        return None;
+    }
+    let mut fields = Vec::new();
+    let mut offset = 0;
+    for (name, words) in home_members(schedule) {
+        let bytes = words as usize * 4;
+        fields.push(Field { name, offset, bytes });
+        offset += bytes.next_multiple_of(16);
+    }
+    Some(Workspace { route: String::new(), bytes: offset, fields })
+}
+
+/// (name, 32-bit words): all members are arrays, a single word one of length 1.
+fn home_members(schedule: &Schedule) -> Vec<(String, i64)> {
+    let mut out = vec![("barrier".to_string(), 1)];
+    out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), 1)));
+    let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
+    out.extend(signals.map(|(_, s)| (s.name.clone(), s.slots)));
+    let computed = |t: &&Table| matches!(t.kind, TableKind::Computed);
+    let tables = schedule.tables.iter().map(|(_, t)| t).filter(computed);
+    out.extend(tables.map(|t| (namer::name(&t.name), t.len)));
+    out
+}
+
+pub(super) fn emit_home(out: &mut Out, schedule: &Schedule, workspace: &Workspace) {
+    out.line("// What entries without a route keep on one rank: signals that peers write, and tables of its own.");
+    out.block_with("struct Home", "};", |out| {
+        for (name, words) in home_members(schedule) {
+            match words {
+                1 => out.line(&format!("alignas(16) u32 {name};")),
+                _ => out.line(&format!("alignas(16) u32 {name}[{words}];")),
+            }
+        }
+    });
+    out.line(&format!(
+        "static_assert(sizeof(Home) == {}, \"the runtime allocates this much\");",
+        workspace.bytes
+    ));
+    out.blank();
+}
+
+/// Tables known at bind.
+pub(super) fn emit_tables(out: &mut Out, schedule: &Schedule) {
+    for (_, table) in schedule.tables.iter() {
+        let TableKind::Const(values) = &table.kind else { continue };
+        let space = if values.len() <= CONSTANT_ENTRIES { "__constant__" } else { "__device__" };
+        let list: Vec<String> = values.iter().map(i64::to_string).collect();
+        out.line(&format!(
+            "{space} const i32 {}[{}] = {{{}}};",
+            namer::name(&table.name),
+            values.len().max(1),
+            list.join(", ")
+        ));
+    }
 }
 
 /// (name, declarator, 32-bit words)
@@ -37,7 +101,7 @@ fn members(
     };
     word("barrier".into(), &[]);
     word("dropped".into(), &[]);
-    for name in kernels_of(schedule, handle) {
+    for name in kernels_of(schedule, Some(handle)) {
         word(format!("epoch_{name}"), &[]);
     }
     word("live".into(), &[route.groups]);
@@ -55,11 +119,11 @@ fn members(
 }
 
 /// Kernel names that keep an epoch in this plan: one a step, so that alternatives share it.
-fn kernels_of(schedule: &Schedule, route: Handle<Route>) -> Vec<String> {
+fn kernels_of(schedule: &Schedule, route: Option<Handle<Route>>) -> Vec<String> {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
     steps
         .filter_map(|s| s.alternatives.last())
-        .filter(|a| a.kernel.route == Some(route))
+        .filter(|a| a.kernel.route == route)
         .map(|a| a.kernel.name.clone())
         .collect()
 }

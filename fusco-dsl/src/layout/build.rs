@@ -1,7 +1,7 @@
 //! Placement lists to digit tables.
 
 use super::route::route_bounds;
-use super::{Digit, Home, Radix, Table};
+use super::{Counted, Digit, Home, Map, Owners, Radix, Spread, SpreadKind, Table};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::sema::hir::{self, Bindings, Extent, Program, Size, TermKind};
@@ -39,10 +39,18 @@ type Built<T> = Result<T, Box<Diagnostic>>;
 
 impl Builder<'_> {
     fn table(&self) -> Built<Table> {
-        let mut digits = self.radices()?;
+        let maps = self.maps()?;
+        let (first, ranks) = self.mesh()?;
+        let mut digits = self.radices(&maps)?;
+        let counted = self.counted(&mut digits)?;
         self.weights(&mut digits);
-        let elems = self.strides(&mut digits)?;
+        let elems = self.strides(&mut digits, counted.as_ref())?;
         Ok(Table {
+            first,
+            ranks,
+            spread: self.spread()?,
+            maps,
+            counted,
             tensor: self.handle,
             name: self.tensor.name.clone(),
             axes: self.tensor.axes.iter().map(|a| a.name.clone()).collect(),
@@ -52,7 +60,7 @@ impl Builder<'_> {
     }
 
     /// Digits with their radices; homes hold placeholders until `strides`.
-    fn radices(&self) -> Built<Vec<Digit>> {
+    fn radices(&self, maps: &BTreeMap<usize, Map>) -> Built<Vec<Digit>> {
         let mut digits = Vec::new();
         for term in &self.tensor.placement {
             let (radix, home) = match &term.kind {
@@ -61,13 +69,11 @@ impl Builder<'_> {
                     self.mesh_home(*mesh)?,
                 ),
                 TermKind::Tile(k) => (Radix::Fixed(self.size(k)?), Home::Memory { stride: 0 }),
-                TermKind::Rest => (self.rest(term)?, Home::Memory { stride: 0 }),
+                TermKind::Rest => (self.rest(term, maps)?, Home::Memory { stride: 0 }),
                 TermKind::Pack(align) => {
                     (self.extent(term.axis)?, Home::Packed { align: self.size(align)?, stride: 0 })
                 }
-                TermKind::Mapped { .. } => {
-                    return Err(self.unsupported(term.span, "`.map`"));
-                }
+                TermKind::Mapped { .. } => (Radix::Fixed(1), Home::Owner),
                 TermKind::Slab(rows) => {
                     (Radix::Fixed(self.size(rows)?), Home::Memory { stride: 0 })
                 }
@@ -75,25 +81,157 @@ impl Builder<'_> {
             digits.push(Digit { axis: term.axis, radix, weight: 1, home });
         }
         for i in 1..digits.len() {
-            if matches!(digits[i].home, Home::Packed { .. }) {
+            let routed = matches!(self.tensor.axes[digits[i].axis].extent, Extent::Ragged { .. });
+            if matches!(digits[i].home, Home::Packed { .. }) && routed {
                 digits[i - 1].home = Home::Group { stride: 0 };
             }
         }
         Ok(digits)
     }
 
-    fn mesh_home(&self, mesh: Handle<hir::MeshAxis>) -> Built<Home> {
-        let mut weight = 1;
-        for (axis, info) in self.program.mesh_axes.iter() {
-            if axis > mesh {
-                weight *= self.size(&info.size)?;
-            }
+    fn mesh_home(&self, axis: Handle<hir::MeshAxis>) -> Built<Home> {
+        Ok(Home::Mesh { axis, weight: self.mesh_weight(axis)? })
+    }
+
+    /// Ranks between neighbours along a mesh axis.
+    fn mesh_weight(&self, axis: Handle<hir::MeshAxis>) -> Built<i64> {
+        let mesh = &self.program.meshes[self.program.mesh_axes[axis].mesh];
+        let later = mesh.axes.iter().filter(|a| **a > axis);
+        later.map(|a| self.size(&self.program.mesh_axes[*a].size)).try_fold(1, |n, s| Ok(n * s?))
+    }
+
+    /// First rank and number of ranks of the mesh that the tensor lives on. Copies over several meshes
+    /// live on all ranks.
+    fn mesh(&self) -> Built<(i64, i64)> {
+        let all = self.program.ranks(self.bound).unwrap_or(1);
+        let mut meshes: Vec<_> = self.mesh_axes().map(|a| self.program.mesh_axes[a].mesh).collect();
+        meshes.sort();
+        meshes.dedup();
+        let [mesh] = meshes[..] else { return Ok((0, all)) };
+        let mesh = &self.program.meshes[mesh];
+        let sizes = mesh.axes.iter().map(|a| self.size(&self.program.mesh_axes[*a].size));
+        let mut ranks = 1i64;
+        for size in sizes {
+            ranks *= size?;
         }
-        Ok(Home::Mesh { axis: mesh, weight })
+        Ok((self.size(&mesh.first)?, ranks))
+    }
+
+    fn mesh_axes(&self) -> impl Iterator<Item = Handle<hir::MeshAxis>> {
+        let split = self.tensor.placement.iter().flat_map(|t| match &t.kind {
+            TermKind::Shard(axis) => vec![*axis],
+            TermKind::Mapped { mesh, .. } => mesh.clone(),
+            _ => Vec::new(),
+        });
+        split.chain(self.tensor.spread.iter().map(|s| s.mesh))
+    }
+
+    fn spread(&self) -> Built<Vec<Spread>> {
+        let mut spread: Vec<Spread> =
+            self.tensor.spread.iter().map(|s| self.one_spread(s)).collect::<Built<_>>()?;
+        spread.sort_by_key(|s| s.axis);
+        Ok(spread)
+    }
+
+    fn one_spread(&self, spread: &hir::Spread) -> Built<Spread> {
+        let size = self.size(&self.program.mesh_axes[spread.mesh].size)?;
+        let kind = match &spread.kind {
+            hir::SpreadKind::Copy => SpreadKind::Copy,
+            hir::SpreadKind::Sum { .. } => SpreadKind::Sum,
+            hir::SpreadKind::Only(at) => match self.size(at)? {
+                at if (0..size).contains(&at) => SpreadKind::Only(at),
+                at => {
+                    let message = format!("`only({at})` is outside the mesh axis");
+                    return Err(Box::new(
+                        Diagnostic::error("F0310", spread.span, message)
+                            .note(format!("it has coordinates 0..{size}"))
+                            .help(format!("choose one below {size}")),
+                    ));
+                }
+            },
+        };
+        Ok(Spread { axis: spread.mesh, size, weight: self.mesh_weight(spread.mesh)?, kind })
+    }
+
+    fn maps(&self) -> Built<BTreeMap<usize, Map>> {
+        let mut out = BTreeMap::new();
+        for term in &self.tensor.placement {
+            let TermKind::Mapped { mesh, owners } = &term.kind else { continue };
+            let extent = self.extent(term.axis)?.bound();
+            let parts = mesh
+                .iter()
+                .map(|a| Ok((self.size(&self.program.mesh_axes[*a].size)?, self.mesh_weight(*a)?)))
+                .collect::<Built<Vec<_>>>()?;
+            let owners = match owners {
+                hir::Owners::Const { values, .. } => Owners::Known(values.clone()),
+                hir::Owners::Param(p) => Owners::Known(self.program.array(*p, self.bound)),
+                hir::Owners::Tensor(t) => Owners::Read(*t),
+            };
+            let map = Map { owners, parts, extent };
+            self.check_map(term, &map)?;
+            out.insert(term.axis, map);
+        }
+        Ok(out)
+    }
+
+    /// F0309, F0310: an owner for each coordinate, each on the mesh.
+    fn check_map(&self, term: &hir::Term, map: &Map) -> Built<()> {
+        let Owners::Known(values) = &map.owners else { return Ok(()) };
+        let axis = &self.tensor.axes[term.axis].name;
+        if values.len() as i64 != map.extent {
+            let message =
+                format!("the map has {} entries, axis `{axis}` has {}", values.len(), map.extent);
+            return Err(Box::new(
+                Diagnostic::error("F0309", term.span, message)
+                    .help(format!("give it {} entries", map.extent)),
+            ));
+        }
+        let owners: i64 = map.parts.iter().map(|p| p.0).product();
+        match values.iter().position(|v| !(0..owners).contains(v)) {
+            None => Ok(()),
+            Some(at) => Err(Box::new(
+                Diagnostic::error(
+                    "F0310",
+                    term.span,
+                    format!("entry {at} of the map is outside the mesh"),
+                )
+                .note(format!("{} is not in 0..{owners}", values[at]))
+                .help(format!("use owners below {owners}")),
+            )),
+        }
+    }
+
+    /// The packed axis that a tensor counts, and its parents: the memory digits to its left.
+    fn counted(&self, digits: &mut [Digit]) -> Built<Option<Counted>> {
+        let Some(at) = digits.iter().position(|d| {
+            matches!(d.home, Home::Packed { .. })
+                && matches!(self.tensor.axes[d.axis].extent, Extent::Counted { .. })
+        }) else {
+            return Ok(None);
+        };
+        let (axis, Home::Packed { align, .. }) = (digits[at].axis, digits[at].home.clone()) else {
+            return Ok(None);
+        };
+        let Extent::Counted { rows, .. } = &self.tensor.axes[axis].extent else { return Ok(None) };
+        let mut parents = Vec::new();
+        read_axes(rows, &mut parents);
+        digits[at].home = Home::Rows { stride: 0 };
+        let mut groups = 1i64;
+        for digit in digits[..at].iter_mut().rev() {
+            if !matches!(digit.home, Home::Memory { .. }) {
+                continue;
+            }
+            if !parents.contains(&digit.axis) {
+                break;
+            }
+            digit.home = Home::Parent { stride: groups };
+            groups = groups.saturating_mul(digit.radix.bound());
+        }
+        Ok(Some(Counted { axis, rows: rows.clone(), groups, align }))
     }
 
     /// The radix of a bare axis: what its other digits leave.
-    fn rest(&self, term: &hir::Term) -> Built<Radix> {
+    fn rest(&self, term: &hir::Term, maps: &BTreeMap<usize, Map>) -> Built<Radix> {
         let mut others = 1;
         for other in self.tensor.placement.iter().filter(|t| t.axis == term.axis) {
             others *= match &other.kind {
@@ -102,7 +240,13 @@ impl Builder<'_> {
                 _ => 1,
             };
         }
-        match self.extent(term.axis)? {
+        let extent = match (maps.get(&term.axis).map(|m| &m.owners), self.extent(term.axis)?) {
+            (Some(Owners::Known(values)), Radix::Fixed(_)) => Radix::Fixed(most_owned(values)),
+            (_, extent) => extent,
+        };
+        let loose = self.tensor.attrs.uneven || maps.contains_key(&term.axis);
+        match extent {
+            Radix::Fixed(n) if loose => Ok(Radix::Fixed((n + others - 1) / others)),
             Radix::Fixed(n) if n % others == 0 => Ok(Radix::Fixed(n / others)),
             Radix::Fixed(n) => Err(Box::new(
                 Diagnostic::error(
@@ -114,6 +258,7 @@ impl Builder<'_> {
                 .help("choose a size that divides"),
             )),
             radix if others == 1 => Ok(radix),
+            Radix::Live { .. } if loose => Ok(Radix::Fixed((extent.bound() + others - 1) / others)),
             _ => Err(self.unsupported(term.span, "a split `dyn` or ragged axis")),
         }
     }
@@ -142,14 +287,17 @@ impl Builder<'_> {
     }
 
     /// Fills in the strides from the right end; returns the elements of one rank.
-    fn strides(&self, digits: &mut [Digit]) -> Built<i64> {
+    fn strides(&self, digits: &mut [Digit], counted: Option<&Counted>) -> Built<i64> {
         let mut elems = 1i64;
         let mut packed = false;
         for i in (0..digits.len()).rev() {
-            let radix = digits[i].radix.bound();
+            let mut radix = digits[i].radix.bound();
             let span = self.tensor.placement[i].span;
+            if matches!(digits[i].home, Home::Memory { .. }) && self.is_outermost(digits, i) {
+                elems = self.asked_stride(digits[i].axis, elems)?;
+            }
             match &mut digits[i].home {
-                Home::Mesh { .. } => continue,
+                Home::Mesh { .. } | Home::Owner | Home::Parent { .. } => continue,
                 Home::Memory { .. } if packed => {
                     return Err(self.unsupported(span, "an axis to the left of a packed pair"));
                 }
@@ -157,6 +305,12 @@ impl Builder<'_> {
                 Home::Packed { stride, .. } => {
                     *stride = elems;
                     continue;
+                }
+                Home::Rows { stride } => {
+                    *stride = elems;
+                    let (groups, align) = counted.map_or((1, 1), |c| (c.groups, c.align));
+                    radix = (radix + align - 1) / align * align;
+                    radix = radix.checked_mul(groups).ok_or_else(|| self.overflow(span))?;
                 }
                 Home::Group { stride } => {
                     packed = true;
@@ -167,6 +321,34 @@ impl Builder<'_> {
             elems = elems.checked_mul(factor).ok_or_else(|| self.overflow(span))?;
         }
         Ok(elems)
+    }
+
+    /// Whether no memory digit of the same axis stands further left.
+    fn is_outermost(&self, digits: &[Digit], i: usize) -> bool {
+        !digits[..i]
+            .iter()
+            .any(|d| d.axis == digits[i].axis && matches!(d.home, Home::Memory { .. }))
+    }
+
+    /// `stride(a: S)`, or what the digits to the right take.
+    fn asked_stride(&self, axis: usize, elems: i64) -> Built<i64> {
+        let Some((_, size)) = self.tensor.attrs.stride.iter().find(|(a, _)| *a == axis) else {
+            return Ok(elems);
+        };
+        let asked = self.size(size)?;
+        if asked >= elems {
+            return Ok(asked);
+        }
+        let name = &self.tensor.axes[axis].name;
+        Err(Box::new(
+            Diagnostic::error(
+                "F0311",
+                self.tensor.span,
+                format!("rows of `{}` overlap along `{name}`", self.tensor.name),
+            )
+            .note(format!("stride({name}: {asked}) < {elems}, the elements between neighbours"))
+            .help(format!("use a stride of at least {elems}")),
+        ))
     }
 
     /// Rows of all the groups of one rank, each rounded up.
@@ -201,5 +383,26 @@ impl Builder<'_> {
             span,
             format!("`{}` has more than 2^63 elements", self.tensor.name),
         ))
+    }
+}
+
+/// Coordinates of the largest owner.
+fn most_owned(owners: &[i64]) -> i64 {
+    let count = |o: &i64| owners.iter().filter(|x| *x == o).count() as i64;
+    owners.iter().map(count).max().unwrap_or(1)
+}
+
+/// The axes whose coordinates index the tensors that a size reads.
+fn read_axes(size: &Size, out: &mut Vec<usize>) {
+    match size {
+        Size::Read { index, .. } => out.extend(index.iter().filter_map(|i| match i {
+            Size::Coord(axis) => Some(*axis),
+            _ => None,
+        })),
+        Size::Binary { lhs, rhs, .. } => {
+            read_axes(lhs, out);
+            read_axes(rhs, out);
+        }
+        _ => {}
     }
 }

@@ -5,15 +5,18 @@
 //! in `language.md` 4.1; `pack` and `slab` store a ragged axis.
 
 mod build;
+mod holders;
 mod print;
 mod route;
 
 pub use build::tables;
+pub use holders::Part;
 pub use print::print;
 pub use route::{RouteShape, SlotOrder, route_shape};
 
 use crate::arena::Handle;
 use crate::sema::hir;
+use std::collections::BTreeMap;
 
 /// The digits of one tensor, in placement order, outermost first.
 #[derive(Clone, Debug)]
@@ -24,6 +27,58 @@ pub struct Table {
     pub digits: Vec<Digit>,
     /// Elements a rank allocates in the worst case.
     pub elems: i64,
+    /// First rank of the mesh it lives on, and how many ranks that mesh has.
+    pub first: i64,
+    pub ranks: i64,
+    /// Mesh axes that split none of its axes.
+    pub spread: Vec<Spread>,
+    /// Axes whose coordinates are dealt out by a table; their memory digits split the position of a
+    /// coordinate among those of its owner.
+    pub maps: BTreeMap<usize, Map>,
+    /// The packed axis that a tensor counts.
+    pub counted: Option<Counted>,
+}
+
+/// A mesh axis over which the tensor is not split.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    pub axis: Handle<hir::MeshAxis>,
+    pub size: i64,
+    pub weight: i64,
+    pub kind: SpreadKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpreadKind {
+    Copy,
+    Only(i64),
+    Sum,
+}
+
+/// `.map(W)`.
+#[derive(Clone, Debug)]
+pub struct Map {
+    pub owners: Owners,
+    /// (size, weight in ranks) of each mesh axis of the composite owner, major first.
+    pub parts: Vec<(i64, i64)>,
+    pub extent: i64,
+}
+
+#[derive(Clone, Debug)]
+pub enum Owners {
+    Known(Vec<i64>),
+    /// An `in` tensor of one axis.
+    Read(Handle<hir::Tensor>),
+}
+
+/// `l: len[f, b] <= LMAX` stored by `l.pack(A)`: `row = base(group) + l`.
+#[derive(Clone, Debug)]
+pub struct Counted {
+    pub axis: usize,
+    pub rows: hir::Size,
+    /// Groups of a rank: the product of the parents' memory radices.
+    pub groups: i64,
+    pub align: i64,
 }
 
 /// One digit: `(coordinate / weight) % radix`.
@@ -59,6 +114,12 @@ pub enum Home {
     Group { stride: i64 },
     /// The packed axis: adds `digit * stride`; groups are rounded up to `align` rows.
     Packed { align: i64, stride: i64 },
+    /// The owner of a mapped coordinate: `W[x]`, a composite digit of the mesh.
+    Owner,
+    /// A parent of a counted axis: adds `digit * stride` to the number of the group.
+    Parent { stride: i64 },
+    /// The counted axis: adds `(base(group) + digit) * stride`.
+    Rows { stride: i64 },
 }
 
 impl Radix {
@@ -90,6 +151,8 @@ impl Table {
                 Home::Mesh { weight, .. } => rank += value * weight,
                 Home::Memory { stride } | Home::Packed { stride, .. } => offset += value * stride,
                 Home::Group { stride } => offset += base(at[digit.axis]) * stride,
+                // Static placements are filled by the oracle's walk, which knows maps and counts.
+                Home::Owner | Home::Parent { .. } | Home::Rows { .. } => {}
             }
         }
         (rank as usize, offset as usize)

@@ -1,6 +1,6 @@
 //! Digit tables as text, one tensor a line (`--stage layout`).
 
-use super::{Digit, Home, Radix, Table};
+use super::{Digit, Home, Radix, Spread, SpreadKind, Table};
 use crate::sema::hir::Program;
 use std::fmt::Write;
 
@@ -8,7 +8,9 @@ use std::fmt::Write;
 pub fn print<'a>(program: &Program, tables: impl IntoIterator<Item = &'a Table>) -> String {
     let mut out = String::new();
     for table in tables {
-        let digits: Vec<String> = table.digits.iter().map(|d| digit(program, table, d)).collect();
+        let mut digits: Vec<String> =
+            table.digits.iter().map(|d| digit(program, table, d)).collect();
+        digits.extend(table.spread.iter().map(|s| spread(program, s)));
         _ = writeln!(
             out,
             "{:<6} {}   ({} elements a rank)",
@@ -31,6 +33,19 @@ fn digit(program: &Program, table: &Table, digit: &Digit) -> String {
         Home::Memory { stride } => format!("mem*{stride}"),
         Home::Group { stride } => format!("base*{stride}"),
         Home::Packed { align, stride } => format!("pack({align})*{stride}"),
+        Home::Owner => "@owner".to_string(),
+        Home::Parent { stride } => format!("group*{stride}"),
+        Home::Rows { stride } => format!("row*{stride}"),
     };
     format!("{} {radix} w{} {home}", table.axes[digit.axis], digit.weight)
+}
+
+fn spread(program: &Program, spread: &Spread) -> String {
+    let word = match spread.kind {
+        SpreadKind::Copy => "copy".to_string(),
+        SpreadKind::Only(i) => format!("only({i})"),
+        SpreadKind::Sum => "sum".to_string(),
+    };
+    let axis = &program.mesh_axes[spread.axis].name;
+    format!("{word} r{} @{axis}*{}", spread.size, spread.weight)
 }

@@ -32,19 +32,35 @@ pub fn lower(
     let ranks = program.ranks(bound).unwrap_or(1);
     let mut plan = Plan { ranks, tables, routes, entries: Vec::new() };
     for entry in &program.entries {
-        let mut movements = Vec::new();
+        let (mut movements, mut moves) = (Vec::new(), Vec::new());
         for (stmt, assign) in entry.stmts.iter().enumerate() {
+            if is_static(assign) {
+                match super::moves::lower(program, bound, &plan.tables, entry, stmt) {
+                    Ok(found) => moves.push(found),
+                    Err(diagnostic) => diagnostics.push(*diagnostic),
+                }
+                continue;
+            }
             match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
                 Ok(movement) => movements.push(movement),
                 Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
-        plan.entries.push(EntryPlan { name: entry.name.clone(), movements });
+        plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves });
     }
     if !diagnostics.has_errors() {
-        super::prove::prove(program, &plan, &mut diagnostics);
+        super::prove::prove(program, bound, &plan, &mut diagnostics);
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
+}
+
+/// Whether a statement needs no plan.
+fn is_static(assign: &hir::Assign) -> bool {
+    assign.via.is_none()
+        && !matches!(
+            assign.value.kind,
+            ExprKind::Dropped { .. } | ExprKind::Count { .. } | ExprKind::Offset { .. }
+        )
 }
 
 struct Statement<'a> {

@@ -4,12 +4,21 @@
 //! movements, in text order, with the run, the vector width and the direction that the tables imply.
 //! Nothing here says how: the schedule decides that.
 
+mod claims;
+mod digits;
+pub mod image;
 mod lower;
+mod moves;
 mod print;
 mod prove;
 
+pub use digits::{Step, Terms, piece_of, split, step};
 pub use lower::lower;
-pub use print::print;
+pub use moves::{
+    Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
+    TileShape,
+};
+pub use print::{digit_lines, print};
 
 use crate::arena::Handle;
 use crate::layout::{RouteShape, Table};
@@ -30,6 +39,8 @@ pub struct Plan {
 pub struct EntryPlan {
     pub name: String,
     pub movements: Vec<Movement>,
+    /// Statements without a route.
+    pub moves: Vec<Move>,
 }
 
 /// One statement: for all tuples of the route (or all of its groups), `target <- value`.

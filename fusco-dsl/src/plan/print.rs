@@ -1,6 +1,9 @@
 //! Movements as text (`--stage plan`).
 
-use super::{Coord, Factor, IntExpr, Kind, Movement, Plan, Point};
+use super::{
+    Coord, Factor, IntExpr, Kind, Move, MoveValue, Movement, Place, Plan, Point, Shape, Side, Step,
+    step,
+};
 use crate::sema::hir::Program;
 use std::fmt::Write;
 
@@ -25,6 +28,12 @@ pub fn print(program: &Program, plan: &Plan) -> String {
         _ = writeln!(out, "entry {}", entry.name);
         for movement in &entry.movements {
             _ = writeln!(out, "  {}\n    {}", movement.text, line(program, movement));
+        }
+        for movement in &entry.moves {
+            _ = writeln!(out, "  {}", movement.text);
+            for line in moved(plan, movement) {
+                _ = writeln!(out, "    {line}");
+            }
         }
     }
     out
@@ -80,4 +89,56 @@ fn int(expr: &IntExpr) -> String {
         IntExpr::Coord(c) => coord(*c).to_string(),
         IntExpr::Binary { op, lhs, rhs } => format!("({} {} {})", int(lhs), op.symbol(), int(rhs)),
     }
+}
+
+/// The refined digits with their homes on both sides.
+pub fn digit_lines(plan: &Plan, movement: &Move) -> Vec<String> {
+    (0..movement.digits.len()).map(|i| digit(plan, movement, i)).collect()
+}
+
+/// The digits, then the shape.
+fn moved(plan: &Plan, movement: &Move) -> Vec<String> {
+    let mut out = digit_lines(plan, movement);
+    let carrier = match movement.carrier {
+        Side::Source => "pushed by the source",
+        Side::Target => "fetched by the target",
+    };
+    let cast = movement.cast.map_or(String::new(), |e| format!(", as {}", e.name()));
+    let shape = match &movement.shape {
+        Shape::Rows { run, vector, .. } => {
+            format!("runs of {run}, {vector} elements an access; {}", movement.why)
+        }
+        Shape::Tile(t) => format!(
+            "tiles of {} x {}, {} and {} elements an access",
+            t.source.1, t.target.1, t.source.2, t.target.2
+        ),
+    };
+    out.push(format!("{carrier}{cast}; {shape}"));
+    out
+}
+
+/// `n1 r64 w128: mem*1 -> @rank`
+fn digit(plan: &Plan, movement: &Move, i: usize) -> String {
+    let digit = &movement.digits[i];
+    let home = |place: Option<&Place>| match place {
+        None => "-".to_string(),
+        Some(place) => match step(&plan.tables[&place.tensor], place, &movement.digits, i) {
+            Step::Memory(stride) => format!("mem*{stride}"),
+            Step::Rank => "@rank".to_string(),
+            Step::Other => "computed".to_string(),
+        },
+    };
+    let source = match &movement.value {
+        MoveValue::Read(place) => Some(place),
+        _ => None,
+    };
+    format!(
+        "{} r{} w{}: {} -> {}{}",
+        movement.vars[digit.var].name,
+        digit.radix,
+        digit.weight,
+        home(source),
+        home(Some(&movement.target)),
+        if digit.cut.is_some() { " (this rank's)" } else { "" }
+    )
 }

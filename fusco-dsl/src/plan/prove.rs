@@ -1,18 +1,28 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{Kind, Movement, Plan};
+use super::{Kind, Movement, Plan, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::Home;
-use crate::sema::hir::{self, Attrs, Program, Prove, ProveKind, TermKind};
+use crate::sema::hir::{self, Attrs, Bindings, Program, Prove, ProveKind, TermKind};
 
-pub(super) fn prove(program: &Program, plan: &Plan, diagnostics: &mut Diagnostics) {
+pub(super) fn prove(
+    program: &Program,
+    bound: &Bindings,
+    plan: &Plan,
+    diagnostics: &mut Diagnostics,
+) {
     for (index, entry) in program.entries.iter().enumerate() {
+        let moves = &plan.entries[index].moves;
+        claims::obligations(program, bound, moves, diagnostics);
         for claim in &entry.proves {
             let movements = &plan.entries[index].movements;
-            if let Some(diagnostic) = refute(program, plan, movements, claim) {
-                diagnostics.push(diagnostic);
-            }
+            let refuted = match claim.kind {
+                _ if movements.is_empty() && entry.plans.is_empty() => None,
+                _ => refute(program, plan, movements, claim),
+            };
+            let refuted = refuted.or_else(|| claims::refute(program, bound, plan, moves, claim));
+            diagnostics.0.extend(refuted.or_else(|| either(program, plan, claim)));
         }
     }
 }
@@ -33,9 +43,52 @@ fn refute(
         ProveKind::Vector { tensor, axis, bytes } => {
             refute_vector(program, plan, (*tensor, *axis), *bytes, claim)
         }
-        ProveKind::Same(..) | ProveKind::Crossings { .. } => None,
-        ProveKind::Inverse(first, second) => refute_inverse(plan, *first, *second, claim),
+        ProveKind::Same(..) | ProveKind::Crossings { .. } | ProveKind::Inverse(..) => None,
     }
+}
+
+/// Claims that are about entries or axes rather than statements.
+fn either(program: &Program, plan: &Plan, claim: &Prove) -> Option<Diagnostic> {
+    match &claim.kind {
+        ProveKind::Inverse(first, second) => {
+            let (a, b) = (&plan.entries[*first], &plan.entries[*second]);
+            if a.moves.is_empty() && b.moves.is_empty() {
+                return refute_inverse(plan, *first, *second, claim);
+            }
+            claims::not_inverse(program, &a.moves, &b.moves, claim)
+        }
+        ProveKind::Same(a, b) => refute_same(program, *a, *b, claim),
+        ProveKind::Crossings { .. } => Some(
+            Diagnostic::error(
+                "F0999",
+                claim.span,
+                "not supported yet: `crossings`, which needs a path of several hops",
+            )
+            .help("remove the claim"),
+        ),
+        _ => None,
+    }
+}
+
+/// Two ragged axes have the same counts if one route, or one size, counts both.
+fn refute_same(
+    program: &Program,
+    a: (Handle<hir::Tensor>, usize),
+    b: (Handle<hir::Tensor>, usize),
+    claim: &Prove,
+) -> Option<Diagnostic> {
+    let extent = |(t, axis): (Handle<hir::Tensor>, usize)| &program.tensors[t].axes[axis].extent;
+    let same = match (extent(a), extent(b)) {
+        (hir::Extent::Ragged { route: r, .. }, hir::Extent::Ragged { route: q, .. }) => r == q,
+        (hir::Extent::Counted { rows: r, .. }, hir::Extent::Counted { rows: q, .. }) => r == q,
+        (hir::Extent::Fixed(r), hir::Extent::Fixed(q)) => r == q,
+        _ => false,
+    };
+    (!same).then(|| {
+        Diagnostic::error("F0801", claim.span, format!("`{}` is not known", claim.text))
+            .note("the two axes are counted by different routes or sizes")
+            .help("count both by one route or size, or drop the claim")
+    })
 }
 
 /// Slots are injective by construction; a tensor written by two movements is not.

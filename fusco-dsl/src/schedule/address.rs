@@ -1,9 +1,10 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
-use super::ir::*;
+use super::ir::{Table as Lookup, TableKind as LookupKind, *};
+use super::moves::{cut, plus, times};
 use crate::arena::{Arena, Handle};
 use crate::layout::{Digit, Home, Radix, Table};
-use crate::plan::{Coord, Plan, Point};
+use crate::plan::{Coord, Coordinate, Plan, Point};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ pub(super) struct TupleVars {
 /// The schedule under construction, and how the program's names map into it.
 pub(super) struct Addresses<'p> {
     program: &'p Program,
+    bound: &'p Bindings,
     plan: &'p Plan,
     schedule: Schedule,
     vars: BTreeMap<Handle<hir::Route>, TupleVars>,
@@ -38,7 +40,7 @@ impl<'p> Addresses<'p> {
             params,
             ..Schedule::default()
         };
-        let mut this = Addresses { program, plan, schedule, vars: BTreeMap::new() };
+        let mut this = Addresses { program, bound, plan, schedule, vars: BTreeMap::new() };
         this.declare(bound);
         this
     }
@@ -104,6 +106,100 @@ impl<'p> Addresses<'p> {
         &self.schedule
     }
 
+    pub fn table_of(&self, tensor: Handle<hir::Tensor>) -> &'p Table {
+        &self.plan.tables[&tensor]
+    }
+
+    pub fn tensor(&self, tensor: Handle<hir::Tensor>) -> Handle<Tensor> {
+        map_handle(&self.schedule.tensors, tensor.index())
+    }
+
+    pub fn dyn_of(&self, of: Handle<hir::Dyn>) -> Handle<Dyn> {
+        map_handle(&self.schedule.dyns, of.index())
+    }
+
+    /// A size of params and mesh axes.
+    pub fn known(&self, size: &Size) -> i64 {
+        self.program.eval(size, self.bound).unwrap_or(0)
+    }
+
+    /// The largest extent of an axis.
+    pub fn axis_bound(&self, tensor: Handle<hir::Tensor>, axis: usize) -> i64 {
+        match &self.program.tensors[tensor].axes[axis].extent {
+            hir::Extent::Fixed(Size::Dyn { of, .. }) => self.known(&self.program.dyns[*of].bound),
+            hir::Extent::Fixed(size) => self.known(size),
+            hir::Extent::Counted { bound, .. } => self.known(bound),
+            hir::Extent::Ragged { .. } => 0,
+        }
+    }
+
+    /// Sizes of the mesh axes that index a dyn.
+    pub fn mesh_sizes(&self, of: Handle<hir::Dyn>) -> Vec<i64> {
+        let axes = self.program.dyns[of].axes.iter();
+        axes.map(|a| self.known(&self.program.mesh_axes[*a].size)).collect()
+    }
+
+    /// An index of a size as a coordinate over variables.
+    pub fn coordinate(&self, size: &Size) -> Coordinate {
+        match size {
+            Size::Coord(i) => Coordinate::Linear { terms: vec![(*i, 1)], constant: 0 },
+            size => Coordinate::Linear { terms: Vec::new(), constant: self.known(size) },
+        }
+    }
+
+    /// An element of an integer tensor at the coordinates.
+    pub fn element(&mut self, tensor: Handle<hir::Tensor>, at: &[Ix]) -> Ix {
+        let table = self.table_of(tensor);
+        let (mut rank, mut offset) = (Ix::Lit(table.first), Ix::Lit(0));
+        for spread in &table.spread {
+            let own = match spread.kind {
+                crate::layout::SpreadKind::Only(i) => Ix::Lit(i),
+                _ => Ix::binary(IxOp::Rem, Ix::Me, Ix::Lit(spread.size)),
+            };
+            rank = plus(rank, times(own, spread.weight));
+        }
+        for row in &table.digits {
+            let value = cut(at[row.axis].clone(), row.weight, row.radix.bound(), table.is_top(row));
+            match row.home {
+                Home::Mesh { weight, .. } => rank = plus(rank, times(value, weight)),
+                Home::Memory { stride } => offset = plus(offset, times(value, stride)),
+                _ => {}
+            }
+        }
+        let tensor = self.tensor(tensor);
+        let rank = self.on_mesh(rank);
+        self.schedule.tensors[tensor].remote |= rank != Ix::Me;
+        Ix::Element { tensor, rank: Box::new(rank), at: Box::new(offset) }
+    }
+
+    /// A fresh loop variable.
+    pub fn var(&mut self, name: &str) -> Handle<Var> {
+        self.schedule.vars.append(Var { name: name.to_string() })
+    }
+
+    /// The lookup table of that name, made on first use.
+    pub fn lookup(
+        &mut self,
+        name: &str,
+        len: i64,
+        kind: impl FnOnce() -> LookupKind,
+    ) -> Handle<Lookup> {
+        let found = self.schedule.tables.iter().find(|(_, t)| t.name == name).map(|(h, _)| h);
+        found.unwrap_or_else(|| {
+            self.schedule.tables.append(Lookup { name: name.to_string(), len, kind: kind() })
+        })
+    }
+
+    pub fn home_signal(&mut self, name: String, slots: i64) -> Handle<Signal> {
+        let kind = SignalKind::Epoch { per_cta: false };
+        self.schedule.signals.append(Signal { name, route: None, kind, slots })
+    }
+
+    /// The tensor is reached by peers.
+    pub fn reach(&mut self, tensor: Handle<Tensor>) {
+        self.schedule.tensors[tensor].remote = true;
+    }
+
     pub fn into_schedule(self) -> Schedule {
         self.schedule
     }
@@ -167,6 +263,8 @@ impl<'p> Addresses<'p> {
             let Some(coord) = point.coords[digit.axis] else { continue };
             let value = self.digit(route, table, digit, coord);
             match digit.home {
+                // Only movements without a route reach these: see `moves`.
+                Home::Owner | Home::Parent { .. } | Home::Rows { .. } => {}
                 Home::Mesh { weight, .. } => {
                     rank =
                         Ix::binary(IxOp::Add, rank, Ix::binary(IxOp::Mul, value, Ix::Lit(weight)))

@@ -324,6 +324,13 @@ pub enum Guard {
         value: Ix,
         to: Ix,
     },
+    /// An index read from `tensor` lies in `0..limit`; elsewhere the launch fails with F0906, and the
+    /// point is passed over.
+    Valid {
+        tensor: Handle<Tensor>,
+        value: Ix,
+        limit: i64,
+    },
 }
 
 /// A movement between two sides that are contiguous along different vars.

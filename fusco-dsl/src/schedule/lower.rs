@@ -8,7 +8,9 @@ use super::address::Addresses;
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::plan::{Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan, Point};
+use crate::plan::{
+    Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
+};
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 use crate::source::Span;
 
@@ -21,9 +23,13 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     let mut addresses = Addresses::new(program, bound, plan);
     let mut entries = Vec::new();
     for (entry, movements) in program.entries.iter().zip(&plan.entries) {
-        match EntryLowering::new(program, bound, plan, &mut addresses, entry, movements)
-            .and_then(|mut l| l.entry())
-        {
+        let lowered = if movements.movements.is_empty() && entry.plans.is_empty() {
+            super::moved::entry(&mut addresses, program, entry, &movements.moves)
+        } else {
+            EntryLowering::new(program, bound, plan, &mut addresses, entry, movements)
+                .and_then(|mut l| l.entry())
+        };
+        match lowered {
             Ok(lowered) => entries.push(lowered),
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
@@ -40,6 +46,7 @@ struct EntryLowering<'a, 'p> {
     at: &'a mut Addresses<'p>,
     entry: &'p hir::Entry,
     movements: &'p [Movement],
+    moves: &'p [Move],
     route: Handle<hir::Route>,
     plans_here: bool,
 }
@@ -62,15 +69,10 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         routes.sort();
         routes.dedup();
         let [route] = routes[..] else {
-            let what = if routes.is_empty() {
-                "an entry without statements"
-            } else {
-                "an entry over several routes"
-            };
             return Err(Box::new(Diagnostic::error(
                 "F0999",
                 entry.span,
-                format!("not supported yet: {what}"),
+                "not supported yet: an entry over several routes",
             )));
         };
         let plans_here = entry.plans.contains(&route);
@@ -81,6 +83,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             at,
             entry,
             movements: &movements.movements,
+            moves: &movements.moves,
             route,
             plans_here,
         })
@@ -94,12 +97,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let rows = reduces.then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
 
+        let mut moved = super::moved::Moved::new(self.at, self.moves);
         let mut steps = Vec::new();
+        steps.extend(moved.prepare(self.at, self.program, self.entry, Some(route)));
         if self.plans_here {
             steps.push(self.plan_step(route, &arrivals));
         }
-        if !self.movements.is_empty() {
-            steps.push(self.move_step(route, tiles, rows, &arrivals)?);
+        if !self.movements.is_empty() || !self.moves.is_empty() {
+            steps.push(self.move_step(route, tiles, rows, &arrivals, moved.roles)?);
         }
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
@@ -168,8 +173,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         tiles: Option<Handle<Signal>>,
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
+        moved: Vec<Role>,
     ) -> Result<Step, Box<Diagnostic>> {
-        let roles = self.roles(route, tiles, rows, arrivals);
+        let roles = self.roles(route, tiles, rows, arrivals, moved);
         let mut alternatives = Vec::new();
         for (i, schedule) in self.entry.schedules.iter().enumerate() {
             let when = schedule.when.as_ref().map(|w| self.when(w)).transpose()?;
@@ -203,6 +209,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         tiles: Option<Handle<Signal>>,
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
+        moved: Vec<Role>,
     ) -> Vec<Role> {
         let mut roles = Vec::new();
         if !self.plans_here {
@@ -219,7 +226,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 roles.push(self.reduce(route, movement, factors, *to, rows));
             }
         }
-        roles.push(self.close(route, tiles, rows.is_some()));
+        let moves = !moved.is_empty();
+        roles.extend(moved);
+        roles.push(self.close(route, tiles, rows.is_some() || moves));
         roles
     }
 
@@ -463,16 +472,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     }
 
     fn tuning(&self, schedule: Option<&hir::Schedule>) -> Tuning {
-        let mut tuning = Tuning { chunk: 32, stages: 4, blocks: None };
-        for directive in schedule.into_iter().flat_map(|s| &s.directives) {
-            match directive.kind {
-                hir::DirectiveKind::Stages(n) => tuning.stages = n,
-                hir::DirectiveKind::Chunk(n) => tuning.chunk = n,
-                hir::DirectiveKind::Blocks(n) => tuning.blocks = Some(n),
-                _ => {}
-            }
-        }
-        tuning
+        tuning(schedule)
     }
 
     fn when(&mut self, cond: &hir::Cond) -> Result<When, Box<Diagnostic>> {
@@ -499,13 +499,27 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     }
 }
 
+/// What the program asks of a kernel.
+pub(super) fn tuning(schedule: Option<&hir::Schedule>) -> Tuning {
+    let mut tuning = Tuning { chunk: 32, stages: 4, blocks: None };
+    for directive in schedule.into_iter().flat_map(|s| &s.directives) {
+        match directive.kind {
+            hir::DirectiveKind::Stages(n) => tuning.stages = n,
+            hir::DirectiveKind::Chunk(n) => tuning.chunk = n,
+            hir::DirectiveKind::Blocks(n) => tuning.blocks = Some(n),
+            _ => {}
+        }
+    }
+    tuning
+}
+
 /// Along the route, from a source tuple to its slot.
 fn is_push(kind: &Kind) -> bool {
     matches!(kind, Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. })
 }
 
 /// The bits of a fill value in an element type.
-fn bits_of(value: Scalar, elem: hir::Elem) -> u64 {
+pub(super) fn bits_of(value: Scalar, elem: hir::Elem) -> u64 {
     let float = match value {
         Scalar::Int(v) => v as f64,
         Scalar::Float(v) => v,

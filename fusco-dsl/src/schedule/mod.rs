@@ -3,7 +3,10 @@
 mod address;
 pub mod ir;
 mod lower;
+mod moved;
+mod moves;
 mod print;
+mod scan;
 mod verify;
 mod visit;
 

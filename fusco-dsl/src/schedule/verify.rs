@@ -3,11 +3,14 @@
 //! Decided on the one rank template that all ranks run, so a property of the text holds for every
 //! number of ranks. Numbers refer to `language.md` 5.5.
 //!
-//! (1) every write that may land on a peer is followed, in the same body, by a signal to that peer;
-//! (2) every pull is dominated by a handshake, and every kernel that reads a plan by its making;
+//! (1) every write that may land on a peer is followed, in the same body, by a signal to that peer, or
+//!     later by a barrier of the rank and a signal to every rank;
+//! (2) every pull is dominated by a handshake, every kernel that reads a plan by its making, and every
+//!     lookup of a computed table by an earlier kernel that computes it;
 //! (3) each counter's produced amount equals its awaited amount, per launch;
 //! (4) a counter is reset only before a handshake, and written only after it; a pulled buffer is
-//!     released by a second handshake at the end;
+//!     released by a second handshake at the end; a fill of a whole buffer comes before a handshake that
+//!     comes before any other write to it;
 //! (5) every signal belongs to one entry;
 //! (6) inside a kernel each signal comes before the wait that needs it.
 
@@ -15,7 +18,7 @@ use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A value that has passed its verifier; back ends take nothing else.
 #[derive(Clone, Debug)]
@@ -111,6 +114,14 @@ struct Checker<'a> {
     pulled: bool,
     resets_open: bool,
     barrier_since_reset: bool,
+    /// Remote writes that no signal covers yet, and whether all CTAs are known to have done theirs.
+    unreleased: bool,
+    barrier_since_write: bool,
+    /// Tables computed by earlier kernels, and by this one.
+    tables: BTreeSet<Handle<Table>>,
+    computed: BTreeSet<Handle<Table>>,
+    /// Tensors filled in this kernel.
+    filled: BTreeSet<Handle<Tensor>>,
 }
 
 /// The loops around an op.
@@ -119,6 +130,7 @@ struct Scope<'a> {
     once: bool,
     tokens: Option<(&'a Ix, Handle<Var>)>,
     tuples: Option<(Handle<Var>, Handle<Var>)>,
+    moving: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -132,6 +144,11 @@ impl<'a> Checker<'a> {
             pulled: false,
             resets_open: false,
             barrier_since_reset: false,
+            unreleased: false,
+            barrier_since_write: false,
+            tables: BTreeSet::new(),
+            computed: BTreeSet::new(),
+            filled: BTreeSet::new(),
         }
     }
 
@@ -142,13 +159,17 @@ impl<'a> Checker<'a> {
         if kernel.roles.iter().any(|r| r.kind == RoleKind::Plan) {
             self.planned = true;
         }
+        self.tables.append(&mut self.computed);
+        self.filled.clear();
     }
 
     fn body(&mut self, body: &'a [Op], scope: &Scope<'a>) {
         for (i, op) in body.iter().enumerate() {
             self.op(op, scope);
+            self.indices(op);
             if let Op::Put { to, .. } | Op::Fill { to, .. } = op
                 && to.rank != Ix::Me
+                && !scope.moving
                 && !body[i + 1..].iter().any(|later| matches!(later, Op::Signal { to: Peer::Rank(rank), .. } if *rank == to.rank))
             {
                 self.problem("(1) a remote write is not followed by a signal to its rank");
@@ -164,6 +185,7 @@ impl<'a> Checker<'a> {
             Op::Once { .. } => inner.once = true,
             Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
             Op::Each { group, slot, .. } => inner.tuples = Some((*group, *slot)),
+            Op::Grid { .. } => inner.moving = true,
             _ => {}
         }
         inner
@@ -192,13 +214,81 @@ impl<'a> Checker<'a> {
             Op::Tables { .. } | Op::Slots { .. } if !self.met => {
                 self.problem("(2) counts of peers are read before they have arrived")
             }
-            Op::Barrier => self.barrier_since_reset = true,
+            Op::Barrier => {
+                self.barrier_since_reset = true;
+                self.barrier_since_write = true;
+            }
+            Op::Tile(tile) => self.tile(tile),
+            Op::FillAll { tensor, .. } => {
+                self.filled.insert(*tensor);
+                self.met = false;
+            }
+            Op::Prefix { table, .. } | Op::Positions { table, .. } => {
+                self.computed.insert(*table);
+            }
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot, scope),
             Op::Wait { signal, until } => self.wait(*signal, until),
             _ => {}
         }
+        if let Op::Put { to, .. } | Op::Fill { to, .. } = op {
+            self.write(to, scope.moving);
+        }
         self.vectors(op);
+    }
+
+    fn tile(&mut self, tile: &Tile) {
+        if tile.from.rank != Ix::Me {
+            self.pulled = true;
+            if !self.met {
+                self.problem("(2) a remote tile is read before its owner is known to be ready");
+            }
+        }
+        if tile.to.rank != Ix::Me && !self.met {
+            self.problem("(4) a remote tile is written before its owner is known to be ready");
+        }
+        self.write(&tile.to, true);
+        for (access, (_, extent)) in
+            [(&tile.from, tile.along_source), (&tile.to, tile.along_target)]
+        {
+            let bytes = extent * self.schedule.tensors[access.tensor].elem.bytes();
+            if access.vector < 1 || bytes % access.vector != 0 {
+                self.problem("a vector does not divide its tile");
+            }
+        }
+    }
+
+    fn write(&mut self, to: &Access, moving: bool) {
+        if self.filled.contains(&to.tensor) {
+            self.problem("(4) a buffer is filled and written in one kernel");
+        }
+        if moving && to.rank != Ix::Me {
+            self.unreleased = true;
+            self.barrier_since_write = false;
+        }
+    }
+
+    /// What the op's index arithmetic itself reads.
+    fn indices(&mut self, op: &'a Op) {
+        let mut remote = false;
+        let mut unknown = false;
+        op.walk_own(&mut |ix| match ix {
+            Ix::Element { rank, .. } => remote |= **rank != Ix::Me,
+            Ix::Lookup { table, .. } => {
+                unknown |= matches!(self.schedule.tables[*table].kind, TableKind::Computed)
+                    && !self.tables.contains(table);
+            }
+            _ => {}
+        });
+        if remote {
+            self.pulled = true;
+            if !self.met {
+                self.problem("(2) a remote element is read before its owner is known to be ready");
+            }
+        }
+        if unknown {
+            self.problem("(2) a table is looked up before an earlier kernel has computed it");
+        }
     }
 
     fn reset(&mut self, signal: Handle<Signal>) {
@@ -220,6 +310,9 @@ impl<'a> Checker<'a> {
                     self.problem("(4) a handshake does not wait for the reset of all CTAs");
                 }
                 self.resets_open = false;
+                if self.barrier_since_write {
+                    self.unreleased = false;
+                }
                 Amount::EachRank
             }
             (SignalKind::Tiles, Peer::Rank(rank)) => self.tile_amount(rank, slot, scope),
@@ -278,6 +371,11 @@ impl<'a> Checker<'a> {
     }
 
     fn end(&mut self) {
+        if self.unreleased && self.schedule.ranks > 1 {
+            self.problem(
+                "(1) remote writes are not released by a barrier and a signal to every rank",
+            );
+        }
         if self.pulled && self.schedule.ranks > 1 {
             self.problem("(4) pulled rows are not released by a handshake at the end");
         }
@@ -305,7 +403,7 @@ impl<'a> Checker<'a> {
     }
 
     fn vectors(&mut self, op: &Op) {
-        for access in op.accesses() {
+        for access in op.accesses().into_iter().filter(|_| !matches!(op, Op::Tile(_))) {
             let bytes = access.run * self.schedule.tensors[access.tensor].elem.bytes();
             if access.vector < 1 || bytes % access.vector != 0 {
                 self.problem("a vector does not divide its run");

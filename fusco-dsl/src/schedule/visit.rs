@@ -27,6 +27,36 @@ impl Op {
         }
     }
 
+    /// Every index expression of this op itself, nested ops left out.
+    pub fn walk_own<'a>(&'a self, visit: &mut impl FnMut(&'a Ix)) {
+        for access in self.accesses() {
+            access.rank.walk(visit);
+            access.row.walk(visit);
+        }
+        match self {
+            Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
+                ix.walk(visit)
+            }
+            Op::Tokens { extent, .. } => extent.walk(visit),
+            Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
+            Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
+            Op::Prefix { guards, count, .. } => {
+                walk_points(&None, guards, visit);
+                count.walk(visit);
+            }
+            _ => {}
+        }
+    }
+
+    /// The guards of this op's points.
+    pub fn guards(&self) -> &[Guard] {
+        match self {
+            Op::Grid { guards, .. } | Op::Prefix { guards, .. } => guards,
+            Op::Tile(tile) => &tile.guards,
+            _ => &[],
+        }
+    }
+
     /// The memory this op itself touches.
     pub fn accesses(&self) -> Vec<&Access> {
         match self {
@@ -38,6 +68,23 @@ impl Op {
             Op::Tile(tile) => vec![&tile.from, &tile.to],
             Op::Reduce { factors, .. } => scalars(factors).collect(),
             _ => Vec::new(),
+        }
+    }
+}
+
+fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut impl FnMut(&'a Ix)) {
+    share.iter().for_each(|s| s.index.walk(visit));
+    for guard in guards {
+        match guard {
+            Guard::Below { value, limit } => {
+                value.walk(visit);
+                limit.walk(visit);
+            }
+            Guard::Equal { value, to } => {
+                value.walk(visit);
+                to.walk(visit);
+            }
+            Guard::Valid { value, .. } => value.walk(visit),
         }
     }
 }
@@ -93,21 +140,24 @@ impl Uses {
         if let Op::Count { route } = op {
             self.tensors.insert(schedule.routes[*route].index);
         }
-        if let Op::Tokens { extent, .. } = op {
-            self.ix(extent);
+        if let Op::FillAll { tensor, .. } = op {
+            self.tensors.insert(*tensor);
         }
         for access in op.accesses() {
             self.tensors.insert(access.tensor);
-            self.ix(&access.rank);
-            self.ix(&access.row);
         }
+        op.walk_own(&mut |ix| self.ix(ix));
     }
 
     fn ix(&mut self, ix: &Ix) {
-        ix.walk(&mut |ix| {
-            if let Ix::Dyn(handle) = ix {
+        ix.walk(&mut |ix| match ix {
+            Ix::Dyn(handle) | Ix::DynAt { of: handle, .. } => {
                 self.dyns.insert(*handle);
             }
+            Ix::Element { tensor, .. } => {
+                self.tensors.insert(*tensor);
+            }
+            _ => {}
         });
     }
 }

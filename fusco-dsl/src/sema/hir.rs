@@ -578,6 +578,17 @@ impl CmpOp {
     }
 }
 
+impl Swizzle {
+    /// Bytes of the rows whose columns are exchanged.
+    pub fn row_bytes(self) -> i64 {
+        match self {
+            Swizzle::B32 => 32,
+            Swizzle::B64 => 64,
+            Swizzle::B128 => 128,
+        }
+    }
+}
+
 impl Elem {
     /// Bytes of one element.
     pub fn bytes(self) -> i64 {

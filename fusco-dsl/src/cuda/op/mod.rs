@@ -1,13 +1,17 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
+mod grid;
+mod points;
 mod produce;
 mod reduce;
 mod route;
 mod scale;
 mod signal;
+mod tables;
+mod tile;
 
 use super::index::{bare, index, pointer};
-use super::namer::name;
+use super::namer::var_name;
 use super::out::Out;
 use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Schedule, Value};
 
@@ -19,6 +23,11 @@ pub(super) struct Emit<'a> {
 }
 
 impl Emit<'_> {
+    /// Threads of a CTA.
+    fn threads(&self) -> i64 {
+        i64::from(crate::cuda::contract::threads(self.schedule, self.kernel))
+    }
+
     /// Emits one top-level op of a role.
     pub fn op(&mut self, op: &Op) {
         match op {
@@ -35,17 +44,19 @@ impl Emit<'_> {
             Op::Scan { route } => self.scan(*route),
             Op::Tables { route } => self.tables(*route),
             Op::Slots { route } => self.slots(*route),
-            Op::Barrier => self.out.line("barrier_rank(&plan->barrier, cta, launch, me);"),
+            Op::Barrier => self.out.line("barrier_rank<CTAS>(&plan->barrier, cta, launch, me);"),
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot),
             Op::Wait { signal, until } => self.wait(*signal, until),
             Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
             // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
-            Op::Grid { .. }
-            | Op::Tile(_)
-            | Op::FillAll { .. }
-            | Op::Prefix { .. }
-            | Op::Positions { .. } => {}
+            Op::Grid { .. } => self.grid(op),
+            Op::Tile(tile) => self.tile(tile),
+            Op::FillAll { tensor, bits } => self.fill_all(*tensor, *bits),
+            Op::Prefix { .. } => self.prefix(op),
+            Op::Positions { table, var, extent, owner } => {
+                self.positions(*table, *var, *extent, owner)
+            }
             Op::For { .. }
             | Op::Each { .. }
             | Op::Load { .. }
@@ -63,7 +74,7 @@ impl Emit<'_> {
         body: &[Op],
     ) {
         let per_rank = self.schedule.routes[route].groups_per_rank;
-        let group = name(&self.schedule.vars[var].name);
+        let group = var_name(self.schedule, var);
         let (schedule, kernel) = (self.schedule, self.kernel);
         self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
             out.line(&format!("const i32 {group} = me * {per_rank} + i;"));
@@ -91,8 +102,7 @@ impl Emit<'_> {
     fn padding(&mut self, op: &Op) {
         let Op::Padding { route, group, slot, until, body } = op else { return };
         let per_rank = self.schedule.routes[*route].groups_per_rank;
-        let (group, slot) =
-            (name(&self.schedule.vars[*group].name), name(&self.schedule.vars[*slot].name));
+        let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
         let rows = padding_rows(until);
         let until = bare(self.schedule, until);
         let schedule = self.schedule;

@@ -4,7 +4,7 @@ use super::{Emit, ix, scale, unroll};
 use crate::arena::Handle;
 use crate::cuda::THREADS;
 use crate::cuda::index::{bare, pointer};
-use crate::cuda::namer::name;
+use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
 
@@ -49,7 +49,7 @@ impl<'a> Trip<'a> {
             .collect();
         Some(Trip {
             schedule,
-            position: name(&schedule.vars[*var].name),
+            position: var_name(schedule, *var),
             extent,
             route: &schedule.routes[*route],
             base_position: position,
@@ -64,7 +64,7 @@ impl<'a> Trip<'a> {
     }
 
     pub(super) fn var(&self, var: Handle<Var>) -> String {
-        name(&self.schedule.vars[var].name)
+        var_name(self.schedule, var)
     }
 
     /// Rounds of at most 32 tuples.

@@ -3,7 +3,7 @@
 use super::{Emit, ix};
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
-use crate::cuda::namer::name;
+use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Factor, Ix, Op, Peer, Row, Schedule, Value, Var};
 use crate::sema::hir::Elem;
@@ -44,7 +44,7 @@ impl<'a> Nest<'a> {
             .collect();
         Some(Nest {
             schedule,
-            position: name(&schedule.vars[*var].name),
+            position: var_name(schedule, *var),
             extent,
             fan: schedule.routes[*route].fan,
             each_position: position,
@@ -60,7 +60,7 @@ impl<'a> Nest<'a> {
     }
 
     fn var(&self, var: Handle<Var>) -> String {
-        name(&self.schedule.vars[var].name)
+        var_name(self.schedule, var)
     }
 
     fn elem_of(&self, access: &Access) -> Elem {

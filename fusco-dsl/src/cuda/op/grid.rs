@@ -1,0 +1,234 @@
+//! Movements in runs: each thread takes vectors of the flattened grid, several in flight.
+
+use super::points::{bounds, condition, count, decode, flat_type, place};
+use super::{Emit, vector_literal};
+use crate::arena::Handle;
+use crate::cuda::index::bare;
+use crate::cuda::namer::var_name;
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
+use crate::sema::hir::Elem;
+
+/// Vectors of a thread in flight.
+const UNROLL: i64 = 4;
+
+/// A grid's body, told apart.
+struct Parts<'a> {
+    schedule: &'a Schedule,
+    vars: &'a [(Handle<Var>, i64)],
+    share: &'a Option<Share>,
+    guards: Vec<Guard>,
+    /// One load, or the loop of loads that a sum adds up.
+    from: Option<&'a Access>,
+    sum: Option<(Handle<Var>, i64)>,
+    copies: Option<(Handle<Var>, i64)>,
+    to: &'a Access,
+    value: Written<'a>,
+    /// Threads of a CTA.
+    threads: i64,
+}
+
+enum Written<'a> {
+    Value(&'a Value),
+    Bits(u64),
+}
+
+impl<'a> Parts<'a> {
+    fn of(schedule: &'a Schedule, op: &'a Op, threads: i64) -> Option<Parts<'a>> {
+        let Op::Grid { vars, share, guards, body } = op else { return None };
+        let (last, before) = body.split_last()?;
+        let (copies, put) = match last {
+            Op::For { var, extent, body } => (Some((*var, *extent)), body.first()?),
+            put => (None, put),
+        };
+        let (value, to) = match put {
+            Op::Put { value, to } => (Written::Value(value), to),
+            Op::Fill { to, bits } => (Written::Bits(*bits), to),
+            _ => return None,
+        };
+        let (mut from, mut sum) = (None, None);
+        match before.first() {
+            Some(Op::Load { from: access, .. } | Op::Pull { from: access, .. }) => {
+                from = Some(access);
+            }
+            Some(Op::For { var, extent, body }) => {
+                if let Some(Op::Load { from: access, .. } | Op::Pull { from: access, .. }) =
+                    body.first()
+                {
+                    (from, sum) = (Some(access), Some((*var, *extent)));
+                }
+            }
+            _ => {}
+        }
+        let guards = guards.clone();
+        Some(Parts { schedule, vars, share, guards, from, sum, copies, to, value, threads })
+    }
+
+    fn elem(&self, access: &Access) -> Elem {
+        self.schedule.tensors[access.tensor].elem
+    }
+
+    /// Elements of one access.
+    fn width(&self) -> i64 {
+        self.to.vector / self.elem(self.to).bytes()
+    }
+
+    /// Accesses of one run.
+    fn vecs(&self) -> i64 {
+        self.to.run / self.width()
+    }
+
+    fn points(&self) -> i64 {
+        count(self.vars).saturating_mul(self.vecs())
+    }
+
+    /// The element type that a loaded row is converted to.
+    fn cast(&self) -> Option<Elem> {
+        match self.value {
+            Written::Value(Value::Cast(_, elem)) => Some(*elem),
+            _ => None,
+        }
+    }
+}
+
+impl Emit<'_> {
+    pub(super) fn grid(&mut self, op: &Op) {
+        let Some(mut parts) = Parts::of(self.schedule, op, self.threads()) else { return };
+        let (by_rank, guards) = self.split_guards(&parts.guards);
+        parts.guards = guards;
+        let rank = condition(self.schedule, &by_rank);
+        let simple = parts.from.is_some() && parts.sum.is_none() && parts.copies.is_none();
+        let body = |out: &mut Out| {
+            if simple { emit_copy(out, &parts) } else { emit_points(out, &parts) }
+        };
+        match rank {
+            Some(rank) => self.out.block(&format!("if ({rank})"), body),
+            None => body(self.out),
+        }
+    }
+}
+
+fn loop_head(parts: &Parts, each: i64) -> String {
+    let points = parts.points();
+    let ty = flat_type(points);
+    let (begin, end) = bounds(parts.schedule, parts.share, points);
+    let begin = if begin == "0" { String::new() } else { format!("{begin} + ") };
+    format!(
+        "for ({ty} first = {begin}cta * {each} + threadIdx.x; first < {end}; first += CTAS * {each})"
+    )
+}
+
+/// Load, convert, store; all loads of a thread before its first store.
+fn emit_copy(out: &mut Out, parts: &Parts) {
+    let Some(from) = parts.from else { return };
+    let points = parts.points();
+    let threads = parts.threads;
+    let whole = points % (threads * UNROLL) == 0 && parts.share.is_none();
+    let (ty, (_, end)) = (flat_type(points), bounds(parts.schedule, parts.share, points));
+    out.block(&loop_head(parts, threads * UNROLL), |out| {
+        out.line(&format!("Vec<{}> loaded[{UNROLL}];", from.vector));
+        out.line(&format!("Vec<{}>* place[{UNROLL}];", parts.to.vector));
+        out.line("#pragma unroll");
+        out.block(&format!("for (i32 step = 0; step < {UNROLL}; ++step)"), |out| {
+            out.line(&format!("const {ty} point = first + {threads} * step;"));
+            if !whole || !parts.guards.is_empty() {
+                out.line("place[step] = nullptr;");
+            }
+            if !whole {
+                out.line(&format!("if (point >= {end}) continue;"));
+            }
+            emit_point(out, parts);
+            let v = if parts.vecs() == 1 { "0" } else { "v" };
+            out.line(&format!("loaded[step] = load({});", place(parts.schedule, from, v)));
+            out.line(&format!("place[step] = {};", place(parts.schedule, parts.to, v)));
+        });
+        out.line("#pragma unroll");
+        let guard = if whole && parts.guards.is_empty() { "" } else { "if (place[step]) " };
+        let value = match parts.cast() {
+            Some(elem) => cast_text(parts, from, elem, "loaded[step]"),
+            None => "loaded[step]".to_string(),
+        };
+        out.line(&format!(
+            "for (i32 step = 0; step < {UNROLL}; ++step) {guard}store(place[step], {value});"
+        ));
+    });
+}
+
+fn cast_text(parts: &Parts, from: &Access, to: Elem, row: &str) -> String {
+    format!("cast<{}, {}, {}>({row})", parts.elem(from).name(), to.name(), parts.width())
+}
+
+/// The variables of point `i`, and out if it does not exist.
+fn emit_point(out: &mut Out, parts: &Parts) {
+    decode(out, parts.schedule, parts.vars, "point", parts.vecs());
+    if parts.vecs() > 1 {
+        out.line(&format!("const i32 v = point % {};", parts.vecs()));
+    }
+    if let Some(all) = condition(parts.schedule, &parts.guards) {
+        out.line(&format!("if (!({all})) continue;"));
+    }
+}
+
+/// One vector at a time: sums, copies to several ranks, integers, literals.
+fn emit_points(out: &mut Out, parts: &Parts) {
+    let threads = parts.threads;
+    out.block(&loop_head(parts, threads), |out| {
+        out.line(&format!("const {} point = first;", flat_type(parts.points())));
+        emit_point(out, parts);
+        let v = if parts.vecs() == 1 { "0" } else { "v" };
+        let value = emit_value(out, parts, v);
+        let store = format!("store({}, {value});", place(parts.schedule, parts.to, v));
+        match parts.copies {
+            None => out.line(&store),
+            Some((var, extent)) => {
+                let copy = var_name(parts.schedule, var);
+                out.line("#pragma unroll");
+                out.line(&format!("for (i32 {copy} = 0; {copy} < {extent}; ++{copy}) {store}"));
+            }
+        }
+    });
+}
+
+/// Leaves the vector to store in a variable; returns its name.
+fn emit_value(out: &mut Out, parts: &Parts, v: &str) -> String {
+    let bytes = parts.to.vector;
+    let elem = parts.elem(parts.to);
+    match (&parts.value, parts.from) {
+        (Written::Bits(bits), _) => {
+            let literal = vector_literal(*bits, elem.bytes(), bytes);
+            out.line(&format!("const Vec<{bytes}> value = {literal};"));
+        }
+        (Written::Value(Value::Int(ix)), _) => {
+            out.line(&format!("const {} number = {};", elem.name(), bare(parts.schedule, ix)));
+            out.line(&format!(
+                "const Vec<{bytes}> value = *reinterpret_cast<const Vec<{bytes}>*>(&number);"
+            ));
+        }
+        (Written::Value(Value::Sum(to)), Some(from)) => emit_sum(out, parts, from, *to, v),
+        (_, Some(from)) => {
+            let row = format!("load({})", place(parts.schedule, from, v));
+            let row = parts.cast().map_or(row.clone(), |elem| cast_text(parts, from, elem, &row));
+            out.line(&format!("const Vec<{bytes}> value = {row};"));
+        }
+        _ => {}
+    }
+    "value".to_string()
+}
+
+/// Ascending parts in f32, rounded once.
+fn emit_sum(out: &mut Out, parts: &Parts, from: &Access, to: Elem, v: &str) {
+    let (width, elem) = (parts.width(), parts.elem(from).name());
+    let Some((var, extent)) = parts.sum else { return };
+    let part = var_name(parts.schedule, var);
+    let deep = extent.min(8);
+    out.line(&format!("float acc[{width}] = {{}};"));
+    out.line(&format!("#pragma unroll {deep}"));
+    out.block(&format!("for (i32 {part} = 0; {part} < {extent}; ++{part})"), |out| {
+        out.line(&format!("const auto loaded = load({});", place(parts.schedule, from, v)));
+        out.line("#pragma unroll");
+        out.line(&format!("for (i32 elem = 0; elem < {width}; ++elem) acc[elem] = __fadd_rn(acc[elem], to_f32(reinterpret_cast<const {elem}*>(&loaded)[elem]));"));
+    });
+    out.line(&format!("Vec<{}> value;", parts.to.vector));
+    out.line("#pragma unroll");
+    out.line(&format!("for (i32 elem = 0; elem < {width}; ++elem) reinterpret_cast<{0}*>(&value)[elem] = from_f32<{0}>(acc[elem]);", to.name()));
+}

@@ -1,0 +1,132 @@
+//! Bytes between ranks: counted exactly, one variable at a time.
+//!
+//! A coordinate adds its own part to the rank on either side, so the pairs of (rank from, rank to) of a
+//! whole movement are sums of the pairs of its variables.
+
+use crate::Compiled;
+use crate::layout::{SpreadKind, Table};
+use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side};
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+/// `bytes[from][to]`, elements that stay on a rank included.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Traffic {
+    pub bytes: Vec<Vec<i64>>,
+}
+
+/// Pairs of what is added to the two ranks, and how many coordinates do.
+type Pairs = BTreeMap<(i64, i64), i64>;
+
+/// The bytes that a movement carries; `None` if tables read at launch decide.
+pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let tables = &compiled.plan.tables;
+    let (from, to) = (&tables[&source.tensor], &tables[&movement.target.tensor]);
+    if movement.vars.iter().any(|v| !matches!(v.live, Live::Known)) {
+        return None;
+    }
+    let mut all = Pairs::from([((0, 0), 1)]);
+    for var in 0..movement.vars.len() {
+        let pairs = pairs_of(movement, var, (from, source), (to, &movement.target))?;
+        all = product(&all, &pairs);
+    }
+    let width = compiled.hir.tensors[source.tensor].dtype.elem.bytes();
+    let ranks = usize::try_from(compiled.schedule.ranks).ok()?;
+    let mut bytes = vec![vec![0; ranks]; ranks];
+    for ((a, b), count) in all {
+        for (f, t) in ends(movement, from, to, a, b) {
+            let cell =
+                bytes.get_mut(usize::try_from(f).ok()?)?.get_mut(usize::try_from(t).ok()?)?;
+            *cell += count * width;
+        }
+    }
+    Some(Traffic { bytes })
+}
+
+fn product(a: &Pairs, b: &Pairs) -> Pairs {
+    let mut out = Pairs::new();
+    for ((f, t), n) in a {
+        for ((g, u), m) in b {
+            *out.entry((f + g, t + u)).or_default() += n * m;
+        }
+    }
+    out
+}
+
+/// The pairs of one variable. It must be alone in its indices, or those must not reach the mesh.
+fn pairs_of(
+    movement: &Move,
+    var: usize,
+    source: (&Table, &Place),
+    target: (&Table, &Place),
+) -> Option<Pairs> {
+    let mut out = Pairs::new();
+    for at in 0..movement.vars[var].extent {
+        let pair = (rank_part(source, var, at)?, rank_part(target, var, at)?);
+        *out.entry(pair).or_default() += 1;
+    }
+    Some(out)
+}
+
+fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i64> {
+    let mut rank = 0;
+    for (axis, coordinate) in place.coords.iter().enumerate() {
+        let on_mesh = table.digits.iter().any(|d| {
+            d.axis == axis
+                && matches!(d.home, crate::layout::Home::Mesh { .. } | crate::layout::Home::Owner)
+        });
+        if !on_mesh {
+            continue;
+        }
+        let Coordinate::Linear { terms, constant: 0 } = coordinate else { return None };
+        match terms[..] {
+            [(v, 1)] if v == var => rank += table.part(axis, at)?.rank,
+            [(_, 1)] => {}
+            _ => return None,
+        }
+    }
+    Some(rank)
+}
+
+/// The ranks between which an element goes: every part of a sum, every copy of a target, one copy of a
+/// source (the nearest: the reader's own, if it has one).
+fn ends(movement: &Move, from: &Table, to: &Table, a: i64, b: i64) -> Vec<(i64, i64)> {
+    let (holders, takers) = (from.replicas(a), to.replicas(b));
+    let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
+    if sums {
+        return takers.iter().flat_map(|t| holders.iter().map(move |h| (*h, *t))).collect();
+    }
+    let nearest = |t: &i64| match movement.carrier {
+        Side::Target if holders.contains(t) => *t,
+        _ => holders[0],
+    };
+    takers.iter().map(|t| (nearest(t), *t)).collect()
+}
+
+impl Traffic {
+    /// Bytes that leave their rank.
+    pub fn crossing(&self) -> i64 {
+        let row = |(i, row): (usize, &Vec<i64>)| row.iter().sum::<i64>() - row[i];
+        self.bytes.iter().enumerate().map(row).sum()
+    }
+
+    pub fn total(&self) -> i64 {
+        self.bytes.iter().flatten().sum()
+    }
+
+    /// Rows are the ranks that send.
+    pub(super) fn table(&self) -> String {
+        let size = super::picture::size;
+        let mut out = format!(
+            "    bytes from rank (row) to rank: {} in all, {} between ranks\n",
+            size(self.total()),
+            size(self.crossing())
+        );
+        for (from, row) in self.bytes.iter().enumerate() {
+            let cells: Vec<String> = row.iter().map(|b| format!("{:>9}", size(*b))).collect();
+            _ = writeln!(out, "    {from:>3} |{}", cells.join(""));
+        }
+        out
+    }
+}

@@ -1,0 +1,361 @@
+//! What is claimed of movements without a route, and what every movement owes even if nobody claims it:
+//! no element is written twice, and none is left without a value.
+
+use super::image::{self, Image};
+use super::moves::{Coordinate, Move, MoveValue, Place, Shape};
+use super::{Plan, Step, step};
+use crate::arena::Handle;
+use crate::diag::{Diagnostic, Diagnostics};
+use crate::layout::{Home, SpreadKind, Table};
+use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, Size, SpreadKind as Spread};
+
+/// F0501 and F0503, claimed or not.
+pub(super) fn obligations(
+    program: &Program,
+    bound: &Bindings,
+    moves: &[Move],
+    diagnostics: &mut Diagnostics,
+) {
+    for movement in moves {
+        let target = &program.tensors[movement.target.tensor];
+        let covered = target.attrs.fill.is_some() || target.io == Io::InOut;
+        match coverage(program, bound, movement) {
+            Image::Conflict { .. } => diagnostics.push(conflict(program, bound, movement)),
+            Image::Partial { .. } if !covered => {
+                diagnostics.push(uncovered(program, bound, movement, "F0503", movement.span));
+            }
+            Image::Bijective | Image::Partial { .. } | Image::Unknown => {}
+        }
+    }
+}
+
+fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
+    let tensor = movement.target.tensor;
+    let mut worst = Image::Bijective;
+    for axis in 0..program.tensors[tensor].axes.len() {
+        match axis_image(program, bound, movement, axis) {
+            found @ Image::Conflict { .. } => return found,
+            Image::Bijective => {}
+            found => worst = found,
+        }
+    }
+    worst
+}
+
+fn axis_image(program: &Program, bound: &Bindings, movement: &Move, axis: usize) -> Image {
+    let extent = &program.tensors[movement.target.tensor].axes[axis].extent;
+    image::of_live_axis(
+        extent,
+        &movement.target.coords[axis],
+        most(program, bound, extent),
+        movement,
+    )
+}
+
+/// The largest extent, each `dyn` and count at its bound.
+fn most(program: &Program, bound: &Bindings, extent: &Extent) -> i64 {
+    fn size(program: &Program, bound: &Bindings, s: &Size) -> Option<i64> {
+        match s {
+            Size::Dyn { of, .. } => program.eval(&program.dyns[*of].bound, bound),
+            Size::Binary { op, lhs, rhs } => {
+                op.apply(size(program, bound, lhs)?, size(program, bound, rhs)?)
+            }
+            s => program.eval(s, bound),
+        }
+    }
+    let found = match extent {
+        Extent::Fixed(s) => size(program, bound, s),
+        Extent::Counted { bound: s, .. } => size(program, bound, s),
+        Extent::Ragged { .. } => None,
+    };
+    found.unwrap_or(0)
+}
+
+/// `kv[u=8]`: the axis and a coordinate of it.
+fn element(program: &Program, tensor: Handle<hir::Tensor>, axis: usize, at: i64) -> String {
+    let info = &program.tensors[tensor];
+    let coords: Vec<String> = info
+        .axes
+        .iter()
+        .enumerate()
+        .map(|(i, a)| format!("{}={}", a.name, if i == axis { at } else { 0 }))
+        .collect();
+    format!("{}[{}]", info.name, coords.join(", "))
+}
+
+fn conflict(program: &Program, bound: &Bindings, movement: &Move) -> Diagnostic {
+    let tensor = movement.target.tensor;
+    let name = &program.tensors[tensor].name;
+    let mut diagnostic = Diagnostic::error(
+        "F0501",
+        movement.span,
+        format!("two sources write one element of `{name}`"),
+    )
+    .label("this index names an element more than once");
+    for axis in 0..program.tensors[tensor].axes.len() {
+        let Image::Conflict { at, first, second } = axis_image(program, bound, movement, axis)
+        else {
+            continue;
+        };
+        let values = |list: &[(usize, i64)]| {
+            let one = |(v, x): &(usize, i64)| format!("{}={x}", movement.vars[*v].name);
+            list.iter().map(one).collect::<Vec<_>>().join(", ")
+        };
+        diagnostic = diagnostic.note(format!(
+            "({}) and ({}) both reach {}",
+            values(&first),
+            values(&second),
+            element(program, tensor, axis, at)
+        ));
+    }
+    diagnostic.help("make each factor larger than all that the variables before it can add")
+}
+
+fn uncovered(
+    program: &Program,
+    bound: &Bindings,
+    movement: &Move,
+    code: &'static str,
+    span: crate::source::Span,
+) -> Diagnostic {
+    let tensor = movement.target.tensor;
+    let name = &program.tensors[tensor].name;
+    let missing = (0..program.tensors[tensor].axes.len()).find_map(|axis| {
+        match axis_image(program, bound, movement, axis) {
+            Image::Partial { missing } => Some(element(program, tensor, axis, missing)),
+            _ => None,
+        }
+    });
+    let diagnostic = match code {
+        "F0503" => {
+            Diagnostic::error(code, span, format!("some elements of `{name}` are never written"))
+        }
+        _ => Diagnostic::error(
+            code,
+            span,
+            format!("not covered: some elements of `{name}` are never written"),
+        ),
+    };
+    diagnostic
+        .note(missing.map_or("no index reaches them".to_string(), |m| format!("for example {m}")))
+        .help(format!("add `with fill(0)` to `{name}`, or declare it `inout`"))
+}
+
+/// A claim that is false of the entry's movements; `None` if it holds or is not about them.
+pub(super) fn refute(
+    program: &Program,
+    bound: &Bindings,
+    plan: &Plan,
+    moves: &[Move],
+    claim: &Prove,
+) -> Option<Diagnostic> {
+    let of = |tensor: Handle<hir::Tensor>| moves.iter().find(|m| m.target.tensor == tensor);
+    match &claim.kind {
+        hir::ProveKind::Covers(tensor) => {
+            let movement = of(*tensor)?;
+            let fill = program.tensors[*tensor].attrs.fill.is_some();
+            match coverage(program, bound, movement) {
+                Image::Partial { .. } if !fill => {
+                    Some(uncovered(program, bound, movement, "F0801", claim.span))
+                }
+                Image::Unknown => Some(undecided(claim, "an index read from a tensor decides it")),
+                _ => None,
+            }
+        }
+        hir::ProveKind::Injective(tensor) => {
+            let movement = of(*tensor)?;
+            match coverage(program, bound, movement) {
+                Image::Unknown => Some(undecided(claim, "an index read from a tensor decides it")),
+                _ => None,
+            }
+        }
+        hir::ProveKind::Vector { tensor, axis, bytes } => {
+            moves.iter().find_map(|m| narrow(program, plan, m, (*tensor, *axis), *bytes, claim))
+        }
+        hir::ProveKind::Local(tensor) => of(*tensor).and_then(|m| remote(program, plan, m, claim)),
+        hir::ProveKind::Deterministic(tensor) => {
+            of(*tensor).and_then(|m| unordered(program, m, claim))
+        }
+        _ => None,
+    }
+}
+
+fn undecided(claim: &Prove, why: &str) -> Diagnostic {
+    Diagnostic::error(
+        "F0801",
+        claim.span,
+        format!("`{}` is not decided before the launch", claim.text),
+    )
+    .note(why.to_string())
+    .help("remove the claim; the launch checks the index's range")
+}
+
+/// F0610.
+fn narrow(
+    program: &Program,
+    plan: &Plan,
+    movement: &Move,
+    (tensor, axis): (Handle<hir::Tensor>, usize),
+    bytes: i64,
+    claim: &Prove,
+) -> Option<Diagnostic> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let (place, is_source) = match tensor {
+        t if t == movement.target.tensor => (&movement.target, false),
+        t if t == source.tensor => (source, true),
+        _ => return None,
+    };
+    let info = &program.tensors[tensor];
+    let (elements, along) = access(plan, movement, place, is_source);
+    let fits = along.is_none_or(|var| mentions(&place.coords[axis], var));
+    let width = if fits { elements * info.dtype.elem.bytes() } else { info.dtype.elem.bytes() };
+    (width < bytes).then(|| {
+        Diagnostic::error("F0610", claim.span, format!("`{}` fails", claim.text))
+            .label(format!("widest is {width} bytes"))
+            .note(match &movement.shape {
+                Shape::Rows { run, .. } => format!(
+                    "a run is {run} elements: {}",
+                    movement.why
+                ),
+                Shape::Tile(_) => "the tile's accesses end with the axis".to_string(),
+            })
+            .help("choose sizes that are multiples of the width, or place the axis last on both sides")
+    })
+}
+
+/// Elements of an access on one side, and the variable it runs along.
+fn access(plan: &Plan, movement: &Move, place: &Place, is_source: bool) -> (i64, Option<usize>) {
+    match &movement.shape {
+        Shape::Rows { vector, .. } => {
+            let table = &plan.tables[&place.tensor];
+            let last = (0..movement.digits.len())
+                .rev()
+                .find(|i| step(table, place, &movement.digits, *i) == Step::Memory(1));
+            (*vector, last.map(|i| movement.digits[i].var))
+        }
+        Shape::Tile(tile) => {
+            let (digit, _, elements) = if is_source { tile.source } else { tile.target };
+            (elements, Some(movement.digits[digit].var))
+        }
+    }
+}
+
+fn mentions(coordinate: &Coordinate, var: usize) -> bool {
+    matches!(coordinate, Coordinate::Linear { terms, .. } if terms.iter().any(|(v, _)| *v == var))
+}
+
+/// F0804: an element changes its rank.
+fn remote(program: &Program, plan: &Plan, movement: &Move, claim: &Prove) -> Option<Diagnostic> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let (from, to) = (&plan.tables[&source.tensor], &plan.tables[&movement.target.tensor]);
+    for digit in 0..movement.digits.len() {
+        let sides = (
+            mesh_of(from, source, movement, digit),
+            mesh_of(to, &movement.target, movement, digit),
+        );
+        let copied =
+            from.spread.iter().any(|s| s.kind == SpreadKind::Copy && Some(s.weight) == sides.1);
+        if sides.0 != sides.1 && !(sides.0.is_none() && copied) {
+            let var = &movement.vars[movement.digits[digit].var].name;
+            return Some(
+                Diagnostic::error(
+                    "F0804",
+                    claim.span,
+                    format!("`{}` is not local", program.tensors[movement.target.tensor].name),
+                )
+                .note(format!("a step of `{var}` changes the rank on one side only"))
+                .help(
+                    "split the same axis over the same mesh axis on both sides, or drop the claim",
+                ),
+            );
+        }
+    }
+    None
+}
+
+/// The weight, in ranks, of the mesh digit that a digit is part of.
+fn mesh_of(table: &Table, place: &Place, movement: &Move, digit: usize) -> Option<i64> {
+    if step(table, place, &movement.digits, digit) != Step::Rank {
+        return None;
+    }
+    let var = movement.digits[digit].var;
+    table.digits.iter().find_map(|row| match row.home {
+        Home::Mesh { weight, .. } if mentions(&place.coords[row.axis], var) => Some(weight),
+        _ => None,
+    })
+}
+
+/// F0803: a sum in any order feeds it.
+fn unordered(program: &Program, movement: &Move, claim: &Prove) -> Option<Diagnostic> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let info = &program.tensors[source.tensor];
+    let any = info.spread.iter().find(|s| matches!(s.kind, Spread::Sum { any: true }))?;
+    Some(
+        Diagnostic::error(
+            "F0803",
+            claim.span,
+            format!("`{}` is not deterministic", program.tensors[movement.target.tensor].name),
+        )
+        .related(any.span, "`.any` allows any order of addition")
+        .help(format!("place `{}` with an ordered sum: remove `.any`", info.name)),
+    )
+}
+
+/// F0802: the second entry does not put back what the first has moved. `None` also if either entry is no
+/// single permutation: routes decide those.
+pub(super) fn not_inverse(
+    program: &Program,
+    first: &[Move],
+    second: &[Move],
+    claim: &Prove,
+) -> Option<Diagnostic> {
+    let ([first], [second]) = (first, second) else {
+        return Some(
+            Diagnostic::error("F0802", claim.span, "the entries are not inverse")
+                .note("an inverse pair has one statement each")
+                .help("claim it of entries of one statement"),
+        );
+    };
+    let (Some(there), Some(back)) = (permutation(first), permutation(second)) else {
+        return Some(
+            Diagnostic::error("F0802", claim.span, "the entries are not inverse")
+                .note("only permutations of axes, `b[n, m] <- a[m, n]`, have an inverse by themselves")
+                .help("index both sides by plain variables"),
+        );
+    };
+    let wrong = (0..there.len()).find(|i| there.get(*i).and_then(|p| back.get(*p)) != Some(i));
+    let axis = match wrong {
+        None if there.len() == back.len() => return None,
+        found => found.unwrap_or(0),
+    };
+    let MoveValue::Read(source) = &first.value else { return None };
+    let landed = there.get(axis).and_then(|p| back.get(*p)).copied().unwrap_or(0);
+    Some(
+        Diagnostic::error("F0802", claim.span, "the entries are not inverse")
+            .note(format!(
+                "{} comes back as {}",
+                element(program, source.tensor, axis, 1),
+                element(program, second.target.tensor, landed, 1)
+            ))
+            .help("read the second statement backwards: swap its two index lists"),
+    )
+}
+
+/// For each axis of the source, the axis of the target with the same variable.
+fn permutation(movement: &Move) -> Option<Vec<usize>> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let plain = |c: &Coordinate| match c {
+        Coordinate::Linear { terms, constant: 0 } => match terms[..] {
+            [(var, 1)] => Some(var),
+            _ => None,
+        },
+        _ => None,
+    };
+    let target: Option<Vec<usize>> = movement.target.coords.iter().map(plain).collect();
+    let target = target?;
+    source
+        .coords
+        .iter()
+        .map(|c| plain(c).and_then(|v| target.iter().position(|t| *t == v)))
+        .collect()
+}

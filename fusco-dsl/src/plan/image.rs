@@ -1,0 +1,133 @@
+//! Which elements of the target a movement writes: every one, all but some, or some twice.
+
+use super::moves::{Coordinate, Live, Move};
+use crate::layout::{Home, Table};
+use crate::sema::hir;
+
+/// The image of one axis of the target under the statement's variables.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Image {
+    /// Each coordinate once.
+    Bijective,
+    /// No coordinate twice; `missing` is one that nothing reaches.
+    Partial { missing: i64 },
+    /// Two values of the variables reach `at`: (values of the axis's variables) twice.
+    Conflict { at: i64, first: Vec<(usize, i64)>, second: Vec<(usize, i64)> },
+    /// Decided by an index tensor.
+    Unknown,
+}
+
+/// Points of one axis that are enumerated at most.
+const ENUMERATED: i64 = 1 << 22;
+
+/// The image of an axis of extent `extent`.
+pub fn of_axis(coordinate: &Coordinate, extent: i64, movement: &Move) -> Image {
+    let Coordinate::Linear { terms, constant } = coordinate else { return Image::Unknown };
+    let vars = &movement.vars;
+    let mut sorted = terms.clone();
+    sorted.sort_by_key(|(_, c)| *c);
+    // Nested digits: each coefficient is larger than all that the smaller terms can add.
+    let (mut most, mut nested, mut gapless) = (0i64, true, true);
+    for (var, coefficient) in &sorted {
+        nested &= *coefficient > most;
+        gapless &= *coefficient == most + 1;
+        most = most.saturating_add(coefficient.saturating_mul(vars[*var].extent - 1));
+    }
+    if nested && gapless && *constant == 0 && most == extent - 1 {
+        return Image::Bijective;
+    }
+    if nested {
+        return Image::Partial { missing: missing_of_nested(&sorted, *constant, most) };
+    }
+    let points = sorted.iter().try_fold(1i64, |n, (v, _)| n.checked_mul(vars[*v].extent));
+    match points {
+        Some(points) if points <= ENUMERATED && extent <= ENUMERATED => {
+            enumerate(&sorted, *constant, extent, movement)
+        }
+        _ => Image::Unknown,
+    }
+}
+
+fn missing_of_nested(sorted: &[(usize, i64)], constant: i64, most: i64) -> i64 {
+    match sorted.first() {
+        _ if constant > 0 => 0,
+        Some((_, coefficient)) if *coefficient > 1 => 1,
+        _ => most + 1,
+    }
+}
+
+fn enumerate(sorted: &[(usize, i64)], constant: i64, extent: i64, movement: &Move) -> Image {
+    let vars = &movement.vars;
+    let mut seen: Vec<Option<Vec<i64>>> = vec![None; usize::try_from(extent).unwrap_or(0)];
+    let mut at = vec![0i64; sorted.len()];
+    let named =
+        |values: &[i64]| sorted.iter().zip(values).map(|((v, _), x)| (*v, *x)).collect::<Vec<_>>();
+    loop {
+        let value = constant + sorted.iter().zip(&at).map(|((_, c), x)| c * x).sum::<i64>();
+        match usize::try_from(value).ok().and_then(|i| seen.get_mut(i)) {
+            Some(Some(first)) => {
+                return Image::Conflict { at: value, first: named(first), second: named(&at) };
+            }
+            Some(slot) => *slot = Some(at.clone()),
+            None => {}
+        }
+        let Some(next) = (0..at.len()).find(|i| at[*i] + 1 < vars[sorted[*i].0].extent) else {
+            break;
+        };
+        at[next] += 1;
+        at[..next].fill(0);
+    }
+    match seen.iter().position(Option::is_none) {
+        Some(missing) => Image::Partial { missing: missing as i64 },
+        None => Image::Bijective,
+    }
+}
+
+/// Whether the movement writes every element that a rank's buffer has, padding included.
+pub fn is_everything(table: &Table, movement: &Move) -> bool {
+    let static_extents = movement.vars.iter().all(|v| matches!(v.live, Live::Known));
+    let plain = table.maps.is_empty() && table.counted.is_none();
+    let axes = movement.target.coords.iter().enumerate().all(|(axis, coordinate)| {
+        let digits = table.digits.iter().filter(|d| d.axis == axis);
+        let allocated: i64 = digits.map(|d| d.radix.bound()).product();
+        of_axis(coordinate, allocated, movement) == Image::Bijective
+    });
+    let mut memory: Vec<(i64, i64)> = table
+        .digits
+        .iter()
+        .filter_map(|d| match d.home {
+            Home::Memory { stride } => Some((stride, d.radix.bound())),
+            _ => None,
+        })
+        .collect();
+    memory.sort_unstable();
+    let dense = memory.iter().try_fold(1i64, |next, (stride, radix)| {
+        (*stride == next || *radix == 1).then_some(next * radix)
+    });
+    static_extents && plain && axes && dense == Some(table.elems)
+}
+
+/// The image of an axis of the target, run-time extents included; `most` is its largest extent.
+pub fn of_live_axis(
+    extent: &hir::Extent,
+    coordinate: &Coordinate,
+    most: i64,
+    movement: &Move,
+) -> Image {
+    if is_same_counted(extent, coordinate, movement) {
+        return Image::Bijective;
+    }
+    of_axis(coordinate, most, movement)
+}
+
+/// A run-time extent is covered by a lone variable of that extent: `check` has compared them.
+fn is_same_counted(extent: &hir::Extent, coordinate: &Coordinate, movement: &Move) -> bool {
+    let lone = matches!(coordinate, Coordinate::Linear { terms, constant: 0 } if matches!(terms[..], [(_, 1)]));
+    let Coordinate::Linear { terms, .. } = coordinate else { return false };
+    let runtime = terms.iter().any(|(v, _)| matches!(movement.vars[*v].live, Live::Size(_)));
+    match extent {
+        hir::Extent::Counted { .. } => runtime,
+        hir::Extent::Fixed(_) => lone && runtime,
+        hir::Extent::Ragged { .. } => false,
+    }
+}

@@ -1,0 +1,151 @@
+//! Entries without a route: what is prepared, what moves, and the two handshakes around it.
+//!
+//! A preparing kernel fills targets that are not wholly written and computes tables (first rows of counted
+//! axes, positions of mapped ones); the moving kernel opens when every rank is in, and closes when every
+//! rank's writes have landed.
+
+use super::address::Addresses;
+use super::ir::*;
+use super::lower::{bits_of, tuning};
+use super::moves::MoveLowering;
+use crate::arena::Handle;
+use crate::diag::Diagnostic;
+use crate::plan::{Move, image};
+use crate::sema::hir::{self, Program};
+
+/// The movements of an entry as roles, and the tables they look up.
+pub(super) struct Moved {
+    pub roles: Vec<Role>,
+    tables: Vec<Op>,
+    fills: Vec<(Handle<hir::Tensor>, String)>,
+}
+
+impl Moved {
+    pub fn new(at: &mut Addresses<'_>, moves: &[Move]) -> Moved {
+        let mut out = Moved { roles: Vec::new(), tables: Vec::new(), fills: Vec::new() };
+        for movement in moves {
+            let mut lowering = MoveLowering::new(at, movement);
+            let body = vec![lowering.lower()];
+            for op in std::mem::take(&mut lowering.prepare) {
+                if !out.tables.iter().any(|t| table_of(t) == table_of(&op)) {
+                    out.tables.push(op);
+                }
+            }
+            out.roles.push(Role {
+                kind: RoleKind::Move,
+                text: vec![movement.text.clone()],
+                span: movement.span,
+                body,
+            });
+            if !image::is_everything(at.table_of(movement.target.tensor), movement) {
+                out.fills.push((movement.target.tensor, movement.text.clone()));
+            }
+        }
+        out
+    }
+
+    /// Fills and tables, in a kernel before the others.
+    pub fn prepare(
+        &mut self,
+        at: &mut Addresses<'_>,
+        program: &Program,
+        entry: &hir::Entry,
+        route: Option<Handle<Route>>,
+    ) -> Option<Step> {
+        let mut roles = Vec::new();
+        if !self.tables.is_empty() {
+            if at.schedule().ranks > 1 {
+                roles.push(handshake(at, entry, route, "prepare_ready", RoleKind::Open));
+            }
+            let text = vec!["first rows and positions".to_string()];
+            let body = std::mem::take(&mut self.tables);
+            roles.push(Role { kind: RoleKind::Tables, text, span: entry.span, body });
+        }
+        for (tensor, _) in &self.fills {
+            let info = &program.tensors[*tensor];
+            let Some(fill) = info.attrs.fill else { continue };
+            let bits = bits_of(fill, info.dtype.elem);
+            let body = vec![Op::FillAll { tensor: at.tensor(*tensor), bits }];
+            let text = vec![format!("{} with fill", info.name)];
+            roles.push(Role { kind: RoleKind::Fill, text, span: entry.span, body });
+        }
+        (!roles.is_empty()).then(|| {
+            let name = format!("{}_prepare", entry.name);
+            step(name, route, roles, tuning(entry.schedules.last()))
+        })
+    }
+}
+
+/// Lowers an entry that plans and takes nothing.
+pub(super) fn entry(
+    at: &mut Addresses<'_>,
+    program: &Program,
+    entry: &hir::Entry,
+    moves: &[Move],
+) -> Result<Entry, Box<Diagnostic>> {
+    if moves.is_empty() {
+        return Err(Box::new(
+            Diagnostic::error(
+                "F0999",
+                entry.span,
+                "not supported yet: an entry without statements",
+            )
+            .help("give it a statement"),
+        ));
+    }
+    let mut moved = Moved::new(at, moves);
+    let mut steps: Vec<Step> = moved.prepare(at, program, entry, None).into_iter().collect();
+    let mut roles = moved.roles;
+    if at.schedule().ranks > 1 {
+        roles.insert(0, handshake(at, entry, None, "ready", RoleKind::Open));
+        roles.push(handshake(at, entry, None, "done", RoleKind::Close));
+    }
+    steps.push(step(entry.name.clone(), None, roles, tuning(entry.schedules.last())));
+    let (tensors, dyns) = at.used(&steps);
+    Ok(Entry {
+        name: entry.name.clone(),
+        span: entry.span,
+        plans: Vec::new(),
+        takes: Vec::new(),
+        tensors,
+        dyns,
+        arrivals: Vec::new(),
+        steps,
+    })
+}
+
+fn step(name: String, route: Option<Handle<Route>>, roles: Vec<Role>, tuning: Tuning) -> Step {
+    let kernel = Kernel { name, route, roles, tuning };
+    Step { alternatives: vec![Alternative { when: None, kernel }] }
+}
+
+/// Every rank has come here.
+fn handshake(
+    at: &mut Addresses<'_>,
+    entry: &hir::Entry,
+    route: Option<Handle<Route>>,
+    word: &str,
+    kind: RoleKind,
+) -> Role {
+    let name = format!("{}_{word}", entry.name);
+    let signal = match route {
+        Some(route) => {
+            let ranks = at.schedule().ranks;
+            at.signal(name, route, SignalKind::Epoch { per_cta: false }, ranks)
+        }
+        None => at.home_signal(name, at.schedule().ranks),
+    };
+    let body = vec![
+        Op::Barrier,
+        Op::Once { body: vec![Op::Signal { signal, to: Peer::All, slot: Ix::Me }] },
+        Op::Wait { signal, until: Until::Epoch },
+    ];
+    Role { kind, text: Vec::new(), span: entry.span, body }
+}
+
+fn table_of(op: &Op) -> Option<Handle<Table>> {
+    match op {
+        Op::Prefix { table, .. } | Op::Positions { table, .. } => Some(*table),
+        _ => None,
+    }
+}

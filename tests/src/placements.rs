@@ -1,0 +1,204 @@
+//! Random programs that move tensors between random placements.
+
+use crate::Random;
+use fusco_dsl::oracle::Array;
+use fusco_dsl::sema::hir::Elem;
+
+/// Text of a program of `entries` movements `e0`, `e1`, .. (`y0 <- x0`, ..) and its inputs.
+pub struct Case {
+    pub text: String,
+    pub ranks: usize,
+    pub inputs: Vec<(String, Array)>,
+    pub entries: Vec<String>,
+}
+
+const ELEMS: [(&str, Elem); 7] = [
+    ("f32", Elem::F32),
+    ("bf16", Elem::Bf16),
+    ("f16", Elem::F16),
+    ("i32", Elem::I32),
+    ("u8", Elem::U8),
+    ("i64", Elem::I64),
+    ("e4m3", Elem::E4m3),
+];
+
+/// A mesh of 1 to 8 ranks over one or two axes, and movements over it.
+pub fn case(random: &mut Random, entries: usize) -> Case {
+    let mesh = mesh(random);
+    let ranks: i64 = mesh.iter().map(|(_, n)| n).product();
+    let axes: Vec<String> = mesh.iter().map(|(name, n)| format!("{name}: {n}")).collect();
+    let mut text = format!("program random {{\n    mesh m {{ {} }}\n", axes.join(", "));
+    let mut case = Case {
+        text: String::new(),
+        ranks: ranks as usize,
+        inputs: Vec::new(),
+        entries: Vec::new(),
+    };
+    let mut body = String::new();
+    for number in 0..entries {
+        let movement = Movement::new(random, &mesh, number);
+        text += &movement.declarations;
+        body += &movement.entry;
+        case.inputs.push(movement.input);
+        case.entries.push(format!("e{number}"));
+    }
+    case.text = format!("{text}{body}}}\n");
+    case
+}
+
+fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
+    match random.below(3) {
+        0 => vec![("p", 1 + random.below(8) as i64)],
+        _ => {
+            let p = 1 + random.below(4) as i64;
+            vec![("p", p), ("q", 1 + random.below((8 / p) as u64) as i64)]
+        }
+    }
+}
+
+struct Movement {
+    declarations: String,
+    entry: String,
+    input: (String, Array),
+}
+
+impl Movement {
+    fn new(random: &mut Random, mesh: &[(&str, i64)], number: usize) -> Movement {
+        let rank = 1 + random.below(3) as usize;
+        let extents: Vec<i64> = (0..rank).map(|_| extent(random, rank)).collect();
+        let names = ["i", "j", "k"];
+        let (from, to, value) = elements(random, number);
+        let sums = matches!(from.1, Elem::F32 | Elem::Bf16 | Elem::F16);
+        let mut consts = String::new();
+        let source = Placement::new(random, mesh, &extents, number, (true, sums), &mut consts);
+        let target = Placement::new(random, mesh, &extents, number, (false, false), &mut consts);
+        // The target may order its axes in another way.
+        let mut order: Vec<usize> = (0..rank).collect();
+        for i in (1..rank).rev() {
+            order.swap(i, random.below(i as u64 + 1) as usize);
+        }
+        let dims = |order: &[usize]| {
+            order
+                .iter()
+                .map(|a| format!("{}: {}", names[*a], extents[*a]))
+                .collect::<Vec<_>>()
+                .join(", ")
+        };
+        let own: Vec<usize> = (0..rank).collect();
+        let index =
+            |order: &[usize]| order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", ");
+        let read = format!("x{number}[{}]", index(&own));
+        let declarations = format!(
+            "{consts}    in x{number}: {}[{}] @ [{}] with uneven;\n    out y{number}: {}[{}] @ [{}] with uneven{};\n",
+            from.0,
+            dims(&own),
+            source.terms.join(", "),
+            to.0,
+            dims(&order),
+            target.terms.join(", "),
+            if random.below(2) == 0 { ", fill(1)" } else { "" }
+        );
+        let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
+        let entry = format!(
+            "    entry e{number} {{ y{number}[{}] <- {}; {carrier} }}\n",
+            index(&order),
+            value.replace('$', &read)
+        );
+        let mut shape: Vec<usize> = extents.iter().map(|n| *n as usize).collect();
+        if source.parts > 0 {
+            shape.insert(0, source.parts as usize);
+        }
+        let mut array = Array::zeros(from.1, shape);
+        random.fill(&mut array);
+        Movement { declarations, entry, input: (format!("x{number}"), array) }
+    }
+}
+
+fn extent(random: &mut Random, rank: usize) -> i64 {
+    let most = [400, 70, 20][rank - 1];
+    match random.below(4) {
+        // Sizes that tile well.
+        0 => [64, 32, 16][rank - 1],
+        1 => [256, 64, 8][rank - 1],
+        _ => 1 + random.below(most) as i64,
+    }
+}
+
+type Named = (&'static str, Elem);
+
+/// Element types of the two sides, and the value with `$` for the read.
+fn elements(random: &mut Random, number: usize) -> (Named, Named, String) {
+    let from = ELEMS[random.below(ELEMS.len() as u64) as usize];
+    let to = ELEMS[random.below(3) as usize];
+    if number % 3 == 0 && from.1 != to.1 {
+        return (from, to, format!("cast({}, $)", to.0));
+    }
+    (from, from, "$".to_string())
+}
+
+struct Placement {
+    terms: Vec<String>,
+    /// Coordinates of the summed mesh axes; 0 without one.
+    parts: i64,
+}
+
+impl Placement {
+    /// `is_source`: whether the tensor is read; `sums`: whether its element can be summed.
+    fn new(
+        random: &mut Random,
+        mesh: &[(&str, i64)],
+        extents: &[i64],
+        number: usize,
+        (is_source, sums): (bool, bool),
+        consts: &mut String,
+    ) -> Placement {
+        let names = ["i", "j", "k"];
+        let mut digits: Vec<Vec<String>> =
+            names[..extents.len()].iter().map(|n| vec![n.to_string()]).collect();
+        let mut spread = Vec::new();
+        let mut parts = 0;
+        for (name, size) in mesh {
+            match random.below(if is_source { 8 } else { 7 }) {
+                0 => spread.push(format!("copy/{name}")),
+                1 => spread.push(format!("only({})/{name}", random.below(*size as u64))),
+                7 if sums => {
+                    spread.push(format!("sum/{name}"));
+                    parts = parts.max(1) * size;
+                }
+                2 if extents.len() > 1 && *size > 1 => {
+                    let axis = random.below(extents.len() as u64) as usize;
+                    if digits[axis].iter().any(|d| d.contains('/')) {
+                        digits[axis].push(format!("{}/{name}", names[axis]));
+                        continue;
+                    }
+                    let side = if is_source { "s" } else { "t" };
+                    let table = format!("W{side}{number}{name}");
+                    let owners: Vec<String> = (0..extents[axis])
+                        .map(|_| random.below(*size as u64).to_string())
+                        .collect();
+                    *consts += &format!("    const {table} = [{}];\n", owners.join(", "));
+                    digits[axis].push(format!("{}/{name}.map({table})", names[axis]));
+                }
+                _ => {
+                    let axis = random.below(extents.len() as u64) as usize;
+                    if digits[axis].iter().any(|d| d.contains(".map")) {
+                        spread.push(format!("copy/{name}"));
+                        continue;
+                    }
+                    digits[axis].push(format!("{}/{name}", names[axis]));
+                }
+            }
+        }
+        for axis in 0..extents.len() {
+            for _ in 0..random.below(3) {
+                let inner = [2, 3, 4, 8, 16][random.below(5) as usize];
+                digits[axis].push(format!("{}:{inner}", names[axis]));
+            }
+        }
+        let mut terms: Vec<String> = digits.into_iter().flatten().chain(spread).collect();
+        for i in (1..terms.len()).rev() {
+            terms.swap(i, random.below(i as u64 + 1) as usize);
+        }
+        Placement { terms, parts }
+    }
+}

@@ -1,0 +1,49 @@
+//! Random pairs of placements, moved on both back ends and compared with the reference interpreter.
+
+use fusco_dsl::oracle::Inputs;
+use fusco_runtime::World;
+use fusco_tests::placements::{Case, case};
+use fusco_tests::{Random, Session, gpu};
+
+/// Movements of one program: they share its compilation.
+const ENTRIES: usize = 10;
+
+fn check(case: &Case, world: World) -> u64 {
+    let session = Session::new(&case.text, &[], &[], world);
+    let inputs = Inputs { tensors: case.inputs.iter().cloned().collect(), ..Inputs::default() };
+    session.upload(&inputs);
+    session.poison();
+    let stream = session.world.stream().expect("a stream");
+    for entry in &case.entries {
+        session.launch(entry, &stream, &inputs).expect("queued");
+    }
+    stream.synchronize().unwrap_or_else(|e| panic!("{e}\n{}", case.text));
+    let entries: Vec<&str> = case.entries.iter().map(String::as_str).collect();
+    let expected = session.expected(&entries, &inputs);
+    match fusco_dsl::ranks::compare(&expected, &session.outputs()) {
+        Ok(compared) => compared,
+        Err(difference) => panic!("{difference}\n{}", case.text),
+    }
+}
+
+fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync) {
+    let (mut compared, mut moved) = (0, 0);
+    for number in 0..programs {
+        let case = case(&mut Random(seed + number), ENTRIES);
+        let Some(world) = world(case.ranks) else { return };
+        compared += check(&case, world);
+        moved += case.entries.len();
+    }
+    println!("{moved} pairs of placements, {compared} elements equal");
+}
+
+#[test]
+fn random_pairs_equal_the_oracle() {
+    pairs(40, 1, |ranks| World::host(ranks).ok());
+}
+
+#[test]
+fn gpu_random_pairs_equal_the_oracle() {
+    let programs = std::env::var("FUSCO_PAIRS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
+    pairs(programs, 1000, gpu);
+}
