@@ -1,12 +1,14 @@
 //! Bind time: the numbers given for the params, against what the program asks of them.
 
-use super::hir::{Bindings, CmpOp, Cond, CondKind, Program, Size};
+use super::hir::{Bindings, CmpOp, Cond, CondKind, Mesh, Param, ParamKind, Program, Size};
 use super::scope::nearest;
 use super::text;
+use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
 
-/// Every reason why the program cannot run with these numbers (F0901); empty if it can.
+/// Every reason why the program cannot run with these numbers; empty if it can: F0901 for what is
+/// declared, the code of the placement or index for what only these numbers break.
 pub fn bind(program: &Program, bound: &Bindings) -> Diagnostics {
     let mut out = Diagnostics::default();
     names(program, bound, &mut out);
@@ -25,14 +27,21 @@ pub fn bind(program: &Program, bound: &Bindings) -> Diagnostics {
 /// Each param has a positive value, each value a param.
 fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
     let known: Vec<&str> = program.params.iter().map(|(_, p)| p.name.as_str()).collect();
-    for name in bound.keys().filter(|n| !known.contains(&n.as_str())) {
+    let is_element = |name: &str| {
+        program.params.iter().any(|(_, p)| p.kind == ParamKind::Ints && element(&p.name, name))
+    };
+    for name in bound.keys().filter(|n| !known.contains(&n.as_str()) && !is_element(n)) {
         let hint = nearest(name, &known).map_or_else(
             || format!("params are {}", known.join(", ")),
             |n| format!("did you mean `{n}`?"),
         );
         out.push(Diagnostic::error("F0901", program.span, format!("no param `{name}`")).help(hint));
     }
-    for (_, param) in program.params.iter() {
+    for (handle, param) in program.params.iter() {
+        if param.kind == ParamKind::Ints {
+            array(program, bound, handle, out);
+            continue;
+        }
         match bound.get(&param.name) {
             None => out.push(
                 Diagnostic::error(
@@ -53,6 +62,49 @@ fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
             Some(_) => {}
         }
     }
+}
+
+/// Whether `name` is `array[i]`.
+fn element(array: &str, name: &str) -> bool {
+    let index = name
+        .strip_prefix(array)
+        .and_then(|n| n.strip_prefix('['))
+        .and_then(|n| n.strip_suffix(']'));
+    index.is_some_and(|i| i.parse::<usize>().is_ok_and(|n| n.to_string() == i))
+}
+
+/// An array has elements 0, 1, .. without a gap.
+fn array(program: &Program, bound: &Bindings, handle: Handle<Param>, out: &mut Diagnostics) {
+    let param = &program.params[handle];
+    let (name, given) = (&param.name, bound.keys().filter(|n| element(&param.name, n)).count());
+    let found = program.array(handle, bound).len();
+    let claim = match found {
+        _ if bound.contains_key(name) => format!("param `{name}` is an array, not one number"),
+        0 => format!("param `{name}` is not bound"),
+        n if n < given => format!("param `{name}` has no element {n}"),
+        _ => return,
+    };
+    out.push(
+        Diagnostic::error("F0901", param.span, claim)
+            .help(format!("give it its values: `--set {name}=[0,1,..]`")),
+    );
+}
+
+/// F0901: a mesh has as many ranks as its range.
+pub(super) fn range(mesh: &Mesh, (first, end, ranks): (i64, i64, i64)) -> Diagnostic {
+    let (claim, note, help) = if first < 0 {
+        ("starts below rank 0".to_string(), format!("{first} >= 0 is false"), 0)
+    } else {
+        let held = end.saturating_sub(first);
+        (
+            format!("has {ranks} ranks, its range {first}..{end} holds {held}"),
+            format!("{end} - {first} == {ranks} is false"),
+            first,
+        )
+    };
+    Diagnostic::error("F0901", mesh.span, format!("mesh `{}` {claim}", mesh.name))
+        .note(note)
+        .help(format!("write `at {help}..{}`", help.saturating_add(ranks)))
 }
 
 fn constraint(program: &Program, bound: &Bindings, name: &str, cond: &Cond, out: &mut Diagnostics) {
@@ -135,6 +187,13 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
             out,
         );
     }
+    for (handle, mesh) in program.meshes.iter() {
+        if let Some((first, end, ranks)) = program.mesh_range(handle, bound)
+            && (first < 0 || end.checked_sub(first) != Some(ranks))
+        {
+            out.push(range(mesh, (first, end, ranks)));
+        }
+    }
     if program.ranks(bound).is_none() {
         out.push(
             Diagnostic::error("F0901", program.span, "the mesh has more than 2^63 ranks")
@@ -167,7 +226,12 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
                 )
                 .help("bind smaller numbers"),
             );
+            continue;
         }
+        super::fit::placement(program, tensor, bound, out);
+    }
+    for stmt in program.entries.iter().flat_map(|e| &e.stmts) {
+        super::reach::indices(program, stmt, bound, out);
     }
 }
 

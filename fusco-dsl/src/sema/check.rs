@@ -13,6 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Stop;
 pub(super) type Checked<T> = Result<T, Stop>;
 
+/// A `const` array, each value with its place.
+pub(super) struct Array {
+    pub name: String,
+    pub values: Vec<(i64, Span)>,
+}
+
 /// The route that counts a tensor's ragged axis, and where that was learnt.
 pub(super) struct Counted {
     pub route: Handle<hir::Route>,
@@ -26,6 +32,9 @@ pub(super) struct Checker<'a> {
     pub facts: Facts,
     pub diagnostics: Diagnostics,
     pub in_condition: bool,
+    /// Axes of each alias, major first.
+    pub aliases: Vec<Vec<Handle<hir::MeshAxis>>>,
+    pub arrays: Vec<Array>,
     pub used: BTreeSet<String>,
     pub counted: BTreeMap<Handle<hir::Tensor>, Counted>,
     /// Tensors written in any entry, and where first.
@@ -61,6 +70,8 @@ fn check_expanded(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
         facts: Facts::default(),
         diagnostics: Diagnostics::default(),
         in_condition: false,
+        aliases: Vec::new(),
+        arrays: Vec::new(),
         used: BTreeSet::new(),
         counted: BTreeMap::new(),
         written: BTreeMap::new(),
@@ -78,6 +89,7 @@ impl Checker<'_> {
     /// Sizes before tensors, tensors before routes, routes before entries: each reads the former.
     fn run(&mut self) {
         self.declare_names();
+        self.consts();
         self.meshes();
         self.params();
         self.dyns();
@@ -93,12 +105,13 @@ impl Checker<'_> {
         for decl in &self.ast.decls {
             match decl {
                 Decl::Mesh(mesh) => self.declare_mesh(mesh),
-                Decl::Const(c) => self.declare_const(c),
+                // Poison until `consts` has their values.
+                Decl::Const(c) => self.declare(&c.name, Symbol::Poison),
                 Decl::Param(p) => {
                     let param = hir::Param {
                         name: p.name.name.clone(),
                         docs: p.docs.clone(),
-                        kind: hir::ParamKind::Int,
+                        kind: param_kind(&p.ty),
                         constraints: Vec::new(),
                         span: p.name.span,
                     };
@@ -128,19 +141,6 @@ impl Checker<'_> {
         }
     }
 
-    fn declare_const(&mut self, c: &ast::Const) {
-        self.declare(&c.name, Symbol::Poison);
-        if let Ok(Size::Lit(value)) = self.size(&c.value, &[]) {
-            self.scope.set(&c.name.name, Symbol::Const(value));
-        } else if !self.diagnostics.has_errors() {
-            self.push(Diagnostic::error(
-                "F0999",
-                c.value.span,
-                "not supported yet: a `const` that is not known from literals",
-            ));
-        }
-    }
-
     pub fn declare(&mut self, name: &Ident, symbol: Symbol) {
         if let Err(diagnostic) = self.scope.declare(name, symbol) {
             self.push(*diagnostic);
@@ -150,16 +150,51 @@ impl Checker<'_> {
     fn params(&mut self) {
         for p in self.decls(|d| if let Decl::Param(p) = d { Some(p) } else { None }) {
             let Some(Symbol::Param(handle)) = self.scope.get(&p.name.name) else { continue };
-            self.integer_type(&p.ty);
-            if let Some(choices) = &p.choices {
-                self.push(unsupported(choices.span, "a `param` with a list of values"));
+            if !matches!(p.ty.name.as_str(), "int" | "ints") {
+                self.push(super::scope::unknown("F0101", "type", &p.ty, &["int", "ints"]));
             }
-            let Some(constraint) = &p.constraint else { continue };
-            if let Ok(cond) = self.cond(constraint) {
+            let is_array = self.hir.params[handle].kind == hir::ParamKind::Ints;
+            if let (true, Some(span)) = (is_array, condition_span(p)) {
+                self.push(unsupported(span, "a condition on an array"));
+                continue;
+            }
+            let choices = p.choices.as_ref().map(|c| self.choices(handle, c));
+            let constraint = p.constraint.as_ref().map(|c| self.cond(c));
+            for cond in [choices, constraint].into_iter().flatten().flatten() {
                 self.facts.learn(&cond);
                 self.hir.params[handle].constraints.push(cond);
             }
         }
+    }
+
+    /// `in (16, 32)`: one of the values.
+    fn choices(&mut self, param: Handle<hir::Param>, list: &ast::Expr) -> Checked<hir::Cond> {
+        let ast::ExprKind::Tuple(args) = &list.kind else {
+            return self.choice(param, list);
+        };
+        let mut any: Option<hir::Cond> = None;
+        for arg in args {
+            let one = self.choice(param, &arg.value)?;
+            any = Some(match any {
+                Some(before) => hir::Cond {
+                    text: format!("{} || {}", before.text, one.text),
+                    span: list.span,
+                    kind: hir::CondKind::Or(Box::new(before), Box::new(one)),
+                },
+                None => one,
+            });
+        }
+        any.ok_or(Stop)
+    }
+
+    fn choice(&mut self, param: Handle<hir::Param>, e: &ast::Expr) -> Checked<hir::Cond> {
+        let rhs = self.size(e, &[])?;
+        let name = &self.hir.params[param].name;
+        Ok(hir::Cond {
+            text: format!("{name} == {}", super::text::expr(e)),
+            span: e.span,
+            kind: hir::CondKind::Compare { op: hir::CmpOp::Eq, lhs: Size::Param(param), rhs },
+        })
     }
 
     fn dyns(&mut self) {
@@ -167,8 +202,11 @@ impl Checker<'_> {
             let Some(Symbol::Dyn(handle)) = self.scope.get(&d.name.name) else { continue };
             self.integer_type(&d.ty);
             for axis in &d.axes {
-                match self.mesh_axis(axis) {
-                    Ok(mesh) => self.hir.dyns[handle].axes.push(mesh),
+                match self.mesh_axes(axis) {
+                    Ok(mesh) if mesh.len() > 1 && d.axes.len() > 1 => {
+                        self.push(unsupported(axis.span, "an alias among several mesh axes"));
+                    }
+                    Ok(mesh) => self.hir.dyns[handle].axes.extend(mesh),
                     Err(Stop) => self.scope.set(&d.name.name, Symbol::Poison),
                 }
             }
@@ -275,6 +313,14 @@ impl Checker<'_> {
     pub fn unsupported<T>(&mut self, span: Span, what: impl AsRef<str>) -> Checked<T> {
         self.fail(unsupported(span, what))
     }
+}
+
+fn param_kind(ty: &Ident) -> hir::ParamKind {
+    if ty.name == "ints" { hir::ParamKind::Ints } else { hir::ParamKind::Int }
+}
+
+fn condition_span(p: &ast::Param) -> Option<Span> {
+    p.choices.as_ref().or(p.constraint.as_ref()).map(|e| e.span)
 }
 
 /// Lends the tree for longer than `&self`.

@@ -1,7 +1,8 @@
-//! Tensors without their placement: element types, axes, attributes.
+//! Tensors without their placement: element types, axes and their extents.
 
 use super::check::{Checked, Checker, Stop};
-use super::hir::{self, Attrs, DType, Elem, Extent, IndexType, Scalar, Size};
+use super::hir::{self, DType, Elem, Extent, IndexType, Scalar, Size};
+use super::mesh::at_bind;
 use super::scope::{Symbol, unknown};
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Word};
@@ -28,42 +29,75 @@ pub(super) fn is_integer(elem: Elem) -> bool {
 }
 
 impl Checker<'_> {
+    /// Each tensor after those that its extents and tables read.
     pub fn tensors(&mut self) {
-        for t in self.decls(|d| if let Decl::Tensor(t) = d { Some(t) } else { None }) {
-            if let Ok(tensor) = self.tensor(t)
-                && self.scope.is_first(&t.name)
-            {
-                let handle = self.hir.tensors.append(tensor);
-                self.scope.set(&t.name.name, Symbol::Tensor(handle));
-            }
+        let all = self.decls(|d| if let Decl::Tensor(t) = d { Some(t) } else { None });
+        let mut state = vec![Visit::New; all.len()];
+        for i in 0..all.len() {
+            self.visit(&all, i, &mut state);
         }
+    }
+
+    fn visit(&mut self, all: &[&ast::Tensor], i: usize, state: &mut [Visit]) {
+        if state[i] != Visit::New {
+            return;
+        }
+        state[i] = Visit::Open;
+        let t = all[i];
+        for name in names_read(t) {
+            let Some(needed) = all.iter().position(|o| o.name.name == name.name) else { continue };
+            if state[needed] == Visit::Open {
+                self.push(
+                    Diagnostic::error(
+                        "F0204",
+                        name.span,
+                        format!("`{}` is declared by itself", t.name.name),
+                    )
+                    .note("its extents or its table read a tensor that reads it")
+                    .help("read another tensor, or give it a fixed extent"),
+                );
+                state[i] = Visit::Done;
+                return;
+            }
+            self.visit(all, needed, state);
+        }
+        if let Ok(tensor) = self.tensor(t)
+            && self.scope.is_first(&t.name)
+        {
+            let handle = self.hir.tensors.append(tensor);
+            self.scope.set(&t.name.name, Symbol::Tensor(handle));
+        }
+        state[i] = Visit::Done;
     }
 
     fn tensor(&mut self, t: &ast::Tensor) -> Checked<hir::Tensor> {
         let io = match t.io {
             ast::Io::In => hir::Io::In,
             ast::Io::Out => hir::Io::Out,
-            ast::Io::InOut => return self.unsupported(t.io_span, "an `inout` tensor"),
+            ast::Io::InOut => hir::Io::InOut,
             ast::Io::Tmp => return self.unsupported(t.io_span, "a `tmp` tensor"),
         };
         // Each part is checked even if another is wrong: they are separate mistakes.
         let dtype = self.dtype(&t.dtype);
         let axes = self.axes(&t.dims);
-        let attrs = self.attrs(&t.attrs);
+        let attrs = self.attrs(t);
         let (dtype, axes, attrs) = (dtype?, axes?, attrs?);
-        let placement = self.placement(t, &axes)?;
-        Ok(hir::Tensor {
+        let (placement, spread) = self.placement(t, &axes, attrs.uneven)?;
+        self.check_sum(io, dtype.elem, &t.name.name, &spread)?;
+        let tensor = hir::Tensor {
             name: t.name.name.clone(),
             docs: t.docs.clone(),
             io,
             dtype,
             axes,
             placement,
-            spread: Vec::new(),
+            spread,
             attrs,
             span: t.name.span,
             placement_span: t.placement.as_ref().map_or(t.name.span, |p| p.span),
-        })
+        };
+        self.check_attrs(t, &tensor)?;
+        Ok(tensor)
     }
 
     pub fn elem_named(&mut self, name: &ast::Ident) -> Checked<Elem> {
@@ -160,11 +194,16 @@ impl Checker<'_> {
         axes: &[hir::Axis],
     ) -> Checked<Extent> {
         let Some(size) = &dim.extent.size else { return self.ragged(dim, axes) };
-        if let Some(bound) = &dim.extent.bound {
-            return self
-                .unsupported(bound.span, "an extent with a bound (`<=`) that is not `ragged`");
-        }
         let lowered = self.size(size, coords)?;
+        if reads_tensor(&lowered) {
+            return self.counted(dim, size, lowered, axes);
+        }
+        if let Some(bound) = &dim.extent.bound {
+            return self.unsupported(
+                bound.span,
+                "an extent with a bound (`<=`) that is not `ragged` and reads no tensor",
+            );
+        }
         match lowered {
             Size::Lit(n) if n < 1 => self.fail(
                 Diagnostic::error("F0204", size.span, format!("axis `{}` is empty", dim.name.name))
@@ -178,9 +217,56 @@ impl Checker<'_> {
         }
     }
 
+    /// `len[f, b] <= LMAX`
+    fn counted(
+        &mut self,
+        dim: &ast::Dim,
+        size: &Expr,
+        rows: Size,
+        axes: &[hir::Axis],
+    ) -> Checked<Extent> {
+        if axes.iter().any(|a| !matches!(a.extent, Extent::Fixed(_))) {
+            return self.unsupported(dim.name.span, "a second ragged axis of one tensor");
+        }
+        if reads_dyn(&rows) {
+            return self.unsupported(size.span, "arithmetic with a `dyn` in an extent");
+        }
+        let Some(bound) = &dim.extent.bound else {
+            return self.fail(
+                Diagnostic::error(
+                    "F0204",
+                    size.span,
+                    format!("the extent of `{}` has no bound", dim.name.name),
+                )
+                .note(format!(
+                    "{} is known on the device only; buffers are allocated before",
+                    super::text::expr(size)
+                ))
+                .help(format!(
+                    "write `{}: {} <= LMAX`",
+                    dim.name.name,
+                    super::text::expr(size)
+                )),
+            );
+        };
+        match self.size(bound, &[])? {
+            Size::Lit(n) if n < 1 => self.fail(
+                Diagnostic::error(
+                    "F0204",
+                    bound.span,
+                    format!("axis `{}` is empty", dim.name.name),
+                )
+                .note(format!("{n} < 1"))
+                .help("give it a bound of at least 1"),
+            ),
+            most if at_bind(&most) => Ok(Extent::Counted { rows, bound: most }),
+            _ => self.unsupported(bound.span, "a bound that is not known at bind"),
+        }
+    }
+
     /// The route is filled in once a statement has named it.
     fn ragged(&mut self, dim: &ast::Dim, axes: &[hir::Axis]) -> Checked<Extent> {
-        if axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. })) {
+        if axes.iter().any(|a| !matches!(a.extent, Extent::Fixed(_))) {
             return self.unsupported(dim.name.span, "a second ragged axis of one tensor");
         }
         if self.hir.routes.is_empty() {
@@ -197,45 +283,6 @@ impl Checker<'_> {
         let bound = dim.extent.bound.as_ref().map(|b| self.size(b, &[])).transpose()?;
         Ok(Extent::Ragged { route: self.hir.routes.handle(0), bound })
     }
-
-    fn attrs(&mut self, words: &[Word]) -> Checked<Attrs> {
-        let mut attrs = Attrs::default();
-        for word in words {
-            let arg = match word.args.as_deref() {
-                Some([arg]) if arg.named.is_none() && arg.binder.is_none() => literal(&arg.value),
-                _ => None,
-            };
-            match (word.name.name.as_str(), arg) {
-                ("fill", Some(value)) => attrs.fill = Some(value),
-                ("align", Some(Scalar::Int(n))) if n > 0 && n.count_ones() == 1 => {
-                    attrs.align = Some(n)
-                }
-                ("fill" | "align", _) => {
-                    return self.fail(
-                        Diagnostic::error(
-                            "F0101",
-                            word.span,
-                            format!("`{}` takes one literal", word.name.name),
-                        )
-                        .help("write `fill(0)`, or `align(128)` with a power of two"),
-                    );
-                }
-                ("uneven" | "stride" | "swizzle", _) => {
-                    return self
-                        .unsupported(word.span, format!("the attribute `{}`", word.name.name));
-                }
-                _ => {
-                    return self.fail(unknown(
-                        "F0101",
-                        "attribute",
-                        &word.name,
-                        &["fill", "align", "uneven", "stride", "swizzle"],
-                    ));
-                }
-            }
-        }
-        Ok(attrs)
-    }
 }
 
 pub(super) fn literal(e: &Expr) -> Option<Scalar> {
@@ -247,6 +294,49 @@ pub(super) fn literal(e: &Expr) -> Option<Scalar> {
             Scalar::Float(v) => Some(Scalar::Float(-v)),
         },
         _ => None,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Visit {
+    New,
+    Open,
+    Done,
+}
+
+/// The names that the extents and the tables of a tensor mention.
+fn names_read(t: &ast::Tensor) -> Vec<ast::Ident> {
+    let mut out = Vec::new();
+    for extent in t.dims.iter().map(|d| &d.extent) {
+        extent.size.iter().chain(&extent.bound).for_each(|e| names_in(e, &mut out));
+    }
+    let terms = t.placement.iter().flat_map(|p| &p.terms);
+    let words = terms.flat_map(|t| &t.mods).filter(|w| w.name.name == "map");
+    for arg in words.flat_map(|w| w.args.iter().flatten()) {
+        names_in(&arg.value, &mut out);
+    }
+    out
+}
+
+fn names_in(e: &Expr, out: &mut Vec<ast::Ident>) {
+    match &e.kind {
+        ExprKind::Name(name) => out.push(ast::Ident { name: name.clone(), span: e.span }),
+        ExprKind::Neg(inner) => names_in(inner, out),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            names_in(lhs, out);
+            names_in(rhs, out);
+        }
+        // Indices of an element are axes, not tensors.
+        ExprKind::Index { base, .. } => names_in(base, out),
+        _ => {}
+    }
+}
+
+fn reads_tensor(size: &Size) -> bool {
+    match size {
+        Size::Read { .. } => true,
+        Size::Binary { lhs, rhs, .. } => reads_tensor(lhs) || reads_tensor(rhs),
+        _ => false,
     }
 }
 

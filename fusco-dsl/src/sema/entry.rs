@@ -1,7 +1,7 @@
 //! Entries: statements over bound variables, joined with a route.
 
 use super::check::{Checked, Checker, Counted, Stop};
-use super::extent::same;
+use super::extent::{rename, same};
 use super::hir::{
     self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
 };
@@ -20,6 +20,14 @@ pub(super) struct Frame<'a> {
     pub left: Vec<Handle<Var>>,
     pub reduced: Vec<Handle<Var>>,
     pub in_sum: bool,
+    /// Without a route: the left side's variables are all there are.
+    pub is_static: bool,
+    /// Names that the left computes with and whose extent the right side gives.
+    pub deferred: Vec<Ident>,
+    /// Inside the index of an index.
+    pub in_element: bool,
+    /// What the entry assumes.
+    pub assumed: &'a [hir::Assume],
     /// Every target of the entry, by name.
     pub outputs: &'a [String],
     /// Routes that the statement needs a plan of, besides `via`.
@@ -63,9 +71,19 @@ impl Checker<'_> {
                 Stmt::Prove(claims) => {
                     self.pending_proves.extend(claims.claims.iter().map(|c| (index, c.clone())))
                 }
-                Stmt::Schedule(s) => entry.schedules.extend(self.schedule(s).ok()),
-                Stmt::Assign(a) => self.statement(&mut entry, index, a, &outputs),
+                Stmt::Assign(_) | Stmt::Schedule(_) => {}
             }
+        }
+        let whole = self.diagnostics.0.len();
+        for a in e.stmts.iter().filter_map(|s| if let Stmt::Assign(a) = s { Some(a) } else { None })
+        {
+            self.statement(&mut entry, index, a, &outputs);
+        }
+        let is_whole = self.diagnostics.0.len() == whole;
+        for s in &e.stmts {
+            let Stmt::Schedule(s) = s else { continue };
+            let schedule = self.schedule(s, is_whole.then_some(&entry));
+            entry.schedules.extend(schedule.ok());
         }
         self.hir.entries.push(entry);
     }
@@ -82,12 +100,17 @@ impl Checker<'_> {
     }
 
     fn statement(&mut self, entry: &mut Entry, index: usize, a: &ast::Assign, outputs: &[String]) {
+        let assumed = entry.assumes.clone();
         let mut frame = Frame {
             vars: Arena::default(),
             via: None,
             left: Vec::new(),
             reduced: Vec::new(),
             in_sum: false,
+            is_static: false,
+            deferred: Vec::new(),
+            in_element: false,
+            assumed: &assumed,
             outputs,
             needs: Vec::new(),
             counts: Vec::new(),
@@ -127,19 +150,25 @@ impl Checker<'_> {
         let via = a.via.as_ref().map(|name| self.route_named(name)).transpose();
         let target = self.tensor_named(&target_ref.name);
         let (via, target) = (via?, target?);
-        if self.hir.tensors[target].io != hir::Io::Out {
+        if self.hir.tensors[target].io == hir::Io::In {
             let name = &target_ref.name.name;
             return self.fail(
                 Diagnostic::error("F0507", target_ref.name.span, format!("`{name}` is an input"))
                     .label("written here")
-                    .help(format!("declare it `out {name}`")),
+                    .help(format!("declare it `out {name}`, or `inout {name}`")),
             );
+        }
+        let metadata = super::value::is_metadata(&a.value);
+        if self.hir.tensors[target].io == hir::Io::InOut && (via.is_some() || metadata) {
+            return self.unsupported(target_ref.name.span, "an `inout` tensor behind a route");
         }
         match via {
             Some(route) => join(frame, route, &self.hir.routes[route]),
-            None if super::value::is_metadata(&a.value) => {}
+            None if metadata => {}
             None => {
-                return self.unsupported(a.span, "a statement that moves a tensor without a route");
+                let (index, value) = self.static_sides(frame, a, target, target_ref)?;
+                self.same_type(target, &value)?;
+                return Ok(assignment(frame, a, target, (index, value)));
             }
         }
         let index = self.index(frame, target, &target_ref.index, target_ref.span, true)?;
@@ -153,25 +182,10 @@ impl Checker<'_> {
         self.same_type(target, &value)?;
         self.no_conflict(frame, target_ref)?;
         self.covered(frame, target, target_ref, &value)?;
-        let text = format!(
-            "{}[{}] <- {}",
-            target_ref.name.name,
-            target_ref.index.iter().map(text::expr).collect::<Vec<_>>().join(", "),
-            text::expr(&a.value)
-        );
-        let text = a.via.as_ref().map_or(text.clone(), |v| format!("{text} via {}", v.name));
-        Ok(Assign {
-            target,
-            index,
-            value,
-            via: frame.via.clone(),
-            vars: std::mem::take(&mut frame.vars),
-            span: a.span,
-            text,
-        })
+        Ok(assignment(frame, a, target, (index, value)))
     }
 
-    fn no_diagonal(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
+    pub fn no_diagonal(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
         match (0..frame.left.len()).find(|i| frame.left[..*i].contains(&frame.left[*i])) {
             Some(i) => self.unsupported(
                 target.index[i].span,
@@ -190,6 +204,9 @@ impl Checker<'_> {
         span: Span,
         introduce: bool,
     ) -> Checked<Vec<Expr>> {
+        if frame.is_static {
+            return self.static_index(frame, tensor, args, span);
+        }
         self.arity(tensor, args.len(), span)?;
         let mut vars: Vec<Handle<Var>> = Vec::new();
         let mut out = Vec::new();
@@ -198,6 +215,9 @@ impl Checker<'_> {
                 return self.unsupported(arg.span, "an index that is not a variable");
             };
             let name = Ident { name: name.clone(), span: arg.span };
+            if matches!(self.hir.tensors[tensor].axes[axis].extent, Extent::Counted { .. }) {
+                return self.unsupported(arg.span, "a counted axis in a statement with a route");
+            }
             let extent = self.axis_extent(tensor, axis, &vars);
             let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
             let var = match known {
@@ -220,7 +240,11 @@ impl Checker<'_> {
         vars: &[Handle<Var>],
     ) -> Option<Size> {
         match &self.hir.tensors[tensor].axes[axis].extent {
-            Extent::Fixed(size) => Some(rename(size, vars)),
+            Extent::Fixed(size) => {
+                let index: Vec<Option<Size>> =
+                    vars.iter().map(|v| Some(Size::Coord(v.index()))).collect();
+                rename(size, &index)
+            }
             Extent::Ragged { .. } | Extent::Counted { .. } => None,
         }
     }
@@ -235,7 +259,13 @@ impl Checker<'_> {
     ) -> Checked<Handle<Var>> {
         if matches!(
             self.scope.get(&name.name),
-            Some(Symbol::Const(_) | Symbol::Param(_) | Symbol::Mesh(_) | Symbol::Dyn(_))
+            Some(
+                Symbol::Const(_)
+                    | Symbol::Param(_)
+                    | Symbol::Mesh(_)
+                    | Symbol::Alias(_)
+                    | Symbol::Dyn(_)
+            )
         ) {
             return self.unsupported(name.span, "an index that is not a variable");
         }
@@ -247,12 +277,16 @@ impl Checker<'_> {
         }
     }
 
-    fn unbound<T>(&mut self, name: &Ident) -> Checked<T> {
+    pub fn unbound<T>(&mut self, name: &Ident) -> Checked<T> {
         match self.scope.get(&name.name) {
             Some(Symbol::Poison) => Err(Stop),
-            Some(Symbol::Const(_) | Symbol::Param(_) | Symbol::Mesh(_) | Symbol::Dyn(_)) => {
-                self.unsupported(name.span, "an index that is not a variable")
-            }
+            Some(
+                Symbol::Const(_)
+                | Symbol::Param(_)
+                | Symbol::Mesh(_)
+                | Symbol::Alias(_)
+                | Symbol::Dyn(_),
+            ) => self.unsupported(name.span, "an index that is not a variable"),
             _ => self.fail(
                 Diagnostic::error(
                     "F0502",
@@ -507,18 +541,29 @@ fn join(frame: &mut Frame, handle: Handle<hir::Route>, route: &hir::Route) {
         Some(Via { route: handle, sources: route.sources.clone(), dests: route.dests.clone() });
 }
 
-fn rename(size: &Size, vars: &[Handle<Var>]) -> Size {
-    match size {
-        Size::Coord(i) => vars.get(*i).map_or(Size::Coord(*i), |v| Size::Coord(v.index())),
-        Size::Dyn { of, index } => {
-            Size::Dyn { of: *of, index: index.iter().map(|i| rename(i, vars)).collect() }
-        }
-        Size::Binary { op, lhs, rhs } => Size::Binary {
-            op: *op,
-            lhs: Box::new(rename(lhs, vars)),
-            rhs: Box::new(rename(rhs, vars)),
-        },
-        other => other.clone(),
+/// The statement as read, and as text.
+fn assignment(
+    frame: &mut Frame,
+    a: &ast::Assign,
+    target: Handle<hir::Tensor>,
+    (index, value): (Vec<Expr>, Expr),
+) -> Assign {
+    let left = a.targets.first();
+    let text = format!(
+        "{}[{}] <- {}",
+        left.map_or("", |t| t.name.name.as_str()),
+        left.iter().flat_map(|t| &t.index).map(text::expr).collect::<Vec<_>>().join(", "),
+        text::expr(&a.value)
+    );
+    let text = a.via.as_ref().map_or(text.clone(), |v| format!("{text} via {}", v.name));
+    Assign {
+        target,
+        index,
+        value,
+        via: frame.via.clone(),
+        vars: std::mem::take(&mut frame.vars),
+        span: a.span,
+        text,
     }
 }
 

@@ -4,7 +4,12 @@
 //! prove is refused rather than guessed.
 
 use super::check::{Checked, Checker, Stop};
-use super::hir::{BinOp, CmpOp, Cond, CondKind, MeshAxis, Size};
+use super::dtype::is_integer;
+use super::hir::{
+    BinOp, CmpOp, Cond, CondKind, Extent, Io, MeshAxis, Param, ParamKind, Size, Tensor,
+};
+use super::mesh::at_bind;
+use super::poly::Poly;
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
@@ -80,8 +85,16 @@ impl Checker<'_> {
         self.mark(&name.name);
         match self.scope.get(&name.name) {
             Some(Symbol::Const(v)) => Ok(Size::Lit(v)),
-            Some(Symbol::Param(p)) => Ok(Size::Param(p)),
+            Some(Symbol::Param(p)) if self.hir.params[p].kind == ParamKind::Int => {
+                Ok(Size::Param(p))
+            }
+            Some(Symbol::Param(_) | Symbol::Array(_)) => self.fail(
+                Diagnostic::error("F0204", name.span, format!("`{}` is an array", name.name))
+                    .note("a size is one integer")
+                    .help("use it as a table, `x/m.map(W)`, or declare an `int`"),
+            ),
             Some(Symbol::Mesh(m)) => Ok(Size::Mesh(m)),
+            Some(Symbol::Alias(a)) => Ok(self.mesh_product(&self.aliases[a])),
             Some(Symbol::Dyn(d)) => {
                 let axes: Vec<String> = self.hir.dyns[d]
                     .axes
@@ -105,7 +118,14 @@ impl Checker<'_> {
             Some(Symbol::Poison) => Err(Stop),
             Some(_) => self.unsupported(name.span, format!("`{}` as a size", name.name)),
             None => self.unknown_name("F0101", "size", name, |s| {
-                matches!(s, Symbol::Const(_) | Symbol::Param(_) | Symbol::Mesh(_) | Symbol::Dyn(_))
+                matches!(
+                    s,
+                    Symbol::Const(_)
+                        | Symbol::Param(_)
+                        | Symbol::Mesh(_)
+                        | Symbol::Alias(_)
+                        | Symbol::Dyn(_)
+                )
             }),
         }
     }
@@ -119,6 +139,7 @@ impl Checker<'_> {
         self.mark(&name.name);
         let of = match self.scope.get(&name.name) {
             Some(Symbol::Dyn(d)) => d,
+            Some(Symbol::Tensor(t)) => return self.read_size(e, t, args, coords),
             Some(Symbol::Poison) => return Err(Stop),
             Some(_) => {
                 return self.unsupported(e.span, format!("an extent read from `{}`", name.name));
@@ -128,7 +149,12 @@ impl Checker<'_> {
             }
         };
         let axes = self.hir.dyns[of].axes.clone();
-        if axes.len() != args.len() {
+        // One index stands for the composite of all axes: `dyn T[rank]`.
+        let groups: Vec<Vec<Handle<MeshAxis>>> = match args {
+            [_] if axes.len() > 1 => vec![axes],
+            _ => axes.into_iter().map(|a| vec![a]).collect(),
+        };
+        if groups.len() != args.len() {
             return self.fail(
                 Diagnostic::error(
                     "F0203",
@@ -136,7 +162,7 @@ impl Checker<'_> {
                     format!(
                         "`{}` has {} mesh axes, got {} indices",
                         name.name,
-                        axes.len(),
+                        groups.len(),
                         args.len()
                     ),
                 )
@@ -144,13 +170,16 @@ impl Checker<'_> {
             );
         }
         let mut index = Vec::new();
-        for (arg, axis) in args.iter().zip(axes) {
-            let mesh = self.hir.mesh_axes[axis].name.clone();
+        for (arg, group) in args.iter().zip(groups) {
+            let mesh = self.mesh_names(&group);
+            let extent = self.mesh_product(&group);
             let found = matches!(&arg.kind, ExprKind::Name(_))
                 .then(|| text::expr(arg))
                 .and_then(|n| coords.iter().position(|c| c.0 == n));
             match found {
-                Some(i) if coords[i].1 == Some(Size::Mesh(axis)) => index.push(Size::Coord(i)),
+                Some(i) if coords[i].1.as_ref().is_some_and(|c| same(c, &extent)) => {
+                    index.push(Size::Coord(i))
+                }
                 _ => {
                     return self.fail(
                         Diagnostic::error("F0208", arg.span, format!("`{}` differs by `{mesh}`, and `{}` is not an earlier axis of extent `{mesh}`", name.name, text::expr(arg)))
@@ -160,6 +189,111 @@ impl Checker<'_> {
             }
         }
         Ok(Size::Dyn { of, index })
+    }
+
+    /// The name of an alias that stands for these axes, or the names of the axes.
+    pub fn mesh_names(&self, axes: &[Handle<MeshAxis>]) -> String {
+        let alias = self
+            .scope
+            .names(|s| matches!(s, Symbol::Alias(a) if axes.len() > 1 && self.aliases[a] == axes));
+        match alias.first() {
+            Some(name) => name.to_string(),
+            None => {
+                let names: Vec<&str> =
+                    axes.iter().map(|a| self.hir.mesh_axes[*a].name.as_str()).collect();
+                names.join(" * ")
+            }
+        }
+    }
+
+    /// `len[f, b]`: an element of an `in` integer tensor at earlier axes.
+    fn read_size(
+        &mut self,
+        e: &Expr,
+        tensor: Handle<Tensor>,
+        args: &[Expr],
+        coords: Coords,
+    ) -> Checked<Size> {
+        self.arity(tensor, args.len(), e.span)?;
+        let info = &self.hir.tensors[tensor];
+        let name = info.name.clone();
+        if info.io != Io::In || !is_integer(info.dtype.elem) {
+            let elem = info.dtype.elem.name();
+            return self.fail(
+                Diagnostic::error(
+                    "F0204",
+                    e.span,
+                    format!("`{name}` cannot count: it is not an `in` tensor of integers"),
+                )
+                .note(format!("it is `{:?} {name}: {elem}`", info.io).to_lowercase())
+                .help(format!("declare it `in {name}: i32[..]`")),
+            );
+        }
+        if info.dtype.index.as_ref().is_some_and(|i| i.none.is_some()) {
+            return self.fail(
+                Diagnostic::error("F0403", e.span, format!("`{name}` may be none"))
+                    .note("a count is a number")
+                    .help("declare it without `none = ..`"),
+            );
+        }
+        let mut index = Vec::new();
+        for (axis, arg) in args.iter().enumerate() {
+            let extent = match &self.hir.tensors[tensor].axes[axis].extent {
+                Extent::Fixed(size) => rename(size, &index),
+                _ => None,
+            };
+            let Some(extent) = extent else {
+                return self.unsupported(arg.span, "a count read from a ragged tensor");
+            };
+            index.push(Some(self.count_index(&name, axis, arg, &extent, coords)?));
+        }
+        Ok(Size::Read { tensor, index: index.into_iter().flatten().collect() })
+    }
+
+    /// One index of a count: an earlier axis of the same extent.
+    fn count_index(
+        &mut self,
+        tensor: &str,
+        axis: usize,
+        arg: &Expr,
+        extent: &Size,
+        coords: Coords,
+    ) -> Checked<Size> {
+        let names: Vec<&str> = coords.iter().map(|c| c.0.as_str()).collect();
+        let ExprKind::Name(name) = &arg.kind else {
+            return self.unsupported(arg.span, "a count read at anything but earlier axes");
+        };
+        let Some(at) = names.iter().position(|n| n == name) else {
+            let name = Ident { name: name.clone(), span: arg.span };
+            return self.fail(
+                unknown("F0101", "earlier axis", &name, &names)
+                    .note("an extent reads axes to its left only"),
+            );
+        };
+        if coords[at].1.as_ref().is_some_and(|c| self.equal(c, extent)) {
+            return Ok(Size::Coord(at));
+        }
+        let (want, got) = (
+            text::size(&self.hir, extent, &names),
+            coords[at]
+                .1
+                .as_ref()
+                .map_or_else(|| "run-time data".to_string(), |c| text::size(&self.hir, c, &names)),
+        );
+        self.fail(
+            Diagnostic::error(
+                "F0207",
+                arg.span,
+                format!("`{name}` has extent {got}, axis {} of `{tensor}` has {want}", axis + 1),
+            )
+            .note(format!("{got} == {want} is not known"))
+            .help("give both axes one extent"),
+        )
+    }
+
+    /// Whether two sizes are equal for every binding, as far as it is known.
+    pub fn equal(&self, a: &Size, b: &Size) -> bool {
+        same(a, b) || self.facts.equal(a, b)
     }
 
     /// A condition (`where`, `when`).
@@ -193,6 +327,8 @@ impl Checker<'_> {
 pub(super) struct Facts {
     multiples: Vec<(Size, Size)>,
     meshes: Vec<(Handle<MeshAxis>, Size)>,
+    /// `where M == N`: the one is written as the other from here on.
+    equals: Vec<(Handle<Param>, Size)>,
 }
 
 impl Facts {
@@ -210,8 +346,42 @@ impl Facts {
             } if *zero == Size::Lit(0) => {
                 self.multiples.push((self.plain(lhs), self.plain(rhs)));
             }
+            CondKind::Compare { op: CmpOp::Eq, lhs: Size::Param(p), rhs } => {
+                let rhs = self.plain(rhs);
+                if self.plain(&Size::Param(*p)) == Size::Param(*p) && at_bind(&rhs) {
+                    self.equate(*p, rhs);
+                }
+            }
             _ => {}
         }
+    }
+
+    /// Whatever mentions the param is rewritten too, so that one pass of `plain` is enough.
+    fn equate(&mut self, param: Handle<Param>, size: Size) {
+        if names_param(&size, param) {
+            return;
+        }
+        self.equals.push((param, size));
+        let was = std::mem::take(&mut self.multiples);
+        self.multiples = was.iter().map(|(a, b)| (self.plain(a), self.plain(b))).collect();
+        let was = std::mem::take(&mut self.equals);
+        let one = Facts { equals: was.last().cloned().into_iter().collect(), ..Facts::default() };
+        self.equals = was
+            .into_iter()
+            .map(|(p, s)| if p == param { (p, s) } else { (p, one.plain(&s)) })
+            .collect();
+    }
+
+    /// Whether the sizes are equal sums of products, facts applied.
+    pub fn equal(&self, a: &Size, b: &Size) -> bool {
+        let (a, b) = (self.plain(a), self.plain(b));
+        same(&a, &b) || Poly::of(&a).minus(&Poly::of(&b)).is_zero()
+    }
+
+    /// Whether `a <= b` for every binding.
+    pub fn at_most(&self, a: &Size, b: &Size) -> bool {
+        let (a, b) = (self.plain(a), self.plain(b));
+        same(&a, &b) || Poly::of(&b).minus(&Poly::of(&a)).at_least_zero()
     }
 
     /// A mesh axis is its size from here on.
@@ -220,8 +390,19 @@ impl Facts {
     }
 
     /// The size with its mesh axes written out.
-    fn plain(&self, size: &Size) -> Size {
+    pub fn plain(&self, size: &Size) -> Size {
         match size {
+            Size::Param(p) => self
+                .equals
+                .iter()
+                .find(|(of, _)| of == p)
+                .map_or_else(|| size.clone(), |(_, s)| s.clone()),
+            Size::Dyn { of, index } => {
+                Size::Dyn { of: *of, index: index.iter().map(|i| self.plain(i)).collect() }
+            }
+            Size::Read { tensor, index } => {
+                Size::Read { tensor: *tensor, index: index.iter().map(|i| self.plain(i)).collect() }
+            }
             Size::Mesh(m) => {
                 self.meshes.iter().find(|(of, _)| of == m).map_or(size.clone(), |(_, s)| s.clone())
             }
@@ -297,7 +478,32 @@ pub(super) fn same(a: &Size, b: &Size) -> bool {
     a == b || (factors_within(a, b) && factors_within(b, a))
 }
 
-fn fold(op: BinOp, l: Size, r: Size) -> Size {
+fn names_param(size: &Size, param: Handle<Param>) -> bool {
+    match size {
+        Size::Param(p) => *p == param,
+        Size::Binary { lhs, rhs, .. } => names_param(lhs, param) || names_param(rhs, param),
+        _ => false,
+    }
+}
+
+/// The size with each `Coord(i)` replaced by `index[i]`; `None` where that is not known as a size.
+pub(super) fn rename(size: &Size, index: &[Option<Size>]) -> Option<Size> {
+    let all =
+        |sizes: &[Size]| -> Option<Vec<Size>> { sizes.iter().map(|s| rename(s, index)).collect() };
+    Some(match size {
+        Size::Coord(i) => index.get(*i).cloned().flatten()?,
+        Size::Dyn { of, index } => Size::Dyn { of: *of, index: all(index)? },
+        Size::Read { tensor, index } => Size::Read { tensor: *tensor, index: all(index)? },
+        Size::Binary { op, lhs, rhs } => Size::Binary {
+            op: *op,
+            lhs: Box::new(rename(lhs, index)?),
+            rhs: Box::new(rename(rhs, index)?),
+        },
+        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => size.clone(),
+    })
+}
+
+pub(super) fn fold(op: BinOp, l: Size, r: Size) -> Size {
     match (&l, &r) {
         (Size::Lit(a), Size::Lit(b)) if op.apply(*a, *b).is_some() => {
             Size::Lit(op.apply(*a, *b).unwrap_or(0))

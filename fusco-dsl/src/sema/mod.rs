@@ -4,19 +4,30 @@
 //! What a program may say but no later stage can lower is refused here, located, as F0999.
 
 mod adjoint;
+mod attrs;
 mod bind;
 mod check;
+mod consts;
 mod dtype;
 mod entry;
 mod extent;
+mod fit;
 pub mod hir;
+mod linear;
 mod mesh;
+mod owners;
 mod placement;
+mod poly;
 mod print;
 mod prove;
+mod reach;
 mod route;
 mod schedule;
 mod scope;
+mod spread;
+mod static_index;
+mod static_stmt;
+mod storage;
 mod text;
 mod value;
 

@@ -1,17 +1,21 @@
 //! Placement lists: every mesh axis and every tensor axis accounted for, every digit exact.
 
-use super::check::{Checked, Checker, Stop};
-use super::extent::same;
-use super::hir::{self, Axis, BinOp, Extent, Size, Term, TermKind};
+use super::check::{Checked, Checker};
+use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
 use super::scope::{nearest, unknown};
 use super::text;
-use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast;
 
 impl Checker<'_> {
-    pub fn placement(&mut self, t: &ast::Tensor, axes: &[Axis]) -> Checked<Vec<Term>> {
+    /// The digits of the list, and where it replicates.
+    pub fn placement(
+        &mut self,
+        t: &ast::Tensor,
+        axes: &[Axis],
+        uneven: bool,
+    ) -> Checked<(Vec<Term>, Vec<Spread>)> {
         let Some(placement) = &t.placement else {
             return self.fail(
                 Diagnostic::error(
@@ -26,228 +30,89 @@ impl Checker<'_> {
                 )),
             );
         };
-        let mut terms: Vec<Term> = Vec::new();
+        let (mut terms, mut spread) = (Vec::new(), Vec::new());
         for term in &placement.terms {
-            let lowered = self.term(term, axes)?;
-            terms.push(lowered);
+            match axes.iter().position(|a| a.name == term.name.name) {
+                Some(axis) => terms.extend(self.term(term, axis, &axes[axis])?),
+                None if matches!(term.name.name.as_str(), "copy" | "sum" | "only") => {
+                    spread.extend(self.spread(term)?);
+                }
+                None => {
+                    let names: Vec<&str> = axes
+                        .iter()
+                        .map(|a| a.name.as_str())
+                        .chain(["copy", "sum", "only"])
+                        .collect();
+                    return self.fail(unknown("F0101", "axis", &term.name, &names));
+                }
+            }
         }
-        self.check_mesh_use(t, &terms, placement.span)?;
+        self.check_mesh_use(t, &terms, &spread, placement.span)?;
         self.check_ragged_terms(axes, &terms)?;
         for axis in 0..axes.len() {
-            self.check_digits(axes, axis, &terms, placement.span)?;
+            self.check_digits(axes, axis, &terms, (uneven, placement.span))?;
         }
         self.check_dyn_axes(axes, &terms)?;
-        Ok(terms)
+        Ok((terms, spread))
     }
 
-    fn term(&mut self, term: &ast::Term, axes: &[Axis]) -> Checked<Term> {
-        let Some(axis) = axes.iter().position(|a| a.name == term.name.name) else {
-            if matches!(term.name.name.as_str(), "copy" | "sum" | "only") {
-                return self
-                    .unsupported(term.span, format!("`{}/..` in a placement", term.name.name));
-            }
-            let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
-            return self.fail(unknown("F0101", "axis", &term.name, &names));
-        };
+    /// One term of the list; `a/rank` gives one for each axis of the alias.
+    fn term(&mut self, term: &ast::Term, axis: usize, info: &Axis) -> Checked<Vec<Term>> {
         if term.args.is_some() {
             return self.unsupported(term.span, "arguments of a placement term");
         }
-        let kind = match (&term.shard, &term.tile, term.mods.as_slice()) {
-            (Some(mesh), None, []) => TermKind::Shard(self.mesh_axis(mesh)?),
-            (None, Some(tile), []) => match self.size(tile, &[])? {
-                Size::Lit(n) if n < 1 => {
-                    return self.fail(
-                        Diagnostic::error("F0304", tile.span, format!("{n} < 1"))
-                            .help("a digit has a radix of at least 1"),
-                    );
-                }
-                size => TermKind::Tile(size),
-            },
-            (None, None, []) => TermKind::Rest,
-            (None, None, [word]) => self.storage(word)?,
-            (_, _, [word, ..]) => return self.unsupported(word.span, "modifiers on a split axis"),
+        let kinds = match (&term.shard, &term.tile, term.mods.as_slice()) {
+            (Some(mesh), None, []) => {
+                self.mesh_axes(mesh)?.into_iter().map(TermKind::Shard).collect()
+            }
+            (Some(mesh), None, [word]) if word.name.name == "map" => {
+                let mesh = self.mesh_axes(mesh)?;
+                vec![self.mapped(info, mesh, word)?]
+            }
+            (None, Some(tile), []) => vec![self.tile(tile)?],
+            (None, None, []) => vec![TermKind::Rest],
+            (None, None, [word]) => vec![self.storage(word)?],
+            (_, _, [word, ..]) => return self.wrong_modifier(word),
             _ => return self.unsupported(term.span, "this placement term"),
         };
-        Ok(Term { axis, kind, span: term.span })
+        Ok(kinds.into_iter().map(|kind| Term { axis, kind, span: term.span }).collect())
     }
 
-    /// `.pack(A)` and `.slab(C)`.
-    fn storage(&mut self, word: &ast::Word) -> Checked<TermKind> {
-        let name = word.name.name.as_str();
-        if !matches!(name, "pack" | "slab") {
-            return if matches!(name, "map" | "any") {
-                self.unsupported(word.span, format!("`.{name}` in a placement"))
-            } else {
-                self.fail(unknown(
-                    "F0101",
-                    "placement modifier",
-                    &word.name,
-                    &["pack", "slab", "map", "any"],
-                ))
-            };
-        }
-        let (first, more) = word
-            .args
-            .as_deref()
-            .unwrap_or_default()
-            .split_first()
-            .map_or((None, None), |(a, rest)| (Some(a), rest.first()));
-        if let Some(extra) = more {
-            return self.unsupported(extra.value.span, format!("a second argument of `{name}`"));
-        }
-        let Some(arg) = first.filter(|a| a.named.is_none() && a.binder.is_none()) else {
-            return self.fail(
-                Diagnostic::error("F0101", word.span, format!("`{name}` takes a number of rows"))
-                    .help(format!("write `{name}(128)`")),
-            );
-        };
-        let size = self.size(&arg.value, &[])?;
-        if let Size::Lit(n @ ..1) = size {
-            return self.fail(
-                Diagnostic::error("F0304", arg.value.span, format!("`{name}({n})` has no rows"))
-                    .note(format!("{n} < 1"))
-                    .help("use at least 1"),
-            );
-        }
-        Ok(if name == "pack" { TermKind::Pack(size) } else { TermKind::Slab(size) })
-    }
-
-    fn check_mesh_use(&mut self, t: &ast::Tensor, terms: &[Term], list: Span) -> Checked<()> {
-        let declared = self.decls(|d| if let ast::Decl::Mesh(m) = d { Some(m) } else { None });
-        if declared.len() > 1 {
-            // Refused already; which mesh the tensor lives on is not known.
-            return Err(Stop);
-        }
-        let meshes: Vec<Handle<hir::MeshAxis>> =
-            self.hir.mesh_axes.iter().map(|(h, _)| h).collect();
-        for mesh in meshes {
-            let name = self.hir.mesh_axes[mesh].name.clone();
-            let uses: Vec<&Term> = terms
-                .iter()
-                .filter(|t| matches!(t.kind, TermKind::Shard(m) if m == mesh))
-                .collect();
-            match uses[..] {
-                [_] => {}
-                [] => {
-                    let first = t.dims.first().map_or("a", |d| d.name.name.as_str());
-                    return self.fail(
-                        Diagnostic::error(
-                            "F0301",
-                            list,
-                            format!(
-                                "mesh axis `{name}` is not accounted for in the placement of `{}`",
-                                t.name.name
-                            ),
-                        )
-                        .label(format!("places nothing over {name}"))
-                        .note("every mesh axis is sharded or replicated; none is implied")
-                        .help(format!("shard an axis: `{first}/{name}`")),
-                    );
-                }
-                [first, second, ..] => {
-                    return self.fail(
-                        Diagnostic::error(
-                            "F0302",
-                            second.span,
-                            format!("`{name}` is used twice in the placement of `{}`", t.name.name),
-                        )
-                        .related(first.span, "first here")
-                        .note("a rank has one coordinate on a mesh axis")
-                        .help(format!("split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`")),
-                    );
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// A ragged axis is packed or slabbed, right behind its parent.
-    fn check_ragged_terms(&mut self, axes: &[Axis], terms: &[Term]) -> Checked<()> {
-        for (i, term) in terms.iter().enumerate() {
-            let name = &axes[term.axis].name;
-            let is_ragged = matches!(axes[term.axis].extent, Extent::Ragged { .. });
-            let is_stored = matches!(term.kind, TermKind::Pack(_) | TermKind::Slab(_));
-            if is_ragged != is_stored {
-                let (claim, help) = if is_ragged {
-                    (
-                        format!("ragged axis `{name}` needs a storage"),
-                        format!("write `{name}.pack(128)`, or `{name}.slab(C)`"),
-                    )
-                } else {
-                    (
-                        format!("axis `{name}` is not ragged"),
-                        format!("write `{name}`, or declare it `{name}: ragged`"),
-                    )
-                };
-                return self.fail(
-                    Diagnostic::error("F0404", term.span, claim)
-                        .note("`pack` and `slab` store the rows of a ragged axis")
-                        .help(help),
-                );
-            }
-            if !is_stored {
-                continue;
-            }
-            let Some(parent) = term.axis.checked_sub(1) else {
-                return self.fail(
-                    Diagnostic::error(
-                        "F0404",
-                        term.span,
-                        format!("ragged axis `{name}` has no parent"),
-                    )
-                    .help("declare the axis it is counted by before it"),
-                );
-            };
-            let adjacent =
-                i > 0 && terms[i - 1].axis == parent && matches!(terms[i - 1].kind, TermKind::Rest);
-            if matches!(term.kind, TermKind::Pack(_)) && !adjacent {
-                let parent = axes[parent].name.clone();
-                return self.fail(
-                    Diagnostic::error("F0404", term.span, format!("`pack` needs its parent `{parent}` directly to the left"))
-                        .note(format!("row({parent}, {name}) = base({parent}) + {name}: the pair is one digit of memory"))
-                        .help(format!("write `{parent}, {}`", self.term_text(term, name))),
-                );
-            }
-            self.check_slab_bound(axes, term)?;
-        }
-        Ok(())
-    }
-
-    fn term_text(&self, term: &Term, name: &str) -> String {
-        match &term.kind {
-            TermKind::Pack(s) => format!("{name}.pack({})", text::size(&self.hir, s, &[])),
-            TermKind::Slab(s) => format!("{name}.slab({})", text::size(&self.hir, s, &[])),
-            _ => name.to_string(),
-        }
-    }
-
-    fn check_slab_bound(&mut self, axes: &[Axis], term: &Term) -> Checked<()> {
-        let (TermKind::Slab(rows), Extent::Ragged { bound, .. }) =
-            (&term.kind, &axes[term.axis].extent)
-        else {
-            return Ok(());
-        };
-        let name = &axes[term.axis].name;
-        let rows_text = text::size(&self.hir, rows, &[]);
-        let note = match bound {
-            Some(bound)
-                if same(bound, rows)
-                    || matches!((bound, rows), (Size::Lit(b), Size::Lit(r)) if b <= r) =>
-            {
-                return Ok(());
-            }
-            Some(bound) => format!(
-                "`{name}` may reach {}, and {} <= {rows_text} is not known",
-                text::size(&self.hir, bound, &[]),
-                text::size(&self.hir, bound, &[])
+    fn tile(&mut self, tile: &ast::Expr) -> Checked<TermKind> {
+        match self.size(tile, &[])? {
+            Size::Lit(n) if n < 1 => self.fail(
+                Diagnostic::error("F0304", tile.span, format!("{n} < 1"))
+                    .help("a digit has a radix of at least 1"),
             ),
-            None => "without a bound a group may hold every tuple of the route".to_string(),
-        };
-        self.fail(
-            Diagnostic::error("F0405", term.span, format!("`slab({rows_text})` cannot hold `{name}`"))
-                .note(note)
-                .help(format!("declare `{name}: ragged <= {rows_text}` and `cap {name} < {rows_text} else drop`, or use `{name}.pack(128)`")),
-        )
+            size if super::mesh::at_bind(&size) => Ok(TermKind::Tile(size)),
+            _ => self.unsupported(tile.span, "a digit whose radix is not known at bind"),
+        }
+    }
+
+    fn wrong_modifier<T>(&mut self, word: &ast::Word) -> Checked<T> {
+        let known = ["map"];
+        if matches!(word.name.name.as_str(), "map" | "pack" | "slab" | "any") {
+            return self.unsupported(word.span, "modifiers on a split axis");
+        }
+        self.fail(unknown("F0101", "modifier of a split axis", &word.name, &known))
+    }
+
+    /// The other digits of an axis with a table: a bare one at most.
+    fn check_mapped(&mut self, name: &str, map: &Term, mine: &[&Term]) -> Checked<()> {
+        let mut others = mine.iter().filter(|t| !std::ptr::eq(**t, map));
+        match others.find(|t| !matches!(t.kind, TermKind::Rest)) {
+            Some(other) => self.unsupported(other.span, "a further digit of an axis with a table"),
+            None if mine.len() > 1 => Ok(()),
+            None => self.fail(
+                Diagnostic::error(
+                    "F0303",
+                    map.span,
+                    format!("axis `{name}` has no place in memory"),
+                )
+                .note(format!("an owner holds several `{name}`, one after the other"))
+                .help(format!("add a bare `{name}`")),
+            ),
+        }
     }
 
     /// F0303, F0304, F0305: the digits of one axis make up its extent.
@@ -256,13 +121,13 @@ impl Checker<'_> {
         axes: &[Axis],
         axis: usize,
         terms: &[Term],
-        list: Span,
+        (uneven, list): (bool, Span),
     ) -> Checked<()> {
         let name = &axes[axis].name;
         let mine: Vec<&Term> = terms.iter().filter(|t| t.axis == axis).collect();
         let whole: Vec<&&Term> = mine
             .iter()
-            .filter(|t| !matches!(t.kind, TermKind::Shard(_) | TermKind::Tile(_)))
+            .filter(|t| matches!(t.kind, TermKind::Rest | TermKind::Pack(_) | TermKind::Slab(_)))
             .collect();
         if let [first, second, ..] = whole[..] {
             return self.fail(
@@ -283,6 +148,9 @@ impl Checker<'_> {
                     .help(format!("add a bare `{name}`")),
             );
         };
+        if let Some(map) = mine.iter().find(|t| matches!(t.kind, TermKind::Mapped { .. })) {
+            return self.check_mapped(name, map, &mine);
+        }
         let split = mine.iter().filter_map(|t| digit_size(t)).reduce(|a, b| Size::Binary {
             op: BinOp::Mul,
             lhs: Box::new(a),
@@ -300,7 +168,7 @@ impl Checker<'_> {
         let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
         let (split_text, extent_text) =
             (text::size(&self.hir, &split, &names), text::size(&self.hir, extent, &names));
-        if whole.is_empty() && !same(&split, extent) {
+        if whole.is_empty() && !self.equal(&split, extent) {
             return self.fail(
                 Diagnostic::error(
                     "F0303",
@@ -314,6 +182,9 @@ impl Checker<'_> {
             );
         }
         if !whole.is_empty() && !self.facts.divides(extent, &split) {
+            if uneven {
+                return Ok(());
+            }
             let mine = mine[0].span;
             let by = if matches!(split, Size::Binary { .. }) {
                 format!("({split_text})")
@@ -324,7 +195,7 @@ impl Checker<'_> {
                 Diagnostic::error("F0304", mine, format!("{extent_text} % {by} == 0 is not known"))
                     .label(format!("`{name}` must split evenly"))
                     .note(format!("axis `{name}` has extent {extent_text}"))
-                    .help(format!("add `where {extent_text} % {by} == 0` to the param")),
+                    .help(format!("add `where {extent_text} % {by} == 0` to the param, or `with uneven` for ceil blocks")),
             );
         }
         Ok(())
@@ -356,43 +227,6 @@ impl Checker<'_> {
             }
         }
         Ok(())
-    }
-
-    /// A declared `c: ragged <= C` is kept by a `cap` of the route that counts `c`.
-    pub fn check_slab(
-        &mut self,
-        tensor: Handle<hir::Tensor>,
-        axis: usize,
-        route: Handle<hir::Route>,
-    ) {
-        let info = &self.hir.tensors[tensor].axes[axis];
-        let Extent::Ragged { bound: Some(bound), .. } = &info.extent else { return };
-        let route = &self.hir.routes[route];
-        let limit = route
-            .steps
-            .iter()
-            .find_map(|s| if let hir::Step::Cap { limit, .. } = s { Some(limit) } else { None });
-        if limit.is_some_and(|l| {
-            same(l, bound) || matches!((l, bound), (Size::Lit(l), Size::Lit(b)) if l <= b)
-        }) {
-            return;
-        }
-        let (name, c) = (&info.name, text::size(&self.hir, bound, &[]));
-        let diagnostic = Diagnostic::error(
-            "F0405",
-            info.span,
-            format!("`{name} <= {c}` is not kept by route `{}`", route.name),
-        )
-        .note(match limit {
-            Some(limit) => format!(
-                "its cap is {}, and {} <= {c} is not known",
-                text::size(&self.hir, limit, &[]),
-                text::size(&self.hir, limit, &[])
-            ),
-            None => "a group may reach the number of all tuples of the route".to_string(),
-        })
-        .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"));
-        self.push(diagnostic);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The checked program as text (`--stage hir`), one fact a line.
 
 use super::hir::{
-    Axis, Entry, Expr, ExprKind, Extent, OrElse, Order, Program, Route, Scalar, Size, Step, Tensor,
-    TermKind, Var, VarExtent,
+    Axis, DirectiveKind, Entry, Expr, ExprKind, Extent, Mesh, OrElse, Order, ParamKind, Program,
+    Route, Scalar, Size, Spread, SpreadKind, Step, Tensor, TermKind, Var, VarExtent,
 };
 use super::text;
 use crate::arena::Arena;
@@ -12,7 +12,13 @@ use std::fmt::Write;
 pub fn print(program: &Program) -> String {
     let mut out = format!("program {}\n", program.name);
     for (_, axis) in program.mesh_axes.iter() {
-        _ = writeln!(out, "mesh {}: {}", axis.name, text::size(program, &axis.size, &[]));
+        let size = text::size(program, &axis.size, &[]);
+        _ = writeln!(
+            out,
+            "mesh {}: {size}{}",
+            axis.name,
+            mesh(program, &program.meshes[axis.mesh])
+        );
     }
     for (_, param) in program.params.iter() {
         let wheres: Vec<String> = param
@@ -20,7 +26,8 @@ pub fn print(program: &Program) -> String {
             .iter()
             .map(|c| format!(" where {}", text::cond(program, c)))
             .collect();
-        _ = writeln!(out, "param {}{}", param.name, wheres.join(""));
+        let ty = if param.kind == ParamKind::Ints { ": ints" } else { "" };
+        _ = writeln!(out, "param {}{ty}{}", param.name, wheres.join(""));
     }
     for (_, info) in program.dyns.iter() {
         let axes: Vec<&str> =
@@ -48,6 +55,44 @@ pub fn print(program: &Program) -> String {
     out
 }
 
+/// Which mesh an axis is of, where that is not obvious.
+fn mesh(program: &Program, m: &Mesh) -> String {
+    let of = if program.meshes.len() > 1 { format!(" of {}", m.name) } else { String::new() };
+    let size = |s: &Size| text::size(program, s, &[]);
+    match &m.end {
+        Some(end) => format!("{of} at {}..{}", size(&m.first), size(end)),
+        None => of,
+    }
+}
+
+fn spread(program: &Program, s: &Spread) -> String {
+    let mesh = &program.mesh_axes[s.mesh].name;
+    match &s.kind {
+        SpreadKind::Copy => format!("copy/{mesh}"),
+        SpreadKind::Only(at) => format!("only({})/{mesh}", text::size(program, at, &[])),
+        SpreadKind::Sum { any: false } => format!("sum/{mesh}"),
+        SpreadKind::Sum { any: true } => format!("sum/{mesh}.any"),
+    }
+}
+
+/// ` fill 0 align 16 uneven stride(i: LDB) swizzle b128`
+fn attrs(program: &Program, t: &Tensor) -> String {
+    let mut out = t.attrs.fill.map_or(String::new(), |v| format!(" fill {}", scalar(v)));
+    if let Some(bytes) = t.attrs.align {
+        _ = write!(out, " align {bytes}");
+    }
+    if t.attrs.uneven {
+        out += " uneven";
+    }
+    for (axis, stride) in &t.attrs.stride {
+        _ = write!(out, " stride({}: {})", t.axes[*axis].name, text::size(program, stride, &[]));
+    }
+    if let Some(swizzle) = t.attrs.swizzle {
+        _ = write!(out, " swizzle {}", format!("{swizzle:?}").to_lowercase());
+    }
+    out
+}
+
 fn tensor(program: &Program, t: &Tensor) -> String {
     let names: Vec<&str> = t.axes.iter().map(|a| a.name.as_str()).collect();
     let axes: Vec<String> = t.axes.iter().map(|a| axis(program, a, &names)).collect();
@@ -55,30 +100,26 @@ fn tensor(program: &Program, t: &Tensor) -> String {
         let none = i.none.map_or(String::new(), |v| format!(" or none = {v}"));
         format!(" in 0..{}{none}", text::size(program, &i.bound, &[]))
     });
-    let placement: Vec<String> = t
-        .placement
-        .iter()
-        .map(|term| {
-            let name = names[term.axis];
-            match &term.kind {
-                TermKind::Shard(m) => format!("{name}/{}", program.mesh_axes[*m].name),
-                TermKind::Rest => name.to_string(),
-                TermKind::Tile(s) => format!("{name}:{}", text::size(program, s, &[])),
-                TermKind::Pack(s) => format!("{name}.pack({})", text::size(program, s, &[])),
-                TermKind::Slab(s) => format!("{name}.slab({})", text::size(program, s, &[])),
-                TermKind::Mapped { mesh, owners } => {
-                    let mesh: Vec<&str> =
-                        mesh.iter().map(|m| program.mesh_axes[*m].name.as_str()).collect();
-                    format!("{name}/{}.map({})", mesh.join("*"), owners_name(program, owners))
-                }
+    let terms = t.placement.iter().map(|term| {
+        let name = names[term.axis];
+        match &term.kind {
+            TermKind::Shard(m) => format!("{name}/{}", program.mesh_axes[*m].name),
+            TermKind::Rest => name.to_string(),
+            TermKind::Tile(s) => format!("{name}:{}", text::size(program, s, &[])),
+            TermKind::Pack(s) => format!("{name}.pack({})", text::size(program, s, &[])),
+            TermKind::Slab(s) => format!("{name}.slab({})", text::size(program, s, &[])),
+            TermKind::Mapped { mesh, owners } => {
+                let mesh: Vec<&str> =
+                    mesh.iter().map(|m| program.mesh_axes[*m].name.as_str()).collect();
+                format!("{name}/{}.map({})", mesh.join("*"), owners_name(program, owners))
             }
-        })
-        .collect();
-    let fill = t.attrs.fill.map_or(String::new(), |v| format!(" fill {}", scalar(v)));
-    let align = t.attrs.align.map_or(String::new(), |v| format!(" align {v}"));
+        }
+    });
+    let placement: Vec<String> = t.spread.iter().map(|s| spread(program, s)).chain(terms).collect();
+    let attrs = attrs(program, t);
     let io = format!("{:?}", t.io).to_lowercase();
     format!(
-        "{io} {}: {}{index} [{}] @ [{}]{fill}{align}",
+        "{io} {}: {}{index} [{}] @ [{}]{attrs}",
         t.name,
         t.dtype.elem.name(),
         axes.join(", "),
@@ -203,8 +244,19 @@ fn entry(program: &Program, e: &Entry, out: &mut String) {
         let when =
             s.when.as_ref().map_or(String::new(), |w| format!(" when {}", text::cond(program, w)));
         let directives: Vec<String> =
-            s.directives.iter().map(|d| format!("{:?}", d.kind).to_lowercase()).collect();
+            s.directives.iter().map(|d| directive(program, &d.kind)).collect();
         _ = writeln!(out, "  schedule{when}: {}", directives.join(", "));
+    }
+}
+
+fn directive(program: &Program, kind: &DirectiveKind) -> String {
+    match kind {
+        DirectiveKind::Tile(tile) => {
+            let parts: Vec<String> = tile.iter().map(|(a, k)| format!("{a}: {k}")).collect();
+            format!("tile({})", parts.join(", "))
+        }
+        DirectiveKind::Multicast(mesh) => format!("multicast({})", program.mesh_axes[*mesh].name),
+        other => format!("{other:?}").to_lowercase(),
     }
 }
 

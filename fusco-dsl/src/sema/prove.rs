@@ -8,9 +8,9 @@ use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, Arg, Decl, Expr, ExprKind as Ast, Ident, Op};
 
-const PROPERTIES: [&str; 6] =
-    ["injective", "covers", "deterministic", "local", "vector", "inverse"];
-const LATER: [&str; 3] = ["crossings", "same", "bytes"];
+const PROPERTIES: [&str; 8] =
+    ["injective", "covers", "deterministic", "local", "vector", "inverse", "same", "crossings"];
+const LATER: [&str; 1] = ["bytes"];
 
 impl Checker<'_> {
     pub fn assumes(&mut self) {
@@ -76,7 +76,7 @@ impl Checker<'_> {
 
     fn prove_kind(&mut self, claim: &Expr) -> Checked<ProveKind> {
         if let Ast::Binary { op, lhs, rhs } = &claim.kind {
-            return self.prove_vector(claim, *op, lhs, rhs);
+            return self.prove_number(claim, *op, lhs, rhs);
         }
         let Ast::Call { base, args } = &claim.kind else {
             return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
@@ -91,13 +91,17 @@ impl Checker<'_> {
             ("inverse", [a, b]) if args.len() == 2 => {
                 Ok(ProveKind::Inverse(self.entry_index(a)?, self.entry_index(b)?))
             }
+            ("same", [a, b]) if args.len() == 2 => {
+                Ok(ProveKind::Same(self.proved_axis(a)?, self.proved_axis(b)?))
+            }
             ("injective", [t]) => Ok(ProveKind::Injective(self.proved_tensor(t)?)),
             ("covers", [t]) => Ok(ProveKind::Covers(self.proved_tensor(t)?)),
             ("deterministic", [t]) => Ok(ProveKind::Deterministic(self.proved_tensor(t)?)),
             ("local", [t]) => Ok(ProveKind::Local(self.proved_tensor(t)?)),
-            (n, _) if PROPERTIES.contains(&n) || LATER.contains(&n) => {
+            (n, _) if LATER.contains(&n) => {
                 self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)))
             }
+            (n, _) if PROPERTIES.contains(&n) => self.claim_form(claim, n),
             _ => self.fail(unknown(
                 "F0101",
                 "property",
@@ -107,23 +111,83 @@ impl Checker<'_> {
         }
     }
 
-    /// `vector(y.h) >= 16`
-    fn prove_vector(&mut self, claim: &Expr, op: Op, lhs: &Expr, rhs: &Expr) -> Checked<ProveKind> {
-        let (Op::Ge, Ast::Call { base, args }, Ast::Int(bytes)) = (op, &lhs.kind, &rhs.kind) else {
+    /// The form of a claim that is written in another.
+    fn claim_form<T>(&mut self, claim: &Expr, property: &str) -> Checked<T> {
+        let form = match property {
+            "vector" => "vector(y.h) >= 16",
+            "inverse" => "inverse(dispatch, combine)",
+            "same" => "same(q.c, f.c)",
+            "crossings" => "crossings(node, per = (s, t)) <= 1",
+            _ => &format!("{property}(y)"),
+        };
+        self.fail(
+            Diagnostic::error("F0101", claim.span, format!("`{property}` is not claimed so"))
+                .help(format!("write `prove {form};`")),
+        )
+    }
+
+    /// `vector(y.h) >= 16`, `crossings(node, per = (s, t)) <= 1`
+    fn prove_number(&mut self, claim: &Expr, op: Op, lhs: &Expr, rhs: &Expr) -> Checked<ProveKind> {
+        let Ast::Call { base, args } = &lhs.kind else {
             return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
         };
-        let ("vector", [Arg { binder: None, named: None, value }]) =
-            (text::expr(base).as_str(), args.as_slice())
-        else {
-            return self.unsupported(claim.span, format!("`prove {}`", text::expr(claim)));
+        let name = text::expr(base);
+        match (name.as_str(), op, args.as_slice(), &rhs.kind) {
+            ("vector", Op::Ge, [Arg { binder: None, named: None, value }], Ast::Int(bytes)) => {
+                let (tensor, axis) = self.proved_axis(value)?;
+                Ok(ProveKind::Vector { tensor, axis, bytes: *bytes })
+            }
+            (
+                "crossings",
+                Op::Le,
+                [Arg { binder: None, named: None, value }, per],
+                Ast::Int(most),
+            ) => self.crossings(claim, value, per, *most),
+            ("vector" | "crossings", ..) => self.claim_form(claim, &name),
+            _ => self.unsupported(claim.span, format!("`prove {}`", text::expr(claim))),
+        }
+    }
+
+    fn crossings(&mut self, claim: &Expr, mesh: &Expr, per: &Arg, most: i64) -> Checked<ProveKind> {
+        let named = per.named.as_ref().is_some_and(|n| n.name == "per");
+        let (true, Ast::Name(axis)) = (named, &mesh.kind) else {
+            return self.claim_form(claim, "crossings");
         };
-        let Ast::Field { base, name } = &value.kind else {
-            return self.unsupported(value.span, "`vector` of anything but an axis, `vector(y.h)`");
+        let axes = self.mesh_axes(&Ident { name: axis.clone(), span: mesh.span })?;
+        let [mesh] = axes[..] else {
+            return self.unsupported(mesh.span, "`crossings` of an alias of several axes");
+        };
+        let names: Option<Vec<String>> = match &per.value.kind {
+            Ast::Name(name) => Some(vec![name.clone()]),
+            Ast::Tuple(args) => args
+                .iter()
+                .map(|a| match &a.value.kind {
+                    Ast::Name(name) if a.binder.is_none() && a.named.is_none() => {
+                        Some(name.clone())
+                    }
+                    _ => None,
+                })
+                .collect(),
+            _ => None,
+        };
+        match names {
+            Some(per) => Ok(ProveKind::Crossings { mesh, per, most }),
+            None => self.claim_form(claim, "crossings"),
+        }
+    }
+
+    /// `y.h`
+    fn proved_axis(&mut self, e: &Expr) -> Checked<(Handle<hir::Tensor>, usize)> {
+        let Ast::Field { base, name } = &e.kind else {
+            return self.fail(
+                Diagnostic::error("F0101", e.span, "this claim is about an axis")
+                    .help("name a tensor and its axis, `y.h`"),
+            );
         };
         let tensor = self.proved_tensor(base)?;
         let axes = &self.hir.tensors[tensor].axes;
         match axes.iter().position(|a| a.name == name.name) {
-            Some(axis) => Ok(ProveKind::Vector { tensor, axis, bytes: *bytes }),
+            Some(axis) => Ok((tensor, axis)),
             None => {
                 let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
                 let diagnostic = unknown("F0101", "axis", name, &names);

@@ -1,101 +1,249 @@
 //! Schedules: directives that this version knows, those it does not know yet, and misspelt ones.
 
-use super::check::{Checked, Checker};
-use super::hir::{self, Directive, DirectiveKind, Schedule};
+use super::check::{Checked, Checker, Stop};
+use super::hir::{self, Directive, DirectiveKind, Entry, Schedule, Size, SpreadKind};
 use super::scope::unknown;
+use super::text;
+use crate::arena::Handle;
 use crate::diag::Diagnostic;
-use crate::syntax::ast::{self, ExprKind};
+use crate::syntax::ast::{self, Arg, ExprKind, Ident};
 
-const KNOWN: [&str; 5] = ["push", "pull", "stages", "chunk", "blocks"];
-const LATER: [&str; 12] = [
-    "path",
-    "dedup",
-    "forward",
-    "transport",
-    "reduce",
-    "multicast",
-    "encode",
-    "decode",
-    "tile",
-    "stage",
-    "vector",
-    "threads",
-];
+const KNOWN: [&str; 8] =
+    ["push", "pull", "stages", "chunk", "blocks", "tile", "multicast", "transport"];
+const LATER: [&str; 9] =
+    ["path", "dedup", "forward", "reduce", "encode", "decode", "stage", "vector", "threads"];
+const LINKS: [&str; 4] = ["nvlink", "pcie", "rdma", "tcp"];
+/// Bytes of shared memory that a block may use on sm_90.
+const SHARED: i64 = 227 * 1024;
 
 impl Checker<'_> {
-    pub fn schedule(&mut self, s: &ast::Schedule) -> Checked<Schedule> {
+    /// `entry` is there if its statements are fine: some directives name their variables.
+    pub fn schedule(&mut self, s: &ast::Schedule, entry: Option<&Entry>) -> Checked<Schedule> {
         let when = s.when.as_ref().map(|w| self.cond(w)).transpose();
         let mut directives = Vec::new();
         let mut wrong = false;
         for d in &s.directives {
-            match self.directive(d) {
-                Ok(directive) => directives.push(directive),
+            match self.directive(d, entry) {
+                Ok(kind) => directives.push(Directive { kind, span: d.span }),
                 Err(_) => wrong = true,
             }
         }
-        if wrong {
-            Err(super::check::Stop)
-        } else {
-            Ok(Schedule { when: when?, directives, span: s.span })
-        }
+        if wrong { Err(Stop) } else { Ok(Schedule { when: when?, directives, span: s.span }) }
     }
 
-    fn directive(&mut self, d: &ast::Directive) -> Checked<Directive> {
+    fn directive(&mut self, d: &ast::Directive, entry: Option<&Entry>) -> Checked<DirectiveKind> {
         let name = d.name.name.as_str();
         if LATER.contains(&name) {
             return self.unsupported(d.span, format!("the directive `{name}`"));
         }
         if !KNOWN.contains(&name) {
-            return self.fail(unknown(
-                "F0705",
-                "directive",
-                &d.name,
-                &[&KNOWN[..], &LATER[..]].concat(),
-            ));
+            let known = [&KNOWN[..], &LATER[..]].concat();
+            return self.fail(unknown("F0705", "directive", &d.name, &known));
         }
-        if !d.clauses.is_empty() {
+        if name != "tile" && !d.clauses.is_empty() {
             return self.unsupported(d.span, format!("`by`, `through` or `at` in `{name}`"));
         }
-        let kind = match (name, d.args.as_slice()) {
-            ("push", []) => DirectiveKind::Push,
-            ("pull", []) => DirectiveKind::Pull,
-            ("stages", [arg]) if plain(arg) => DirectiveKind::Stages(self.positive(&arg.value)?),
-            ("blocks", [arg]) if plain(arg) => DirectiveKind::Blocks(self.positive(&arg.value)?),
-            ("chunk", [arg]) if arg.named.is_none() => {
-                let known = arg
-                    .binder
-                    .as_ref()
-                    .is_some_and(|names| names.len() == 1 && self.is_position(&names[0].name));
-                if !known {
-                    return self.unsupported(
-                        d.span,
-                        "a chunk of anything but the position of a route, `chunk t: 32`",
-                    );
-                }
-                DirectiveKind::Chunk(self.positive(&arg.value)?)
+        match (name, d.args.as_slice()) {
+            ("push", []) => Ok(DirectiveKind::Push),
+            ("pull", []) => Ok(DirectiveKind::Pull),
+            ("stages", [arg]) if plain(arg) => {
+                Ok(DirectiveKind::Stages(self.positive(&arg.value)?))
             }
-            _ => {
-                let form = match name {
-                    "push" | "pull" => format!("`{name};`"),
-                    "chunk" => "`chunk t: 32;`".to_string(),
-                    _ => format!("`{name} 4;`"),
-                };
+            ("blocks", [arg]) if plain(arg) => {
+                Ok(DirectiveKind::Blocks(self.positive(&arg.value)?))
+            }
+            ("chunk", [arg]) if arg.named.is_none() => self.chunk(d, arg, entry),
+            ("tile", [arg]) if arg.named.is_none() => self.tile_directive(d, arg, entry),
+            ("multicast", [arg]) if plain(arg) => self.multicast(d, arg, entry),
+            ("transport", args) if !args.is_empty() => self.transport(d, args),
+            _ => self.wrong_arguments(d),
+        }
+    }
+
+    fn wrong_arguments<T>(&mut self, d: &ast::Directive) -> Checked<T> {
+        let name = d.name.name.as_str();
+        let form = match name {
+            "push" | "pull" => format!("`{name};`"),
+            "chunk" => "`chunk t: 32;`".to_string(),
+            "tile" => "`tile (m: 64, n: 64) through smem;`".to_string(),
+            "multicast" => "`multicast gpu;`".to_string(),
+            "transport" => "`transport node = rdma, gpu = nvlink;`".to_string(),
+            _ => format!("`{name} 4;`"),
+        };
+        self.fail(
+            Diagnostic::error("F0705", d.span, format!("`{name}` does not take these arguments"))
+                .help(format!("write {form}")),
+        )
+    }
+
+    /// `chunk t: 32`: the position of a route, or a variable of a statement without one.
+    fn chunk(
+        &mut self,
+        d: &ast::Directive,
+        arg: &Arg,
+        entry: Option<&Entry>,
+    ) -> Checked<DirectiveKind> {
+        let name = match arg.binder.as_deref() {
+            Some([name]) => name,
+            _ => return self.wrong_arguments(d),
+        };
+        if !self.is_position(&name.name) && entry.is_some_and(|e| !has_static(e, &name.name)) {
+            return self.unsupported(
+                d.span,
+                "a chunk of anything but the position of a route, `chunk t: 32`, or a variable of a statement without a route",
+            );
+        }
+        Ok(DirectiveKind::Chunk(self.positive(&arg.value)?))
+    }
+
+    /// `tile (m: 64, n: 64) through smem`
+    fn tile_directive(
+        &mut self,
+        d: &ast::Directive,
+        arg: &Arg,
+        entry: Option<&Entry>,
+    ) -> Checked<DirectiveKind> {
+        for (word, place) in &d.clauses {
+            if word != "through" {
+                return self.unsupported(place.span, format!("`{word}` in `tile`"));
+            }
+            let name = Ident { name: text::expr(place), span: place.span };
+            if name.name != "smem" {
+                return self.fail(unknown("F0705", "memory", &name, &["smem"]));
+            }
+        }
+        let parts: &[Arg] = match (&arg.binder, &arg.value.kind) {
+            (None, ExprKind::Tuple(parts)) => parts,
+            (Some(_), _) => std::slice::from_ref(arg),
+            _ => return self.wrong_arguments(d),
+        };
+        let mut tile: Vec<(String, i64)> = Vec::new();
+        for part in parts {
+            let Some([name]) = part.binder.as_deref() else { return self.wrong_arguments(d) };
+            if tile.iter().any(|(n, _)| *n == name.name) {
                 return self.fail(
                     Diagnostic::error(
                         "F0705",
-                        d.span,
-                        format!("`{name}` does not take these arguments"),
+                        name.span,
+                        format!("`{}` twice in a tile", name.name),
                     )
-                    .help(format!("write {form}")),
+                    .help("name each axis once"),
                 );
             }
+            if let Some(entry) = entry {
+                self.tile_axis(entry, name)?;
+            }
+            tile.push((name.name.clone(), self.positive(&part.value)?));
+        }
+        if let Some(entry) = entry {
+            self.tile_fits(d, &tile, entry)?;
+        }
+        Ok(DirectiveKind::Tile(tile))
+    }
+
+    fn tile_axis(&mut self, entry: &Entry, name: &Ident) -> Checked<()> {
+        if has_static(entry, &name.name) {
+            return Ok(());
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for (_, var) in statics(entry).flat_map(|s| s.vars.iter()) {
+            if !names.contains(&var.name.as_str()) {
+                names.push(&var.name);
+            }
+        }
+        let diagnostic = unknown("F0705", "variable of a statement without a route", name, &names);
+        self.fail(diagnostic)
+    }
+
+    /// F0704: a tile is kept in shared memory.
+    fn tile_fits(
+        &mut self,
+        d: &ast::Directive,
+        tile: &[(String, i64)],
+        entry: &Entry,
+    ) -> Checked<()> {
+        let width = statics(entry).map(|s| self.hir.tensors[s.target].dtype.elem.bytes()).max();
+        let width = width.unwrap_or(1);
+        let elements = tile.iter().try_fold(1i64, |n, (_, k)| n.checked_mul(*k));
+        let bytes = elements.and_then(|n| n.checked_mul(width));
+        if bytes.is_some_and(|b| b <= SHARED) {
+            return Ok(());
+        }
+        let shown = bytes.map_or("more than 2^63 bytes".to_string(), kib);
+        let factors: Vec<String> =
+            tile.iter().map(|(_, k)| k.to_string()).chain([width.to_string()]).collect();
+        self.fail(
+            Diagnostic::error(
+                "F0704",
+                d.span,
+                format!("the tile needs {shown} of shared memory, sm_90 has 227 KiB"),
+            )
+            .note(format!("{} bytes <= {SHARED} is false", factors.join(" * ")))
+            .help("use smaller tiles: 64 x 64 is a good start"),
+        )
+    }
+
+    /// `multicast gpu`; F0703 where the entry adds over that axis in a written order.
+    fn multicast(
+        &mut self,
+        d: &ast::Directive,
+        arg: &Arg,
+        entry: Option<&Entry>,
+    ) -> Checked<DirectiveKind> {
+        let ExprKind::Name(name) = &arg.value.kind else { return self.wrong_arguments(d) };
+        let name = Ident { name: name.clone(), span: arg.value.span };
+        let axes = self.mesh_axes(&name)?;
+        let [mesh] = axes[..] else {
+            return self.unsupported(name.span, "`multicast` over an alias of several axes");
         };
-        Ok(Directive { kind, span: d.span })
+        let read: Vec<Handle<hir::Tensor>> =
+            entry.map(|e| statics(e).flat_map(|s| reads(&s.value)).collect()).unwrap_or_default();
+        for tensor in read {
+            let info = &self.hir.tensors[tensor];
+            let ordered = info
+                .spread
+                .iter()
+                .find(|s| s.mesh == mesh && matches!(s.kind, SpreadKind::Sum { any: false }));
+            if let Some(sum) = ordered {
+                let diagnostic = Diagnostic::error(
+                    "F0703",
+                    name.span,
+                    format!(
+                        "`multicast {0}` on the ordered `sum/{0}` of `{1}`",
+                        name.name, info.name
+                    ),
+                )
+                .related(sum.span, "ordered here")
+                .note("the switch adds in its own order, and a schedule never changes bits")
+                .help(format!(
+                    "write `sum/{}.any` to allow any order, or remove the directive",
+                    name.name
+                ));
+                return self.fail(diagnostic);
+            }
+        }
+        Ok(DirectiveKind::Multicast(mesh))
+    }
+
+    /// `transport cross = rdma`: an axis, or `cross` between meshes, and a link.
+    fn transport(&mut self, d: &ast::Directive, args: &[Arg]) -> Checked<DirectiveKind> {
+        for arg in args {
+            let Some(over) = &arg.named else { return self.wrong_arguments(d) };
+            if over.name != "cross" {
+                self.mesh_axes(over)?;
+            }
+            let link = Ident { name: text::expr(&arg.value), span: arg.value.span };
+            if !LINKS.contains(&link.name.as_str()) {
+                return self.fail(unknown("F0705", "link", &link, &LINKS));
+            }
+        }
+        Ok(DirectiveKind::Transport)
     }
 
     /// The position of a route: its first source that is not the rank.
     fn is_position(&self, name: &str) -> bool {
-        let ranks = |v: &hir::Var| matches!(v.extent, hir::VarExtent::Fixed(hir::Size::Mesh(_)));
+        let ranks =
+            |v: &hir::Var| matches!(&v.extent, hir::VarExtent::Fixed(size) if self.is_rank(size));
         self.hir.routes.iter().any(|(_, r)| {
             r.sources
                 .iter()
@@ -107,8 +255,8 @@ impl Checker<'_> {
 
     fn positive(&mut self, e: &ast::Expr) -> Checked<i64> {
         match self.size(e, &[])? {
-            hir::Size::Lit(n) if n >= 1 => Ok(n),
-            hir::Size::Lit(n) => self.fail(
+            Size::Lit(n) if n >= 1 => Ok(n),
+            Size::Lit(n) => self.fail(
                 Diagnostic::error("F0705", e.span, format!("{n} < 1")).help("use at least 1"),
             ),
             _ => self.unsupported(e.span, "a schedule number that is not a literal or `const`"),
@@ -116,6 +264,27 @@ impl Checker<'_> {
     }
 }
 
-fn plain(arg: &ast::Arg) -> bool {
+fn plain(arg: &Arg) -> bool {
     arg.binder.is_none() && arg.named.is_none() && !matches!(arg.value.kind, ExprKind::Tuple(_))
+}
+
+fn statics(entry: &Entry) -> impl Iterator<Item = &hir::Assign> {
+    entry.stmts.iter().filter(|s| s.via.is_none())
+}
+
+fn has_static(entry: &Entry, name: &str) -> bool {
+    statics(entry).any(|s| s.vars.iter().any(|(_, v)| v.name == name))
+}
+
+/// The tensors that a value reads.
+fn reads(value: &hir::Expr) -> Vec<Handle<hir::Tensor>> {
+    match &value.kind {
+        hir::ExprKind::Read { tensor, .. } => vec![*tensor],
+        hir::ExprKind::Cast(inner) => reads(inner),
+        _ => Vec::new(),
+    }
+}
+
+fn kib(bytes: i64) -> String {
+    if bytes % 1024 == 0 { format!("{} KiB", bytes / 1024) } else { format!("{bytes} bytes") }
 }

@@ -13,6 +13,12 @@ pub(super) enum Symbol {
     Param(Handle<hir::Param>),
     Dyn(Handle<hir::Dyn>),
     Mesh(Handle<hir::MeshAxis>),
+    /// `rank = (node, gpu)`: index of `Checker::aliases`.
+    Alias(usize),
+    /// The name of a mesh, which places nothing: its axes do.
+    MeshName,
+    /// A `const` array: index of `Checker::arrays`.
+    Array(usize),
     Tensor(Handle<hir::Tensor>),
     Route(Handle<hir::Route>),
     Entry,

@@ -98,8 +98,13 @@ impl Checker<'_> {
         }
         match self.scope.get(&name.name) {
             Some(Symbol::Const(v)) => Ok((ExprKind::Size(Size::Lit(v)), width)),
-            Some(Symbol::Param(p)) => Ok((ExprKind::Size(Size::Param(p)), width)),
+            Some(Symbol::Param(p)) if self.hir.params[p].kind == hir::ParamKind::Int => {
+                Ok((ExprKind::Size(Size::Param(p)), width))
+            }
             Some(Symbol::Mesh(m)) => Ok((ExprKind::Size(Size::Mesh(m)), width)),
+            Some(Symbol::Alias(a)) => {
+                Ok((ExprKind::Size(self.mesh_product(&self.aliases[a])), width))
+            }
             Some(Symbol::Poison) => Err(Stop),
             Some(Symbol::Tensor(t)) => {
                 self.mark(&name.name);
@@ -107,6 +112,7 @@ impl Checker<'_> {
                 Err(Stop)
             }
             Some(_) => self.unsupported(name.span, format!("`{}` as a value", name.name)),
+            None if frame.deferred.iter().any(|n| n.name == name.name) => self.without_extent(name),
             None => {
                 let vars: Vec<&str> = frame.vars.iter().map(|(_, v)| v.name.as_str()).collect();
                 self.fail(unknown("F0101", "variable or size", name, &vars))
@@ -125,7 +131,8 @@ impl Checker<'_> {
             return self.unsupported(base.span, format!("indexing `{}`", text::expr(base)));
         };
         let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
-        if self.hir.tensors[tensor].io == hir::Io::Out {
+        let io = self.hir.tensors[tensor].io;
+        if io == hir::Io::Out || frame.outputs.contains(name) {
             if frame.outputs.contains(name) {
                 return self.fail(
                     Diagnostic::error(
@@ -138,6 +145,9 @@ impl Checker<'_> {
                 );
             }
             return self.unsupported(e.span, "reading an `out` that another entry writes");
+        }
+        if !frame.is_static {
+            self.plain_data(tensor, e)?;
         }
         let index = self.index(frame, tensor, args, e.span, false)?;
         let elem = self.hir.tensors[tensor].dtype.elem;
@@ -158,6 +168,18 @@ impl Checker<'_> {
         Ok((ExprKind::Read { tensor, index }, elem))
     }
 
+    /// What a route moves is an input that no rank holds a part of.
+    fn plain_data(&mut self, tensor: Handle<hir::Tensor>, e: &ast::Expr) -> Checked<()> {
+        let info = &self.hir.tensors[tensor];
+        if info.io == hir::Io::InOut {
+            return self.unsupported(e.span, "an `inout` tensor behind a route");
+        }
+        match info.spread.iter().any(|s| matches!(s.kind, hir::SpreadKind::Sum { .. })) {
+            true => self.unsupported(e.span, "partial sums behind a route"),
+            false => Ok(()),
+        }
+    }
+
     fn call(
         &mut self,
         frame: &mut Frame,
@@ -170,6 +192,7 @@ impl Checker<'_> {
             return self.unsupported(base.span, format!("`{}(..)`", text::expr(base)));
         };
         match name.as_str() {
+            "cast" if frame.is_static => self.static_cast(frame, e, args),
             "cast" => self.cast(frame, e, args),
             "sum" => self.sum(frame, e, args),
             "count" | "offset" | "dropped" if frame.via.is_some() => {
@@ -192,7 +215,7 @@ impl Checker<'_> {
         }
     }
 
-    fn malformed<T>(&mut self, e: &ast::Expr, form: &str) -> Checked<T> {
+    pub fn malformed<T>(&mut self, e: &ast::Expr, form: &str) -> Checked<T> {
         self.fail(
             Diagnostic::error("F0203", e.span, "these are not the arguments it takes")
                 .help(format!("write `{form}`")),
@@ -391,7 +414,7 @@ impl Checker<'_> {
         let hir::VarExtent::Fixed(extent) = info.vars[info.sources[at]].extent.clone() else {
             return Err(Stop);
         };
-        if at != 0 || !matches!(extent, Size::Mesh(_)) {
+        if at != 0 || !self.is_rank(&extent) {
             return self
                 .unsupported(s.span, "`dropped` by anything but the rank, the first source");
         }
@@ -478,7 +501,7 @@ impl Checker<'_> {
             return self.unsupported(value.span, "a computed value into an index tensor");
         };
         let from = self.hir.tensors[*tensor].dtype.index.as_ref();
-        if from.is_some_and(|f| f.bound == to.bound && f.none == to.none) {
+        if from.is_some_and(|f| self.equal(&f.bound, &to.bound) && f.none == to.none) {
             return Ok(());
         }
         let name = self.hir.tensors[target].name.clone();

@@ -8,7 +8,8 @@ pub enum Error {
     /// The program was refused at compile or bind time.
     #[error("{}", first_message(.0))]
     Program(Diagnostics),
-    /// A launch, an allocation or a name that the program does not allow; nothing was started.
+    /// A launch, an allocation or a name that the program does not allow; nothing was started, unless it
+    /// is F0906: an index that was read from a tensor led out of another's range.
     #[error("{message}")]
     Invalid { code: &'static str, message: String },
     /// F0906: an index tensor holds a value outside its type.
@@ -59,6 +60,11 @@ impl Error {
     /// F0904: a dyn is missing, unknown or over its bound.
     pub(crate) fn dynamic(message: String) -> Error {
         Error::Invalid { code: "F0904", message }
+    }
+
+    /// F0906: data led an index out of its range.
+    pub(crate) fn index(message: String) -> Error {
+        Error::Invalid { code: "F0906", message }
     }
 
     /// F0909: an entry, route or plan does not belong to this program.

@@ -1,13 +1,19 @@
 //! A kernel resolved for one rank of one launch: ops whose operands are numbers and pointers.
 
+use super::access::{At, Element};
+use super::affine::Affine;
+use super::grid::Grid;
 use super::index::Number;
-use super::plan::{Counters, HostPlan, Space};
+use super::plan::{Counters, HostPlan, Space, Table};
 use super::route::RouteCode;
+use super::table::{Positions, Prefix};
+use super::tile::Tile;
 use crate::engine::{Error, Request};
-use crate::mem::{Buffer, Memory};
+use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
-    Access, Factor, Ix, Kernel, Op, Peer, Route, Schedule, Signal, Tensor, Until, Value,
+    self, Access, Factor, Ix, Kernel, Op, Peer, Route, Schedule, Signal, TableKind, Tensor, Until,
+    Value,
 };
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
@@ -46,6 +52,19 @@ pub(crate) enum Code {
     Once {
         body: Vec<Code>,
     },
+    Grid(Box<Grid>),
+    Tile(Box<Tile>),
+    For {
+        var: usize,
+        extent: i64,
+        body: Vec<Code>,
+    },
+    FillAll {
+        buffer: At,
+        bits: u64,
+    },
+    Prefix(Box<Prefix>),
+    Positions(Box<Positions>),
     Route {
         step: RouteStep,
         route: Arc<RouteCode>,
@@ -91,19 +110,9 @@ pub(crate) enum RouteStep {
     Slots,
 }
 
-/// `bytes` of a tensor on a rank, at `row * bytes`.
-pub(crate) struct At {
-    pub buffer: Buffer,
-    pub elem: Elem,
-    pub rank: Number,
-    pub row: Number,
-    pub bytes: usize,
-    /// Too large for the caches: stores go past them.
-    pub large: bool,
-}
-
 pub(crate) enum Source {
     Row(usize),
+    Cast(usize),
     /// The product, rounded to the element type.
     Scaled(Vec<Term>, Elem),
     Int(Number),
@@ -150,11 +159,11 @@ impl<'a> Resolver<'a> {
         Ok(code)
     }
 
-    fn schedule(&self) -> &'a Schedule {
+    pub(super) fn schedule(&self) -> &'a Schedule {
         &self.request.schedule
     }
 
-    fn body(&self, ops: &[Op]) -> Result<Vec<Code>, Error> {
+    pub(super) fn body(&self, ops: &[Op]) -> Result<Vec<Code>, Error> {
         ops.iter().filter(|op| !matches!(op, Op::Barrier)).map(|op| self.op(op)).collect()
     }
 
@@ -222,7 +231,23 @@ impl<'a> Resolver<'a> {
                 name: self.schedule().signals[*signal].name.clone(),
                 until: self.until(*signal, until)?,
             },
-            _ => return Err(later()),
+            Op::Grid { vars, share, guards, body } => {
+                Code::Grid(Box::new(self.grid(vars, share.as_ref(), guards, body)?))
+            }
+            Op::Tile(tile) => Code::Tile(Box::new(self.tile(tile)?)),
+            Op::For { var, extent, body } => {
+                Code::For { var: var.index(), extent: *extent, body: self.body(body)? }
+            }
+            Op::FillAll { tensor, bits } => {
+                Code::FillAll { buffer: self.whole(*tensor)?, bits: *bits }
+            }
+            Op::Prefix { .. } => Code::Prefix(Box::new(self.prefix(op)?)),
+            Op::Positions { table, var, extent, owner } => Code::Positions(Box::new(Positions {
+                table: self.table(*table)?,
+                var: var.index(),
+                extent: *extent,
+                owner: self.number(owner)?,
+            })),
         })
     }
 
@@ -245,20 +270,71 @@ impl<'a> Resolver<'a> {
             Ix::Binary { op, lhs, rhs } => {
                 Number::binary(*op, self.number(lhs)?, self.number(rhs)?)
             }
-            _ => return Err(later()),
+            Ix::DynAt { of, rank } => {
+                let values: Arc<[i64]> = self.request.dyns[of.index()].as_slice().into();
+                Number::lookup(values, self.number(rank)?)
+            }
+            Ix::Element { tensor, rank, at } => {
+                let rank = self.number(rank)?;
+                Number::Element(Box::new(Element(self.place(
+                    *tensor,
+                    rank,
+                    self.number(at)?,
+                    1,
+                    1,
+                )?)))
+            }
+            Ix::Lookup { table, index } => match &self.schedule().tables[*table].kind {
+                TableKind::Const(values) => {
+                    Number::lookup(values.as_slice().into(), self.number(index)?)
+                }
+                TableKind::Computed => {
+                    Number::Computed(self.table(*table)?, Box::new(self.number(index)?))
+                }
+            },
         })
     }
 
-    fn at(&self, access: &Access) -> Result<At, Error> {
-        let tensor = &self.schedule().tensors[access.tensor];
-        let bytes = tensor.elem.bytes();
+    pub(super) fn at(&self, access: &Access) -> Result<At, Error> {
+        let (rank, row) = (self.number(&access.rank)?, self.number(&access.row)?);
+        self.place(access.tensor, rank, row, access.unit, access.run)
+    }
+
+    /// This rank's part of a tensor.
+    fn whole(&self, tensor: Handle<Tensor>) -> Result<At, Error> {
+        let elems = self.schedule().tensors[tensor].elems;
+        self.place(tensor, Number::Lit(self.me as i64), Number::Lit(0), 1, elems)
+    }
+
+    fn place(
+        &self,
+        tensor: Handle<Tensor>,
+        rank: Number,
+        row: Number,
+        unit: i64,
+        run: i64,
+    ) -> Result<At, Error> {
+        let info = &self.schedule().tensors[tensor];
+        let bytes = info.elem.bytes();
         Ok(At {
-            buffer: self.buffer(access.tensor)?,
-            elem: tensor.elem,
-            rank: self.number(&access.rank)?,
-            row: self.number(&access.row)?,
-            bytes: (access.run * bytes) as usize,
-            large: tensor.elems * bytes * self.schedule().ranks >= LARGE,
+            buffer: self.buffer(tensor)?,
+            elem: info.elem,
+            rank: Affine::of(&rank),
+            row: Affine::of(&row),
+            unit: (unit * bytes) as usize,
+            bytes: (run * bytes) as usize,
+            swizzle: info.swizzle,
+            large: info.elems * bytes * self.schedule().ranks >= LARGE,
+        })
+    }
+
+    /// A computed table of this rank's home.
+    pub(super) fn table(&self, table: Handle<ir::Table>) -> Result<Table, Error> {
+        let home = self.space(None)?;
+        let found = home.ranks[self.me].tables.get(&table).cloned();
+        found.ok_or_else(|| {
+            let name = &self.schedule().tables[table].name;
+            Error::plan(format!("table `{name}` is not in the home"))
         })
     }
 
@@ -268,7 +344,7 @@ impl<'a> Resolver<'a> {
             Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum(elem) => Source::Sum(*elem),
-            Value::Cast(..) => return Err(later()),
+            Value::Cast(row, _) => Source::Cast(row.0 as usize),
         })
     }
 
@@ -339,41 +415,6 @@ impl<'a> Resolver<'a> {
         buffer.ok_or_else(|| {
             Error::buffer(format!("no buffer for `{}`", self.schedule().tensors[tensor].name))
         })
-    }
-}
-
-fn later() -> Error {
-    Error::plan("not on the host yet".to_string())
-}
-
-impl At {
-    /// Where the access begins.
-    #[inline]
-    pub(crate) fn locate(&self, vars: &[i64]) -> Result<*mut u8, Error> {
-        let (rank, row) = (self.rank.get(vars), self.row.get(vars));
-        let Memory::Host(parts) = self.buffer.memory() else { return Err(self.outside(rank, row)) };
-        let part = usize::try_from(rank)
-            .ok()
-            .and_then(|r| parts.get(r))
-            .ok_or_else(|| self.outside(rank, row))?;
-        let start = usize::try_from(row)
-            .ok()
-            .and_then(|r| r.checked_mul(self.bytes))
-            .ok_or_else(|| self.outside(rank, row))?;
-        if start.checked_add(self.bytes).is_none_or(|end| end > part.len()) {
-            return Err(self.outside(rank, row));
-        }
-        // SAFETY: `start + bytes` is within the allocation by the line above.
-        Ok(unsafe { part.start().add(start) })
-    }
-
-    #[cold]
-    fn outside(&self, rank: i64, row: i64) -> Error {
-        Error::buffer(format!(
-            "`{}` has no row {row} of {} bytes on rank {rank}",
-            self.buffer.name(),
-            self.bytes
-        ))
     }
 }
 

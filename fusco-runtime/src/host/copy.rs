@@ -59,6 +59,51 @@ pub(crate) fn fence() {
     }
 }
 
+/// Copies `count` rows of `bytes` that lie `steps` bytes apart on either side.
+///
+/// # Safety
+/// As [`row`], for each of those places.
+pub(crate) unsafe fn strided(
+    from: *const u8,
+    to: *mut u8,
+    steps: (i64, i64),
+    bytes: usize,
+    count: usize,
+    large: bool,
+) {
+    // SAFETY: by the caller; the widths are `bytes`.
+    unsafe {
+        match bytes {
+            1 => each::<u8>(from, to, steps, count),
+            2 => each::<u16>(from, to, steps, count),
+            4 => each::<u32>(from, to, steps, count),
+            8 => each::<u64>(from, to, steps, count),
+            16 => each::<u128>(from, to, steps, count),
+            _ => (0..count as isize).for_each(|i| {
+                row(
+                    from.offset(i * steps.0 as isize),
+                    to.offset(i * steps.1 as isize),
+                    bytes,
+                    large,
+                )
+            }),
+        }
+    }
+}
+
+/// # Safety
+/// As [`strided`], for rows of one `T`.
+#[inline(always)]
+unsafe fn each<T: Copy>(from: *const u8, to: *mut u8, steps: (i64, i64), count: usize) {
+    for i in 0..count as isize {
+        // SAFETY: the `i`-th row of either side by the caller.
+        unsafe {
+            let v = from.offset(i * steps.0 as isize).cast::<T>().read_unaligned();
+            to.offset(i * steps.1 as isize).cast::<T>().write_unaligned(v);
+        }
+    }
+}
+
 /// Every element of `width` bytes gets the low bytes of `bits`.
 ///
 /// # Safety
@@ -69,8 +114,6 @@ pub(crate) unsafe fn fill(to: *mut u8, bytes: usize, bits: u64, width: usize) {
         // SAFETY: by the caller.
         return unsafe { std::ptr::write_bytes(to, element[0], bytes) };
     }
-    for at in (0..bytes - bytes % width).step_by(width) {
-        // SAFETY: one element within `bytes`.
-        unsafe { std::ptr::copy_nonoverlapping(element.as_ptr(), to.add(at), width) }
-    }
+    // SAFETY: whole elements within `bytes`.
+    unsafe { strided(element.as_ptr(), to, (0, width as i64), width, bytes / width, false) }
 }

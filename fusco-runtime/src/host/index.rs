@@ -1,7 +1,10 @@
 //! Index arithmetic of the schedule with this launch's numbers filled in.
 
+use super::access::Element;
 use super::plan::Table;
 use fusco_dsl::schedule::ir::IxOp;
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 /// An `Ix` on one rank: `Me`, dyns and constants are numbers, tables are pointers.
@@ -10,6 +13,10 @@ pub(crate) enum Number {
     Lit(i64),
     Var(usize),
     Table(Table, Box<Number>),
+    /// A table that data may index: outside its range it is 0 and the launch fails (see [`wild`]).
+    Const(Arc<[i64]>, Box<Number>),
+    Computed(Table, Box<Number>),
+    Element(Box<Element>),
     Shift(Box<Number>, u32),
     Mask(Box<Number>, i64),
     Add(Box<(Number, Number)>),
@@ -40,12 +47,26 @@ impl Number {
         }
     }
 
+    /// An entry of a table known at bind.
+    pub(crate) fn lookup(table: Arc<[i64]>, at: Number) -> Number {
+        let known = match at {
+            Number::Lit(i) => usize::try_from(i).ok().and_then(|i| table.get(i)).copied(),
+            _ => None,
+        };
+        known.map_or_else(|| Number::Const(table, Box::new(at)), Number::Lit)
+    }
+
     #[inline]
     pub(crate) fn get(&self, vars: &[i64]) -> i64 {
         match self {
             Number::Lit(v) => *v,
             Number::Var(i) => vars[*i],
             Number::Table(table, at) => i64::from(table[at.get(vars) as usize].load(Relaxed)),
+            Number::Const(table, at) => found(at.get(vars), table.len(), |i| table[i]),
+            Number::Computed(table, at) => {
+                found(at.get(vars), table.len(), |i| i64::from(table[i].load(Relaxed) as i32))
+            }
+            Number::Element(element) => element.get(vars),
             Number::Shift(a, n) => a.get(vars) >> n,
             Number::Mask(a, m) => a.get(vars) & m,
             Number::Add(p) => p.0.get(vars).wrapping_add(p.1.get(vars)),
@@ -53,6 +74,23 @@ impl Number {
             Number::Mul(p) => p.0.get(vars).wrapping_mul(p.1.get(vars)),
             Number::Div(p) => apply(IxOp::Div, p.0.get(vars), p.1.get(vars)),
             Number::Rem(p) => apply(IxOp::Rem, p.0.get(vars), p.1.get(vars)),
+        }
+    }
+
+    /// Whether its value may change with a variable.
+    pub(crate) fn reads(&self, var: usize) -> bool {
+        match self {
+            Number::Lit(_) => false,
+            Number::Var(i) => *i == var,
+            Number::Element(element) => element.reads(var),
+            Number::Table(_, a)
+            | Number::Const(_, a)
+            | Number::Computed(_, a)
+            | Number::Shift(a, _)
+            | Number::Mask(a, _) => a.reads(var),
+            Number::Add(p) | Number::Sub(p) | Number::Mul(p) | Number::Div(p) | Number::Rem(p) => {
+                p.0.reads(var) || p.1.reads(var)
+            }
         }
     }
 }
@@ -65,5 +103,52 @@ pub(crate) fn apply(op: IxOp, a: i64, b: i64) -> i64 {
         IxOp::Mul => a.wrapping_mul(b),
         IxOp::Div => a.checked_div(b).unwrap_or(0),
         IxOp::Rem => a.checked_rem(b).unwrap_or(0),
+    }
+}
+
+#[inline]
+fn found(at: i64, len: usize, get: impl Fn(usize) -> i64) -> i64 {
+    match usize::try_from(at) {
+        Ok(i) if i < len => get(i),
+        _ => wild(|| format!("an index of the launch is {at}, outside 0..{len}")),
+    }
+}
+
+thread_local! {
+    static WILD: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Notes that data led an index out of its table; the value is 0 until the op ends with the error.
+#[cold]
+pub(crate) fn wild(message: impl Fn() -> String) -> i64 {
+    WILD.with_borrow_mut(|w| {
+        w.get_or_insert_with(message);
+    });
+    0
+}
+
+/// The first wild index of this thread since the last call.
+pub(crate) fn take_wild() -> Option<String> {
+    WILD.take()
+}
+
+#[cfg(test)]
+impl std::fmt::Debug for Number {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Number::Lit(v) => write!(f, "{v}"),
+            Number::Var(v) => write!(f, "v{v}"),
+            Number::Shift(a, n) => write!(f, "({a:?} >> {n})"),
+            Number::Mask(a, n) => write!(f, "({a:?} & {n})"),
+            Number::Add(p) => write!(f, "({:?} + {:?})", p.0, p.1),
+            Number::Sub(p) => write!(f, "({:?} - {:?})", p.0, p.1),
+            Number::Mul(p) => write!(f, "({:?} * {:?})", p.0, p.1),
+            Number::Div(p) => write!(f, "({:?} / {:?})", p.0, p.1),
+            Number::Rem(p) => write!(f, "({:?} % {:?})", p.0, p.1),
+            Number::Table(_, a) | Number::Const(_, a) | Number::Computed(_, a) => {
+                write!(f, "table[{a:?}]")
+            }
+            Number::Element(_) => f.write_str("element"),
+        }
     }
 }

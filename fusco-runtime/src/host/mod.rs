@@ -1,7 +1,11 @@
 //! The CPU back end: executes a `Verified<Schedule>` literally, a thread a rank, one CTA a rank.
 
+mod access;
+mod affine;
+mod cast;
 mod code;
 mod copy;
+mod grid;
 mod index;
 mod number;
 mod plan;
@@ -9,6 +13,8 @@ mod reduce;
 mod route;
 mod run;
 mod stream;
+mod table;
+mod tile;
 mod wait;
 
 pub(crate) use plan::{HostPlan, Space, tile_rows};

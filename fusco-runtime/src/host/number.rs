@@ -2,6 +2,7 @@
 
 use fusco_dsl::sema::hir::Elem;
 use half::{bf16, f16};
+use std::sync::LazyLock;
 
 /// The element at `at` as f32.
 ///
@@ -80,8 +81,39 @@ pub(crate) fn f16_bits(v: f32) -> u16 {
     if v.is_nan() { 0x7fff } else { f16::from_f32(v).to_bits() }
 }
 
-/// e4m3 (no infinity, NaN 0x7f) or e5m2, by the number of exponent bits.
+/// Writes the low bytes of `bits` as one element.
+///
+/// # Safety
+/// `elem.bytes()` bytes are writable at `to`.
+#[inline(always)]
+pub(crate) unsafe fn store(to: *mut u8, elem: Elem, bits: u64) {
+    // SAFETY: by the caller.
+    unsafe {
+        match elem.bytes() {
+            1 => to.write(bits as u8),
+            2 => to.cast::<u16>().write_unaligned(bits as u16),
+            4 => to.cast::<u32>().write_unaligned(bits as u32),
+            _ => to.cast::<u64>().write_unaligned(bits),
+        }
+    }
+}
+
+/// Every fp8 number, by its bits.
+static E4M3: LazyLock<[f32; 256]> =
+    LazyLock::new(|| std::array::from_fn(|b| fp8_value(b as u8, 4)));
+static E5M2: LazyLock<[f32; 256]> =
+    LazyLock::new(|| std::array::from_fn(|b| fp8_value(b as u8, 5)));
+
+fn fp8_values(exponent_bits: u32) -> &'static [f32; 256] {
+    if exponent_bits == 4 { &E4M3 } else { &E5M2 }
+}
+
 fn fp8_to_f32(bits: u8, exponent_bits: u32) -> f32 {
+    fp8_values(exponent_bits)[usize::from(bits)]
+}
+
+/// e4m3 (no infinity, NaN 0x7f) or e5m2, by the number of exponent bits.
+fn fp8_value(bits: u8, exponent_bits: u32) -> f32 {
     let mantissa_bits = 7 - exponent_bits;
     let sign = if bits & 0x80 != 0 { -1.0 } else { 1.0 };
     let mantissa = (bits & ((1 << mantissa_bits) - 1)) as f32;
@@ -105,7 +137,8 @@ fn fp8_bits(v: f32, exponent_bits: u32) -> u8 {
     let sign = if v.is_sign_negative() { 0x80 } else { 0 };
     let largest = if exponent_bits == 4 { 0x7e } else { 0x7b };
     let v = v.abs();
-    let above = (0..=largest).take_while(|b| fp8_to_f32(*b, exponent_bits) < v).count() as u8;
+    let values = &fp8_values(exponent_bits)[..=usize::from(largest)];
+    let above = values.partition_point(|b| *b < v) as u8;
     if above == 0 || above > largest {
         return sign | above.min(largest);
     }

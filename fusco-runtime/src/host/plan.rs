@@ -72,6 +72,7 @@ impl HostPlan {
                 .chain(space.live.iter())
                 .chain(space.dropped.iter())
                 .for_each(|v| v.store(0, SeqCst));
+            space.tables.values().flat_map(|t| t.iter()).for_each(|v| v.store(0, SeqCst));
             space.pairs.iter().for_each(|p| p.store(0, SeqCst));
             space.epoch.store(0, SeqCst);
             space.made.store(0, SeqCst);

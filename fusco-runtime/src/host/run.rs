@@ -1,11 +1,14 @@
 //! The interpreter of resolved kernels: one rank, one CTA, ops in order.
 
-use super::code::{At, Code, RouteStep, Source, Term};
-use super::copy;
+use super::access::At;
+use super::code::{Code, RouteStep, Source, Term};
+use super::index::take_wild;
 use super::number::{int_bits, load};
 use super::plan::{HostPlan, Table};
 use super::reduce::{self, Addend, Operand};
+use super::tile::Stage;
 use super::wait::Watch;
+use super::{cast, copy};
 use crate::engine::Error;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::Signal;
@@ -28,7 +31,7 @@ impl From<Error> for Stop {
 /// The state of one rank inside a kernel.
 pub(crate) struct Runner<'a> {
     me: usize,
-    vars: Vec<i64>,
+    pub(super) vars: Vec<i64>,
     /// Rows "in registers": where they were loaded from. Nothing writes a source between a load and its last use.
     rows: Vec<Loaded>,
     addends: Vec<Addend>,
@@ -36,11 +39,18 @@ pub(crate) struct Runner<'a> {
     shortest: usize,
     /// Signals of the current chunk, not yet sent.
     pending: Vec<(Table, usize)>,
-    watch: Watch<'a>,
+    /// How much longer than it says each access is: the points of a strip done at once.
+    scale: usize,
+    /// Rows that are not contiguous in memory, put together; the first `used` are in use.
+    scratch: Vec<Vec<u8>>,
+    used: usize,
+    pub(super) stage: Stage,
+    pub(super) watch: Watch<'a>,
 }
 
+/// A row "in registers".
 #[derive(Clone, Copy)]
-struct Loaded {
+pub(super) struct Loaded {
     at: *const u8,
     bytes: usize,
     elem: Elem,
@@ -57,6 +67,10 @@ impl<'a> Runner<'a> {
             addends: Vec::new(),
             shortest: usize::MAX,
             pending: Vec::new(),
+            scale: 1,
+            scratch: Vec::new(),
+            used: 0,
+            stage: Stage::default(),
             watch,
         }
     }
@@ -64,7 +78,13 @@ impl<'a> Runner<'a> {
     pub(crate) fn kernel(&mut self, code: &[Code]) -> Result<(), Stop> {
         self.body(code)?;
         self.flush();
+        copy::fence();
         Ok(())
+    }
+
+    /// An index that data led astray is told when the op that met it ends.
+    fn tame(&self) -> Result<(), Stop> {
+        take_wild().map_or(Ok(()), |message| Err(Stop::Error(Error::index(message))))
     }
 
     fn body(&mut self, code: &[Code]) -> Result<(), Stop> {
@@ -95,6 +115,21 @@ impl<'a> Runner<'a> {
                 })
             }
             Code::Once { body } => self.body(body),
+            Code::Grid(grid) => grid.run(self).and(self.tame()),
+            Code::Tile(tile) => tile.run(self).and(self.tame()),
+            Code::For { var, extent, body } => (0..*extent).try_for_each(|v| {
+                self.vars[*var] = v;
+                self.body(body)
+            }),
+            Code::FillAll { buffer, bits } => self.fill(buffer, *bits),
+            Code::Prefix(prefix) => {
+                prefix.run(&mut self.vars);
+                self.tame()
+            }
+            Code::Positions(positions) => {
+                positions.run(&mut self.vars);
+                self.tame()
+            }
             Code::Route { step, route } => {
                 match step {
                     RouteStep::Count => route.count()?,
@@ -123,6 +158,7 @@ impl<'a> Runner<'a> {
     fn tokens(&mut self, var: usize, extent: i64, chunk: i64, body: &[Code]) -> Result<(), Stop> {
         for position in 0..extent {
             self.vars[var] = position;
+            self.begin(1);
             self.body(body)?;
             if chunk > 0 && (position + 1) % chunk == 0 {
                 self.flush();
@@ -155,8 +191,24 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
+    /// A body whose sums begin anew, on accesses `scale` times as long.
+    pub(super) fn point(&mut self, code: &[Code], scale: usize) -> Result<(), Stop> {
+        self.begin(scale);
+        self.addends.clear();
+        self.shortest = usize::MAX;
+        let ended = self.body(code);
+        self.scale = 1;
+        ended
+    }
+
+    /// Forgets the rows put together so far.
+    pub(super) fn begin(&mut self, scale: usize) {
+        self.used = 0;
+        self.scale = scale;
+    }
+
     fn load(&mut self, row: usize, from: &At) -> Result<(), Stop> {
-        let loaded = Loaded { at: from.locate(&self.vars)?, bytes: from.bytes, elem: from.elem };
+        let loaded = self.read(from)?;
         if self.rows.len() <= row {
             self.rows.resize(row + 1, loaded);
         }
@@ -164,41 +216,115 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    fn put(&mut self, value: &Source, to: &At) -> Result<(), Stop> {
-        let at = to.locate(&self.vars)?;
-        match value {
-            Source::Row(row) => {
-                let row = self.rows[*row];
-                let bytes = row.bytes.min(to.bytes);
-                // SAFETY: both ranges were checked by `locate`; a load's source is never the target of a put
-                // (an entry does not read its own outputs), so they do not overlap.
-                unsafe { copy::row(row.at, at, bytes, to.large) }
-            }
-            Source::Scaled(factors, elem) => {
-                let (addend, shortest) = self.addend(factors)?;
-                let run = (to.bytes / elem.bytes() as usize).min(shortest);
-                // SAFETY: `at` has `run` elements; no row of the product is shorter.
-                unsafe { reduce::scale(&addend, run, *elem, at) }
-            }
-            Source::Int(number) => {
-                let bits = int_bits(to.elem, number.get(&self.vars));
-                // SAFETY: checked by `locate`.
-                unsafe { copy::fill(at, to.bytes, bits, to.elem.bytes() as usize) }
-            }
-            Source::Sum(elem) => {
-                let run = (to.bytes / elem.bytes() as usize).min(self.shortest);
-                // SAFETY: `at` has `run` elements; no addend's row is shorter.
-                unsafe { reduce::sum(&self.addends, run, *elem, at) }
-            }
+    pub(super) fn read(&mut self, from: &At) -> Result<Loaded, Stop> {
+        let bytes = from.bytes * self.scale;
+        let at = match from.swizzle {
+            None => from.locate_run(&self.vars, self.scale)?.cast_const(),
+            Some(_) => self.gather(from, bytes)?,
+        };
+        Ok(Loaded { at, bytes, elem: from.elem })
+    }
+
+    /// A swizzled row, its pieces in order. It lives until the next `begin`.
+    fn gather(&mut self, from: &At, bytes: usize) -> Result<*const u8, Stop> {
+        let row = self.spare(bytes);
+        let (rank, start) = from.place(&self.vars);
+        from.pieces(rank, start, bytes, |at, piece, len| {
+            // SAFETY: `pieces` checks each; `row` has `bytes` bytes.
+            unsafe { std::ptr::copy_nonoverlapping(piece, row.add(at), len) }
+        })?;
+        Ok(row)
+    }
+
+    fn spare(&mut self, bytes: usize) -> *mut u8 {
+        if self.scratch.len() <= self.used {
+            self.scratch.push(Vec::new());
         }
+        let row = &mut self.scratch[self.used];
+        self.used += 1;
+        if row.len() < bytes {
+            row.resize(bytes, 0);
+        }
+        row.as_mut_ptr()
+    }
+
+    /// Where to write the target's bytes; a swizzled target gets them by [`Self::scatter`].
+    fn target(&mut self, to: &At) -> Result<*mut u8, Stop> {
+        match to.swizzle {
+            None => Ok(to.locate_run(&self.vars, self.scale)?),
+            Some(_) => Ok(self.spare(to.bytes * self.scale)),
+        }
+    }
+
+    fn scatter(&self, row: *const u8, bytes: usize, to: &At) -> Result<(), Stop> {
+        if to.swizzle.is_none() {
+            return Ok(());
+        }
+        let (rank, start) = to.place(&self.vars);
+        to.pieces(rank, start, bytes, |at, piece, len| {
+            // SAFETY: `pieces` checks each; `row` has `bytes` bytes.
+            unsafe { std::ptr::copy_nonoverlapping(row.add(at), piece, len) }
+        })?;
         Ok(())
     }
 
-    fn fill(&mut self, to: &At, bits: u64) -> Result<(), Stop> {
-        let at = to.locate(&self.vars)?;
-        // SAFETY: checked by `locate`.
-        unsafe { copy::fill(at, to.bytes, bits, to.elem.bytes() as usize) }
+    fn put(&mut self, value: &Source, to: &At) -> Result<(), Stop> {
+        match value {
+            Source::Row(row) => self.write_row(self.rows[*row], to),
+            Source::Cast(row) => self.write_cast(self.rows[*row], to),
+            Source::Int(number) => self.write_bits(int_bits(to.elem, number.get(&self.vars)), to),
+            Source::Scaled(factors, elem) => {
+                let (addend, shortest) = self.addend(factors)?;
+                let at = self.target(to)?;
+                let width = elem.bytes() as usize;
+                let run = (to.bytes * self.scale / width).min(shortest);
+                // SAFETY: `at` has `run` elements; no row of the product is shorter.
+                unsafe { reduce::scale(&addend, run, *elem, at) }
+                self.scatter(at, run * width, to)
+            }
+            Source::Sum(elem) => {
+                let at = self.target(to)?;
+                let run = to.bytes * self.scale / elem.bytes() as usize;
+                let run = run.min(self.shortest);
+                // SAFETY: `at` has `run` elements; no addend's row is shorter.
+                unsafe { reduce::sum(&self.addends, run, *elem, at) }
+                self.scatter(at, run * elem.bytes() as usize, to)
+            }
+        }
+    }
+
+    pub(super) fn write_row(&mut self, row: Loaded, to: &At) -> Result<(), Stop> {
+        let bytes = row.bytes.min(to.bytes * self.scale);
+        if to.swizzle.is_some() {
+            return self.scatter(row.at, bytes, to);
+        }
+        let at = self.target(to)?;
+        // SAFETY: both ranges were checked; a load's source is never the target of a put (an entry does
+        // not read its own outputs), so they do not overlap.
+        unsafe { copy::row(row.at, at, bytes, to.large) }
         Ok(())
+    }
+
+    pub(super) fn write_cast(&mut self, row: Loaded, to: &At) -> Result<(), Stop> {
+        let width = to.elem.bytes() as usize;
+        let count = (row.bytes / row.elem.bytes() as usize).min(to.bytes * self.scale / width);
+        let at = self.target(to)?;
+        // SAFETY: both have `count` elements, and do not overlap as above.
+        unsafe { cast::row((row.at, row.elem), (at, to.elem), count) }
+        self.scatter(at, count * width, to)
+    }
+
+    pub(super) fn write_bits(&mut self, bits: u64, to: &At) -> Result<(), Stop> {
+        let bytes = to.bytes * self.scale;
+        let at = self.target(to)?;
+        // SAFETY: `target` gives that many bytes.
+        unsafe { copy::fill(at, bytes, bits, to.elem.bytes() as usize) }
+        self.scatter(at, bytes, to)
+    }
+
+    fn fill(&mut self, to: &At, bits: u64) -> Result<(), Stop> {
+        self.begin(1);
+        self.write_bits(bits, to)
     }
 
     /// Notes the term; the sum is made when it is stored, element by element in the same order.
@@ -210,15 +336,17 @@ impl<'a> Runner<'a> {
     }
 
     /// The product, and the elements of its shortest row.
-    fn addend(&self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
+    fn addend(&mut self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
         let (mut addend, mut shortest) = (Addend::default(), usize::MAX);
         for (to, factor) in addend.factors.iter_mut().zip(factors) {
             *to = match factor {
                 Term::Lit(v) => Operand::Number(*v),
                 Term::Scalar(at) => {
-                    let from = at.locate(&self.vars)?;
-                    // SAFETY: `locate` gives at least one readable element.
-                    Operand::Number(unsafe { load(at.elem, from) })
+                    let scale = std::mem::replace(&mut self.scale, 1);
+                    let row = self.read(at);
+                    self.scale = scale;
+                    // SAFETY: a row has at least one readable element.
+                    Operand::Number(unsafe { load(at.elem, row?.at) })
                 }
                 Term::Row(row) => {
                     let row = self.rows[*row];

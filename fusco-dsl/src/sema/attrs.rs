@@ -1,0 +1,205 @@
+//! `with fill(0), align(1024), uneven, stride(i: LDB), swizzle(b128)`.
+
+use super::check::{Checked, Checker, Stop};
+use super::dtype::{is_integer, literal};
+use super::fit;
+use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
+use super::mesh::at_bind;
+use super::scope::unknown;
+use crate::diag::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::{self, Arg, ExprKind, Ident, Word};
+
+const ATTRS: [&str; 5] = ["fill", "align", "uneven", "stride", "swizzle"];
+
+impl Checker<'_> {
+    pub fn attrs(&mut self, t: &ast::Tensor) -> Checked<Attrs> {
+        let mut attrs = Attrs::default();
+        let mut wrong = false;
+        for (i, word) in t.attrs.iter().enumerate() {
+            let repeated = t.attrs[..i].iter().find(|w| w.name.name == word.name.name);
+            if let Some(first) = repeated.filter(|w| w.name.name != "stride") {
+                self.push(
+                    Diagnostic::error(
+                        "F0102",
+                        word.span,
+                        format!("`{}` is given twice", word.name.name),
+                    )
+                    .related(first.span, "first here")
+                    .help("remove one"),
+                );
+                wrong = true;
+            } else if self.attr(t, word, &mut attrs).is_err() {
+                wrong = true;
+            }
+        }
+        if wrong { Err(Stop) } else { Ok(attrs) }
+    }
+
+    fn attr(&mut self, t: &ast::Tensor, word: &Word, attrs: &mut Attrs) -> Checked<()> {
+        match word.name.name.as_str() {
+            "fill" => attrs.fill = Some(self.fill(word)?),
+            "align" => attrs.align = Some(self.align(word)?),
+            "uneven" if word.args.is_none() => attrs.uneven = true,
+            "uneven" => {
+                return self.fail(
+                    Diagnostic::error("F0101", word.span, "`uneven` takes no arguments")
+                        .help("write `uneven`"),
+                );
+            }
+            "stride" => self.stride(t, word, attrs)?,
+            "swizzle" => attrs.swizzle = Some(self.swizzle(word)?),
+            _ => return self.fail(unknown("F0101", "attribute", &word.name, &ATTRS)),
+        }
+        Ok(())
+    }
+
+    fn fill(&mut self, word: &Word) -> Checked<Scalar> {
+        match single(word).and_then(|arg| literal(&arg.value)) {
+            Some(value) => Ok(value),
+            None => self.one_literal(word),
+        }
+    }
+
+    fn align(&mut self, word: &Word) -> Checked<i64> {
+        let Some(arg) = single(word) else { return self.one_literal(word) };
+        match self.size(&arg.value, &[])? {
+            Size::Lit(n) if n > 0 && n.count_ones() == 1 => Ok(n),
+            _ => self.one_literal(word),
+        }
+    }
+
+    fn one_literal<T>(&mut self, word: &Word) -> Checked<T> {
+        self.fail(
+            Diagnostic::error(
+                "F0101",
+                word.span,
+                format!("`{}` takes one literal", word.name.name),
+            )
+            .help("write `fill(0)`, or `align(128)` with a power of two"),
+        )
+    }
+
+    /// `stride(i: LDB)`, one or several.
+    fn stride(&mut self, t: &ast::Tensor, word: &Word, attrs: &mut Attrs) -> Checked<()> {
+        let args = word.args.as_deref().unwrap_or_default();
+        for arg in args {
+            let Some([axis]) = arg.binder.as_deref() else { return self.stride_form(word) };
+            let names: Vec<&str> = t.dims.iter().map(|d| d.name.name.as_str()).collect();
+            let Some(at) = names.iter().position(|n| *n == axis.name) else {
+                return self.fail(unknown("F0101", "axis", axis, &names));
+            };
+            if attrs.stride.iter().any(|(a, _)| *a == at) {
+                return self.fail(
+                    Diagnostic::error(
+                        "F0102",
+                        axis.span,
+                        format!("`{}` has two strides", axis.name),
+                    )
+                    .help("remove one"),
+                );
+            }
+            match self.size(&arg.value, &[])? {
+                Size::Lit(n) if n < 1 => {
+                    return self.fail(
+                        Diagnostic::error("F0311", arg.value.span, format!("a stride of {n}"))
+                            .note(format!("{n} < 1"))
+                            .help("use at least 1"),
+                    );
+                }
+                size if at_bind(&size) => attrs.stride.push((at, size)),
+                _ => {
+                    return self.unsupported(arg.value.span, "a stride that is not known at bind");
+                }
+            }
+        }
+        if args.is_empty() { self.stride_form(word) } else { Ok(()) }
+    }
+
+    fn stride_form(&mut self, word: &Word) -> Checked<()> {
+        self.fail(
+            Diagnostic::error("F0101", word.span, "`stride` takes an axis and its stride")
+                .note("elements between neighbours of the axis's outermost memory digit")
+                .help("write `stride(i: LDB)`"),
+        )
+    }
+
+    fn swizzle(&mut self, word: &Word) -> Checked<Swizzle> {
+        let name = single(word).and_then(|arg| match &arg.value.kind {
+            ExprKind::Name(name) => Some(Ident { name: name.clone(), span: arg.value.span }),
+            _ => None,
+        });
+        match name.as_ref().map(|n| n.name.as_str()) {
+            Some("b32") => Ok(Swizzle::B32),
+            Some("b64") => Ok(Swizzle::B64),
+            Some("b128") => Ok(Swizzle::B128),
+            _ => {
+                let name = name.unwrap_or_else(|| word.name.clone());
+                self.fail(unknown("F0101", "swizzle", &name, &["b32", "b64", "b128"]))
+            }
+        }
+    }
+
+    /// What the attributes ask of the placement, as far as literals decide it.
+    pub fn check_attrs(&mut self, t: &ast::Tensor, tensor: &hir::Tensor) -> Checked<()> {
+        let span = |name: &str| {
+            t.attrs.iter().find(|w| w.name.name == name).map_or(t.name.span, |w| w.span)
+        };
+        if let (Some(Scalar::Float(v)), true) = (tensor.attrs.fill, is_integer(tensor.dtype.elem)) {
+            return self.fail(
+                Diagnostic::error(
+                    "F0601",
+                    span("fill"),
+                    format!(
+                        "`{}` is {}, the value is {v:?}",
+                        t.name.name,
+                        tensor.dtype.elem.name()
+                    ),
+                )
+                .note("there is no implicit conversion")
+                .help("fill with an integer"),
+            );
+        }
+        if let Some((axis, _)) =
+            tensor.attrs.stride.iter().find(|(a, _)| !fit::in_memory(tensor, *a))
+        {
+            let name = &tensor.axes[*axis].name;
+            return self.fail(
+                Diagnostic::error(
+                    "F0311",
+                    stride_span(t, name),
+                    format!("axis `{name}` has no digit in memory"),
+                )
+                .note("a stride is the distance of neighbours in one rank's buffer")
+                .help("give the stride of an axis that is in memory"),
+            );
+        }
+        let none = Bindings::new();
+        let strides =
+            fit::strides(&self.hir, tensor, &none, |axis| stride_span(t, &tensor.axes[axis].name));
+        let swizzle = fit::swizzle(&self.hir, tensor, &none, span("swizzle"));
+        let found: Vec<Diagnostic> = strides.into_iter().chain(swizzle).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        found.into_iter().for_each(|d| self.push(d));
+        Err(Stop)
+    }
+}
+
+fn single(word: &Word) -> Option<&Arg> {
+    match word.args.as_deref() {
+        Some([arg]) if arg.named.is_none() && arg.binder.is_none() => Some(arg),
+        _ => None,
+    }
+}
+
+/// The stride of that axis, in the attributes.
+fn stride_span(t: &ast::Tensor, axis: &str) -> Span {
+    let args =
+        t.attrs.iter().filter(|w| w.name.name == "stride").flat_map(|w| w.args.iter().flatten());
+    args.filter(|a| a.binder.iter().flatten().any(|b| b.name == axis))
+        .map(|a| a.binder.iter().flatten().fold(a.value.span, |span, b| span.to(b.span)))
+        .next()
+        .unwrap_or(t.name.span)
+}

@@ -1,0 +1,490 @@
+//! Indices of statements without a route: variables, sums of `variable * size`, elements of integer
+//! tensors; and whether they stay inside the axis and never meet.
+
+use super::check::{Checked, Checker, Stop};
+use super::dtype::is_integer;
+use super::entry::Frame;
+use super::extent::{arithmetic, rename};
+use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Io, ParamKind, Size, Var, VarExtent};
+use super::linear::{self, Linear};
+use super::poly::Poly;
+use super::scope::Symbol;
+use super::text;
+use crate::arena::Handle;
+use crate::diag::Diagnostic;
+use crate::source::Span;
+use crate::syntax::ast::{self, ExprKind as Ast, Ident};
+
+impl Checker<'_> {
+    /// The indices of something read.
+    pub fn static_index(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        args: &[ast::Expr],
+        span: Span,
+    ) -> Checked<Vec<Expr>> {
+        self.arity(tensor, args.len(), span)?;
+        let mut index = vec![None; args.len()];
+        self.plain_indices(frame, tensor, args, &mut index, false)?;
+        self.other_indices(frame, tensor, args, &mut index)?;
+        let index: Vec<Expr> = index.into_iter().flatten().collect();
+        self.in_range(frame, tensor, &index)?;
+        Ok(index)
+    }
+
+    /// Plain names. On the left they become variables; on the right only those that the left computes with.
+    pub fn plain_indices(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        args: &[ast::Expr],
+        out: &mut [Option<Expr>],
+        left: bool,
+    ) -> Checked<()> {
+        for (axis, arg) in args.iter().enumerate() {
+            let Ast::Name(name) = &arg.kind else { continue };
+            let name = Ident { name: name.clone(), span: arg.span };
+            let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
+            if known.is_none() && self.is_size(&name.name) {
+                continue;
+            }
+            let introduced = left || frame.deferred.iter().any(|n| n.name == name.name);
+            if known.is_none() && !introduced {
+                return self.unbound(&name);
+            }
+            let extent = self.static_extent(tensor, axis, out, arg.span)?;
+            let var = match known {
+                Some(var) => {
+                    self.ranges_over(frame, (var, &name), (tensor, axis), &extent, args)?;
+                    var
+                }
+                None => frame.vars.append(Var { name: name.name.clone(), extent }),
+            };
+            out[axis] = Some(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
+        }
+        Ok(())
+    }
+
+    /// Everything else: elements of integer tensors first, they may give a variable its extent.
+    pub fn other_indices(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        args: &[ast::Expr],
+        out: &mut [Option<Expr>],
+    ) -> Checked<()> {
+        for (axis, arg) in args.iter().enumerate().filter(|(_, a)| is_element(a)) {
+            out[axis] = Some(self.element(frame, (tensor, axis), arg)?);
+        }
+        for (axis, arg) in args.iter().enumerate() {
+            if out[axis].is_none() {
+                out[axis] = Some(self.computed(frame, arg)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub fn is_size(&self, name: &str) -> bool {
+        match self.scope.get(name) {
+            Some(Symbol::Param(p)) => self.hir.params[p].kind == ParamKind::Int,
+            Some(Symbol::Const(_) | Symbol::Mesh(_) | Symbol::Alias(_) | Symbol::Dyn(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// The axis's extent over the statement's variables.
+    fn static_extent(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        index: &[Option<Expr>],
+        span: Span,
+    ) -> Checked<VarExtent> {
+        let sizes: Vec<Option<Size>> = index.iter().map(|e| size_of(e.as_ref()?)).collect();
+        let extent = match &self.hir.tensors[tensor].axes[axis].extent {
+            Extent::Fixed(size) => rename(size, &sizes).map(VarExtent::Fixed),
+            Extent::Counted { rows, bound } => {
+                rename(rows, &sizes).map(|rows| VarExtent::Counted { rows, bound: bound.clone() })
+            }
+            Extent::Ragged { .. } => {
+                return self.unsupported(span, "a ragged axis in a statement without a route");
+            }
+        };
+        match extent {
+            Some(extent) => Ok(extent),
+            None => self.unsupported(span, "an extent that depends on a computed index"),
+        }
+    }
+
+    /// F0202: the variable has one extent wherever it is a plain index. A counted variable may index an
+    /// axis that holds its bound.
+    fn ranges_over(
+        &mut self,
+        frame: &Frame,
+        (var, name): (Handle<Var>, &Ident),
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        extent: &VarExtent,
+        args: &[ast::Expr],
+    ) -> Checked<()> {
+        let has = &frame.vars[var].extent;
+        let fine = match (has, extent) {
+            (VarExtent::Fixed(a), VarExtent::Fixed(b)) => self.equal(a, b),
+            (VarExtent::Counted { rows: a, .. }, VarExtent::Counted { rows: b, .. }) => {
+                self.equal(a, b)
+            }
+            (VarExtent::Counted { bound, .. }, VarExtent::Fixed(b)) => self.facts.at_most(bound, b),
+            _ => false,
+        };
+        if fine {
+            return Ok(());
+        }
+        let (a, b) = (self.show_extent(frame, has), self.show_extent(frame, extent));
+        let info = &self.hir.tensors[tensor];
+        let axes: Vec<&str> = info.axes.iter().map(|a| a.name.as_str()).collect();
+        let given: Vec<String> = args.iter().map(text::expr).collect();
+        let reordered = axes.iter().all(|a| given.iter().any(|g| g == a));
+        let ordered = given.iter().map(String::as_str).eq(axes.iter().copied());
+        let help = if reordered && !ordered {
+            format!("write `{}[{}]`", info.name, axes.join(", "))
+        } else {
+            "use one size for both, or another variable".to_string()
+        };
+        let mut diagnostic = Diagnostic::error(
+            "F0202",
+            name.span,
+            format!("`{}` has extent {a} here, {b} in `{}`", name.name, info.name),
+        )
+        .label(format!("axis `{}` of `{}` has extent {b}", axes[axis], info.name))
+        .note(format!("{a} == {b} is not known"))
+        .help(help);
+        if reordered && !ordered {
+            diagnostic.message += &format!("; meant `{}[{}]`?", info.name, axes.join(", "));
+        }
+        self.fail(diagnostic)
+    }
+
+    fn show_extent(&self, frame: &Frame, extent: &VarExtent) -> String {
+        match extent {
+            VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => {
+                self.show(frame, size)
+            }
+            VarExtent::Ragged(_) => "of a route".to_string(),
+        }
+    }
+
+    /// `page[r, j]` as an index: one element of an `in` tensor whose values stay inside the axis.
+    fn element(
+        &mut self,
+        frame: &mut Frame,
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        arg: &ast::Expr,
+    ) -> Checked<Expr> {
+        let Ast::Index { base, args } = &arg.kind else { return Err(Stop) };
+        let Ast::Name(name) = &base.kind else {
+            return self.unsupported(base.span, format!("indexing `{}`", text::expr(base)));
+        };
+        if frame.in_element {
+            return self.unsupported(arg.span, "an element read at an element");
+        }
+        let table = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
+        self.element_type(table, (tensor, axis), arg.span)?;
+        frame.in_element = true;
+        let index = self.static_index(frame, table, args, arg.span);
+        frame.in_element = false;
+        let ty = self.hir.tensors[table].dtype.elem;
+        Ok(Expr { kind: ExprKind::Read { tensor: table, index: index? }, ty, span: arg.span })
+    }
+
+    /// F0207, F0403: the element is an index into this axis, never none.
+    fn element_type(
+        &mut self,
+        table: Handle<hir::Tensor>,
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        span: Span,
+    ) -> Checked<()> {
+        let (info, of) = (&self.hir.tensors[table], &self.hir.tensors[tensor]);
+        let (name, of_name, axis_name) = (&info.name, &of.name, &of.axes[axis].name);
+        if info.io != Io::In {
+            return self.unsupported(span, "an index read from an output");
+        }
+        let Extent::Fixed(extent) = &of.axes[axis].extent else {
+            return self.unsupported(span, "an element as the index of a ragged axis");
+        };
+        let extent_text = text::size(&self.hir, extent, &[]);
+        let Some(index) = &info.dtype.index else {
+            let word = if is_integer(info.dtype.elem) { "range" } else { "integer" };
+            let diagnostic =
+                Diagnostic::error("F0207", span, format!("`{name}` is not an index tensor"))
+                    .note(format!("its elements are {}, of unknown {word}", info.dtype.elem.name()))
+                    .help(format!("declare it `{name}: ix32({extent_text})[..]`"));
+            return self.fail(diagnostic);
+        };
+        if let Some(none) = index.none {
+            let diagnostic =
+                Diagnostic::error("F0403", span, format!("`{name}` may be none ({none})"))
+                    .note(format!(
+                        "its type says `none = {none}`, which is no place in `{of_name}`"
+                    ))
+                    .help(format!("declare it `{name}: ix32({extent_text})[..]`"));
+            return self.fail(diagnostic);
+        }
+        if self.facts.at_most(&index.bound, extent) {
+            return Ok(());
+        }
+        let bound = text::size(&self.hir, &index.bound, &[]);
+        let diagnostic = Diagnostic::error(
+            "F0207",
+            span,
+            format!("`{name}` indexes an axis of extent {bound}, used on `{of_name}` of extent {extent_text}"),
+        )
+        .label(format!("axis `{axis_name}` of `{of_name}` has extent {extent_text}"))
+        .note(format!("{bound} <= {extent_text} is not known"))
+        .help("use one size for both");
+        self.fail(diagnostic)
+    }
+
+    /// A sum of variables, variables times sizes, and sizes.
+    fn computed(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
+        let expr = self.index_term(frame, e)?;
+        let grows = |l: &Linear| {
+            l.terms.len() <= 6
+                && l.terms.iter().all(|(_, t)| Poly::of(&self.facts.plain(t)).at_least_zero())
+        };
+        if !linear::of(&expr).is_some_and(|l| grows(&l)) {
+            return self
+                .unsupported(e.span, "an index other than a sum of variables, each times a size");
+        }
+        Ok(expr)
+    }
+
+    fn index_term(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
+        let kind = match &e.kind {
+            Ast::Int(v) => ExprKind::Size(Size::Lit(*v)),
+            Ast::Name(name) => {
+                let known = frame.vars.iter().find(|(_, v)| v.name == *name).map(|(h, _)| h);
+                let name = Ident { name: name.clone(), span: e.span };
+                match known {
+                    Some(var) => ExprKind::Var(var),
+                    None if self.is_size(&name.name) => ExprKind::Size(self.size(e, &[])?),
+                    None if frame.deferred.iter().any(|n| n.name == name.name) => {
+                        return self.without_extent(&name);
+                    }
+                    None => return self.unbound(&name),
+                }
+            }
+            Ast::Binary { op, lhs, rhs } => {
+                let Some(op) = arithmetic(*op) else {
+                    return self.unsupported(e.span, "a condition as an index");
+                };
+                let (l, r) = (self.index_term(frame, lhs)?, self.index_term(frame, rhs)?);
+                match (&l.kind, &r.kind) {
+                    // One size, so that divisions are checked and literals folded.
+                    (ExprKind::Size(_), ExprKind::Size(_)) => ExprKind::Size(self.size(e, &[])?),
+                    _ => ExprKind::Binary { op, lhs: Box::new(l), rhs: Box::new(r) },
+                }
+            }
+            Ast::Index { .. } => {
+                return self.unsupported(e.span, "arithmetic with an element in an index");
+            }
+            _ => return self.unsupported(e.span, format!("`{}` as an index", text::expr(e))),
+        };
+        Ok(Expr { kind, ty: Elem::I64, span: e.span })
+    }
+
+    /// F0206: no index goes below 0 or past the end. What only numbers decide waits for bind.
+    pub fn in_range(
+        &mut self,
+        frame: &Frame,
+        tensor: Handle<hir::Tensor>,
+        index: &[Expr],
+    ) -> Checked<()> {
+        let sizes: Vec<Option<Size>> = index.iter().map(size_of).collect();
+        for (axis, e) in index.iter().enumerate() {
+            let Some(linear) = linear::of(e).filter(|_| !matches!(e.kind, ExprKind::Var(_))) else {
+                continue;
+            };
+            let extent = match &self.hir.tensors[tensor].axes[axis].extent {
+                Extent::Fixed(size) | Extent::Counted { rows: size, .. } => rename(size, &sizes),
+                Extent::Ragged { .. } => None,
+            };
+            let Some(extent) = extent else {
+                return self.unsupported(e.span, "a computed index of this axis");
+            };
+            self.inside(frame, (tensor, axis), e, &linear, &extent)?;
+        }
+        Ok(())
+    }
+
+    fn inside(
+        &mut self,
+        frame: &Frame,
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        e: &Expr,
+        linear: &Linear,
+        extent: &Size,
+    ) -> Checked<()> {
+        let poly = |s: &Size| Poly::of(&self.facts.plain(s));
+        let least = poly(&linear.offset);
+        let most = linear.terms.iter().fold(least.clone(), |sum, (var, times)| {
+            let last = poly(extent_size(&frame.vars[*var])).minus(&Poly::lit(1));
+            sum.plus(&poly(times).times(&last))
+        });
+        let room = poly(extent).minus(&Poly::lit(1)).minus(&most);
+        let waits = self.decided_at_bind(frame, linear, extent);
+        let (info, text) = (&self.hir.tensors[tensor], self.show(frame, extent));
+        let what = format!("axis `{}` of `{}` has extent {text}", info.axes[axis].name, info.name);
+        if !least.at_least_zero() && (least.below_zero() || !waits) {
+            let diagnostic = Diagnostic::error("F0206", e.span, "index can be less than 0")
+                .label(what)
+                .note(format!("{} >= 0 is not known", self.show(frame, &linear.offset)))
+                .help("start at 0");
+            return self.fail(diagnostic);
+        }
+        if room.at_least_zero() || (waits && !room.below_zero()) {
+            return Ok(());
+        }
+        let claim = match room.constant() {
+            Some(-1) => format!("index can reach {text}, one past the end"),
+            Some(past) => format!("index can reach {text} + {}, {} past the end", -past - 1, -past),
+            None => "index can reach past the end".to_string(),
+        };
+        let note = match linear.terms.is_empty() {
+            true => format!("{} < {text} is not known", self.show(frame, &linear.offset)),
+            false => format!(
+                "{} < {text} is not known for the last of each variable",
+                linear::show(self, frame, linear)
+            ),
+        };
+        let help = "make the axis larger, or the index smaller";
+        self.fail(Diagnostic::error("F0206", e.span, claim).label(what).note(note).help(help))
+    }
+
+    /// Whether params and mesh axes decide everything that the range check reads.
+    fn decided_at_bind(&self, frame: &Frame, linear: &Linear, extent: &Size) -> bool {
+        let sizes = linear.terms.iter().flat_map(|(v, t)| [extent_size(&frame.vars[*v]), t]);
+        sizes.chain([&linear.offset, extent]).all(super::mesh::at_bind)
+    }
+
+    /// F0205: a computed index on the left gives each element one source.
+    pub fn no_collision(
+        &mut self,
+        frame: &Frame,
+        target: Handle<hir::Tensor>,
+        index: &[Expr],
+    ) -> Checked<()> {
+        for (axis, e) in index.iter().enumerate() {
+            if let ExprKind::Read { tensor, index: at } = &e.kind {
+                self.distinct_elements(frame, *tensor, at, e.span)?;
+                continue;
+            }
+            let Some(mut linear) = linear::of(e) else { continue };
+            // A variable that is an index by itself tells elements apart already.
+            linear.terms.retain(|(v, _)| !linear::alone(index, axis, *v));
+            if linear.terms.len() < 2 && linear.terms.iter().all(|(_, t)| *t != Size::Lit(0)) {
+                continue;
+            }
+            if linear::elsewhere(index, axis, &linear) {
+                return self.unsupported(e.span, "a variable in two computed indices");
+            }
+            self.nested(frame, target, e, &linear)?;
+        }
+        Ok(())
+    }
+
+    fn nested(
+        &mut self,
+        frame: &Frame,
+        target: Handle<hir::Tensor>,
+        e: &Expr,
+        linear: &Linear,
+    ) -> Checked<()> {
+        let poly = |s: &Size| Poly::of(&self.facts.plain(s));
+        let terms: Vec<(Poly, Poly)> = linear
+            .terms
+            .iter()
+            .map(|(v, t)| {
+                let most = match &frame.vars[*v].extent {
+                    VarExtent::Counted { bound, .. } => bound,
+                    _ => extent_size(&frame.vars[*v]),
+                };
+                (poly(t), poly(most))
+            })
+            .collect();
+        if linear::nested(&terms, Poly::lit(1)) {
+            return Ok(());
+        }
+        let waits = linear.terms.iter().all(|(v, t)| {
+            super::mesh::at_bind(extent_size(&frame.vars[*v])) && super::mesh::at_bind(t)
+        });
+        let numbers: Option<Vec<(i64, i64)>> =
+            terms.iter().map(|(t, n)| Some((t.constant()?, n.constant()?))).collect();
+        let fine = match numbers {
+            Some(numbers) => matches!(linear::meet(&numbers), linear::Meet::Never),
+            None => waits,
+        };
+        if fine {
+            return Ok(());
+        }
+        let diagnostic = linear::collision(self, frame, linear, &terms, e.span).label(format!(
+            "two sources may write one element of `{}`",
+            self.hir.tensors[target].name
+        ));
+        self.fail(diagnostic)
+    }
+
+    /// An element of a tensor on the left: only a tensor assumed distinct names each place once.
+    fn distinct_elements(
+        &mut self,
+        frame: &Frame,
+        table: Handle<hir::Tensor>,
+        at: &[Expr],
+        span: Span,
+    ) -> Checked<()> {
+        let name = self.hir.tensors[table].name.clone();
+        let assumed = self.hir.assumes.iter().chain(frame.assumed).any(|a| a.tensor == table);
+        if assumed && matches!(at, [Expr { kind: ExprKind::Var(_), .. }]) {
+            return Ok(());
+        }
+        let at = at.iter().map(|_| "k").collect::<Vec<_>>();
+        let help = if at.len() == 1 {
+            format!("promise it: `assume distinct(k: {name}[k]);`, or use a route")
+        } else {
+            "use a route, or read at the element on the right instead".to_string()
+        };
+        self.fail(
+            Diagnostic::error("F0205", span, "index may collide")
+                .label(format!("two elements of `{name}` may be equal"))
+                .note("then two sources would write one element")
+                .help(help),
+        )
+    }
+}
+
+fn is_element(e: &ast::Expr) -> bool {
+    matches!(e.kind, Ast::Index { .. })
+}
+
+/// An index as a size over the statement's variables, where it is one.
+pub(super) fn size_of(e: &Expr) -> Option<Size> {
+    Some(match &e.kind {
+        ExprKind::Var(v) => Size::Coord(v.index()),
+        ExprKind::Size(size) => size.clone(),
+        ExprKind::Scalar(hir::Scalar::Int(v)) => Size::Lit(*v),
+        ExprKind::Read { tensor, index } => {
+            Size::Read { tensor: *tensor, index: index.iter().map(size_of).collect::<Option<_>>()? }
+        }
+        ExprKind::Binary { op: op @ (BinOp::Add | BinOp::Sub | BinOp::Mul), lhs, rhs } => {
+            Size::Binary { op: *op, lhs: Box::new(size_of(lhs)?), rhs: Box::new(size_of(rhs)?) }
+        }
+        _ => return None,
+    })
+}
+
+/// How many values the variable has at a time.
+pub(super) fn extent_size(var: &Var) -> &Size {
+    match &var.extent {
+        VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => size,
+        VarExtent::Ragged(_) => &Size::Lit(i64::MAX),
+    }
+}
