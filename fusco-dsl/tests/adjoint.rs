@@ -2,6 +2,7 @@
 //! adjoint entries leave on the other. Values are small integers, so that every rounding is exact.
 
 use crate::stages::compiled;
+use crate::syntax::programs;
 use fusco_dsl::oracle::{Array, Inputs, Relation, relation, run_entry};
 use fusco_dsl::sema::hir::{Elem, Program};
 use std::collections::BTreeMap;
@@ -155,4 +156,68 @@ fn a_capped_dispatch_and_its_adjoint_have_one_inner_product() {
     let loops = case.over_tuples(|t, h| case.at_token("x", t, h) * case.at_slot("grad_y", t, h));
     assert_eq!(inner(&out["y"], case.input("grad_y")), loops);
     assert_eq!(inner(case.input("x"), &out["grad_x"]), loops);
+}
+
+/// The program with `entry back = adjoint(entry);` at its end, checked.
+fn with_adjoint(program: &str, entry: &str) -> Program {
+    let (_, text) = programs().into_iter().find(|(n, _)| n == program).expect("an example");
+    let end = text.rfind('}').expect("a program ends");
+    let text = format!("{}    entry back = adjoint({entry});\n}}\n", &text[..end]);
+    let (mut checked, _) = fusco_dsl::check(&text).unwrap_or_else(|d| panic!("{program}: {d:#?}"));
+    checked.remove(0)
+}
+
+/// `(program, entry, input, output, extents of both, params)`: reshards.
+type Reshard = (&'static str, &'static str, [&'static str; 2], [&'static [usize]; 2], Params);
+type Params = &'static [(&'static str, i64)];
+
+const RESHARDS: [Reshard; 4] = [
+    (
+        "ulysses",
+        "to_heads",
+        ["q", "p"],
+        [&[2, 16, 8, 8]; 2],
+        &[("B", 2), ("S", 16), ("N", 8), ("D", 8)],
+    ),
+    (
+        "reshard_transpose",
+        "main",
+        ["a", "b"],
+        [&[256, 512], &[512, 256]],
+        &[("M", 256), ("N", 512)],
+    ),
+    (
+        "cyclic_to_block",
+        "main",
+        ["a", "b"],
+        [&[130, 261]; 2],
+        &[("M", 130), ("N", 261), ("LDB", 132)],
+    ),
+    ("to_tiles", "main", ["a", "b"], [&[16, 128]; 2], &[("M", 16), ("C", 128)]),
+];
+
+/// A reshard is a permutation of elements: its adjoint is its inverse.
+#[test]
+fn reshards_and_their_adjoints_have_one_inner_product() {
+    for (program, entry, [input, output], [from, to], params) in RESHARDS {
+        let hir = with_adjoint(program, entry);
+        let elem = |n: &str| hir.tensors[hir.tensor(n).expect("a tensor")].dtype.elem;
+        let mut random = Random(from.len() as u64);
+        let x = random.halves(elem(input), from.to_vec());
+        let y = random.halves(elem(output), to.to_vec());
+        let inputs = Inputs {
+            params: params.iter().map(|(n, v)| (n.to_string(), *v)).collect(),
+            dyns: BTreeMap::new(),
+            tensors: [(input.to_string(), x), (format!("grad_{output}"), y)].into(),
+        };
+        let run = |entry: &str, name: &str| {
+            let left = run_entry(&hir, entry, &inputs, &mut BTreeMap::new());
+            left.unwrap_or_else(|e| panic!("{program}: {e}")).logical[name].clone()
+        };
+        let (forward, backward) = (run(entry, output), run("back", &format!("grad_{input}")));
+        let (x, y) = (&inputs.tensors[input], &inputs.tensors[&format!("grad_{output}")]);
+        let product = inner(&forward, y);
+        assert_eq!(product, inner(x, &backward), "{program}");
+        assert!(product != 0.0, "{program}: nothing is compared");
+    }
 }
