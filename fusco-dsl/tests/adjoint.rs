@@ -158,13 +158,53 @@ fn a_capped_dispatch_and_its_adjoint_have_one_inner_product() {
     assert_eq!(inner(case.input("x"), &out["grad_x"]), loops);
 }
 
-/// The program with `entry back = adjoint(entry);` at its end, checked.
-fn with_adjoint(program: &str, entry: &str) -> Program {
+/// The program with `entry back = adjoint(entry);` at its end.
+fn with_adjoint(program: &str, entry: &str) -> String {
     let (_, text) = programs().into_iter().find(|(n, _)| n == program).expect("an example");
     let end = text.rfind('}').expect("a program ends");
-    let text = format!("{}    entry back = adjoint({entry});\n}}\n", &text[..end]);
-    let (mut checked, _) = fusco_dsl::check(&text).unwrap_or_else(|d| panic!("{program}: {d:#?}"));
-    checked.remove(0)
+    format!("{}    entry back = adjoint({entry});\n}}\n", &text[..end])
+}
+
+/// Which entries of the examples have an adjoint, and why the others have none.
+#[test]
+fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
+    let mut found = Vec::new();
+    for (program, text) in programs() {
+        let names = text.lines().filter_map(|l| l.trim().strip_prefix("entry "));
+        for entry in names.filter_map(|l| l.split_once(" {")).map(|(name, _)| name) {
+            let codes = |text: &str| -> Vec<&str> {
+                let diagnostics = fusco_dsl::check(text).err().unwrap_or_default();
+                diagnostics.0.iter().map(|d| d.code).collect()
+            };
+            let (mut with, without) = (codes(&with_adjoint(&program, entry)), codes(&text));
+            without.iter().for_each(|c| {
+                if let Some(i) = with.iter().position(|w| w == c) {
+                    with.remove(i);
+                }
+            });
+            found.push(format!("{program}.{entry} {}", with.join(" ")).trim_end().to_string());
+        }
+    }
+    let expected = [
+        "cyclic_to_block.main",
+        "dlrm.forward",
+        "dlrm.lookup F0805",     // moves integers only
+        "kv_migrate.main F0999", // gathers by a page table
+        "local_permute.permute",
+        "moe.dispatch",
+        "moe.combine",
+        "moe_capacity.dispatch",
+        "moe_fp8.dispatch F0805", // quantises
+        "moe_two_level.dispatch",
+        "moe_two_level.combine",
+        "partials.reduce_scatter",
+        "partials.all_reduce",
+        "reshard_transpose.main",
+        "to_tiles.main",
+        "ulysses.to_heads",
+        "ulysses.to_seq",
+    ];
+    assert_eq!(found, expected);
 }
 
 /// `(program, entry, input, output, extents of both, params)`: reshards.
@@ -200,7 +240,8 @@ const RESHARDS: [Reshard; 4] = [
 #[test]
 fn reshards_and_their_adjoints_have_one_inner_product() {
     for (program, entry, [input, output], [from, to], params) in RESHARDS {
-        let hir = with_adjoint(program, entry);
+        let checked = fusco_dsl::check(&with_adjoint(program, entry));
+        let hir = checked.unwrap_or_else(|d| panic!("{program}: {d:#?}")).0.remove(0);
         let elem = |n: &str| hir.tensors[hir.tensor(n).expect("a tensor")].dtype.elem;
         let mut random = Random(from.len() as u64);
         let x = random.halves(elem(input), from.to_vec());

@@ -150,12 +150,23 @@ impl Pass<'_> {
         };
         match self.program.decls.iter().find_map(below) {
             Some(entry) if entry.derived.is_none() => Ok(entry),
-            Some(entry) => self.fail(
-                Diagnostic::error("F0805", of.span, format!("`{}` is derived below", of.name))
-                    .related(entry.name.span, "here")
-                    .note("an adjoint is taken of an entry whose statements are known")
-                    .help(format!("move `entry {}` above this one", of.name)),
-            ),
+            Some(entry) => {
+                let itself = entry
+                    .derived
+                    .as_ref()
+                    .is_some_and(|d| argument(d, 0).is_some_and(|a| a.span == of.span));
+                let (claim, help) = if itself {
+                    ("derived from itself", "name an entry that has statements".to_string())
+                } else {
+                    ("derived below", format!("move `entry {}` above this one", of.name))
+                };
+                self.fail(
+                    Diagnostic::error("F0101", of.span, format!("`{}` is {claim}", of.name))
+                        .related(entry.name.span, "here")
+                        .note("an adjoint is taken of an entry whose statements are known")
+                        .help(help),
+                )
+            }
             None => {
                 let names: Vec<&str> = self.entries.keys().map(String::as_str).collect();
                 let diagnostic = unknown("F0101", "entry", of, &names);
