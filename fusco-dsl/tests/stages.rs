@@ -9,12 +9,25 @@ use fusco_dsl::{Compiled, compile};
 pub type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 5] = [
+pub const CASES: [Case; 14] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
     ("local_permute", "local_permute", &[("E", 128), ("H", 1024), ("TMAX", 4096)]),
+    ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),
+    ("ulysses", "ulysses", &[("B", 1), ("S", 32768), ("N", 64), ("D", 128)]),
+    ("cyclic_to_block", "cyclic_to_block", &[("M", 8192), ("N", 8192), ("LDB", 2048)]),
+    ("cyclic_to_block_odd", "cyclic_to_block", &[("M", 37), ("N", 29), ("LDB", 8)]),
+    (
+        "kv_migrate",
+        "kv_migrate",
+        &[("L", 4), ("P", 4096), ("N", 8), ("D", 128), ("JMAX", 64), ("RMAX", 64)],
+    ),
+    ("dlrm", "dlrm", &[("B", 1024), ("D", 128), ("LMAX", 32)]),
+    ("to_tiles", "to_tiles", &[("M", 8192), ("C", 8192)]),
+    ("to_tiles_odd", "to_tiles", &[("M", 24), ("C", 256)]),
+    ("partials", "partials", &[("M", 4096), ("N", 4096)]),
 ];
 
 pub fn compiled(program: &str, params: &[(&str, i64)]) -> Compiled {
