@@ -117,7 +117,8 @@ fn gpu_backward_of_a_capped_dispatch_equals_the_oracle() {
     gpu(8).into_iter().for_each(capacity);
 }
 
-/// Products of several scalars and a literal, f32 targets, a row of each tuple's own, rows of one element.
+/// Products of several scalars and a literal, f32 targets, a row of each tuple's own, rows of one element;
+/// names that the generated code has too.
 const FORMS: &str = "
 program forms {
     mesh ep { gpu: 3 }
@@ -127,8 +128,8 @@ program forms {
     param TMAX: int;
     dyn T[gpu]: int <= TMAX;
     in x: bf16[s: gpu, t: T[s], h: H] @ [s/gpu, t, h];
-    in u: f16[s: gpu, t: T[s], k: K, h: H] @ [s/gpu, t, k, h];
-    in v: f32[s: gpu, t: T[s]] @ [s/gpu, t];
+    in row: f16[s: gpu, t: T[s], k: K, h: H] @ [s/gpu, t, k, h];
+    in a1: f32[s: gpu, t: T[s]] @ [s/gpu, t];
     in topk: ix64(E, none = -1) [s: gpu, t: T[s], k: K] @ [s/gpu, t, k];
     in w: f32[s: gpu, t: T[s], k: K] @ [s/gpu, t, k];
     out a: f32[e: E, c: ragged, h: H] @ [e/gpu, e, c.pack(128), h] with fill(0);
@@ -140,9 +141,9 @@ program forms {
     }
     entry main {
         plan r;
-        a[e, c, h] <- cast(f32, w[s, t, k] * x[s, t, h] * v[s, t]) via r;
-        b[e, c, h] <- cast(bf16, 1.5 * u[s, t, k, h] * w[s, t, k]) via r;
-        d[e, c] <- cast(f32, w[s, t, k] * v[s, t]) via r;
+        a[e, c, h] <- cast(f32, w[s, t, k] * x[s, t, h] * a1[s, t]) via r;
+        b[e, c, h] <- cast(bf16, 1.5 * row[s, t, k, h] * w[s, t, k]) via r;
+        d[e, c] <- cast(f32, w[s, t, k] * a1[s, t]) via r;
     }
 }";
 
@@ -154,7 +155,7 @@ fn forms(world: World, hidden: i64) {
     let mut random = Random(hidden as u64);
     let mut inputs = inputs(&shape, Elem::I64, &["x", "w"], &mut random);
     for (name, elem, shape) in
-        [("u", Elem::F16, vec![3, 70, 2, hidden as usize]), ("v", Elem::F32, vec![3, 70])]
+        [("row", Elem::F16, vec![3, 70, 2, hidden as usize]), ("a1", Elem::F32, vec![3, 70])]
     {
         let mut array = Array::zeros(elem, shape);
         random.fill(&mut array);
