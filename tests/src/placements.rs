@@ -96,7 +96,7 @@ impl Movement {
             to.0,
             dims(&order),
             target.terms.join(", "),
-            if random.below(2) == 0 { ", fill(1)" } else { "" }
+            if random.below(2) == 0 { ", fill(0)" } else { "" }
         );
         let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
         let entry = format!(
