@@ -46,13 +46,17 @@ fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync
     println!("{moved} pairs of placements, {compared} elements equal");
 }
 
+/// `FUSCO_PROGRAMS` asks for more.
+fn programs(default: u64) -> u64 {
+    std::env::var("FUSCO_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
 #[test]
 fn random_pairs_equal_the_oracle() {
-    pairs(40, 1, |ranks| World::host(ranks).ok());
+    pairs(programs(40), 1, |ranks| World::host(ranks).ok());
 }
 
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
-    let programs = std::env::var("FUSCO_PAIRS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    pairs(programs, 1000, gpu);
+    pairs(programs(20), 1000, gpu);
 }

@@ -122,8 +122,10 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             self.looping(0..self.movement.digits.len(), &[shape.source.0, shape.target.0]);
         vars.extend(outer_target);
         vars.extend(outer_source);
-        let mut guards = self.guards();
-        guards.extend([partial_source, partial_target].into_iter().flatten());
+        // The end of a cut tile comes first: tables are looked up within it only.
+        let mut guards: Vec<Guard> =
+            [partial_source, partial_target].into_iter().flatten().collect();
+        guards.extend(self.guards());
         let (share, copies) = self.copies();
         let from = self.access(&source, 1, 1, Side::Source, None);
         let copy = copies.as_ref().map(|(var, ..)| Ix::Var(*var));
