@@ -4,7 +4,7 @@
 use crate::Compiled;
 use crate::arena::Handle;
 use crate::layout::{Home, Radix, Table};
-use crate::oracle::{Array, Inputs, Outputs};
+use crate::oracle::{self, Array, Inputs, Outputs};
 use crate::sema::hir::{self, Extent, Size};
 use std::collections::BTreeMap;
 
@@ -16,6 +16,11 @@ pub fn scatter(
     inputs: &Inputs,
 ) -> Vec<Vec<u8>> {
     let tensor = &compiled.hir.tensors[handle];
+    if oracle::is_static(tensor)
+        && let Ok(ranks) = oracle::scatter(&compiled.hir, inputs, &tensor.name)
+    {
+        return ranks.into_iter().map(|p| p.array.data).collect();
+    }
     let table = &compiled.tables()[&handle];
     let width = array.elem.bytes() as usize;
     let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];

@@ -147,7 +147,7 @@ fn programs() {
     }
 }
 
-/// Deletes, duplicates or swaps words of the programs: any answer is fine, a panic is not.
+/// Deletes, duplicates or swaps words of programs, right and wrong ones: any answer is fine, a panic is not.
 #[test]
 fn mutants_never_panic() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
@@ -157,10 +157,11 @@ fn mutants_never_panic() {
         (state >> 33) as usize % n
     };
     let mut checked = 0;
-    for file in folder("../../examples/programs") {
+    let examples = folder("../../examples/programs").into_iter().map(|f| (f, 600));
+    for (file, times) in examples.chain(folder("errors").into_iter().map(|f| (f, 40))) {
         let source = fs::read_to_string(&file).expect("readable");
         let words = tokens(&source);
-        for _ in 0..600 {
+        for _ in 0..times {
             let mut words = words.clone();
             for _ in 0..1 + random(3) {
                 let (i, j) = (random(words.len()), random(words.len()));
@@ -245,4 +246,127 @@ fn bind_names_the_equation() {
     assert!(
         bind(&with("TMAX", i64::MAX / 2)).iter().any(|m| m.starts_with("F0901 the size of `x`"))
     );
+}
+
+/// `CODE message` of every diagnostic of binding `program` to `values`.
+fn bind(program: &str, values: &[(&str, i64)]) -> Vec<String> {
+    let (file, _) = syntax::parse(program);
+    let (hir, found) = sema::check(&file.programs[0]);
+    let hir = hir.unwrap_or_else(|| panic!("{}", render(program, &found.0)));
+    let bound = values.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+    let found = sema::bind(&hir, &bound).0;
+    assert!(found.iter().all(|d| d.help.is_some()));
+    found.into_iter().map(|d| format!("{} {}", d.code, d.message)).collect()
+}
+
+fn example(name: &str) -> String {
+    let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/programs");
+    fs::read_to_string(at.join(name)).expect("readable")
+}
+
+#[test]
+fn bind_measures_strides() {
+    let source = example("cyclic_to_block.fusco");
+    let with = |ldb| bind(&source, &[("M", 37), ("N", 29), ("LDB", ldb)]);
+    assert!(with(8).is_empty());
+    assert_eq!(with(4), ["F0311 neighbours of `i` overlap: rows of 8 in 4"]);
+    assert_eq!(with(9), ["F0901 param LDB: 9 % 4 == 0 is false"]);
+}
+
+#[test]
+fn bind_measures_tables() {
+    let source = "program p {
+        mesh dp { gpu: G }
+        param G: int;
+        param F: int;
+        param OWNER: ints;
+        in a: f32[f: F] @ [f/gpu.map(OWNER), f];
+        in c: f32[f: F] @ [only(G - 2)/gpu, f];
+        out b: f32[f: F] @ [copy/gpu, f];
+        entry main { b[f] <- a[f]; }
+        entry also { b[f] <- c[f]; }
+    }";
+    let good = [("G", 2), ("F", 3), ("OWNER[0]", 1), ("OWNER[1]", 0), ("OWNER[2]", 1)];
+    let with = |name: &'static str, value| {
+        bind(source, &good.map(|(n, v)| if n == name { (n, value) } else { (n, v) }))
+    };
+    assert!(bind(source, &good).is_empty());
+    assert_eq!(with("OWNER[1]", 9), ["F0310 OWNER[1] = 9 is outside mesh axis `gpu`"]);
+    assert_eq!(with("F", 4), ["F0309 `OWNER` has 3 entries, axis `f` has 4"]);
+    assert_eq!(
+        with("G", 1),
+        [
+            "F0310 OWNER[0] = 1 is outside mesh axis `gpu`",
+            "F0310 only(-1) is outside mesh axis `gpu`"
+        ]
+    );
+    assert_eq!(bind(source, &good[..2]), ["F0901 param `OWNER` is not bound"]);
+    let gap = [good[0], good[1], good[2], good[4]];
+    assert_eq!(bind(source, &gap), ["F0901 param `OWNER` has no element 1"]);
+    let number = [&good[..], &[("OWNER", 1)]].concat();
+    assert_eq!(bind(source, &number), ["F0901 param `OWNER` is an array, not one number"]);
+    let stray = [&good[..], &[("OWNER[03]", 1)]].concat();
+    assert_eq!(bind(source, &stray), ["F0901 no param `OWNER[03]`"]);
+}
+
+#[test]
+fn bind_measures_ranges_of_ranks() {
+    let source = "program p {
+        mesh a { x: 2 }
+        mesh b at FIRST..8 { y: Y }
+        param FIRST: int;
+        param Y: int;
+        in s: f32[m: 8] @ [copy/x, m];
+        out d: f32[m: 8] @ [copy/y, m];
+        entry main { d[m] <- s[m]; }
+    }";
+    assert!(bind(source, &[("FIRST", 2), ("Y", 6)]).is_empty());
+    assert_eq!(
+        bind(source, &[("FIRST", 2), ("Y", 4)]),
+        ["F0901 mesh `b` has 4 ranks, its range 2..8 holds 6"]
+    );
+}
+
+#[test]
+fn bind_measures_rows_of_swizzles() {
+    let source = "program p {
+        param C: int;
+        in a: bf16[m: 8, c: C] @ [m, c] with swizzle(b128);
+        out b: bf16[m: 8, c: C] @ [m, c];
+        entry main { b[m, c] <- a[m, c]; }
+    }";
+    assert!(bind(source, &[("C", 64)]).is_empty());
+    let narrow = source.replace("m: 8", "m: 4");
+    assert!(bind(&narrow, &[("C", 16)]).is_empty(), "one row of 4 x 16");
+    for c in [16, 48, 128] {
+        assert_eq!(bind(source, &[("C", c)]), ["F0308 a 128-byte swizzle needs rows of 128 bytes"]);
+    }
+}
+
+#[test]
+fn bind_measures_computed_indices() {
+    let source = "program p {
+        param N: int;
+        param K: int;
+        in a: f32[i: N, j: 4] @ [i, j];
+        out b: f32[m: 40] @ [m];
+        entry main { b[i * K + j] <- a[i, j]; }
+    }";
+    assert!(bind(source, &[("N", 10), ("K", 4)]).is_empty());
+    assert!(bind(source, &[("N", 1), ("K", 1)]).is_empty(), "one row never meets another");
+    assert_eq!(bind(source, &[("N", 10), ("K", 3)]), ["F0205 index may collide"]);
+    assert_eq!(bind(source, &[("N", 11), ("K", 4)]), ["F0206 index reaches 43, outside 0..40"]);
+}
+
+#[test]
+fn bind_chooses_among_values() {
+    let source = "program p {
+        param K: int in (2, 4) where K < N;
+        param N: int;
+        in a: f32[k: K] @ [k];
+        out b: f32[k: K] @ [k];
+        entry main { b[k] <- a[k]; }
+    }";
+    assert!(bind(source, &[("K", 4), ("N", 8)]).is_empty());
+    assert_eq!(bind(source, &[("K", 3), ("N", 8)]), ["F0901 param K: 3 == 2 || 3 == 4 is false"]);
 }

@@ -1,5 +1,6 @@
 //! One binary for all tests of the compiler.
 
+mod adjoint;
 mod errors;
 mod oracle;
 mod stages;

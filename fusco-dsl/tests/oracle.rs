@@ -66,11 +66,20 @@ impl Moe {
     fn build(&self) -> (Program, Handle<Route>) {
         let span = Span::default;
         let mut p = Program { name: "moe".into(), ..Program::default() };
+        let mesh = p.meshes.append(Mesh {
+            name: "ep".into(),
+            first: Size::Lit(0),
+            end: None,
+            axes: vec![],
+            span: span(),
+        });
         let gpu = p.mesh_axes.append(MeshAxis {
             name: "gpu".into(),
+            mesh,
             size: Size::Lit(self.ranks),
             span: span(),
         });
+        p.meshes[mesh].axes.push(gpu);
         let dyn_t = p.dyns.append(Dyn {
             name: "T".into(),
             docs: vec![],
@@ -113,6 +122,7 @@ impl Moe {
                         .into_iter()
                         .map(|(axis, kind)| Term { axis, kind, span: Span::default() })
                         .collect(),
+                    spread: vec![],
                     attrs: Attrs::default(),
                     span: Span::default(),
                     placement_span: Span::default(),
@@ -186,7 +196,8 @@ impl Moe {
             .into_iter()
             .map(|(axis, kind)| Term { axis, kind, span: Span::default() })
             .collect(),
-            attrs: Attrs { fill, align: None },
+            spread: vec![],
+            attrs: Attrs { fill, ..Attrs::default() },
             span: Span::default(),
             placement_span: Span::default(),
         };

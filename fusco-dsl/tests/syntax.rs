@@ -37,6 +37,23 @@ fn several_mistakes_are_reported_at_once() {
 }
 
 #[test]
+fn a_derived_entry_says_what_it_lacks() {
+    let message = |entry: &str| {
+        let (_, diagnostics) = syntax::parse(&format!("program p {{ {entry} mesh m {{ g: 2 }} }}"));
+        diagnostics.0[0].message.clone()
+    };
+    let expected = "syntax error: expected `adjoint(ENTRY)`, found";
+    assert_eq!(message("entry b = ;"), format!("{expected} `;`"));
+    assert_eq!(message("entry b = 3;"), format!("{expected} `3`"));
+    assert_eq!(message("entry b = adjoint a;"), "syntax error: expected `(`, found `a`");
+    assert_eq!(message("entry b = adjoint(a)"), "syntax error: expected `;`, found `mesh`");
+    assert_eq!(
+        message("entry b adjoint(a);"),
+        "syntax error: expected `=` or `{`, found `adjoint`"
+    );
+}
+
+#[test]
 fn formatting_keeps_the_tree_and_is_idempotent() {
     for (name, text) in programs() {
         let once = syntax::fmt(&text).unwrap_or_else(|d| panic!("{name}: {d:?}"));

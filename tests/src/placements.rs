@@ -96,7 +96,7 @@ impl Movement {
             to.0,
             dims(&order),
             target.terms.join(", "),
-            if random.below(2) == 0 { ", fill(1)" } else { "" }
+            if random.below(2) == 0 { ", fill(0)" } else { "" }
         );
         let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
         let entry = format!(
@@ -167,6 +167,10 @@ impl Placement {
                 }
                 2 if extents.len() > 1 && *size > 1 => {
                     let axis = random.below(extents.len() as u64) as usize;
+                    if digits[axis].iter().any(|d| d.contains(".map")) {
+                        spread.push(format!("copy/{name}"));
+                        continue;
+                    }
                     if digits[axis].iter().any(|d| d.contains('/')) {
                         digits[axis].push(format!("{}/{name}", names[axis]));
                         continue;

@@ -1,6 +1,7 @@
 //! Whole programs, through the public interface only: graphs against the oracle, a consumer's own kernel,
 //! and what a wrong `fusco!` says.
 
+mod adjoint;
 mod consumer;
 mod graph;
 mod placements;

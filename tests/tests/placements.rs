@@ -16,14 +16,23 @@ fn check(case: &Case, world: World) -> u64 {
     let stream = session.world.stream().expect("a stream");
     for entry in &case.entries {
         session.launch(entry, &stream, &inputs).expect("queued");
+        stream.synchronize().unwrap_or_else(|e| panic!("{e}\n{}", about(case, entry)));
     }
-    stream.synchronize().unwrap_or_else(|e| panic!("{e}\n{}", case.text));
     let entries: Vec<&str> = case.entries.iter().map(String::as_str).collect();
     let expected = session.expected(&entries, &inputs);
     match fusco_dsl::ranks::compare(&expected, &session.outputs()) {
         Ok(compared) => compared,
-        Err(difference) => panic!("{difference}\n{}", case.text),
+        Err(difference) => panic!("{difference}\n{}", about(case, &difference)),
     }
+}
+
+/// The lines of the program that speak of the tensor that differs.
+fn about(case: &Case, difference: &str) -> String {
+    let number = difference.split('@').next().unwrap_or_default();
+    let number = number.trim_start_matches(['y', 'e']);
+    let names = ["x", "y", "e", "Ws", "Wt"].map(|n| format!("{n}{number}"));
+    let named = |l: &&str| names.iter().any(|n| l.contains(n.as_str())) || l.contains("mesh");
+    case.text.lines().filter(named).collect::<Vec<_>>().join("\n")
 }
 
 fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync) {
@@ -37,13 +46,17 @@ fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync
     println!("{moved} pairs of placements, {compared} elements equal");
 }
 
+/// `FUSCO_PROGRAMS` asks for more.
+fn programs(default: u64) -> u64 {
+    std::env::var("FUSCO_PROGRAMS").ok().and_then(|n| n.parse().ok()).unwrap_or(default)
+}
+
 #[test]
 fn random_pairs_equal_the_oracle() {
-    pairs(40, 1, |ranks| World::host(ranks).ok());
+    pairs(programs(40), 1, |ranks| World::host(ranks).ok());
 }
 
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
-    let programs = std::env::var("FUSCO_PAIRS").ok().and_then(|n| n.parse().ok()).unwrap_or(20);
-    pairs(programs, 1000, gpu);
+    pairs(programs(20), 1000, gpu);
 }

@@ -218,7 +218,10 @@ fn parts(schedule: &ir::Schedule) -> Vec<Part> {
     {
         for op in &role.body {
             op.walk(&mut |op| {
-                convert |= matches!(op, ir::Op::Reduce { .. });
+                convert |= matches!(
+                    op,
+                    ir::Op::Reduce { .. } | ir::Op::Put { value: ir::Value::Scaled { .. }, .. }
+                );
                 cast |= matches!(op, ir::Op::Put { value: ir::Value::Cast(..), .. });
                 cast |= matches!(op, ir::Op::Tile(tile) if tile.cast.is_some());
                 cast |= matches!(op, ir::Op::Reduce { .. }) && !routed;

@@ -108,6 +108,13 @@ const TAKEN: &[&str] = &[
     "sum",
     "rows",
     "mine",
+    "begin",
+    "end",
+    "from",
+    "to",
+    "row",
+    "tuple",
+    "scaled",
     "min",
     "max",
 ];
@@ -117,11 +124,20 @@ pub(super) fn name(word: &str) -> String {
         "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "bf16", "e4m3", "e5m2",
     ]
     .contains(&word);
-    if TAKEN.contains(&word) || typed || word == "_" {
+    if TAKEN.contains(&word) || typed || numbered(word) || word == "_" {
         format!("{word}_")
     } else {
         word.to_string()
     }
+}
+
+/// `a0`, `row1`: rows and factors are numbered in the order of their loads.
+fn numbered(word: &str) -> bool {
+    let digits = |stem: &&str| {
+        word.strip_prefix(*stem)
+            .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+    };
+    ["a", "x", "row", "from", "place", "factor"].iter().any(digits)
 }
 
 /// A loop variable's name; one that a tensor or dyn has too gets an underscore.

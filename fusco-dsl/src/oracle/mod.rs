@@ -5,6 +5,7 @@
 //! array, the live length of its ragged segments, and each rank's buffer as the placement says.
 
 mod array;
+mod deal;
 mod error;
 mod number;
 mod place;
@@ -14,16 +15,18 @@ mod run;
 mod scope;
 
 pub use array::Array;
+pub use deal::is_static;
 pub use error::Error;
 pub use place::Physical;
 pub use relation::{Relation, check_assumes, relation};
-pub use run::{Outputs, run_entry};
+pub use run::{Outputs, run_entry, scatter};
 
-use crate::sema::hir::{Bindings, Program, Size, VarExtent};
+use crate::sema::hir::{Bindings, Program, Size, SpreadKind, VarExtent};
 use std::collections::BTreeMap;
 
 /// What a program runs on. Arrays are logical and global, in the axis order of the declaration, `dyn` axes
-/// padded to their longest; integers may be narrower than declared.
+/// padded to their longest; integers may be narrower than declared. An input placed as a `sum` over mesh axes
+/// has its parts: a leading axis over their composite coordinate, row-major.
 #[derive(Clone, Debug, Default)]
 pub struct Inputs {
     pub params: Bindings,
@@ -66,6 +69,16 @@ impl Inputs {
                 let (a, b) = (self.size(program, lhs, coords)?, self.size(program, rhs, coords)?);
                 op.apply(a, b).ok_or_else(|| Error::Unsupported("integer overflow".into()))
             }
+            Size::Read { tensor, index } => {
+                let array = self.tensor(&program.tensors[*tensor].name)?;
+                let mut at = Vec::new();
+                for i in index {
+                    at.push(self.size(program, i, coords)?);
+                }
+                let name = &program.tensors[*tensor].name;
+                let flat = array.at(&at).ok_or_else(|| Error::outside(name, &at, &array.shape))?;
+                Ok(array.get_i64(flat).max(0))
+            }
             size => program
                 .eval(size, &self.params)
                 .ok_or_else(|| Error::Missing(format!("a param of {size:?}"))),
@@ -80,9 +93,8 @@ impl Inputs {
     ) -> Result<i64, Error> {
         match extent {
             VarExtent::Fixed(size) => self.size(program, size, coords),
-            VarExtent::Ragged(_) | VarExtent::Counted { .. } => {
-                Err(Error::Unsupported("a ragged source".into()))
-            }
+            VarExtent::Counted { rows, .. } => self.size(program, rows, coords),
+            VarExtent::Ragged(_) => Err(Error::Unsupported("a ragged source".into())),
         }
     }
 
@@ -95,7 +107,8 @@ impl Inputs {
         for (_, tensor) in program.tensors.iter() {
             let Some(array) = self.tensors.get(&tensor.name) else { continue };
             array.check()?;
-            if array.shape.len() != tensor.axes.len() {
+            let parts = tensor.spread.iter().any(|s| matches!(s.kind, SpreadKind::Sum { .. }));
+            if array.shape.len() != tensor.axes.len() + usize::from(parts) {
                 return Err(Error::Shape(format!(
                     "{} has {} axes, its array {:?}",
                     tensor.name,

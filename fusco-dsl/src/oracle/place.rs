@@ -28,6 +28,9 @@ pub(super) fn physical(
     tensor: &Tensor,
     logical: &Array,
 ) -> Result<Vec<Physical>, Error> {
+    if super::deal::is_static(tensor) {
+        return super::deal::deal(scope, tensor, logical);
+    }
     let layout = Layout::new(scope, tensor)?;
     let ranks = layout.ranks()?;
     // The leading digit of what each rank holds, for an axis whose extent is known at launch only.

@@ -1,7 +1,7 @@
 //! Expressions along one variable: all else is fixed, the innermost loop is flat.
 
 use super::scope::{Scope, mentions, overflow};
-use super::{Array, Error, number};
+use super::{Array, Error, deal, number};
 use crate::arena::Handle;
 use crate::sema::hir::{BinOp, Elem, Expr, ExprKind, Scalar, Tensor, Var};
 
@@ -121,12 +121,6 @@ impl Rows<'_> {
             }
             ExprKind::Cast(inner) => {
                 let row = self.operand(inner, values)?;
-                let exact = number::is_float(inner.ty)
-                    || expr.ty == Elem::F32
-                    || row.iter().all(|x| x.abs() <= 16_777_216.0);
-                if !exact {
-                    return Err(Error::Unsupported("a cast of integers above 2^24".into()));
-                }
                 self.round(expr.ty, row)
             }
             ExprKind::Sum { var, body } => self.sum(*var, body, values)?,
@@ -155,6 +149,9 @@ impl Rows<'_> {
         let array = self.scope.array(tensor)?;
         let name = &self.scope.program.tensors[tensor].name;
         let n = self.len();
+        if let Some(parts) = deal::parts(&self.scope, &self.scope.program.tensors[tensor])? {
+            return self.parts(parts, array, (name, index), values);
+        }
         Ok(match (self.place(name, array, index, values)?, array.elem) {
             (Place::Step { base, step: 1 }, Elem::F32) => array.data[base * 4..(base + n) * 4]
                 .as_chunks()
@@ -171,6 +168,26 @@ impl Rows<'_> {
             (Place::Step { base, step: 0 }, _) => vec![array.get_f32(base); n],
             (place, _) => (0..n).map(|i| array.get_f32(place.at(i))).collect(),
         })
+    }
+
+    /// The sum of the parts, ascending, from +0.
+    fn parts(
+        &self,
+        parts: i64,
+        array: &Array,
+        (name, index): (&str, &[Expr]),
+        values: &mut [i64],
+    ) -> Result<Vec<f32>, Error> {
+        let mut acc = vec![0f32; self.len()];
+        let each = array.len() / usize::try_from(parts).unwrap_or(1).max(1);
+        let one = Array { elem: array.elem, shape: array.shape[1..].to_vec(), data: Vec::new() };
+        let place = self.place(name, &one, index, values)?;
+        for part in 0..usize::try_from(parts).unwrap_or(0) {
+            for (i, acc) in acc.iter_mut().enumerate() {
+                *acc += array.get_f32(part * each + place.at(i));
+            }
+        }
+        Ok(acc)
     }
 
     fn round(&self, to: Elem, mut row: Vec<f32>) -> Vec<f32> {

@@ -63,6 +63,17 @@ pub fn run_entry(
     Ok(out)
 }
 
+/// Each rank's buffer of an input, from its logical array.
+///
+/// # Errors
+/// A missing or wrong array, or counts and owners out of range.
+pub fn scatter(program: &Program, inputs: &Inputs, name: &str) -> Result<Vec<Physical>, Error> {
+    let (plans, made) = (BTreeMap::new(), BTreeMap::new());
+    let scope = Scope { program, inputs, plans: &plans, made: &made };
+    let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
+    physical(&scope, &program.tensors[handle], inputs.tensor(name)?)
+}
+
 /// A tensor before any assignment.
 fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     let tensor = &scope.program.tensors[handle];
@@ -74,8 +85,8 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     for axis in &tensor.axes {
         let longest = match &axis.extent {
             Extent::Fixed(size) => longest(scope, tensor, size, &mut vec![0; shape.len()], 0)?,
-            Extent::Counted { .. } => {
-                return Err(Error::Unsupported("a counted axis".into()));
+            Extent::Counted { rows, .. } => {
+                longest(scope, tensor, rows, &mut vec![0; shape.len()], 0)?
             }
             Extent::Ragged { .. } => counts.and_then(|r| r.live.iter().max()).copied().unwrap_or(0),
         };
@@ -113,7 +124,7 @@ fn longest(
 }
 
 /// Whether a size reads the coordinate of an axis.
-fn names(size: &Size, axis: usize) -> bool {
+pub(super) fn names(size: &Size, axis: usize) -> bool {
     match size {
         Size::Coord(i) => *i == axis,
         Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| names(s, axis)),
@@ -222,7 +233,7 @@ impl Statement<'_> {
         let scope = &self.scope;
         match &self.stmt.vars[var].extent {
             VarExtent::Fixed(size) => scope.inputs.size(scope.program, size, values),
-            VarExtent::Counted { .. } => Err(Error::Unsupported("a counted variable".into())),
+            VarExtent::Counted { rows, .. } => scope.size(rows, values),
             VarExtent::Ragged(route) => {
                 let group = self.group(var).map(|g| values[g.index()]);
                 let live = &scope.plan(*route)?.live;
@@ -257,13 +268,16 @@ impl Statement<'_> {
         let mut value = &self.stmt.value;
         if let ExprKind::Read { tensor, index } = &value.kind {
             let from = self.scope.array(*tensor)?;
-            if from.elem == target.elem {
+            let summed = super::deal::parts(&self.scope, &self.scope.program.tensors[*tensor])?;
+            if from.elem == target.elem && summed.is_none() {
                 let name = &self.scope.program.tensors[*tensor].name;
                 let place = rows.place(name, from, index, values)?;
                 copy(from, &place, target, &to, rows.len());
                 return Ok(());
             }
-            if number::is_float(from.elem) || number::is_float(target.elem) {
+            if from.elem != target.elem
+                && (number::is_float(from.elem) || number::is_float(target.elem))
+            {
                 return Err(Error::Unsupported(format!(
                     "{} of {} from {}",
                     info.name,

@@ -36,6 +36,11 @@ impl<'a> Scope<'a> {
         route.map(|r| self.plan(r)).transpose()
     }
 
+    /// A size at coordinates.
+    pub fn size(&self, size: &crate::sema::hir::Size, at: &[i64]) -> Result<i64, Error> {
+        self.inputs.size(self.program, size, at)
+    }
+
     /// An integer expression; `None` if an index tensor says none.
     pub fn int(&self, expr: &Expr, values: &[i64]) -> Result<Option<i64>, Error> {
         Ok(match &expr.kind {

@@ -466,13 +466,12 @@ impl Builder<'_> {
         let table = self.table(&place).clone();
         let mut checks = Vec::new();
         for (at, row) in table.digits.iter().enumerate() {
-            let Home::Mesh { axis: mesh, weight } = row.home else {
+            let Home::Mesh { weight, .. } = row.home else {
                 if row.home == Home::Owner {
                     checks.push((row.axis, at));
                 }
                 continue;
             };
-            let _ = mesh;
             let top = table.is_top(row);
             let pieces = place.coords[row.axis].terms(digits).and_then(|(terms, constant)| {
                 (constant == 0).then(|| piece(&terms, 0, digits, row, top)).flatten()

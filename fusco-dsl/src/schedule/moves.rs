@@ -122,20 +122,22 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             self.looping(0..self.movement.digits.len(), &[shape.source.0, shape.target.0]);
         vars.extend(outer_target);
         vars.extend(outer_source);
-        let mut guards = self.guards();
-        guards.extend([partial_source, partial_target].into_iter().flatten());
+        // The end of a cut tile comes first: tables are looked up within it only.
+        let mut guards: Vec<Guard> =
+            [partial_source, partial_target].into_iter().flatten().collect();
+        guards.extend(self.guards());
         let (share, copies) = self.copies();
-        let from = self.access(&source, 1, shape.source.2, Side::Source, None);
+        let from = self.access(&source, 1, 1, Side::Source, None);
         let copy = copies.as_ref().map(|(var, ..)| Ix::Var(*var));
-        let to = self.access(&self.movement.target.clone(), 1, shape.target.2, Side::Target, copy);
+        let to = self.access(&self.movement.target.clone(), 1, 1, Side::Target, copy);
         Op::Tile(Box::new(Tile {
             vars,
             share,
             along_source: (along_source, shape.source.1),
             along_target: (along_target, shape.target.1),
             guards,
-            from: Access { unit: 1, ..from },
-            to: Access { unit: 1, ..to },
+            from: Access { vector: from.vector * shape.source.2, ..from },
+            to: Access { vector: to.vector * shape.target.2, ..to },
             copies: copies,
             cast: self.movement.cast,
         }))

@@ -95,6 +95,7 @@ impl Checker<'_> {
         self.dyns();
         self.tensors();
         self.routes();
+        self.one_mesh_for_routes();
         self.assumes();
         self.entries();
         self.finish_ragged();

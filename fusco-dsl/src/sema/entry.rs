@@ -159,8 +159,8 @@ impl Checker<'_> {
             );
         }
         let metadata = super::value::is_metadata(&a.value);
-        if self.hir.tensors[target].io == hir::Io::InOut && (via.is_some() || metadata) {
-            return self.unsupported(target_ref.name.span, "an `inout` tensor behind a route");
+        if via.is_some() || metadata {
+            self.behind_route(target, target_ref.name.span)?;
         }
         match via {
             Some(route) => join(frame, route, &self.hir.routes[route]),

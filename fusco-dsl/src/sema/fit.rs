@@ -25,7 +25,7 @@ pub(super) fn placement(
             && !(0..ranks).contains(&at)
         {
             let mesh = &program.mesh_axes[spread.mesh].name;
-            out.push(no_such_rank("the coordinate", at, mesh, ranks, spread.span));
+            out.push(no_such_rank(&format!("only({at})"), at, mesh, ranks, spread.span));
         }
     }
     out.0.extend(strides(program, tensor, bound, |_| tensor.placement_span));
@@ -72,7 +72,7 @@ fn owner_range(
     let Some(ranks) = ranks else { return };
     if let Some(i) = values.iter().position(|v| !(0..ranks).contains(v)) {
         let names: Vec<&str> = mesh.iter().map(|m| program.mesh_axes[*m].name.as_str()).collect();
-        let what = format!("{name}[{i}]");
+        let what = format!("{name}[{i}] = {}", values[i]);
         out.push(no_such_rank(&what, values[i], &names.join(" * "), ranks, term.span));
     }
 }
@@ -199,7 +199,7 @@ pub(super) fn swizzle(
     let inner = memory.next().map_or(Some(1), |t| radix(program, tensor, t, bound))?;
     let mut row = inner.checked_mul(bytes)?;
     for term in memory {
-        if row >= width {
+        if row >= width || width % row != 0 {
             break;
         }
         row = row.checked_mul(radix(program, tensor, term, bound)?)?;

@@ -57,7 +57,13 @@ impl Checker<'_> {
     fn alias(&mut self, mesh: Handle<hir::Mesh>, name: &Ident, parts: &[Ident]) {
         let mut axes: Vec<Handle<hir::MeshAxis>> = Vec::new();
         for part in parts {
-            let Ok(found) = self.mesh_axes(part) else { return };
+            let Ok(found) = self.mesh_axes(part) else {
+                // Poison without a report so far: an alias that is declared further down.
+                if !self.diagnostics.has_errors() {
+                    self.push(unsupported(part.span, "an alias of an alias declared below it"));
+                }
+                return;
+            };
             for axis in found {
                 if self.hir.mesh_axes[axis].mesh != mesh {
                     let here = self.hir.meshes[mesh].name.clone();

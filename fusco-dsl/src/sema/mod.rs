@@ -22,6 +22,7 @@ mod print;
 mod prove;
 mod reach;
 mod route;
+mod routed;
 mod schedule;
 mod scope;
 mod spread;

@@ -94,7 +94,7 @@ impl Checker<'_> {
             let span = array.values[i].1;
             let name = array.name.clone();
             let diagnostic = no_such_rank(
-                &format!("{name}[{i}]"),
+                &format!("{name}[{i}] = {}", values[i]),
                 values[i],
                 &self.mesh_names(mesh),
                 ranks,
@@ -170,7 +170,7 @@ pub(super) fn wrong_length(
     .help(format!("give `{table}` {extent} entries"))
 }
 
-/// F0310: `what` = `value` names no coordinate of the mesh.
+/// F0310: `what`, of that value, names no coordinate of the mesh.
 pub(super) fn no_such_rank(
     what: &str,
     value: i64,
@@ -178,7 +178,7 @@ pub(super) fn no_such_rank(
     ranks: i64,
     span: Span,
 ) -> Diagnostic {
-    Diagnostic::error("F0310", span, format!("{what} = {value} is outside mesh axis `{mesh}`"))
+    Diagnostic::error("F0310", span, format!("{what} is outside mesh axis `{mesh}`"))
         .label(format!("coordinates of `{mesh}` are 0..{ranks}"))
         .note(format!("0 <= {value} < {ranks} is false"))
         .help(format!("use a number from 0 to {}", ranks - 1))

@@ -97,12 +97,15 @@ impl Checker<'_> {
         self.fail(unknown("F0101", "modifier of a split axis", &word.name, &known))
     }
 
-    /// The other digits of an axis with a table: a bare one at most.
+    /// The other digits of an axis with a table split the position among those of an owner: a bare one,
+    /// and any in memory.
     fn check_mapped(&mut self, name: &str, map: &Term, mine: &[&Term]) -> Checked<()> {
         let mut others = mine.iter().filter(|t| !std::ptr::eq(**t, map));
-        match others.find(|t| !matches!(t.kind, TermKind::Rest)) {
-            Some(other) => self.unsupported(other.span, "a further digit of an axis with a table"),
-            None if mine.len() > 1 => Ok(()),
+        match others.find(|t| !matches!(t.kind, TermKind::Rest | TermKind::Tile(_))) {
+            Some(other) => {
+                self.unsupported(other.span, "a second mesh digit of an axis with a table")
+            }
+            None if mine.iter().any(|t| matches!(t.kind, TermKind::Rest)) => Ok(()),
             None => self.fail(
                 Diagnostic::error(
                     "F0303",

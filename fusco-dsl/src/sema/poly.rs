@@ -116,6 +116,20 @@ impl Poly {
         !shifted.overflow && shifted.terms.values().all(|c| *c >= 0)
     }
 
+    /// The same, given that the product `positive` is at least 1: so is each of its atoms.
+    pub fn given(mut self, positive: &Poly) -> Poly {
+        let [(known, _)] = positive.terms.iter().collect::<Vec<_>>()[..] else { return self };
+        let terms = std::mem::take(&mut self.terms);
+        for (mut key, c) in terms {
+            for atom in &mut key {
+                atom.at_least_one |= known.iter().any(|k| k.key == atom.key);
+            }
+            key.sort();
+            self.add_term(key, c);
+        }
+        self
+    }
+
     /// Whether it is below 0 whatever the atoms are.
     pub fn below_zero(&self) -> bool {
         Poly::lit(-1).minus(self).at_least_zero()

@@ -200,6 +200,7 @@ impl Checker<'_> {
         }
         let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
         let orelse = orelse.map(|w| self.orelse(w)).transpose()?;
+        self.behind_route(tensor, base.span)?;
         self.arity(tensor, args.len(), value.span)?;
         let info = &self.hir.tensors[tensor];
         let Some(index) = &info.dtype.index else {

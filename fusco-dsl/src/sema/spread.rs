@@ -81,7 +81,7 @@ impl Checker<'_> {
             && !(0..ranks).contains(&at)
         {
             let diagnostic =
-                no_such_rank("the coordinate", at, &self.mesh_names(axes), ranks, e.span);
+                no_such_rank(&format!("only({at})"), at, &self.mesh_names(axes), ranks, e.span);
             return self.fail(diagnostic);
         }
         let (mut out, mut rest) = (Vec::new(), at);

@@ -330,7 +330,13 @@ impl Checker<'_> {
             let last = poly(extent_size(&frame.vars[*var])).minus(&Poly::lit(1));
             sum.plus(&poly(times).times(&last))
         });
-        let room = poly(extent).minus(&Poly::lit(1)).minus(&most);
+        // An assignment exists only where every variable has a value.
+        let room = linear
+            .terms
+            .iter()
+            .fold(poly(extent).minus(&Poly::lit(1)).minus(&most), |room, (var, _)| {
+                room.given(&poly(extent_size(&frame.vars[*var])))
+            });
         let waits = self.decided_at_bind(frame, linear, extent);
         let (info, text) = (&self.hir.tensors[tensor], self.show(frame, extent));
         let what = format!("axis `{}` of `{}` has extent {text}", info.axes[axis].name, info.name);

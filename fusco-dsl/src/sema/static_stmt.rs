@@ -35,8 +35,8 @@ impl Checker<'_> {
         self.no_extent_missing(frame)?;
         self.other_indices(frame, target, &left.index, &mut index)?;
         let index: Vec<Expr> = index.into_iter().flatten().collect();
-        self.in_range(frame, target, &index)?;
         self.no_collision(frame, target, &index)?;
+        self.in_range(frame, target, &index)?;
         Ok((index, value))
     }
 

@@ -147,7 +147,7 @@ impl Checker<'_> {
             return self.unsupported(e.span, "reading an `out` that another entry writes");
         }
         if !frame.is_static {
-            self.plain_data(tensor, e)?;
+            self.behind_route(tensor, e.span)?;
         }
         let index = self.index(frame, tensor, args, e.span, false)?;
         let elem = self.hir.tensors[tensor].dtype.elem;
@@ -166,18 +166,6 @@ impl Checker<'_> {
             return self.unsupported(e.span, format!("a sum over {}", elem.name()));
         }
         Ok((ExprKind::Read { tensor, index }, elem))
-    }
-
-    /// What a route moves is an input that no rank holds a part of.
-    fn plain_data(&mut self, tensor: Handle<hir::Tensor>, e: &ast::Expr) -> Checked<()> {
-        let info = &self.hir.tensors[tensor];
-        if info.io == hir::Io::InOut {
-            return self.unsupported(e.span, "an `inout` tensor behind a route");
-        }
-        match info.spread.iter().any(|s| matches!(s.kind, hir::SpreadKind::Sum { .. })) {
-            true => self.unsupported(e.span, "partial sums behind a route"),
-            false => Ok(()),
-        }
     }
 
     fn call(

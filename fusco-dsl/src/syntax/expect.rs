@@ -188,6 +188,10 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
                 .help(format!("choose another name, as `{token}_`")),
         );
     }
+    if let ["=", _, "entry"] = before.split_whitespace().rev().take(3).collect::<Vec<_>>()[..] {
+        let found = format!("`{token}`");
+        return Some(general(&["`adjoint(ENTRY)`".to_string()], span, &found));
+    }
     if before.ends_with('@') && token != "[" {
         return Some(
             Diagnostic::error(

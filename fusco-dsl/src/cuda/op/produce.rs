@@ -77,16 +77,20 @@ impl<'a> Trip<'a> {
     }
 
     /// Where a row comes from: loaded once for the position, or with each tuple.
-    pub(super) fn loaded(
-        &self,
-        row: Row,
-    ) -> (Option<&(Row, &'a Access)>, Option<&(Row, &'a Access)>) {
-        let find = |loads: &'_ [(Row, &'a Access)]| loads.iter().position(|(r, _)| *r == row);
-        (
-            find(&self.loads).map(|i| &self.loads[i]),
-            find(&self.tuple_loads).map(|i| &self.tuple_loads[i]),
-        )
+    pub(super) fn loaded(&self, row: Row) -> Option<Loaded<'a>> {
+        let find = |loads: &[(Row, &'a Access)]| {
+            loads.iter().find(|(r, _)| *r == row).map(|(_, access)| *access)
+        };
+        find(&self.loads).map(Loaded::Shared).or_else(|| find(&self.tuple_loads).map(Loaded::Own))
     }
+}
+
+/// A row's source.
+pub(super) enum Loaded<'a> {
+    /// One row for all tuples of the position.
+    Shared(&'a Access),
+    /// A row for each tuple.
+    Own(&'a Access),
 }
 
 impl Emit<'_> {
@@ -169,9 +173,9 @@ fn emit_position(out: &mut Out, trip: &Trip) {
         }
         let Value::Row(row) = value else { continue };
         match trip.loaded(*row) {
-            (Some((_, from)), _) => emit_row(out, trip, from, to),
-            (None, Some((_, from))) => emit_tuple_rows(out, trip, from, to),
-            (None, None) => {}
+            Some(Loaded::Shared(from)) => emit_row(out, trip, from, to),
+            Some(Loaded::Own(from)) => emit_tuple_rows(out, trip, from, to),
+            None => {}
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A scaled push: the row is read once, and each tuple gets it times its own scalars, in f32, rounded once.
 
-use super::produce::{Trip, emit_places, emit_tuple};
+use super::produce::{Loaded, Trip, emit_places, emit_tuple};
 use super::unroll;
 use crate::cuda::index::pointer;
 use crate::cuda::out::Out;
@@ -23,9 +23,9 @@ struct Product<'a> {
 pub(super) fn emit(out: &mut Out, trip: &Trip, to: &Access, factors: &[Factor], elem: Elem) {
     let Some(row) = row_of(factors) else { return };
     match trip.loaded(row) {
-        (Some((_, from)), _) => Product { trip, from, to, factors, elem }.shared_row(out),
-        (None, Some((_, from))) => Product { trip, from, to, factors, elem }.own_rows(out),
-        (None, None) => {}
+        Some(Loaded::Shared(from)) => Product { trip, from, to, factors, elem }.shared_row(out),
+        Some(Loaded::Own(from)) => Product { trip, from, to, factors, elem }.own_rows(out),
+        None => {}
     }
 }
 

@@ -67,7 +67,7 @@ impl Pass<'_> {
                     Diagnostic::error(
                         "F0805",
                         e.span,
-                        format!("not linear: `{name}` makes `{target}`"),
+                        format!("not linear: `{target}` is a `{name}`"),
                     )
                     .label("has no adjoint")
                     .note(*why)
@@ -90,7 +90,7 @@ impl Pass<'_> {
                 ("sum", [Arg { binder: Some(_), value, .. }, ..]) => self.product(value, out),
                 _ => self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e)))),
             },
-            ExprKind::Binary { .. } if self.has_tensor(e) => {
+            _ if read_of(e).is_none() && self.has_tensor(e) => {
                 self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e))))
             }
             _ => {
@@ -174,16 +174,22 @@ impl Pass<'_> {
         if let Some(at) = single.or_else(|| only(&free)).or_else(|| only(&routed)) {
             return Ok(Some(at));
         }
-        let names: Vec<String> = reads.iter().map(|i| format!("`{}`", name(i))).collect();
-        let first = name(&reads[0]).to_string();
+        let (last, most) = reads.split_last().unwrap_or((&0, &[]));
+        let most: Vec<String> = most.iter().map(|i| format!("`{}`", name(i))).collect();
+        let row = reads.iter().find(|i| mentions(i, &free)).unwrap_or(last);
+        let help = format!("name the one that varies: `adjoint({}, {})`", self.from, name(row));
         self.fail(
             Diagnostic::error(
                 "F0805",
                 a.value.span,
-                format!("linear in each of {}, not in all at once", names.join(" and ")),
+                format!(
+                    "linear in {} and `{}` each, not in all at once",
+                    most.join(", "),
+                    name(last)
+                ),
             )
             .note("an adjoint holds all factors but one fixed")
-            .help(format!("say which one varies: `adjoint(ENTRY, {first})`")),
+            .help(help),
         )
     }
 }

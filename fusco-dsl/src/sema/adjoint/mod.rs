@@ -47,7 +47,13 @@ pub(super) fn expand(program: &Program) -> Option<Expanded> {
     if !program.decls.iter().any(derived) {
         return None;
     }
-    let mut pass = Pass { program, entries: BTreeMap::new(), made: Vec::new(), out: Vec::new() };
+    let mut pass = Pass {
+        program,
+        entries: BTreeMap::new(),
+        from: String::new(),
+        made: Vec::new(),
+        out: Vec::new(),
+    };
     let (mut decls, mut calls) = (Vec::new(), Vec::new());
     for decl in &program.decls {
         let Decl::Entry(entry) = decl else {
@@ -68,6 +74,8 @@ struct Pass<'a> {
     program: &'a Program,
     /// Written out so far, in text order.
     entries: BTreeMap<String, Entry>,
+    /// The entry that is read backwards.
+    from: String,
     made: Vec<Made>,
     out: Vec<Diagnostic>,
 }
@@ -99,20 +107,36 @@ impl Pass<'_> {
             return self.malformed(call);
         }
         let source = self.source(&of)?;
+        self.from = of.name.clone();
         if let Some(input) = &input {
             self.is_float_input(input)?;
         }
+        let reported = self.out.len();
+        let stmts = self.backwards(entry, &source, input.as_ref(), call.span);
+        for diagnostic in self.out[reported..].iter_mut().filter(|d| d.span != call.span) {
+            diagnostic.related.push((call.span, "its adjoint is taken here".to_string()));
+        }
+        let stmts = stmts?;
+        if stmts.is_empty() { self.nothing_linear(&of, input.as_ref(), call) } else { Ok(stmts) }
+    }
+
+    /// The statements of `source` that have an adjoint, each read backwards.
+    fn backwards(
+        &mut self,
+        entry: &Entry,
+        source: &Entry,
+        input: Option<&Ident>,
+        at: Span,
+    ) -> Found<Vec<Stmt>> {
         let mut stmts: Vec<Stmt> = Vec::new();
         for stmt in &source.stmts {
             let Stmt::Assign(assign) = stmt else { continue };
-            let Some(reversed) = self.statement(assign, input.as_ref(), call.span)? else {
-                continue;
-            };
+            let Some(reversed) = self.statement(assign, input, at)? else { continue };
             self.written_once(&stmts, &reversed, assign)?;
-            self.cotangents(entry, &reversed, call.span)?;
+            self.cotangents(entry, &reversed, at)?;
             stmts.push(Stmt::Assign(reversed.assign));
         }
-        if stmts.is_empty() { self.nothing_linear(&of, input.as_ref(), call) } else { Ok(stmts) }
+        Ok(stmts)
     }
 
     /// The entry to derive from: written above.
@@ -126,12 +150,23 @@ impl Pass<'_> {
         };
         match self.program.decls.iter().find_map(below) {
             Some(entry) if entry.derived.is_none() => Ok(entry),
-            Some(entry) => self.fail(
-                Diagnostic::error("F0805", of.span, format!("`{}` is derived below", of.name))
-                    .related(entry.name.span, "here")
-                    .note("an adjoint is taken of an entry whose statements are known")
-                    .help(format!("move `entry {}` above this one", of.name)),
-            ),
+            Some(entry) => {
+                let itself = entry
+                    .derived
+                    .as_ref()
+                    .is_some_and(|d| argument(d, 0).is_some_and(|a| a.span == of.span));
+                let (claim, help) = if itself {
+                    ("derived from itself", "name an entry that has statements".to_string())
+                } else {
+                    ("derived below", format!("move `entry {}` above this one", of.name))
+                };
+                self.fail(
+                    Diagnostic::error("F0101", of.span, format!("`{}` is {claim}", of.name))
+                        .related(entry.name.span, "here")
+                        .note("an adjoint is taken of an entry whose statements are known")
+                        .help(help),
+                )
+            }
             None => {
                 let names: Vec<&str> = self.entries.keys().map(String::as_str).collect();
                 let diagnostic = unknown("F0101", "entry", of, &names);
@@ -273,3 +308,6 @@ fn declared(program: &Program) -> impl Iterator<Item = &Ident> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

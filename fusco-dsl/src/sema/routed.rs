@@ -1,0 +1,66 @@
+//! What a tensor behind a route may not be yet: its placement is a rank, groups and rows.
+
+use super::check::{Checked, Checker};
+use super::hir::{self, MeshAxis, SpreadKind, TermKind};
+use crate::arena::Handle;
+use crate::source::Span;
+
+impl Checker<'_> {
+    /// F0999 for a placement that no route is lowered over. Reported where the tensor is used.
+    pub fn behind_route(&mut self, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
+        let info = &self.hir.tensors[tensor];
+        let spread = info.spread.first().map(|s| match s.kind {
+            SpreadKind::Copy => "a replicated tensor",
+            SpreadKind::Only(_) => "a tensor on one rank only",
+            SpreadKind::Sum { .. } => "partial sums",
+        });
+        let mapped = info.placement.iter().any(|t| matches!(t.kind, TermKind::Mapped { .. }));
+        let attrs = &info.attrs;
+        let found = match spread {
+            Some(what) => Some(what),
+            None if info.io == hir::Io::InOut => Some("an `inout` tensor"),
+            None if mapped => Some("a table of owners"),
+            None if attrs.uneven => Some("`uneven`"),
+            None if attrs.swizzle.is_some() => Some("a swizzle"),
+            None if !attrs.stride.is_empty() => Some("a given stride"),
+            None if !self.by_rank(info) => Some("mesh axes split over several axes"),
+            None => None,
+        };
+        match found {
+            Some(what) => self.unsupported(span, format!("{what} behind a route")),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the mesh digits of the tensor are the rank's number: one axis over all of the mesh.
+    fn by_rank(&self, tensor: &hir::Tensor) -> bool {
+        let mut axes: Vec<Handle<MeshAxis>> = Vec::new();
+        let mut of = Vec::new();
+        for term in &tensor.placement {
+            if let TermKind::Shard(mesh) = term.kind {
+                axes.push(mesh);
+                of.push(term.axis);
+            }
+        }
+        let whole = axes.first().is_none_or(|a| {
+            let mesh = &self.hir.meshes[self.hir.mesh_axes[*a].mesh];
+            mesh.axes == axes
+        });
+        whole && of.windows(2).all(|w| w[0] == w[1])
+    }
+
+    /// Routes number all ranks of the program, from 0.
+    pub fn one_mesh_for_routes(&mut self) {
+        let first = self.hir.meshes.iter().next();
+        let wrong = match self.hir.meshes.iter().nth(1).or(first) {
+            Some((_, mesh)) if self.hir.meshes.len() > 1 => Some((mesh.span, "several meshes")),
+            Some((_, mesh)) if mesh.first != hir::Size::Lit(0) => {
+                Some((mesh.span, "a mesh that starts at another rank than 0"))
+            }
+            _ => None,
+        };
+        if let (Some((span, what)), false) = (wrong, self.hir.routes.is_empty()) {
+            self.push(super::check::unsupported(span, format!("{what} in a program with a route")));
+        }
+    }
+}
