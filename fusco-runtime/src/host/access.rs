@@ -1,6 +1,6 @@
 //! Where an access lies: a part of a buffer, a byte range in it, and the swizzle of its tensor.
 
-use super::affine::Affine;
+use super::affine::{Affine, Piece};
 use super::index::wild;
 use super::number::load_int;
 use crate::engine::Error;
@@ -63,6 +63,17 @@ impl At {
         self.row.step(var).filter(|_| still).map(|s| s.wrapping_mul(self.unit as i64))
     }
 
+    /// What the byte place grows by with a variable, as far as the rank stays and that holds.
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        let rows = self.row.piece(var, vars);
+        let rank = self.rank.piece(var, vars).steady();
+        Piece { step: rows.step.wrapping_mul(self.unit as i64), ..rows }.within(rank)
+    }
+
+    pub(crate) fn joins(&self, outer: usize, inner: (usize, i64)) -> bool {
+        self.rank.joins(outer, inner) && self.row.joins(outer, inner)
+    }
+
     pub(crate) fn reads(&self, var: usize) -> bool {
         self.rank.reads(var) || self.row.reads(var)
     }
@@ -111,6 +122,14 @@ impl Element {
 
     pub(crate) fn reads(&self, var: usize) -> bool {
         self.0.reads(var)
+    }
+
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        self.0.piece(var, vars).steady()
+    }
+
+    pub(crate) fn joins(&self, outer: usize, inner: (usize, i64)) -> bool {
+        self.0.joins(outer, inner)
     }
 }
 

@@ -10,6 +10,58 @@ pub(crate) struct Affine {
     rest: Vec<(i64, Number)>,
 }
 
+/// A number as a linear function of one variable for some points from the one at hand, which it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Piece {
+    pub step: i64,
+    /// At least 1.
+    pub points: i64,
+}
+
+impl Piece {
+    pub(crate) fn still() -> Piece {
+        Piece { step: 0, points: i64::MAX }
+    }
+
+    /// This point alone.
+    pub(crate) fn point() -> Piece {
+        Piece { step: 0, points: 1 }
+    }
+
+    pub(crate) fn plus(self, factor: i64, other: Piece) -> Piece {
+        let step = self.step.wrapping_add(other.step.wrapping_mul(factor));
+        Piece { step, points: self.points.min(other.points) }
+    }
+
+    pub(crate) fn within(self, other: Piece) -> Piece {
+        Piece { points: self.points.min(other.points), ..self }
+    }
+
+    /// As far as the value does not change.
+    pub(crate) fn steady(self) -> Piece {
+        if self.step == 0 { self } else { Piece::point() }
+    }
+
+    /// Of `value / n`, the value being non-negative: until the quotient changes.
+    pub(crate) fn divided(self, value: i64, n: i64) -> Piece {
+        Piece { step: 0, ..self.wrapped(value, n) }
+    }
+
+    /// Of `value % n`: until it wraps.
+    pub(crate) fn wrapped(self, value: i64, n: i64) -> Piece {
+        if self.step == 0 {
+            return self;
+        }
+        if value < 0 {
+            return Piece::point();
+        }
+        let rest = value % n;
+        let room = if self.step > 0 { n - 1 - rest } else { rest };
+        let steps = room / self.step.saturating_abs();
+        Piece { points: self.points.min(steps + 1), ..self }
+    }
+}
+
 impl Affine {
     pub(crate) fn of(number: &Number) -> Affine {
         let mut out = Affine { base: 0, terms: Vec::new(), rest: Vec::new() };
@@ -60,6 +112,19 @@ impl Affine {
         Some(self.terms.iter().find(|(v, _)| *v == var).map_or(0, |(_, c)| *c))
     }
 
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        let step = self.terms.iter().find(|(v, _)| *v == var).map_or(0, |(_, c)| *c);
+        let linear = Piece { step, points: i64::MAX };
+        self.rest.iter().fold(linear, |all, (c, n)| all.plus(*c, n.piece(var, vars)))
+    }
+
+    /// Whether it depends on two variables only through `outer * extent + inner`.
+    pub(crate) fn joins(&self, outer: usize, inner: (usize, i64)) -> bool {
+        let of = |var| self.terms.iter().find(|(v, _)| *v == var).map_or(0, |(_, c)| *c);
+        of(outer) == of(inner.0).wrapping_mul(inner.1)
+            && self.rest.iter().all(|(_, n)| n.joins(outer, inner))
+    }
+
     pub(crate) fn reads(&self, var: usize) -> bool {
         self.step(var) != Some(0)
     }
@@ -87,6 +152,17 @@ mod tests {
 
     proptest! {
         #[test]
+        fn joined_variables_count_on(n in number(), extent in 1i64..9, outer in 0i64..9, third in 0i64..9) {
+            let form = Affine::of(&n);
+            if form.joins(0, (1, extent)) {
+                for inner in 0..extent {
+                    let apart = form.get(&[outer, inner, third]);
+                    prop_assert_eq!(apart, form.get(&[0, outer * extent + inner, third]));
+                }
+            }
+        }
+
+        #[test]
         fn the_linear_form_has_the_same_value_and_its_steps_are_right(
             n in number(), vars in prop::collection::vec(-50i64..50, 3),
         ) {
@@ -97,6 +173,12 @@ mod tests {
                 next[var] += 1;
                 if let Some(step) = form.step(var) {
                     prop_assert_eq!(n.get(&next), n.get(&vars).wrapping_add(step));
+                }
+                let piece = form.piece(var, &vars);
+                prop_assert!(piece.points >= 1);
+                for i in 0..piece.points.min(200) {
+                    next[var] = vars[var] + i;
+                    prop_assert_eq!(n.get(&next), n.get(&vars).wrapping_add(piece.step.wrapping_mul(i)));
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! access continues the one of the point before, once for the strip.
 
 use super::access::At;
-use super::affine::Affine;
+use super::affine::{Affine, Piece};
 use super::code::{Code, Resolver, Source, Term};
 use super::index::{Number, wild};
 use super::run::{Runner, Stop};
@@ -205,14 +205,19 @@ impl Test {
         }
     }
 
-    /// What the form grows by with a variable, if [`Self::narrow`] can use that.
+    /// As of a number: see [`Affine::piece`].
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        let piece = self.form.piece(var, vars);
+        if matches!(self.kind, TestKind::Valid { .. }) { piece.steady() } else { piece }
+    }
+
+    /// What the form grows by with a variable, if it is linear and [`Self::narrow`] can use that.
     pub(crate) fn step(&self, var: usize) -> Option<i64> {
         let valid = matches!(self.kind, TestKind::Valid { .. });
         self.form.step(var).filter(|step| *step == 0 || !valid)
     }
 
-    /// The values within `range` for which it holds, of a variable that is 0 in `vars` and by which it
-    /// grows by `step`.
+    /// The points of `range`, counted from the one at hand, for which it holds if it grows by `step`.
     pub(crate) fn narrow(&self, vars: &[i64], step: i64, (from, to): (i64, i64)) -> (i64, i64) {
         if from >= to {
             return (from, from);
@@ -231,18 +236,14 @@ impl Test {
 }
 
 impl Grid {
-    /// Joins outer variables to the inner one while together they are one longer loop for every form.
+    /// Joins outer variables to the inner one while every form depends on the two as on one longer loop.
     fn join(&mut self) {
         while let Some((var, extent)) = self.outer.last().copied() {
             let inner = self.inner;
-            let continues = |form: &Affine| match (form.step(var), form.step(inner.0)) {
-                (Some(outer), Some(step)) => outer == step.wrapping_mul(inner.1),
-                _ => false,
-            };
             let Body::Moves(moves) = &self.body else { return };
             let mut forms =
                 self.guards.iter().map(|g| &g.form).chain(moves.iter().flat_map(Move::forms));
-            if !forms.all(continues) {
+            if !forms.all(|form| form.joins(var, inner)) {
                 return;
             }
             drop(forms);
@@ -273,23 +274,26 @@ impl Grid {
 
     /// The points of one strip whose guards hold, in as few parts as they need.
     fn strip(&self, runner: &mut Runner<'_>, var: usize, range: (i64, i64)) -> Result<(), Stop> {
-        runner.vars[var] = 0;
-        let mut range = range;
-        let mut single = false;
-        for guard in &self.guards {
-            match guard.step(var) {
-                Some(step) => range = guard.narrow(&runner.vars, step, range),
-                None => single = true,
+        let mut at = range.0;
+        while at < range.1 {
+            runner.vars[var] = at;
+            let (mut kept, mut points) = ((0, range.1 - at), range.1 - at);
+            // A guard is asked only where the ones before it hold: it may read what they protect.
+            for guard in &self.guards {
+                let piece = guard.piece(var, &runner.vars);
+                points = points.min(piece.points);
+                kept = guard.narrow(&runner.vars, piece.step, (0, points));
+                if kept.0 > 0 || kept.0 >= kept.1 {
+                    break;
+                }
+                points = kept.1;
             }
-        }
-        if !single {
-            return if range.0 < range.1 { self.body.strip(runner, var, range) } else { Ok(()) };
-        }
-        for v in range.0..range.1 {
-            runner.vars[var] = v;
-            if self.guards.iter().all(|g| g.holds(&runner.vars)) {
-                self.body.strip(runner, var, (v, v + 1))?;
+            if kept.0 > 0 || kept.0 >= kept.1 {
+                at += if kept.0 < kept.1 { kept.0 } else { points };
+                continue;
             }
+            self.body.strip(runner, var, (at, at + points))?;
+            at += points;
         }
         Ok(())
     }
@@ -348,22 +352,25 @@ impl Move {
         Ok(())
     }
 
+    /// The strip in pieces along which both sides are linear.
     fn strip(&self, runner: &mut Runner<'_>, var: usize, range: (i64, i64)) -> Result<(), Stop> {
-        let count = (range.1 - range.0) as usize;
-        runner.vars[var] = range.0;
-        let steps = match &self.what {
-            What::Row(from) | What::Cast(from) => from.step(var),
-            What::Int(form) => form.step(var),
-            What::Bits(_) => Some(0),
-        };
-        if let (Some(from), Some(to)) = (steps, self.to.step(var))
-            && self.linear(runner, (from, to), count)?
-        {
-            return Ok(());
-        }
-        for v in range.0..range.1 {
-            runner.vars[var] = v;
-            self.one(runner, 1)?;
+        let mut at = range.0;
+        while at < range.1 {
+            runner.vars[var] = at;
+            let from = match &self.what {
+                What::Row(from) | What::Cast(from) => from.piece(var, &runner.vars),
+                What::Int(form) => form.piece(var, &runner.vars),
+                What::Bits(_) => Piece::still(),
+            };
+            let to = self.to.piece(var, &runner.vars);
+            let points = from.points.min(to.points).min(range.1 - at);
+            if !self.linear(runner, (from.step, to.step), points as usize)? {
+                for v in at..at + points {
+                    runner.vars[var] = v;
+                    self.one(runner, 1)?;
+                }
+            }
+            at += points;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Index arithmetic of the schedule with this launch's numbers filled in.
 
 use super::access::Element;
+use super::affine::{Affine, Piece};
 use super::plan::Table;
 use fusco_dsl::schedule::ir::IxOp;
 use std::cell::RefCell;
@@ -74,6 +75,54 @@ impl Number {
             Number::Mul(p) => p.0.get(vars).wrapping_mul(p.1.get(vars)),
             Number::Div(p) => apply(IxOp::Div, p.0.get(vars), p.1.get(vars)),
             Number::Rem(p) => apply(IxOp::Rem, p.0.get(vars), p.1.get(vars)),
+        }
+    }
+
+    /// What it grows by with a variable, and for how many points from the one at hand that holds.
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        match self {
+            Number::Lit(_) => Piece::still(),
+            Number::Var(i) => Piece { step: i64::from(*i == var), points: i64::MAX },
+            Number::Add(p) => p.0.piece(var, vars).plus(1, p.1.piece(var, vars)),
+            Number::Sub(p) => p.0.piece(var, vars).plus(-1, p.1.piece(var, vars)),
+            Number::Mul(p) => match (p.0.piece(var, vars), p.1.piece(var, vars)) {
+                (a, b) if a.step == 0 => Piece::still().plus(p.0.get(vars), b).within(a),
+                (a, b) if b.step == 0 => Piece::still().plus(p.1.get(vars), a).within(b),
+                _ => Piece::point(),
+            },
+            Number::Div(p) => match p.1 {
+                Number::Lit(n) if n > 0 => p.0.piece(var, vars).divided(p.0.get(vars), n),
+                _ if self.reads(var) => Piece::point(),
+                _ => Piece::still(),
+            },
+            Number::Rem(p) => match p.1 {
+                Number::Lit(n) if n > 0 => p.0.piece(var, vars).wrapped(p.0.get(vars), n),
+                _ if self.reads(var) => Piece::point(),
+                _ => Piece::still(),
+            },
+            Number::Shift(a, n) => a.piece(var, vars).divided(a.get(vars), 1 << n),
+            Number::Mask(a, m) => a.piece(var, vars).wrapped(a.get(vars), m + 1),
+            Number::Table(_, a) | Number::Const(_, a) | Number::Computed(_, a) => {
+                a.piece(var, vars).steady()
+            }
+            Number::Element(element) => element.piece(var, vars),
+        }
+    }
+
+    /// Whether it depends on two variables only through `outer * extent + inner`.
+    pub(crate) fn joins(&self, outer: usize, inner: (usize, i64)) -> bool {
+        match self {
+            Number::Div(p) | Number::Rem(p) => {
+                let [a, b] = [&p.0, &p.1].map(Affine::of);
+                a.joins(outer, inner) && b.joins(outer, inner)
+            }
+            Number::Shift(a, _)
+            | Number::Mask(a, _)
+            | Number::Table(_, a)
+            | Number::Const(_, a)
+            | Number::Computed(_, a) => Affine::of(a).joins(outer, inner),
+            Number::Element(element) => element.joins(outer, inner),
+            _ => !self.reads(outer) && !self.reads(inner.0),
         }
     }
 
