@@ -129,8 +129,13 @@ pub fn contract(unit: &CudaUnit) -> String {
     for k in &unit.kernels {
         _ = writeln!(
             out,
-            "kernel {} of entry {}: cooperative, grid {} x ranks here, block {}, shared {} bytes",
-            k.symbol, k.entry, k.ctas_per_rank, k.threads, k.shared_bytes
+            "kernel {} of entry {}: {}, grid {} x ranks here, block {}, shared {} bytes",
+            k.symbol,
+            k.entry,
+            if k.cooperative { "cooperative" } else { "plain" },
+            k.ctas_per_rank,
+            k.threads,
+            k.shared_bytes
         );
         _ = writeln!(out, "  args: {}", k.args.join(", "));
     }

@@ -10,7 +10,7 @@ pub(super) fn contract(
     schedule: &Schedule,
     entry: &Entry,
     kernel: &Kernel,
-    ctas: u32,
+    (ctas, cooperative): (u32, bool),
 ) -> KernelContract {
     let plan = kernel.route.filter(|_| is_plan(kernel)).map(|r| &schedule.routes[r]);
     let threads = threads(schedule, kernel);
@@ -20,6 +20,7 @@ pub(super) fn contract(
         entry: entry.name.clone(),
         threads,
         ctas_per_rank: ctas,
+        cooperative,
         shared_bytes: plan.map_or(0, |r| shared_words(r, threads) * 4) as u32,
         args: super::kernel::arguments(schedule, entry, kernel),
     }

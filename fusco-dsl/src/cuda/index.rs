@@ -59,7 +59,8 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
             "{} {} {}",
             operand(schedule, lhs, width, level(*op)),
             op.symbol(),
-            operand(schedule, rhs, width, level(*op) + 1)
+            // A sum may follow a plus as it is.
+            operand(schedule, rhs, width, level(*op) + u8::from(*op != IxOp::Add))
         ),
     }
 }

@@ -35,7 +35,7 @@ pub struct CudaUnit {
     pub workspaces: Vec<Workspace>,
 }
 
-/// One launch: `ranks_here * ctas_per_rank` CTAs, cooperative. The arguments are, in order, the
+/// One launch: `ranks_here * ctas_per_rank` CTAs. The arguments are, in order, the
 /// `Launch` struct, the workspaces of all ranks, each tensor of the entry (one pointer a rank), each
 /// `dyn` of the entry (one i32 a rank, or one).
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct KernelContract {
     pub ctas_per_rank: u32,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
+    /// CTAs wait for each other: all must be resident, which a cooperative launch makes sure of.
+    pub cooperative: bool,
     /// The arguments in order, as `type name`.
     pub args: Vec<String>,
 }
@@ -155,7 +157,8 @@ pub fn generate_entries(
             let kernel = &alternative.kernel;
             kernel::emit(&mut out, schedule, entry, kernel, &grid);
             let ctas = grid.moves.filter(|_| kernel.route.is_none()).unwrap_or(grid.routed);
-            kernels.push(contract::contract(schedule, entry, kernel, ctas));
+            let spins = kernel.route.is_some() || !grid.alone;
+            kernels.push(contract::contract(schedule, entry, kernel, (ctas, spins)));
         }
     }
     Ok(CudaUnit { source: out.finish(), kernels, workspaces })

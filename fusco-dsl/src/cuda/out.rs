@@ -36,6 +36,12 @@ impl Out {
         self.line(tail);
     }
 
+    pub fn indented(&mut self, body: impl FnOnce(&mut Out)) {
+        self.depth += 1;
+        body(self);
+        self.depth -= 1;
+    }
+
     pub fn finish(self) -> String {
         self.text
     }

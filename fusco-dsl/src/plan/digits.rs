@@ -48,7 +48,8 @@ impl Coordinate {
         Some((out, *constant))
     }
 
-    fn mentions(&self, var: usize) -> bool {
+    /// Whether its value depends on the variable.
+    pub fn mentions(&self, var: usize) -> bool {
         match self {
             Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
             Coordinate::Gather { coords, .. } => coords.iter().any(|c| c.mentions(var)),

@@ -153,11 +153,13 @@ pub(super) fn lower(
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;
     let vars = reader.vars()?;
-    let mut builder = Builder { program, tables, asked: Asked::of(entry), target, value, vars };
+    let asked = Asked::of(entry);
+    let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
     builder.supported(assign.span)?;
     let carrier = builder.carrier();
     let mut digits = builder.digits(carrier);
     let checks = builder.cut(carrier, &mut digits);
+    builder.checked = builder.compared(carrier, &checks);
     builder.guard(&mut digits);
     let order = builder.order(&digits);
     let digits: Vec<MoveDigit> = order.into_iter().map(|i| digits[i].clone()).collect();
@@ -346,6 +348,9 @@ struct Builder<'a> {
     target: Place,
     value: MoveValue,
     vars: Vec<MoveVar>,
+    /// Variables that a comparison other than with their own extent reads: it differs from one value to
+    /// the next, so an access covers one value.
+    checked: Vec<usize>,
 }
 
 impl Builder<'_> {
@@ -502,6 +507,16 @@ impl Builder<'_> {
         checks
     }
 
+    /// Variables that the carrier's comparisons, or another variable's length, read.
+    fn compared(&self, carrier: Side, checks: &[(usize, usize)]) -> Vec<usize> {
+        let place = self.carried(carrier);
+        let by_check = |v: &usize| checks.iter().any(|(axis, _)| place.coords[*axis].mentions(*v));
+        let by_length = |v: &usize| {
+            self.vars.iter().any(|x| matches!(&x.live, Live::Size(size) if reads(size, *v)))
+        };
+        (0..self.vars.len()).filter(|v| by_check(v) || by_length(v)).collect()
+    }
+
     fn guard(&mut self, digits: &mut [MoveDigit]) {
         for (i, var) in self.vars.iter_mut().enumerate() {
             let points: i64 = digits.iter().filter(|d| d.var == i).map(|d| d.radix).product();
@@ -587,7 +602,9 @@ impl Builder<'_> {
     /// Whether the variable's end does not cut the digit.
     fn whole(&self, digit: &MoveDigit) -> bool {
         let var = &self.vars[digit.var];
-        matches!(var.live, Live::Known) && var.extent % (digit.weight * digit.radix) == 0
+        matches!(var.live, Live::Known)
+            && !self.checked.contains(&digit.var)
+            && var.extent % (digit.weight * digit.radix) == 0
     }
 
     /// Elements of the widest access: a power of two that divides the run and every other step.
@@ -699,6 +716,7 @@ impl Builder<'_> {
             let unit = gcd(unit, digits[i].radix);
             let var = &self.vars[digits[i].var];
             let unit = match var.live {
+                _ if self.checked.contains(&digits[i].var) => 1,
                 Live::Known if var.guarded && var.extent % digits[i].weight == 0 => {
                     gcd(unit, var.extent / digits[i].weight)
                 }
@@ -714,6 +732,16 @@ impl Builder<'_> {
             target: (target, t, access(target, |p| p.1, t)),
         };
         Some(shape)
+    }
+}
+
+/// Whether a size reads the coordinate of a variable.
+fn reads(size: &Size, var: usize) -> bool {
+    match size {
+        Size::Coord(i) => *i == var,
+        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| reads(s, var)),
+        Size::Binary { lhs, rhs, .. } => reads(lhs, var) || reads(rhs, var),
+        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
     }
 }
 

@@ -74,10 +74,23 @@ fn emit(out: &mut Out, parts: &Parts) {
     let ty = flat_type(tiles);
     let (begin, end) = bounds(parts.schedule, &tile.share, tiles);
     let begin = if begin == "0" { "cta".to_string() } else { format!("{begin} + cta") };
-    out.block(&format!("for ({ty} block = {begin}; block < {end}; block += CTAS)"), |out| {
+    let (width, from) = (parts.width(&tile.from), &tile.from);
+    out.line(&format!("Vec<{}> loaded[{}];", from.vector, rounds(parts, width).0));
+    out.line(&format!("auto load_tile = [&]({ty} block) {{"));
+    out.indented(|out| {
         decode(out, parts.schedule, &tile.vars, "block", 1);
         emit_load(out, parts);
+    });
+    out.line("};");
+    out.line(&format!("{ty} block = {begin};"));
+    out.line(&format!("if (block < {end}) load_tile(block);"));
+    out.block(&format!("for (; block < {end}; block += CTAS)"), |out| {
+        emit_stage(out, parts);
         out.line("__syncthreads();");
+        out.line(&format!(
+            "if (block + CTAS < {end}) load_tile(block + CTAS);  // in flight while this one is written"
+        ));
+        decode(out, parts.schedule, &tile.vars, "block", 1);
         emit_store(out, parts);
         out.line("__syncthreads();");
     });
@@ -95,30 +108,36 @@ fn rounds(parts: &Parts, width: i64) -> (i64, bool) {
     ((accesses + threads - 1) / threads, accesses % threads == 0)
 }
 
+/// Each access of the tile along the source.
+fn each_load(out: &mut Out, parts: &Parts, body: impl FnOnce(&mut Out)) {
+    let width = parts.width(&parts.tile.from);
+    let (rounds, exact) = rounds(parts, width);
+    out.line("#pragma unroll");
+    out.block(&format!("for (i32 step = 0; step < {rounds}; ++step)"), |out| {
+        out.line(&format!("const i32 point = threadIdx.x + {} * step;", parts.threads));
+        if !exact {
+            out.line(&format!("if (point >= {}) continue;", parts.elements() / width));
+        }
+        emit_inside(out, &parts.target.0, &parts.source, width);
+        body(out);
+    });
+}
+
 fn emit_load(out: &mut Out, parts: &Parts) {
     let from = &parts.tile.from;
-    let (width, threads) = (parts.width(from), parts.threads);
-    let (rounds, exact) = rounds(parts, width);
-    out.line(&format!("Vec<{}> loaded[{rounds}];", from.vector));
-    let walk = |out: &mut Out, body: &dyn Fn(&mut Out)| {
-        out.line("#pragma unroll");
-        out.block(&format!("for (i32 step = 0; step < {rounds}; ++step)"), |out| {
-            out.line(&format!("const i32 point = threadIdx.x + {threads} * step;"));
-            if !exact {
-                out.line(&format!("if (point >= {}) continue;", parts.elements() / width));
-            }
-            emit_inside(out, &parts.target.0, &parts.source, width);
-            body(out);
-        });
-    };
-    walk(out, &|out| {
+    each_load(out, parts, |out| {
         let guard = condition(parts.schedule, &parts.guards)
             .map_or(String::new(), |c| format!("if ({c}) "));
         out.line(&format!("{guard}loaded[step] = load({});", place(parts.schedule, from, "0")));
     });
-    walk(out, &|out| {
+}
+
+/// Registers to shared memory.
+fn emit_stage(out: &mut Out, parts: &Parts) {
+    let vector = parts.tile.from.vector;
+    each_load(out, parts, |out| {
         let at = parts.at(&parts.target.0, &parts.source.0);
-        out.line(&format!("*reinterpret_cast<Vec<{}>*>(&{at}) = loaded[step];", from.vector));
+        out.line(&format!("*reinterpret_cast<Vec<{vector}>*>(&{at}) = loaded[step];"));
     });
 }
 

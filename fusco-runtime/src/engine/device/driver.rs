@@ -230,7 +230,7 @@ impl Queue {
             && unsafe { sys::cuStreamQuery(self.raw) } == sys::CUresult::CUDA_SUCCESS
     }
 
-    /// One cooperative launch. `arguments`: each the address of one kernel parameter's bytes.
+    /// One launch. `arguments`: each the address of one kernel parameter's bytes.
     pub(crate) fn launch(
         &self,
         kernel: &Kernel,
@@ -243,7 +243,11 @@ impl Queue {
         // SAFETY: the parameters are those of the kernel's contract, in its order; each lives until the call
         // returns, which copies them.
         let done = unsafe {
-            result::launch_cooperative_kernel(
+            let launch = match kernel.cooperative {
+                true => result::launch_cooperative_kernel,
+                false => result::launch_kernel,
+            };
+            launch(
                 kernel.raw,
                 (grid, 1, 1),
                 (kernel.threads, 1, 1),
@@ -401,6 +405,7 @@ pub(crate) struct Kernel {
     pub name: String,
     pub threads: u32,
     pub ctas_per_rank: u32,
+    cooperative: bool,
     shared_bytes: u32,
     raw: sys::CUfunction,
     _module: Arc<Module>,
@@ -448,7 +453,16 @@ impl Kernel {
         }
         let (threads, ctas_per_rank, shared_bytes) =
             (contract.threads, contract.ctas_per_rank, contract.shared_bytes);
-        Ok(Kernel { threads, ctas_per_rank, shared_bytes, raw, _module: module.clone(), name })
+        let cooperative = contract.cooperative;
+        Ok(Kernel {
+            threads,
+            ctas_per_rank,
+            cooperative,
+            shared_bytes,
+            raw,
+            _module: module.clone(),
+            name,
+        })
     }
 }
 
