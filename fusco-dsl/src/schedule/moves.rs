@@ -13,6 +13,9 @@ use crate::plan::{
 };
 use crate::sema::hir::{self, Size};
 
+/// Tiles side by side along the source before the walk steps along the target.
+const GROUP: i64 = 2;
+
 /// One movement, with the index arithmetic of its digits.
 pub(super) struct MoveLowering<'m, 'a, 'p> {
     at: &'a mut Addresses<'p>,
@@ -120,8 +123,12 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             self.halve(shape.target.0, shape.target.1);
         let mut vars =
             self.looping(0..self.movement.digits.len(), &[shape.source.0, shape.target.0]);
-        vars.extend(outer_target);
-        vars.extend(outer_source);
+        let whole = partial_source.is_none();
+        vars.extend(self.walk_of(
+            outer_source,
+            outer_target,
+            (shape.source.0, shape.source.1, whole),
+        ));
         // The end of a cut tile comes first: tables are looked up within it only.
         let mut guards: Vec<Guard> =
             [partial_source, partial_target].into_iter().flatten().collect();
@@ -141,6 +148,30 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             copies: copies,
             cast: self.movement.cast,
         }))
+    }
+
+    /// The order of tiles: the source's digit in groups of [`GROUP`], the target's within a group, so that
+    /// tiles that are written at the same time lie side by side on both sides.
+    fn walk_of(
+        &mut self,
+        source: Option<(Handle<Var>, i64)>,
+        target: Option<(Handle<Var>, i64)>,
+        (digit, extent, whole): (usize, i64, bool),
+    ) -> Vec<(Handle<Var>, i64)> {
+        let (Some((var, tiles)), Some(down)) = (source, target) else {
+            return target.into_iter().chain(source).collect();
+        };
+        if !whole || tiles % GROUP != 0 || tiles == GROUP {
+            return vec![down, (var, tiles)];
+        }
+        let group = self.at.var(&format!("{}g", digit_name(self.movement, digit)));
+        let number = plus(times(Ix::Var(group), GROUP), Ix::Var(var));
+        let inner = match &self.digits[digit] {
+            Ix::Binary { op: IxOp::Add, rhs, .. } => (**rhs).clone(),
+            other => other.clone(),
+        };
+        self.digits[digit] = plus(times(number, extent), inner);
+        vec![(group, tiles / GROUP), down, (var, GROUP)]
     }
 
     /// Splits a looping digit at the tile: the inner variable, the outer one if any, and the guard of a
@@ -631,6 +662,7 @@ fn minus(a: Ix, b: i64) -> Ix {
 pub(super) fn times(a: Ix, n: i64) -> Ix {
     match a {
         Ix::Lit(v) => Ix::Lit(v * n),
+        Ix::Binary { op: IxOp::Add, lhs, rhs } => plus(times(*lhs, n), times(*rhs, n)),
         Ix::Binary { op: IxOp::Mul, lhs, rhs } if matches!(*rhs, Ix::Lit(_)) => {
             let Ix::Lit(m) = *rhs else { return Ix::Lit(0) };
             times(*lhs, m * n)
