@@ -130,7 +130,7 @@ type Named = (&'static str, Elem);
 fn elements(random: &mut Random, number: usize) -> (Named, Named, String) {
     let from = ELEMS[random.below(ELEMS.len() as u64) as usize];
     let to = ELEMS[random.below(3) as usize];
-    if number % 3 == 0 && from.1 != to.1 {
+    if number.is_multiple_of(3) && from.1 != to.1 {
         return (from, to, format!("cast({}, $)", to.0));
     }
     (from, from, "$".to_string())

@@ -117,21 +117,15 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             return Op::Once { body: Vec::new() };
         };
         let source = source.clone();
-        let (along_source, outer_source, partial_source) =
-            self.halve(shape.source.0, shape.source.1);
-        let (along_target, outer_target, partial_target) =
-            self.halve(shape.target.0, shape.target.1);
+        let from = self.halve(shape.source.0, shape.source.1);
+        let to = self.halve(shape.target.0, shape.target.1);
+        let (along_source, along_target) = (from.inner, to.inner);
         let mut vars =
             self.looping(0..self.movement.digits.len(), &[shape.source.0, shape.target.0]);
-        let whole = partial_source.is_none();
-        vars.extend(self.walk_of(
-            outer_source,
-            outer_target,
-            (shape.source.0, shape.source.1, whole),
-        ));
+        let whole = from.partial.is_none();
+        vars.extend(self.walk_of(from.outer, to.outer, (shape.source.0, shape.source.1, whole)));
         // The end of a cut tile comes first: tables are looked up within it only.
-        let mut guards: Vec<Guard> =
-            [partial_source, partial_target].into_iter().flatten().collect();
+        let mut guards: Vec<Guard> = [from.partial, to.partial].into_iter().flatten().collect();
         guards.extend(self.guards());
         let (share, copies) = self.copies();
         let from = self.access(&source, 1, 1, Side::Source, None);
@@ -145,7 +139,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             guards,
             from: Access { vector: from.vector * shape.source.2, ..from },
             to: Access { vector: to.vector * shape.target.2, ..to },
-            copies: copies,
+            copies,
             cast: self.movement.cast,
         }))
     }
@@ -174,13 +168,8 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         vec![(group, tiles / GROUP), down, (var, GROUP)]
     }
 
-    /// Splits a looping digit at the tile: the inner variable, the outer one if any, and the guard of a
-    /// last tile that is cut short.
-    fn halve(
-        &mut self,
-        digit: usize,
-        extent: i64,
-    ) -> (Handle<Var>, Option<(Handle<Var>, i64)>, Option<Guard>) {
+    /// Splits a looping digit at the tile.
+    fn halve(&mut self, digit: usize, extent: i64) -> Halves {
         let radix = self.movement.digits[digit].radix;
         let name = digit_name(self.movement, digit);
         let inner = self.at.var(&format!("{name}i"));
@@ -191,7 +180,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         self.digits[digit] = value.clone();
         let partial =
             (radix % extent != 0).then_some(Guard::Below { value, limit: Ix::Lit(radix) });
-        (inner, outer, partial)
+        Halves { inner, outer, partial }
     }
 
     /// The looping digits among `range`, without `but`.
@@ -599,6 +588,14 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         let table = self.at.table_of(tensor);
         format!("{}_{}", table.name, table.axes[axis])
     }
+}
+
+/// A digit cut at the tile.
+struct Halves {
+    inner: Handle<Var>,
+    outer: Option<(Handle<Var>, i64)>,
+    /// Of a last tile that is cut short.
+    partial: Option<Guard>,
 }
 
 /// The place whose ranks carry the movement out.
