@@ -3,7 +3,7 @@
 use fusco_dsl::oracle::Inputs;
 use fusco_runtime::World;
 use fusco_tests::placements::{Case, case};
-use fusco_tests::{Random, Session, gpu};
+use fusco_tests::{Random, Session, gpu, gpu_in_parts};
 
 /// Movements of one program: they share its compilation.
 const ENTRIES: usize = 10;
@@ -70,4 +70,13 @@ fn random_pairs_equal_the_oracle() {
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
     pairs(programs(20), 1000, gpu);
+}
+
+/// Launches of half of the ranks each: every movement opens and closes with a handshake.
+#[test]
+fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
+    pairs(programs(20).min(40), 5000, |ranks| match ranks % 2 {
+        0 => gpu_in_parts(ranks),
+        _ => gpu(ranks),
+    });
 }
