@@ -9,7 +9,7 @@ use super::ir::*;
 use crate::arena::Handle;
 use crate::layout::{Home, Map, Owners, SpreadKind, Table as Digits};
 use crate::plan::{
-    Coordinate, Live, Move, MoveValue, Number, Place, Shape, Side, TileShape, piece_of,
+    Coordinate, Live, Move, MoveValue, Number, Place, Shape, Side, Step, TileShape, piece_of, step,
 };
 use crate::sema::hir::{self, Size};
 
@@ -31,6 +31,7 @@ pub(super) struct MoveLowering<'m, 'a, 'p> {
 impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     pub fn new(at: &'a mut Addresses<'p>, movement: &'m Move) -> Self {
         let carried = at.table_of(carried(movement).tensor);
+        let staggered = peer_digit(at, movement);
         let (mut digits, mut loops) = (Vec::new(), Vec::new());
         for (i, digit) in movement.digits.iter().enumerate() {
             match digit.cut {
@@ -42,7 +43,11 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                 }
                 None => {
                     let var = at.var(&digit_name(movement, i));
-                    digits.push(if digit.radix == 1 { Ix::Lit(0) } else { Ix::Var(var) });
+                    digits.push(match digit.radix {
+                        1 => Ix::Lit(0),
+                        peers if staggered == Some(i) => rest(plus(Ix::Var(var), Ix::Me), peers),
+                        _ => Ix::Var(var),
+                    });
                     loops.push(Some(var));
                 }
             }
@@ -596,6 +601,27 @@ struct Halves {
     outer: Option<(Handle<Var>, i64)>,
     /// Of a last tile that is cut short.
     partial: Option<Guard>,
+}
+
+/// The outermost looping digit that chooses the peer: each rank begins with another one, so that no link
+/// carries all of them at once.
+fn peer_digit(at: &Addresses<'_>, movement: &Move) -> Option<usize> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let peer = match movement.carrier {
+        Side::Source => &movement.target,
+        Side::Target => source,
+    };
+    let (table, mine) = (at.table_of(peer.tensor), at.table_of(carried(movement).tensor));
+    // Ranks that take parts of the same points must number them alike.
+    if !copy_axes(mine).is_empty() {
+        return None;
+    }
+    (0..movement.digits.len()).find(|i| {
+        let digit = &movement.digits[*i];
+        digit.cut.is_none()
+            && digit.radix > 1
+            && step(table, peer, &movement.digits, *i) == Step::Rank
+    })
 }
 
 /// The place whose ranks carry the movement out.
