@@ -417,7 +417,7 @@ unsafe impl Send for Kernel {}
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// Also checks that `ranks` ranks' CTAs are resident at once, as a cooperative launch needs.
+    /// Also checks, for a cooperative launch, that `ranks` ranks' CTAs are resident at once.
     pub(crate) fn new(
         module: &Arc<Module>,
         contract: &fusco_dsl::cuda::KernelContract,
@@ -444,7 +444,7 @@ impl Kernel {
             .map_err(fail)?
         } as u32;
         let (wanted, most) = (ranks * contract.ctas_per_rank, resident * module.gpu.sms);
-        if wanted > most {
+        if contract.cooperative && wanted > most {
             let message = format!(
                 "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
                 module.gpu.sms
