@@ -2,6 +2,7 @@
 
 mod adjoint;
 mod errors;
+mod fuzz;
 mod oracle;
 mod stages;
 mod syntax;
