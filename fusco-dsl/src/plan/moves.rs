@@ -761,7 +761,7 @@ fn insert(cuts: &mut Vec<i64>, w: i64, extent: i64) {
     }
 }
 
-pub(super) fn gcd(a: i64, b: i64) -> i64 {
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a.abs() } else { gcd(b, a % b) }
 }
 
