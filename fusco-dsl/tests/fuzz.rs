@@ -161,7 +161,7 @@ fn compile(random: &mut Random, text: &str, reached: &mut Reached) {
                 assert!(compiled.stage(stage).is_some_and(|text| !text.is_empty()));
             }
             assert!(!explain::text(&compiled, None).is_empty());
-            assert!(explain::svg(&compiled).contains("<svg"));
+            assert!(explain::svg(&compiled, None).contains("<svg"));
             let ranks = u32::try_from(compiled.schedule.ranks).unwrap_or(1);
             reached.generated += u64::from(generate(&compiled.schedule, &Target::hopper(ranks)).is_ok());
         }
