@@ -1,7 +1,10 @@
 //! One binary for all tests of the compiler.
 
 mod adjoint;
+mod digits;
 mod errors;
+mod fuzz;
 mod oracle;
+mod pairs;
 mod stages;
 mod syntax;
