@@ -2,7 +2,10 @@
 
 mod adjoint;
 mod codes;
+mod digits;
 mod errors;
+mod fuzz;
 mod oracle;
+mod pairs;
 mod stages;
 mod syntax;

@@ -4,8 +4,8 @@
 //! whole movement are sums of the pairs of its variables.
 
 use crate::Compiled;
-use crate::layout::{SpreadKind, Table};
-use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side};
+use crate::layout::{Home, SpreadKind, Table};
+use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side, gcd};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -15,10 +15,16 @@ pub struct Traffic {
     pub bytes: Vec<Vec<i64>>,
 }
 
+/// Most ranks of a table of pairs of ranks.
+const RANKS: usize = 1024;
+/// Most blocks of a variable that are looked at one by one.
+const BLOCKS: i64 = 1 << 22;
+
 /// Pairs of what is added to the two ranks, and how many coordinates do.
 type Pairs = BTreeMap<(i64, i64), i64>;
 
-/// The bytes that a movement carries; `None` if tables read at launch decide.
+/// The bytes that a movement carries; `None` if tables read at launch decide, or if there are too many
+/// ranks or blocks to list.
 pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
     let MoveValue::Read(source) = &movement.value else { return None };
     let tables = &compiled.plan.tables;
@@ -26,13 +32,13 @@ pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
     if movement.vars.iter().any(|v| !matches!(v.live, Live::Known)) {
         return None;
     }
+    let ranks = usize::try_from(compiled.schedule.ranks).ok().filter(|n| *n <= RANKS)?;
     let mut all = Pairs::from([((0, 0), 1)]);
     for var in 0..movement.vars.len() {
         let pairs = pairs_of(movement, var, (from, source), (to, &movement.target))?;
         all = product(&all, &pairs);
     }
     let width = compiled.hir.tensors[source.tensor].dtype.elem.bytes();
-    let ranks = usize::try_from(compiled.schedule.ranks).ok()?;
     let mut bytes = vec![vec![0; ranks]; ranks];
     for ((a, b), count) in all {
         for (f, t) in ends(movement, from, to, a, b) {
@@ -62,11 +68,32 @@ fn pairs_of(
     target: (&Table, &Place),
 ) -> Option<Pairs> {
     let mut out = Pairs::new();
-    for at in 0..movement.vars[var].extent {
+    let extent = movement.vars[var].extent;
+    let block = gcd(block(source, var), block(target, var));
+    let step = if block == 0 { extent } else { block };
+    if extent / step > BLOCKS {
+        return None;
+    }
+    let mut at = 0;
+    while at < extent {
         let pair = (rank_part(source, var, at)?, rank_part(target, var, at)?);
-        *out.entry(pair).or_default() += 1;
+        *out.entry(pair).or_default() += step.min(extent - at);
+        at += step;
     }
     Some(out)
+}
+
+/// Aligned values of a variable among which the rank does not change; 0 if it never does.
+fn block((table, place): (&Table, &Place), var: usize) -> i64 {
+    let mentions = |axis: usize| match &place.coords[axis] {
+        Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
+        Coordinate::Gather { .. } => false,
+    };
+    table.digits.iter().filter(|d| mentions(d.axis)).fold(0, |block, d| match d.home {
+        Home::Mesh { .. } => gcd(block, d.weight),
+        Home::Owner => 1,
+        _ => block,
+    })
 }
 
 fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i64> {
@@ -74,7 +101,7 @@ fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i6
     for (axis, coordinate) in place.coords.iter().enumerate() {
         let on_mesh = table.digits.iter().any(|d| {
             d.axis == axis
-                && matches!(d.home, crate::layout::Home::Mesh { .. } | crate::layout::Home::Owner)
+                && matches!(d.home, Home::Mesh { .. } | Home::Owner)
         });
         if !on_mesh {
             continue;
