@@ -30,7 +30,7 @@ const CATALOGUE: &[(&str, &str)] = catalogue![
 pub struct Entry {
     pub code: &'static str,
     pub title: &'static str,
-    /// `check`, `bind`, `generate` or `launch`.
+    /// `check`, `bind`, `check or bind`, `generate` or `launch`.
     pub stage: &'static str,
     pub text: &'static str,
     /// The smallest program that raises the code; `None` where a program alone cannot.
@@ -70,19 +70,15 @@ pub fn explain(code: &str) -> Result<String, Option<&'static str>> {
     entry(code).map(|e| e.to_string()).ok_or_else(|| nearest(code))
 }
 
-/// A code that differs in one character, or else the next one of the same family.
+/// The next code of the same family, or else one that differs in one character.
 fn nearest(code: &str) -> Option<&'static str> {
     let code = code.to_ascii_uppercase();
     let number = |c: &str| c.get(1..).and_then(|n| n.parse::<i64>().ok());
     let wanted = number(&code)?;
-    let distance = |known: &&str| {
-        let differ = known.bytes().zip(code.bytes()).filter(|(a, b)| a != b).count();
-        let apart = number(known).map_or(i64::MAX, |n| (n - wanted).abs());
-        (known.get(..3) != code.get(..3), apart, differ)
-    };
-    let best = codes().min_by_key(distance)?;
-    let differ = best.bytes().zip(code.bytes()).filter(|(a, b)| a != b).count();
-    (best.len() == code.len() && (differ == 1 || best.get(..3) == code.get(..3))).then_some(best)
+    let differ = |known: &str| known.bytes().zip(code.bytes()).filter(|(a, b)| a != b).count();
+    let family = |known: &str| known.get(..3) == code.get(..3);
+    let near = codes().filter(|c| c.len() == code.len() && (family(c) || differ(c) == 1));
+    near.min_by_key(|c| (!family(c), number(c).map_or(i64::MAX, |n| (n - wanted).abs())))
 }
 
 impl std::fmt::Display for Entry {
@@ -104,6 +100,9 @@ impl Entry {
         match self.stage {
             "check" => "from the text alone (`fuscoc check FILE`, `fusco!`)",
             "bind" => "when the params are known (`fuscoc check FILE --set ..`, `bind`)",
+            "check or bind" => {
+                "from the text, or when the params are known if numbers decide (`fuscoc check`)"
+            }
             "generate" => "when kernels are generated for a device (`fuscoc emit`, `bind` on a GPU)",
             _ => "by the runtime, at or after a launch (`fuscoc run`, a Rust or C program)",
         }

@@ -230,7 +230,7 @@ fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
 }
 
 /// Words that a name follows.
-const DECLARES: [&str; 11] =
+pub(crate) const DECLARES: [&str; 11] =
     ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
 
 fn last_word(text: &str) -> &str {
