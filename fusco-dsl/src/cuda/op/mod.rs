@@ -122,6 +122,22 @@ impl Emit<'_> {
     }
 }
 
+/// CTAs that an op of a movement keeps busy, each for one turn of its loop.
+pub(super) fn pieces(schedule: &Schedule, op: &Op) -> i64 {
+    let threads = i64::from(crate::cuda::MOVE_THREADS);
+    match op {
+        Op::Grid { .. } => grid::pieces(schedule, op, threads),
+        Op::Tile(tile) => tile.vars.iter().fold(1i64, |n, (_, radix)| n.saturating_mul(*radix)),
+        Op::FillAll { tensor, .. } => {
+            let info = &schedule.tensors[*tensor];
+            info.elems * info.elem.bytes() / 16 / (threads * grid::UNROLL) + 1
+        }
+        Op::Prefix { rank, .. } => rank.1,
+        Op::Positions { extent, .. } => extent / threads + 1,
+        _ => 1,
+    }
+}
+
 /// Most padding rows of one group.
 fn padding_rows(until: &Ix) -> i64 {
     match until {
