@@ -337,3 +337,32 @@ proptest! {
         check(&pair)?;
     }
 }
+
+/// The pairs that are compared are of every form, and not all plain.
+#[test]
+fn random_pairs_are_of_every_form() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..600 {
+        let pair = pair().new_tree(&mut runner).expect("a pair").current();
+        let (text, _) = pair.text();
+        let compiled = compile(&text, None, &Bindings::new()).expect("it compiles");
+        let movement = &compiled.plan.entries[0].moves[0];
+        let shape = match movement.shape {
+            Shape::Tile(tile) if tile.source.2.min(tile.target.2) > 1 => "wide tile",
+            Shape::Tile(_) => "tile",
+            Shape::Rows { vector: 2.., .. } => "wide run",
+            Shape::Rows { .. } => "run",
+        };
+        let words = ["copy/", "only(", "sum/", ".map(", "swizzle", "stride", "uneven", "q", "k: "];
+        let words = words.iter().filter(|w| text.contains(**w)).map(|w| w.to_string());
+        for form in words.chain([shape.to_string(), format!("{:?}", movement.carrier)]) {
+            *seen.entry(form).or_default() += 1;
+        }
+    }
+    println!("{seen:?}");
+    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert!(seen.values().all(|n| *n >= 3), "{seen:?}");
+}

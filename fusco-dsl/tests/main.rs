@@ -4,6 +4,7 @@ mod adjoint;
 mod digits;
 mod errors;
 mod fuzz;
+mod images;
 mod known;
 mod oracle;
 mod pairs;
