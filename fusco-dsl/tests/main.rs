@@ -5,6 +5,8 @@ mod codes;
 mod digits;
 mod errors;
 mod fuzz;
+mod images;
+mod known;
 mod oracle;
 mod pairs;
 mod stages;
