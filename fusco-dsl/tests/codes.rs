@@ -91,7 +91,10 @@ fn errors(e: &Entry, program: &str) -> Vec<(String, String)> {
         },
     };
     let Diagnostics(found) = found;
-    found.into_iter().map(|d| (d.code.to_string(), format!("{:?} {}", d.severity, d.message))).collect()
+    found
+        .into_iter()
+        .map(|d| (d.code.to_string(), format!("{:?} {}", d.severity, d.message)))
+        .collect()
 }
 
 #[test]
@@ -109,6 +112,10 @@ fn wrong_programs_raise_their_code_and_fixed_ones_none() {
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
-    assert_eq!(entry("F0105").map(|e| errors(&e, e.wrong.expect("one"))[0].1.starts_with(
-        &format!("{:?}", Severity::Warning))), Some(true));
+    assert_eq!(
+        entry("F0105").map(|e| errors(&e, e.wrong.expect("one"))[0]
+            .1
+            .starts_with(&format!("{:?}", Severity::Warning))),
+        Some(true)
+    );
 }
