@@ -407,7 +407,7 @@ fn launch_entry(
     Ok(())
 }
 
-fn collect(
+pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
     times: Vec<(String, Duration)>,
