@@ -91,14 +91,12 @@ impl Row {
         if let Some(empty) = &self.empty {
             out.push(format!("  an empty graph takes {} ms", milliseconds(empty.median)));
         }
-        out.extend(self.peers.iter().map(|p| format!("  {}", p.text(self.ours.median))));
+        out.extend(self.peers.iter().map(|p| format!("  {}", p.text(self.rate(&self.ours)))));
         out
     }
 
     fn json(&self) -> Value {
-        let stats = |s: &Stats| {
-            json!({ "median": s.median * 1e3, "min": s.least * 1e3, "max": s.most * 1e3, "runs": s.runs })
-        };
+        let stats = |s: &Stats| json!({ "median": s.median * 1e3, "min": s.least * 1e3, "max": s.most * 1e3, "runs": s.runs });
         let bars = self.verdicts().into_iter().map(|v| json!({ "bar": v.text, "ok": v.ok }));
         json!({
             "work": self.work,
