@@ -74,7 +74,11 @@ fn part_of(table: &Table, rank: i64) -> i64 {
 }
 
 /// (a) The tables give the reference interpreter's rank and offset for every element.
-fn relation(pair: &Pair, compiled: &Compiled, parts: Option<i64>) -> Result<Vec<Point>, TestCaseError> {
+fn relation(
+    pair: &Pair,
+    compiled: &Compiled,
+    parts: Option<i64>,
+) -> Result<Vec<Point>, TestCaseError> {
     let (movement, elem) = (&compiled.plan.entries[0].moves[0], pair.elem());
     let table = |name: &str| &compiled.plan.tables[&compiled.hir.tensor(name).expect("declared")];
     let extents: Vec<usize> = pair.extents.iter().map(|n| *n as usize).collect();
@@ -88,7 +92,8 @@ fn relation(pair: &Pair, compiled: &Compiled, parts: Option<i64>) -> Result<Vec<
     };
     let order = pair.target_axes();
     let mut points = Vec::new();
-    let at = |places: &'_ Places, id: usize| places.get(&(id as u64 + 1)).cloned().unwrap_or_default();
+    let at =
+        |places: &'_ Places, id: usize| places.get(&(id as u64 + 1)).cloned().unwrap_or_default();
     for id in 0..count {
         let coords = unravel(id, &extents);
         let mine: Vec<_> =
@@ -268,8 +273,11 @@ fn bytes(pair: &Pair, compiled: &Compiled, movement: &Move, points: &[Point]) ->
             }
         }
     }
-    let crossing: i64 =
-        (0..ranks).flat_map(|f| (0..ranks).map(move |t| (f, t))).filter(|(f, t)| f != t).map(|(f, t)| bytes[f][t]).sum();
+    let crossing: i64 = (0..ranks)
+        .flat_map(|f| (0..ranks).map(move |t| (f, t)))
+        .filter(|(f, t)| f != t)
+        .map(|(f, t)| bytes[f][t])
+        .sum();
     prop_assert_eq!(found.crossing(), crossing);
     prop_assert_eq!(found.total(), bytes.iter().flatten().sum::<i64>());
     prop_assert_eq!(found.bytes, bytes);

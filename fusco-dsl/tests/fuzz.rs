@@ -14,8 +14,30 @@ use std::time::{Duration, Instant};
 /// A compilation that takes longer is a defect too.
 const SLOW: Duration = Duration::from_secs(10);
 const NUMBERS: [&str; 24] = [
-    "0", "1", "2", "3", "4", "5", "7", "8", "9", "15", "16", "17", "32", "63", "64", "65", "128", "255",
-    "257", "1000", "65536", "2147483647", "4294967296", "9223372036854775807",
+    "0",
+    "1",
+    "2",
+    "3",
+    "4",
+    "5",
+    "7",
+    "8",
+    "9",
+    "15",
+    "16",
+    "17",
+    "32",
+    "63",
+    "64",
+    "65",
+    "128",
+    "255",
+    "257",
+    "1000",
+    "65536",
+    "2147483647",
+    "4294967296",
+    "9223372036854775807",
 ];
 const PARAMS: [i64; 16] = [1, 2, 3, 4, 5, 7, 8, 12, 16, 24, 32, 64, 128, 256, 512, 0];
 
@@ -23,7 +45,8 @@ struct Random(u64);
 
 impl Random {
     fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let word = (self.0 ^ (self.0 >> 29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         (word >> 24) as usize % n.max(1)
     }
@@ -163,7 +186,8 @@ fn compile(random: &mut Random, text: &str, reached: &mut Reached) {
             _ = explain::text(&compiled, None);
             assert!(explain::svg(&compiled, None).contains("<svg"));
             let ranks = u32::try_from(compiled.schedule.ranks).unwrap_or(1);
-            reached.generated += u64::from(generate(&compiled.schedule, &Target::hopper(ranks)).is_ok());
+            reached.generated +=
+                u64::from(generate(&compiled.schedule, &Target::hopper(ranks)).is_ok());
         }
     }
 }

@@ -136,8 +136,11 @@ impl Pair {
             list.iter().map(one).collect::<Vec<_>>().join(", ")
         };
         let tensor = |word: &str, axes: &[usize], p: &Placed| {
-            let with =
-                if p.attrs.is_empty() { String::new() } else { format!(" with {}", p.attrs.join(", ")) };
+            let with = if p.attrs.is_empty() {
+                String::new()
+            } else {
+                format!(" with {}", p.attrs.join(", "))
+            };
             format!(
                 "    {word}: {}[{}] @ [{}]{with};\n",
                 ELEMS[self.elem].0,
@@ -169,8 +172,12 @@ impl Pair {
 
     fn place(&self, side: &Side, name: &str, sums: bool) -> Placed {
         let rank = self.extents.len();
-        let mut out =
-            Placed { consts: String::new(), terms: Vec::new(), attrs: Vec::new(), parts: Vec::new() };
+        let mut out = Placed {
+            consts: String::new(),
+            terms: Vec::new(),
+            attrs: Vec::new(),
+            parts: Vec::new(),
+        };
         let mut terms = Vec::new();
         // What the digits in memory of each axis must hold, and what its other digits take of it.
         let (mut local, mut taken) = (self.extents.clone(), vec![1i64; rank]);
@@ -290,7 +297,8 @@ pub fn moved(compiled: &Compiled, elem: Elem, shape: &[usize]) -> Places {
     let ran = |array: &Array| {
         let tensors = [("x".to_string(), array.clone())].into();
         let inputs = Inputs { tensors, ..Inputs::default() };
-        let mut out = run_entry(&compiled.hir, "main", &inputs, &mut BTreeMap::new()).expect("a meaning");
+        let mut out =
+            run_entry(&compiled.hir, "main", &inputs, &mut BTreeMap::new()).expect("a meaning");
         out.physical.remove("y").expect("y is written")
     };
     let ranks: Vec<_> = planes(elem, shape).iter().map(ran).collect();
@@ -301,7 +309,8 @@ fn places(elem: Elem, planes: &[Vec<fusco_dsl::oracle::Physical>]) -> Places {
     let mut out = Places::new();
     for rank in 0..planes[0].len() {
         for offset in 0..planes[0][rank].defined.len() {
-            let part = |p: usize| planes[p][rank].array.bits(offset) << (p as i64 * 8 * elem.bytes());
+            let part =
+                |p: usize| planes[p][rank].array.bits(offset) << (p as i64 * 8 * elem.bytes());
             let number = (0..planes.len()).map(part).fold(0, |n, bits| n | bits);
             if number != 0 {
                 out.entry(number).or_default().push((rank as i64, offset as i64));

@@ -60,7 +60,9 @@ fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
     match traffic(compiled, movement) {
         Some(traffic) => out.push_str(&traffic.table()),
         None if movement.vars.iter().all(|v| matches!(v.live, Live::Known)) => {
-            out.push_str("    bytes between ranks are not counted: a table decides, or they are many\n");
+            out.push_str(
+                "    bytes between ranks are not counted: a table decides, or they are many\n",
+            );
         }
         None => out.push_str("    bytes between ranks follow from tables read at launch\n"),
     }

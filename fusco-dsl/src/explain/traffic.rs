@@ -99,10 +99,10 @@ fn block((table, place): (&Table, &Place), var: usize) -> i64 {
 fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i64> {
     let mut rank = 0;
     for (axis, coordinate) in place.coords.iter().enumerate() {
-        let on_mesh = table.digits.iter().any(|d| {
-            d.axis == axis
-                && matches!(d.home, Home::Mesh { .. } | Home::Owner)
-        });
+        let on_mesh = table
+            .digits
+            .iter()
+            .any(|d| d.axis == axis && matches!(d.home, Home::Mesh { .. } | Home::Owner));
         if !on_mesh {
             continue;
         }
