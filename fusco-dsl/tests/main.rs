@@ -4,6 +4,7 @@ mod adjoint;
 mod codes;
 mod digits;
 mod errors;
+mod explain;
 mod fixes;
 mod fuzz;
 mod oracle;
