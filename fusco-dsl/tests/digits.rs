@@ -258,18 +258,38 @@ fn images(compiled: &Compiled, movement: &Move, points: &[Point]) -> Checked {
     Ok(())
 }
 
-/// (d) Bytes for each pair of ranks: a taker has each part from the one holder that is nearest.
+/// (d) Bytes for each pair of ranks. A taker has an element, or each part of a sum, from the holder that
+/// is nearest: at its own coordinates where there are copies. Copies of a sum share the work, and send each
+/// other what they have added up.
 fn bytes(pair: &Pair, compiled: &Compiled, movement: &Move, points: &[Point]) -> Checked {
     let Some(found) = traffic(compiled, movement) else {
         return Err(TestCaseError::fail("static traffic is known"));
     };
-    let ranks = compiled.schedule.ranks as usize;
+    let table = |name: &str| &compiled.plan.tables[&compiled.hir.tensor(name).expect("declared")];
+    let near = |holders: &[i64], to: i64| {
+        let copies = table("x").spread.iter().filter(|s| s.kind == SpreadKind::Copy);
+        let copies: Vec<_> = copies.map(|s| (s.weight, s.size)).collect();
+        let own = |h: &&i64| copies.iter().all(|(w, n)| *h / w % n == to / w % n);
+        holders.iter().find(own).copied().unwrap_or(-1)
+    };
+    let (ranks, width) = (compiled.schedule.ranks as usize, pair.elem().bytes());
     let mut bytes = vec![vec![0; ranks]; ranks];
+    let mut sums: BTreeMap<(&Vec<Vec<i64>>, &Vec<i64>), usize> = BTreeMap::new();
+    let summed = table("x").spread.iter().any(|s| s.kind == SpreadKind::Sum);
     for point in points {
-        for to in &point.target.ranks[0] {
+        let takers = &point.target.ranks[0];
+        let turn = sums.entry((&point.source.ranks, takers)).or_default();
+        let adder = takers[*turn % takers.len()];
+        *turn += 1;
+        for to in takers {
+            if summed && *to != adder {
+                bytes[adder as usize][*to as usize] += width;
+                continue;
+            }
             for holders in &point.source.ranks {
-                let from = if holders.contains(to) { to } else { &holders[0] };
-                bytes[*from as usize][*to as usize] += pair.elem().bytes();
+                let from = near(holders, *to);
+                prop_assert!(from >= 0 && (!holders.contains(to) || from == *to));
+                bytes[from as usize][*to as usize] += width;
             }
         }
     }
@@ -316,4 +336,33 @@ proptest! {
     fn random_pairs_equal_enumeration(pair in pair()) {
         check(&pair)?;
     }
+}
+
+/// The pairs that are compared are of every form, and not all plain.
+#[test]
+fn random_pairs_are_of_every_form() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut runner = TestRunner::deterministic();
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..600 {
+        let pair = pair().new_tree(&mut runner).expect("a pair").current();
+        let (text, _) = pair.text();
+        let compiled = compile(&text, None, &Bindings::new()).expect("it compiles");
+        let movement = &compiled.plan.entries[0].moves[0];
+        let shape = match movement.shape {
+            Shape::Tile(tile) if tile.source.2.min(tile.target.2) > 1 => "wide tile",
+            Shape::Tile(_) => "tile",
+            Shape::Rows { vector: 2.., .. } => "wide run",
+            Shape::Rows { .. } => "run",
+        };
+        let words = ["copy/", "only(", "sum/", ".map(", "swizzle", "stride", "uneven", "q", "k: "];
+        let words = words.iter().filter(|w| text.contains(**w)).map(|w| w.to_string());
+        for form in words.chain([shape.to_string(), format!("{:?}", movement.carrier)]) {
+            *seen.entry(form).or_default() += 1;
+        }
+    }
+    println!("{seen:?}");
+    assert_eq!(seen.len(), 15, "{seen:?}");
+    assert!(seen.values().all(|n| *n >= 3), "{seen:?}");
 }

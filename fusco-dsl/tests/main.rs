@@ -7,6 +7,8 @@ mod errors;
 mod explain;
 mod fixes;
 mod fuzz;
+mod images;
+mod known;
 mod oracle;
 mod pairs;
 mod stages;

@@ -48,18 +48,22 @@ pub struct Side {
 }
 
 fn extents() -> impl Strategy<Value = Vec<i64>> {
-    let most = |n: i64| prop_oneof![3 => 1..=n, 1 => Just(8), 1 => Just(16)];
+    let most =
+        |n: i64, even: [i64; 3]| prop_oneof![1 => 1..=n, 1 => prop::sample::select(even.to_vec())];
     prop_oneof![
-        prop::collection::vec(most(120), 1),
-        prop::collection::vec(most(24), 2),
-        prop::collection::vec(most(9), 3),
+        prop::collection::vec(most(120, [32, 64, 128]), 1),
+        prop::collection::vec(most(24, [8, 16, 32]), 2),
+        prop::collection::vec(most(9, [4, 8, 8]), 3),
     ]
 }
 
 fn side() -> impl Strategy<Value = Side> {
     (
         prop::collection::vec((0..8u8, 0..3usize), 2),
-        prop::collection::vec((0..3usize, 0..TILES.len()), 0..4),
+        prop_oneof![
+            prop::collection::vec((0..3usize, 0..TILES.len()), 0..4),
+            prop::collection::vec((0..3usize, 0..1usize), 0..2),
+        ],
         prop::collection::vec(any::<u8>(), 12),
         any::<u32>(),
         any::<u8>(),
@@ -80,6 +84,7 @@ fn side() -> impl Strategy<Value = Side> {
 pub fn pair() -> impl Strategy<Value = Pair> {
     let mesh = prop_oneof![
         (1..=8i64).prop_map(|p| vec![p]),
+        prop::sample::select(vec![vec![2], vec![4], vec![8], vec![2, 2], vec![2, 4]]),
         (1..=4i64, 1..=8i64).prop_map(|(p, q)| vec![p, q.min(8 / p)]),
     ];
     let sides = (side(), side(), prop::collection::vec(any::<u8>(), 3));
@@ -119,7 +124,7 @@ impl Pair {
     }
 
     fn sums(&self) -> bool {
-        matches!(self.elem(), Elem::F32)
+        matches!(self.elem(), Elem::F32 | Elem::Bf16)
     }
 
     /// The program, and the parts of the source: one a rank of the axes it is summed over.

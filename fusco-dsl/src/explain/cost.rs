@@ -5,7 +5,7 @@
 
 use crate::Compiled;
 use crate::layout::SpreadKind;
-use crate::plan::{Move, MoveValue, Place, Shape, Step, step};
+use crate::plan::{Move, MoveValue, Place, Shape, Side, Step, step};
 
 /// Bytes that device memory moves at once.
 const SECTOR: i64 = 32;
@@ -77,12 +77,16 @@ fn costs(compiled: &Compiled, movement: &Move, source: &Place) -> Costs {
         let runs = points.saturating_mul(bytes(place)) / run.max(1);
         runs.saturating_mul(((run + SECTOR - 1) / SECTOR * SECTOR).max(SECTOR))
     };
-    // Every copy of a target is written; for each of them every part of a sum is read.
+    // Every copy of a target is written. Every part of a sum is read once; where the target's ranks load,
+    // each copy of it is loaded for itself.
     let tables = &compiled.plan.tables;
     let copies = tables[&movement.target.tensor].replicas(0).len() as i64;
     let from = &tables[&source.tensor];
-    let summed = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
-    let reads = if summed { copies * from.replicas(0).len() as i64 } else { copies };
+    let reads = match movement.carrier {
+        _ if from.spread.iter().any(|s| s.kind == SpreadKind::Sum) => from.replicas(0).len() as i64,
+        Side::Source => 1,
+        Side::Target => copies,
+    };
     let read = |run: i64| sectors(run, source).saturating_mul(reads);
     let written = |run: i64| sectors(run, &movement.target).saturating_mul(copies);
     let along = |place: &Place| contiguous(compiled, movement, place);

@@ -40,13 +40,19 @@ pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
         let pairs = pairs_of(movement, var, (from, source), (to, &movement.target))?;
         all = product(&all, &pairs);
     }
-    let width = compiled.hir.tensors[source.tensor].dtype.elem.bytes();
+    let elem = |place: &Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
+    let ends = Ends {
+        from,
+        to,
+        carrier: movement.carrier,
+        widths: (elem(source), elem(&movement.target)),
+    };
     let mut bytes = vec![vec![0; ranks]; ranks];
     for ((a, b), count) in all {
-        for (f, t) in ends(movement, from, to, a, b) {
+        for (f, t, n) in ends.bytes(a, b, count) {
             let cell =
                 bytes.get_mut(usize::try_from(f).ok()?)?.get_mut(usize::try_from(t).ok()?)?;
-            *cell += count * width;
+            *cell += n;
         }
     }
     Some(Traffic { bytes })
@@ -118,19 +124,65 @@ fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i6
     Some(rank)
 }
 
-/// The ranks between which an element goes: every part of a sum, every copy of a target, one copy of a
-/// source (the nearest: the reader's own, if it has one).
-fn ends(movement: &Move, from: &Table, to: &Table, a: i64, b: i64) -> Vec<(i64, i64)> {
-    let (holders, takers) = (from.replicas(a), to.replicas(b));
-    let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
-    if sums {
-        return takers.iter().flat_map(|t| holders.iter().map(move |h| (*h, *t))).collect();
+/// Who holds what on both sides, and who carries it.
+struct Ends<'a> {
+    from: &'a Table,
+    to: &'a Table,
+    carrier: Side,
+    /// Bytes of an element on either side. Who carries an element converts it.
+    widths: (i64, i64),
+}
+
+impl Ends<'_> {
+    /// (rank from, rank to, bytes) of `count` elements at these ranks within the two meshes. A copy is
+    /// fetched from the nearest holder. Ranks that could all push, or all add up, have equal shares; a sum
+    /// goes from the rank that adds to the other copies.
+    fn bytes(&self, a: i64, b: i64, count: i64) -> Vec<(i64, i64, i64)> {
+        let (holders, takers) = (self.from.replicas(a), self.to.replicas(b));
+        let mut out = Vec::new();
+        if self.from.spread.iter().any(|s| s.kind == SpreadKind::Sum) {
+            for (at, adder) in takers.iter().enumerate() {
+                let mine = share(count, at, takers.len());
+                let parts = self.nearest(&holders, *adder);
+                out.extend(parts.into_iter().map(|p| (p, *adder, mine * self.widths.0)));
+                let others = takers.iter().filter(|t| *t != adder);
+                out.extend(others.map(|t| (*adder, *t, mine * self.widths.1)));
+            }
+            return out;
+        }
+        for taker in &takers {
+            match self.carrier {
+                Side::Target => {
+                    let near = self.nearest(&holders, *taker);
+                    out.extend(near.into_iter().map(|h| (h, *taker, count * self.widths.0)));
+                }
+                Side::Source => {
+                    out.extend(holders.iter().enumerate().map(|(at, h)| {
+                        (*h, *taker, share(count, at, holders.len()) * self.widths.1)
+                    }))
+                }
+            }
+        }
+        out
     }
-    let nearest = |t: &i64| match movement.carrier {
-        Side::Target if holders.contains(t) => *t,
-        _ => holders[0],
-    };
-    takers.iter().map(|t| (nearest(t), *t)).collect()
+
+    /// The holders, parts of a sum or one, at the rank's own coordinates on the axes of copies.
+    fn nearest(&self, holders: &[i64], rank: i64) -> Vec<i64> {
+        let same_mesh = (self.from.first, self.from.ranks) == (self.to.first, self.to.ranks);
+        let is_near = |h: &i64| {
+            self.from.spread.iter().filter(|s| s.kind == SpreadKind::Copy).all(|s| {
+                let own = if same_mesh { (rank - self.from.first) / s.weight } else { rank };
+                (h - self.from.first) / s.weight % s.size == own % s.size
+            })
+        };
+        holders.iter().copied().filter(is_near).collect()
+    }
+}
+
+/// Elements of the `at`-th of equal parts; the first ones take what is left over.
+fn share(count: i64, at: usize, parts: usize) -> i64 {
+    let (at, parts) = (at as i64, parts as i64);
+    count / parts + i64::from(at < count % parts)
 }
 
 impl Traffic {
