@@ -10,3 +10,4 @@ mod oracle;
 mod pairs;
 mod stages;
 mod syntax;
+mod verify;
