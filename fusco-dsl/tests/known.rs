@@ -36,7 +36,9 @@ fn numroc(n: i64, nb: i64, process: i64, processes: i64) -> i64 {
 
 #[test]
 fn block_cyclic_is_that_of_scalapack() {
-    for (m, n, nb, p, q) in [(37, 29, 4, 2, 4), (37, 29, 8, 4, 2), (5, 3, 4, 2, 4), (64, 64, 4, 2, 2)] {
+    for (m, n, nb, p, q) in
+        [(37, 29, 4, 2, 4), (37, 29, 8, 4, 2), (5, 3, 4, 2, 4), (64, 64, 4, 2, 2)]
+    {
         let compiled = program(&format!(
             "program cyclic {{
                 mesh grid {{ p: {p}, q: {q} }}

@@ -48,9 +48,8 @@ pub struct Side {
 }
 
 fn extents() -> impl Strategy<Value = Vec<i64>> {
-    let most = |n: i64, even: [i64; 3]| {
-        prop_oneof![1 => 1..=n, 1 => prop::sample::select(even.to_vec())]
-    };
+    let most =
+        |n: i64, even: [i64; 3]| prop_oneof![1 => 1..=n, 1 => prop::sample::select(even.to_vec())];
     prop_oneof![
         prop::collection::vec(most(120, [32, 64, 128]), 1),
         prop::collection::vec(most(24, [8, 16, 32]), 2),

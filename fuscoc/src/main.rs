@@ -4,6 +4,7 @@ mod check;
 mod data;
 mod doctor;
 mod emit;
+mod explain;
 mod failure;
 mod fmt;
 mod progress;
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Args),
     /// Any stage as text.
     Emit(emit::Args),
+    /// What the compiler made of a file, or what a code means.
+    Explain(explain::Args),
     /// Binds, runs the entries in order on all ranks, and reports.
     Run(run::Args),
     /// What this machine has, what it lacks, and how to get it.
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, cli.format),
         Command::Emit(args) => emit::run(&args, cli.format),
+        Command::Explain(args) => explain::run(&args, cli.format),
         Command::Run(args) => run::run(&args, cli.format),
         Command::Doctor(args) => doctor::run(&args),
         Command::Fmt(args) => fmt::run(&args, cli.format),

@@ -154,9 +154,11 @@ impl Ends<'_> {
                     let near = self.nearest(&holders, *taker);
                     out.extend(near.into_iter().map(|h| (h, *taker, count * self.widths.0)));
                 }
-                Side::Source => out.extend(holders.iter().enumerate().map(|(at, h)| {
-                    (*h, *taker, share(count, at, holders.len()) * self.widths.1)
-                })),
+                Side::Source => {
+                    out.extend(holders.iter().enumerate().map(|(at, h)| {
+                        (*h, *taker, share(count, at, holders.len()) * self.widths.1)
+                    }))
+                }
             }
         }
         out

@@ -127,7 +127,8 @@ pub(super) fn pieces(schedule: &Schedule, op: &Op) -> i64 {
     let threads = i64::from(crate::cuda::MOVE_THREADS);
     match op {
         Op::Grid { .. } => grid::pieces(schedule, op, threads),
-        Op::Tile(tile) => tile.vars.iter().fold(1i64, |n, (_, radix)| n.saturating_mul(*radix)),
+        // Two tiles each: the second is loaded while the first is written.
+        Op::Tile(tile) => (points::count(&tile.vars) + 1) / 2,
         Op::FillAll { tensor, .. } => {
             let info = &schedule.tensors[*tensor];
             info.elems * info.elem.bytes() / 16 / (threads * grid::UNROLL) + 1
