@@ -13,11 +13,20 @@ use std::collections::BTreeMap;
 
 /// Changes that break nothing, and why.
 const HARMLESS: [(&str, &str); 11] = [
-    ("drop a barrier in Open", "nothing was reset, written or pulled in this kernel before it: one CTA may speak for its rank"),
-    ("drop a role in Open", "an earlier kernel of the entry has met the peers, and nothing was filled since"),
+    (
+        "drop a barrier in Open",
+        "nothing was reset, written or pulled in this kernel before it: one CTA may speak for its rank",
+    ),
+    (
+        "drop a role in Open",
+        "an earlier kernel of the entry has met the peers, and nothing was filled since",
+    ),
     ("put before the handshake in Move", "the same"),
     ("put before the handshake in Produce", "the exchange of the plan's kernel has met the peers"),
-    ("put to another rank in Move", "another address, for which the closing handshake with every rank speaks as well"),
+    (
+        "put to another rank in Move",
+        "another address, for which the closing handshake with every rank speaks as well",
+    ),
     ("on every CTA, not once in Derive", "each CTA writes the same number on its own rank"),
     ("drop an earlier kernel in Fill", "padding keeps what it had: a wrong value, not a race"),
     ("drop a barrier in Close on one rank", "no peer reads or writes"),
@@ -131,7 +140,9 @@ impl Mutants<'_> {
             }
             Op::FillAll { .. } => {
                 self.add("fill in the moving kernel", at, |s| join(s, at));
-                self.add("fill in a kernel of its own, after the moving one", at, |s| fill_last(s, at));
+                self.add("fill in a kernel of its own, after the moving one", at, |s| {
+                    fill_last(s, at)
+                });
             }
             Op::Tables { .. } | Op::Slots { .. } => {
                 self.add("read counts before they are exchanged", at, |s| first_in_role(s, at));
@@ -184,10 +195,13 @@ impl Mutants<'_> {
             _ => None,
         };
         let all = ops(self.schedule);
-        let here = all.iter().filter(|(a, _)| a.kernel.0 == at.kernel.0).filter_map(|(_, o)| mine(o));
+        let here =
+            all.iter().filter(|(a, _)| a.kernel.0 == at.kernel.0).filter_map(|(_, o)| mine(o));
         let here: Vec<_> = here.collect();
         let kind = |s: Handle<Signal>| self.schedule.signals[s].kind;
-        let own = all.iter().find(|(a, _)| a.path == at.path && a.kernel == at.kernel && a.role == at.role);
+        let own = all
+            .iter()
+            .find(|(a, _)| a.path == at.path && a.kernel == at.kernel && a.role == at.role);
         let own = own.and_then(|(_, o)| mine(o))?;
         let others = self.schedule.signals.iter().map(|(h, _)| h);
         others.into_iter().find(|s| !here.contains(s) && kind(*s) == kind(own))
@@ -204,7 +218,10 @@ impl Mutants<'_> {
             Until::Epoch => vec![Until::Rows { extent: Ix::Lit(1) }],
             Until::Groups { .. } => vec![Until::Epoch, Until::Rows { extent: Ix::Lit(1) }],
             Until::Rows { extent } => {
-                vec![Until::Epoch, Until::Rows { extent: Ix::binary(IxOp::Sub, extent.clone(), Ix::Lit(1)) }]
+                vec![
+                    Until::Epoch,
+                    Until::Rows { extent: Ix::binary(IxOp::Sub, extent.clone(), Ix::Lit(1)) },
+                ]
             }
         };
         let bases = self.schedule.bases.iter().map(|(base, _)| Until::Groups { base });
@@ -240,7 +257,7 @@ impl Mutants<'_> {
     fn put(&mut self, at: &At, to: &Access) {
         self.add("a vector that does not divide", at, |s| {
             if let Op::Put { to, .. } = op(s, at) {
-                to.vector = 3 * to.vector;
+                to.vector *= 3;
             }
         });
         if to.rank == Ix::Me {
@@ -265,7 +282,7 @@ impl Mutants<'_> {
         self.add("a tile after the last signal", at, |s| last_role(s, at));
         self.add("a vector that does not divide", at, |s| {
             if let Op::Tile(tile) = op(s, at) {
-                tile.to.vector = 3 * tile.to.vector;
+                tile.to.vector *= 3;
             }
         });
     }
@@ -282,7 +299,9 @@ impl Mutants<'_> {
                 for (role, info) in step.alternatives[0].kernel.roles.iter().enumerate() {
                     let at = At { role, ..at.clone() };
                     if matches!(info.kind, RoleKind::Open | RoleKind::Close) {
-                        self.add("drop a role", &at, |m| _ = kernel(m, at.kernel).roles.remove(role));
+                        self.add("drop a role", &at, |m| {
+                            _ = kernel(m, at.kernel).roles.remove(role)
+                        });
                     }
                     if info.body.iter().any(pulls) {
                         self.add("pull before the handshake", &at, |m| first_role(m, &at));
