@@ -203,7 +203,7 @@ impl Traffic {
             size(self.crossing())
         );
         for (from, row) in self.bytes.iter().enumerate() {
-            let cells: Vec<String> = row.iter().map(|b| format!("{:>9}", size(*b))).collect();
+            let cells: Vec<String> = row.iter().map(|b| format!(" {:>10}", size(*b))).collect();
             _ = writeln!(out, "    {from:>3} |{}", cells.join(""));
         }
         out
