@@ -5,6 +5,7 @@ mod check;
 mod data;
 mod doctor;
 mod emit;
+mod explain;
 mod failure;
 mod fmt;
 mod progress;
@@ -39,6 +40,8 @@ enum Command {
     Check(check::Args),
     /// Any stage as text.
     Emit(emit::Args),
+    /// What the compiler made of a file, or what a code means.
+    Explain(explain::Args),
     /// Binds, runs the entries in order on all ranks, and reports.
     Run(run::Args),
     /// Times beside a copy of the same bytes, every element checked.
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, cli.format),
         Command::Emit(args) => emit::run(&args, cli.format),
+        Command::Explain(args) => explain::run(&args, cli.format),
         Command::Run(args) => run::run(&args, cli.format),
         Command::Bench(args) => bench::run(&args, cli.format),
         Command::Doctor(args) => doctor::run(&args),

@@ -3,7 +3,7 @@
 use fusco_dsl::oracle::Inputs;
 use fusco_runtime::World;
 use fusco_tests::placements::{Case, case};
-use fusco_tests::{Random, Session, gpu};
+use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
 
 /// Movements of one program: they share its compilation.
 const ENTRIES: usize = 10;
@@ -35,14 +35,28 @@ fn about(case: &Case, difference: &str) -> String {
     case.text.lines().filter(named).collect::<Vec<_>>().join("\n")
 }
 
-fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync) {
-    let (mut compared, mut moved) = (0, 0);
-    for number in 0..programs {
-        let case = case(&mut Random(seed + number), ENTRIES);
-        let Some(world) = world(case.ranks) else { return };
-        compared += check(&case, world);
-        moved += case.entries.len();
-    }
+fn workers() -> u64 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
+}
+
+fn pairs(programs: u64, seed: u64, workers: u64, world: impl Fn(usize) -> Option<World> + Sync) {
+    let work = |worker: u64| -> Option<(u64, usize)> {
+        let (mut compared, mut moved) = (0, 0);
+        for number in (worker..programs).step_by(workers as usize) {
+            let case = case(&mut Random(seed + number), ENTRIES);
+            compared += check(&case, world(case.ranks)?);
+            moved += case.entries.len();
+        }
+        Some((compared, moved))
+    };
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..workers).map(|w| scope.spawn(move || work(w))).collect();
+        running.into_iter().map(|r| r.join().expect("no pair differs")).collect()
+    });
+    let done: Option<Vec<_>> = done.into_iter().collect();
+    let Some(done) = done else { return };
+    let (compared, moved) = done.iter().fold((0, 0), |sum, d| (sum.0 + d.0, sum.1 + d.1));
     println!("{moved} pairs of placements, {compared} elements equal");
 }
 
@@ -53,10 +67,20 @@ fn programs(default: u64) -> u64 {
 
 #[test]
 fn random_pairs_equal_the_oracle() {
-    pairs(programs(40), 1, |ranks| World::host(ranks).ok());
+    pairs(programs(40), 1, workers(), |ranks| World::host(ranks).ok());
 }
 
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
-    pairs(programs(20), 1000, gpu);
+    pairs(programs(20), 1000, workers(), gpu);
+}
+
+/// Launches of half of the ranks each: every movement opens and closes with a handshake.
+#[test]
+fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
+    let _alone = alone();
+    pairs(programs(10).min(20), 5000, 1, |ranks| match ranks % 2 {
+        0 => gpu_in_parts(ranks),
+        _ => gpu(ranks),
+    });
 }
