@@ -4,6 +4,8 @@ mod adjoint;
 mod codes;
 mod digits;
 mod errors;
+mod explain;
+mod fixes;
 mod fuzz;
 mod images;
 mod known;
