@@ -1,9 +1,9 @@
 //! `explain::text` of programs of every kind, as snapshots; the drawing is well formed.
 
-use crate::stages::{Case, compiled};
+use crate::stages::compiled;
 use fusco_dsl::explain::{svg, text, traffic};
 
-const CASES: [Case; 8] = [
+const CASES: [crate::stages::Case; 8] = [
     ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),
     ("ulysses", "ulysses", &[("B", 1), ("S", 32768), ("N", 64), ("D", 128)]),
     ("to_tiles", "to_tiles", &[("M", 8192), ("C", 8192)]),

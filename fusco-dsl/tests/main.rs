@@ -13,3 +13,4 @@ mod oracle;
 mod pairs;
 mod stages;
 mod syntax;
+mod verify;
