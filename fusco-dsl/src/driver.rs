@@ -25,10 +25,11 @@ pub struct Compiled {
 /// Everything that is wrong with the text.
 pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     let (file, mut diagnostics) = syntax::parse(text);
+    let broken = diagnostics.has_errors();
     let mut programs = Vec::new();
     for program in &file.programs {
         let (checked, found) = sema::check(program);
-        diagnostics.0.extend(found.0);
+        diagnostics.0.extend(found.0.into_iter().filter(|d| !(broken && is_lost(text, d))));
         programs.extend(checked);
     }
     if file.programs.is_empty() && !diagnostics.has_errors() {
@@ -39,6 +40,21 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
         );
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
+}
+
+/// Whether a name is unknown because the item that declares it did not parse.
+fn is_lost(text: &str, diagnostic: &Diagnostic) -> bool {
+    let span = diagnostic.span;
+    let Some(name) = text.get(span.start as usize..span.end as usize) else { return false };
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut words = text.split(|c: char| !word(c)).filter(|w| !w.is_empty());
+    let mut before = words.next();
+    let declared = words.any(|w| {
+        let declares = before.is_some_and(|b| syntax::DECLARES.contains(&b));
+        before = Some(w);
+        declares && w == name
+    });
+    diagnostic.code == "F0101" && declared
 }
 
 /// Text to a verified schedule.

@@ -4,7 +4,7 @@ use super::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Span, line_column};
 use serde_json::{Value, json};
 
-/// One object a diagnostic: code, severity, message, span, notes, help, related.
+/// One object a diagnostic: code, severity, message, span, notes, help, fix, related.
 pub fn json(diagnostics: &Diagnostics, name: &str, text: &str) -> Value {
     diagnostics.0.iter().map(|d| one(d, name, text)).collect()
 }
@@ -24,6 +24,9 @@ fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
         "label": d.label,
         "notes": d.notes,
         "help": d.help,
+        "fix": d.fix.as_ref().map(|f| json!({
+            "span": span(f.span, text), "replacement": f.replacement
+        })),
         "related": related,
     })
 }

@@ -1,8 +1,10 @@
 //! Diagnostics as data.
 
+mod codes;
 mod json;
 mod render;
 
+pub use codes::{Entry, codes, entry, explain};
 pub use json::json;
 pub use render::render;
 
@@ -12,6 +14,14 @@ use crate::source::Span;
 pub enum Severity {
     Error,
     Warning,
+}
+
+/// An edit of the source that repairs what a diagnostic claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; empty where text is added.
+    pub span: Span,
+    pub replacement: String,
 }
 
 /// A claim about the source, with the equation or counter-example that decided it.
@@ -24,6 +34,7 @@ pub struct Diagnostic {
     pub label: String,
     pub notes: Vec<String>,
     pub help: Option<String>,
+    pub fix: Option<Fix>,
     pub related: Vec<(Span, String)>,
 }
 
@@ -37,6 +48,7 @@ impl Diagnostic {
             label: String::new(),
             notes: Vec::new(),
             help: None,
+            fix: None,
             related: Vec::new(),
         }
     }
@@ -53,6 +65,12 @@ impl Diagnostic {
 
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// The edit that repairs it, if one is certain to be what is meant.
+    pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span, replacement: replacement.into() });
         self
     }
 

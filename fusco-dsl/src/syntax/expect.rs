@@ -169,24 +169,8 @@ fn skip_blank(text: &str, mut at: usize) -> usize {
 
 fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> {
     let (token, before) = (&text[at..end], text[..at].trim_end());
-    let last_word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
-    if token == "<" && text[end..].starts_with('-') {
-        return Some(
-            Diagnostic::error("F0005", Span::new(at as u32, end as u32 + 1), "`<-` is an arrow")
-                .help("for a comparison put a space between: `< -`"),
-        );
-    }
-    if RESERVED.contains(&token)
-        && [
-            "program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route",
-            "entry",
-        ]
-        .contains(&last_word)
-    {
-        return Some(
-            Diagnostic::error("F0103", span, format!("`{token}` is a reserved word"))
-                .help(format!("choose another name, as `{token}_`")),
-        );
+    if let Some(found) = arrow(text, at, end).or_else(|| reserved(token, before, span)) {
+        return Some(found);
     }
     if let ["=", _, "entry"] = before.split_whitespace().rev().take(3).collect::<Vec<_>>()[..] {
         let found = format!("`{token}`");
@@ -203,6 +187,54 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
         );
     }
     None
+}
+
+/// F0005: `<` and `-` of a comparison, side by side; the parser stops at either.
+fn arrow(text: &str, at: usize, end: usize) -> Option<Diagnostic> {
+    let start = match &text[at..end] {
+        "<" if text[end..].starts_with('-') => at,
+        "-" if text[..at].ends_with('<') => at - 1,
+        "<-" => at,
+        _ => return None,
+    };
+    // An arrow behind an index list is one, whatever else is wrong there.
+    if text[..start].trim_end().ends_with([']', ')']) {
+        return None;
+    }
+    let span = Span::new(start as u32, start as u32 + 2);
+    Some(
+        Diagnostic::error("F0005", span, "`<-` is an arrow")
+            .help("for a comparison put a space between: `< -`")
+            .fix(span, "< -"),
+    )
+}
+
+/// F0103: a reserved word where a declaration has its name; the parser stops at it or right behind.
+fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
+    let behind = |text: &str| text.len() - last_word(text).len();
+    let (word, declares, span) = if RESERVED.contains(&token) {
+        (token, last_word(before), span)
+    } else {
+        let start = behind(before);
+        let (word, before) = (&before[start..], before[..start].trim_end());
+        (word, last_word(before), Span::new(start as u32, (start + word.len()) as u32))
+    };
+    if !RESERVED.contains(&word) || !DECLARES.contains(&declares) {
+        return None;
+    }
+    Some(
+        Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
+            .help(format!("choose another name, as `{word}_`"))
+            .fix(span, format!("{word}_")),
+    )
+}
+
+/// Words that a name follows.
+pub(crate) const DECLARES: [&str; 11] =
+    ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("")
 }
 
 /// What pest's own error would have taken.

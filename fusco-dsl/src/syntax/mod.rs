@@ -7,4 +7,5 @@ mod lex;
 mod print;
 
 pub use build::parse;
+pub(crate) use expect::DECLARES;
 pub use print::{dump, fmt};

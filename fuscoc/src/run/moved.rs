@@ -2,13 +2,14 @@
 //! point touches.
 
 use fusco_dsl::Compiled;
+use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::SpreadKind;
 use fusco_dsl::oracle::Inputs;
 use fusco_dsl::plan::{Live, Move, MoveValue, MoveVar};
-use fusco_dsl::sema::hir::Size;
+use fusco_dsl::sema::hir::{self, Extent, Size};
 
 /// Bytes read (every part of a sum) and written (every copy of a target).
-pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> i64 {
+pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> (i64, i64) {
     let replicas = |place: &fusco_dsl::plan::Place, kind: SpreadKind| -> i64 {
         let spread = &compiled.tables()[&place.tensor].spread;
         spread.iter().filter(|s| s.kind == kind).map(|s| s.size).product()
@@ -21,7 +22,30 @@ pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> i64 {
     };
     let written = elem(&movement.target) * replicas(&movement.target, SpreadKind::Copy);
     let points = Points { compiled, inputs, vars: &movement.vars };
-    points.count(&mut Vec::new()) * (read + written)
+    let points = points.count(&mut Vec::new());
+    (points * read, points * written)
+}
+
+/// Bytes of the elements that a tensor has in this run; one with rows of a route has them counted in `rows`,
+/// of `run` elements each.
+pub fn tensor(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    handle: Handle<hir::Tensor>,
+    (rows, run): (i64, i64),
+) -> i64 {
+    let tensor = &compiled.hir.tensors[handle];
+    let mut vars = Vec::new();
+    for axis in &tensor.axes {
+        let live = match &axis.extent {
+            Extent::Fixed(size) => Live::Size(size.clone()),
+            Extent::Counted { rows, .. } => Live::Size(rows.clone()),
+            Extent::Ragged { .. } => return rows * run * tensor.dtype.elem.bytes(),
+        };
+        vars.push(MoveVar { name: axis.name.clone(), extent: i64::MAX, live, guarded: false });
+    }
+    let points = Points { compiled, inputs, vars: &vars };
+    points.count(&mut Vec::new()) * tensor.dtype.elem.bytes()
 }
 
 struct Points<'a> {
