@@ -96,9 +96,7 @@ impl Row {
     }
 
     fn json(&self) -> Value {
-        let stats = |s: &Stats| {
-            json!({ "median": s.median * 1e3, "min": s.least * 1e3, "max": s.most * 1e3, "runs": s.runs })
-        };
+        let stats = |s: &Stats| json!({ "median": s.median * 1e3, "min": s.least * 1e3, "max": s.most * 1e3, "runs": s.runs });
         let bars = self.verdicts().into_iter().map(|v| json!({ "bar": v.text, "ok": v.ok }));
         json!({
             "work": self.work,
