@@ -8,6 +8,7 @@ mod fuzz;
 mod images;
 mod known;
 mod oracle;
+mod oracle_linear;
 mod oracle_static;
 mod pairs;
 mod stages;
