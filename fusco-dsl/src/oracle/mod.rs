@@ -8,6 +8,7 @@ mod array;
 mod deal;
 mod digits;
 mod error;
+mod holders;
 mod linear;
 mod nest;
 mod number;
