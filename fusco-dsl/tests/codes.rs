@@ -78,8 +78,12 @@ fn errors(e: &Entry, program: &str) -> Vec<(String, String)> {
         let (name, value) = set.split_once('=').expect("NAME=V");
         params.insert(name.trim().to_string(), value.trim().parse().expect("an integer"));
     }
+    // A code of either stage is raised by the text alone, unless its wrong program passes that.
+    let early = e.stage == "check or bind" && e.wrong.is_some_and(|w| check(w).is_err());
     let found = match e.stage {
-        "check" => check(program).map_or_else(|d| d, |(_, warnings)| warnings),
+        _ if early || e.stage == "check" => {
+            check(program).map_or_else(|d| d, |(_, warnings)| warnings)
+        }
         _ => match compile(program, None, &params) {
             Err(d) => d,
             Ok(compiled) if e.stage == "generate" => {

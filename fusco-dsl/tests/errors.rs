@@ -10,7 +10,7 @@ use fusco_dsl::syntax;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn folder(name: &str) -> Vec<PathBuf> {
+pub fn folder(name: &str) -> Vec<PathBuf> {
     let at = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(name);
     let mut files: Vec<PathBuf> = fs::read_dir(at)
         .expect("the folder is in the repository")

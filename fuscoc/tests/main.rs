@@ -240,3 +240,46 @@ fn outputs_go_to_a_file() {
         .sum();
     assert_eq!(y.shape(), [rows * 24]);
 }
+
+#[test]
+fn explain_prints_the_catalogue() {
+    let known = fuscoc(&["explain", "F0304"]);
+    let text = String::from_utf8_lossy(&known.stdout);
+    assert!(known.status.success(), "{}", stderr(&known));
+    for part in ["F0304: ", "Wrong:", "Fixed:", "error[F0304]: M % gpu == 0 is not known"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let object = fuscoc(&["explain", "f0901", "--format", "json"]);
+    let object: serde_json::Value = serde_json::from_slice(&object.stdout).expect("JSON");
+    assert_eq!(object["code"], "F0901");
+    assert_eq!(object["stage"], "bind");
+    assert!(object["wrong"].as_str().is_some_and(|p| p.starts_with("program")));
+    let unknown = fuscoc(&["explain", "F0312"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(stderr(&unknown).trim(), "error: no code `F0312`; the nearest is F0311");
+}
+
+#[test]
+fn explain_describes_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let drawing = folder.path().join("layout.svg");
+    let drawing = drawing.to_str().expect("a path");
+    let file = "examples/programs/reshard_transpose.fusco";
+    let set = ["--set", "M=512,N=512"];
+    let done =
+        fuscoc(&[&["explain", file, "--entry", "main", "--svg", drawing][..], &set].concat());
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{}", stderr(&done));
+    for part in ["entry main", "gather", "scatter", "transpose", "chosen", "rejected", "bytes"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let drawn = std::fs::read_to_string(drawing).expect("written");
+    assert!(drawn.starts_with("<svg ") && drawn.contains("</svg>"));
+    let none = fuscoc(&[&["explain", file, "--entry", "mian"][..], &set].concat());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("the program has main"), "{}", stderr(&none));
+    let unbound = fuscoc(&["explain", file]);
+    assert_eq!(unbound.status.code(), Some(1));
+    assert!(stderr(&unbound).contains("F0901"), "{}", stderr(&unbound));
+    assert_eq!(fuscoc(&["explain", "no_such_file.fusco"]).status.code(), Some(1));
+}

@@ -74,6 +74,12 @@ impl Diagnostic {
         self
     }
 
+    /// As [`fix`](Self::fix), where there may be none.
+    pub fn fixed(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix;
+        self
+    }
+
     pub fn related(mut self, span: Span, text: impl Into<String>) -> Self {
         self.related.push((span, text.into()));
         self

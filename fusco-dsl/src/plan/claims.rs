@@ -139,6 +139,7 @@ fn uncovered(
     diagnostic
         .note(missing.map_or("no index reaches them".to_string(), |m| format!("for example {m}")))
         .help(format!("add `with fill(0)` to `{name}`, or declare it `inout`"))
+        .fixed(program.tensors[tensor].fix_with("fill(0)"))
 }
 
 /// A claim that is false of the entry's movements; `None` if it holds or is not about them.

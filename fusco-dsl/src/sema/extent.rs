@@ -72,12 +72,15 @@ impl Checker<'_> {
         {
             return Ok(());
         }
+        let size = l;
         let (l, r) = (text::size(&self.hir, l, &[]), text::size(&self.hir, r, &[]));
+        let fix = self.fix_where(size, &format!("{l} % {r} == 0"));
         self.fail(
             Diagnostic::error("F0204", e.span, format!("{l} % {r} == 0 is not known"))
                 .label("this division may have a remainder")
                 .note(format!("{l} / {r} is an extent, so it must be exact"))
-                .help(format!("add `where {l} % {r} == 0`")),
+                .help(format!("add `where {l} % {r} == 0`"))
+                .fixed(fix),
         )
     }
 

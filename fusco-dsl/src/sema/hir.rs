@@ -185,6 +185,8 @@ pub struct Tensor {
     pub attrs: Attrs,
     pub span: Span,
     pub placement_span: Span,
+    /// Before the `;` of its declaration, where an attribute is added; `None` if nobody wrote it.
+    pub close: Option<Span>,
 }
 
 #[derive(Clone, Debug)]

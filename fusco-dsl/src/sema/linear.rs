@@ -6,7 +6,7 @@ use super::hir::{BinOp, Expr, ExprKind, Size, Var};
 use super::poly::Poly;
 use super::static_index::extent_size;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -173,6 +173,10 @@ pub(super) fn collision(
     )
     .note(format!("{shown} is {factor} at {outer}=0, {inner}={factor} and at {outer}=1, {inner}=0"))
     .help(format!("write `{outer} * {extent} + {inner}`"))
+    .fixed((terms.len() == 2 && linear.offset == Size::Lit(0)).then(|| Fix {
+        span,
+        replacement: format!("{outer} * {extent} + {inner}"),
+    }))
 }
 
 /// `j * 16 + o + 1`

@@ -12,6 +12,7 @@ mod dtype;
 mod entry;
 mod extent;
 mod fit;
+mod fix;
 pub mod hir;
 mod linear;
 mod mesh;

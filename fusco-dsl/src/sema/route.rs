@@ -214,7 +214,8 @@ impl Checker<'_> {
             return self.fail(
                 Diagnostic::error("F0403", value.span, format!("`{name}` may be none ({none})"))
                     .note(format!("its type says `none = {none}`"))
-                    .help("add `else drop` or `else trap`"),
+                    .help("add `else drop` or `else trap`")
+                    .fix(value.span.after(), " else drop"),
             );
         }
         if info.io != hir::Io::In {
@@ -322,7 +323,8 @@ impl Checker<'_> {
                 Diagnostic::error("F0401", value.span, "slot order is part of the meaning")
                     .label("which tuple comes first?")
                     .note("without an order two runs may number the same tuples differently")
-                    .help(format!("add `by ({all})` or `by any`")),
+                    .help(format!("add `by ({all})` or `by any`"))
+                    .fix(value.span.after(), format!(" by ({all})")),
             );
         };
         if order.keys.len() == 1 && order.keys[0].name == "any" {
@@ -366,7 +368,8 @@ impl Checker<'_> {
                     "two tuples that differ in {} only have equal keys",
                     missing.join(", ")
                 ))
-                .help(format!("write `by ({given}, {})`", missing.join(", "))),
+                .help(format!("write `by ({given}, {})`", missing.join(", ")))
+                .fix(order.span, format!("by ({given}, {})", missing.join(", "))),
             );
         }
         Ok(Step::Slot { var, group, order: Order::Keys(keys), span })

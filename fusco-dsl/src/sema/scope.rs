@@ -2,7 +2,7 @@
 
 use super::hir;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast::Ident;
 use std::collections::BTreeMap;
@@ -79,12 +79,14 @@ pub(super) fn unknown(
     candidates: &[&str],
 ) -> Diagnostic {
     let claim = format!("no {what} `{}`", name.name);
-    let (claim, help) = match nearest(&name.name, candidates) {
+    let near = nearest(&name.name, candidates);
+    let (claim, help) = match near {
         Some(near) => (format!("{claim}; did you mean `{near}`?"), format!("write `{near}`")),
         None if candidates.is_empty() => (claim, format!("declare `{}`", name.name)),
         None => (claim, format!("known here: {}", candidates.join(", "))),
     };
-    Diagnostic::error(code, name.span, claim).label("not known").help(help)
+    let fix = near.map(|near| Fix { span: name.span, replacement: near.to_string() });
+    Diagnostic::error(code, name.span, claim).label("not known").help(help).fixed(fix)
 }
 
 /// The candidate within a third of the name's length (one edit at least), if any.

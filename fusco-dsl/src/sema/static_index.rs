@@ -158,7 +158,8 @@ impl Checker<'_> {
         .label(format!("axis `{}` of `{}` has extent {b}", axes[axis], info.name))
         .note(format!("{a} == {b} is not known"))
         .help(help);
-        if reordered && !ordered {
+        if let ([first, .., last], true) = (args, reordered && !ordered) {
+            diagnostic = diagnostic.fix(first.span.to(last.span), axes.join(", "));
             diagnostic.message += &format!("; meant `{}[{}]`?", info.name, axes.join(", "));
         }
         self.fail(diagnostic)

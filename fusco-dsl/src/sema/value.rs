@@ -453,12 +453,18 @@ impl Checker<'_> {
     }
 
     /// F0506 and F0601: nothing is converted unless the program says so.
-    pub fn same_type(&mut self, target: Handle<hir::Tensor>, value: &Expr) -> Checked<()> {
+    pub fn same_type(
+        &mut self,
+        target: Handle<hir::Tensor>,
+        value: &Expr,
+        written: &ast::Expr,
+    ) -> Checked<()> {
         let info = &self.hir.tensors[target];
         let (to, name) = (info.dtype.elem, info.name.clone());
         if to == value.ty {
             return self.same_index(target, value);
         }
+        let fix = self.fix_cast(written, value.ty, to);
         let (from, to) = (value.ty.name(), to.name());
         if matches!(value.kind, ExprKind::Sum { .. }) {
             return self.fail(
@@ -468,7 +474,8 @@ impl Checker<'_> {
                     format!("result of `sum` is f32, `{name}` is {to}"),
                 )
                 .note("`sum` adds in f32; rounding its result is part of the meaning")
-                .help(format!("add `cast({to}, ..)`")),
+                .help(format!("add `cast({to}, ..)`"))
+                .fixed(fix),
             );
         }
         self.fail(
@@ -478,7 +485,8 @@ impl Checker<'_> {
                 format!("`{name}` is {to}, the value is {from}"),
             )
             .note("there is no implicit conversion")
-            .help(format!("declare `{name}` {from}, or use `cast` or `quant`")),
+            .help(format!("declare `{name}` {from}, or use `cast` or `quant`"))
+            .fixed(fix),
         )
     }
 

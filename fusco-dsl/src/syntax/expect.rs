@@ -224,8 +224,7 @@ fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
     }
     Some(
         Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
-            .help(format!("choose another name, as `{word}_`"))
-            .fix(span, format!("{word}_")),
+            .help(format!("choose another name, as `{word}_`")),
     )
 }
 

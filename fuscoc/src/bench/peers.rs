@@ -38,11 +38,11 @@ impl Peer {
         Some(Peer { peer, ms: number("ms"), gb_s: number("gb_s"), missing })
     }
 
-    /// Beside ours, in seconds.
+    /// Beside our rate in GB/s: a peer that draws its own counts moves a little more or less than we do.
     pub fn text(&self, ours: f64) -> String {
-        match (self.ms, &self.missing) {
-            (Some(ms), _) => {
-                format!("{}: {ms:.4} ms, ours is {:.2} x as fast", self.peer, ms / 1e3 / ours)
+        match (self.ms.zip(self.gb_s), &self.missing) {
+            (Some((ms, gb_s)), _) => {
+                format!("{}: {ms:.4} ms, ours is {:.2} x as fast a byte", self.peer, ours / gb_s)
             }
             (None, why) => {
                 format!("{}: missing: {}", self.peer, why.as_deref().unwrap_or("no time"))
@@ -92,5 +92,20 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_judged_by_its_bytes_and_a_missing_one_says_why() {
+        let half = json!({ "peer": "PyTorch", "ms": 2.0, "gb_s": 500.0 });
+        let text = Peer::read(&half).map(|p| p.text(1500.0));
+        assert_eq!(text.as_deref(), Some("PyTorch: 2.0000 ms, ours is 3.00 x as fast a byte"));
+        let missing = json!({ "peer": "Triton", "missing": "no module" });
+        let text = Peer::read(&missing).map(|p| p.text(1500.0));
+        assert_eq!(text.as_deref(), Some("Triton: missing: no module"));
     }
 }

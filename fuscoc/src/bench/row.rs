@@ -91,7 +91,7 @@ impl Row {
         if let Some(empty) = &self.empty {
             out.push(format!("  an empty graph takes {} ms", milliseconds(empty.median)));
         }
-        out.extend(self.peers.iter().map(|p| format!("  {}", p.text(self.ours.median))));
+        out.extend(self.peers.iter().map(|p| format!("  {}", p.text(self.rate(&self.ours)))));
         out
     }
 
