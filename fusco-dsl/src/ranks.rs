@@ -16,7 +16,7 @@ pub fn scatter(
     inputs: &Inputs,
 ) -> Vec<Vec<u8>> {
     let tensor = &compiled.hir.tensors[handle];
-    if oracle::is_static(tensor)
+    if oracle::is_static(&compiled.hir, tensor)
         && let Ok(ranks) = oracle::scatter(&compiled.hir, inputs, &tensor.name)
     {
         return ranks.into_iter().map(|p| p.array.data).collect();

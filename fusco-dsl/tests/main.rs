@@ -10,6 +10,8 @@ mod fuzz;
 mod images;
 mod known;
 mod oracle;
+mod oracle_linear;
+mod oracle_static;
 mod pairs;
 mod stages;
 mod syntax;

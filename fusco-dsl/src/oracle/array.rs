@@ -120,6 +120,12 @@ impl Array {
         (coords.len() == self.shape.len()).then_some(flat)
     }
 
+    /// The coordinates of a flat index.
+    pub(super) fn coordinates(&self, flat: usize) -> Vec<i64> {
+        let along = |axis| (flat / self.stride(axis) % self.shape[axis]) as i64;
+        (0..self.shape.len()).map(along).collect()
+    }
+
     /// Elements between neighbours along an axis.
     pub(crate) fn stride(&self, axis: usize) -> usize {
         self.shape[axis + 1..].iter().product()

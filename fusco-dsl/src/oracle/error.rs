@@ -13,6 +13,13 @@ pub enum Error {
         value: i64,
         bound: i64,
     },
+    /// A count outside its bound: tensor, coordinates, the rows that it gives, the most.
+    Count {
+        tensor: String,
+        at: Vec<i64>,
+        rows: i64,
+        bound: i64,
+    },
     /// `else trap` was taken: route, source tuple.
     Trap {
         route: String,
@@ -41,6 +48,9 @@ impl fmt::Display for Error {
             Error::Missing(what) => write!(f, "{what} is not given"),
             Error::Index { tensor, at, value, bound } => {
                 write!(f, "{tensor}{at:?} = {value}, outside 0..{bound}")
+            }
+            Error::Count { tensor, at, rows, bound } => {
+                write!(f, "{tensor}{at:?} gives {rows} rows, outside 0..={bound}")
             }
             Error::Trap { route, at } => write!(f, "route {route} traps at {at:?}"),
             Error::NotDistinct { tensor, at, other, value } => {

@@ -6,7 +6,11 @@
 
 mod array;
 mod deal;
+mod digits;
 mod error;
+mod holders;
+mod linear;
+mod nest;
 mod number;
 mod place;
 mod relation;
@@ -17,11 +21,12 @@ mod scope;
 pub use array::Array;
 pub use deal::is_static;
 pub use error::Error;
+pub use linear::run_entry_f64;
 pub use place::Physical;
 pub use relation::{Relation, check_assumes, relation};
 pub use run::{Outputs, run_entry, scatter};
 
-use crate::sema::hir::{Bindings, Program, Size, SpreadKind, VarExtent};
+use crate::sema::hir::{Bindings, Program, Size, SpreadKind, Tensor, VarExtent};
 use std::collections::BTreeMap;
 
 /// What a program runs on. Arrays are logical and global, in the axis order of the declaration, `dyn` axes
@@ -77,7 +82,7 @@ impl Inputs {
                 }
                 let name = &program.tensors[*tensor].name;
                 let flat = array.at(&at).ok_or_else(|| Error::outside(name, &at, &array.shape))?;
-                Ok(array.get_i64(flat).max(0))
+                Ok(array.get_i64(flat))
             }
             size => program
                 .eval(size, &self.params)
@@ -93,9 +98,56 @@ impl Inputs {
     ) -> Result<i64, Error> {
         match extent {
             VarExtent::Fixed(size) => self.size(program, size, coords),
-            VarExtent::Counted { rows, .. } => self.size(program, rows, coords),
+            VarExtent::Counted { rows, bound } => self.counted(program, (rows, bound), coords),
             VarExtent::Ragged(_) => Err(Error::Unsupported("a ragged source".into())),
         }
+    }
+
+    /// The extent of a counted axis, which its bound must admit.
+    pub(crate) fn counted(
+        &self,
+        program: &Program,
+        (rows, bound): (&Size, &Size),
+        coords: &[i64],
+    ) -> Result<i64, Error> {
+        let (count, most) = (self.size(program, rows, coords)?, self.size(program, bound, coords)?);
+        if (0..=most).contains(&count) {
+            return Ok(count);
+        }
+        let (tensor, at) = self.source(program, rows, coords)?.unwrap_or_default();
+        Err(Error::Count { tensor, at, rows: count, bound: most })
+    }
+
+    /// The element that a size reads: its tensor's name and its coordinates.
+    fn source(
+        &self,
+        program: &Program,
+        size: &Size,
+        coords: &[i64],
+    ) -> Result<Option<(String, Vec<i64>)>, Error> {
+        match size {
+            Size::Read { tensor, index } => {
+                let at = index.iter().map(|i| self.size(program, i, coords));
+                Ok(Some((program.tensors[*tensor].name.clone(), at.collect::<Result<_, _>>()?)))
+            }
+            Size::Binary { lhs, rhs, .. } => match self.source(program, lhs, coords)? {
+                None => self.source(program, rhs, coords),
+                found => Ok(found),
+            },
+            _ => Ok(None),
+        }
+    }
+
+    /// Coordinates of the axes over which a tensor is a sum: one part for each combination.
+    pub(crate) fn parts(&self, program: &Program, tensor: &Tensor) -> Result<Option<i64>, Error> {
+        let mut parts = None;
+        for spread in &tensor.spread {
+            if let SpreadKind::Sum { .. } = spread.kind {
+                let size = self.size(program, &program.mesh_axes[spread.mesh].size, &[])?;
+                parts = Some(parts.unwrap_or(1) * size);
+            }
+        }
+        Ok(parts)
     }
 
     pub(crate) fn tensor(&self, name: &str) -> Result<&Array, Error> {
@@ -107,14 +159,15 @@ impl Inputs {
         for (_, tensor) in program.tensors.iter() {
             let Some(array) = self.tensors.get(&tensor.name) else { continue };
             array.check()?;
-            let parts = tensor.spread.iter().any(|s| matches!(s.kind, SpreadKind::Sum { .. }));
-            if array.shape.len() != tensor.axes.len() + usize::from(parts) {
-                return Err(Error::Shape(format!(
-                    "{} has {} axes, its array {:?}",
-                    tensor.name,
-                    tensor.axes.len(),
-                    array.shape
-                )));
+            let parts = self.parts(program, tensor)?;
+            let (name, axes) = (&tensor.name, tensor.axes.len());
+            if array.shape.len() != axes + usize::from(parts.is_some()) {
+                let shape = &array.shape;
+                return Err(Error::Shape(format!("{name} has {axes} axes, its array {shape:?}")));
+            }
+            if let Some(parts) = parts.filter(|n| *n != array.shape[0] as i64) {
+                let found = array.shape[0];
+                return Err(Error::Shape(format!("{name} has {parts} parts, its array {found}")));
             }
         }
         for (_, info) in program.dyns.iter() {

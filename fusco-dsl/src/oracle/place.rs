@@ -28,7 +28,7 @@ pub(super) fn physical(
     tensor: &Tensor,
     logical: &Array,
 ) -> Result<Vec<Physical>, Error> {
-    if super::deal::is_static(tensor) {
+    if super::deal::is_static(scope.program, tensor) {
         return super::deal::deal(scope, tensor, logical);
     }
     let layout = Layout::new(scope, tensor)?;
@@ -365,7 +365,7 @@ fn positive(value: i64) -> Result<i64, Error> {
 }
 
 /// Whether a size depends on a launch.
-fn dynamic(size: &Size) -> bool {
+pub(super) fn dynamic(size: &Size) -> bool {
     match size {
         Size::Dyn { .. } => true,
         Size::Binary { lhs, rhs, .. } => dynamic(lhs) || dynamic(rhs),

@@ -188,8 +188,8 @@ impl Distinct<'_> {
         if let Some(axis) = info.axes.get(at.len()) {
             let extent = match &axis.extent {
                 Extent::Fixed(size) => self.inputs.size(self.program, size, at)?,
-                Extent::Counted { .. } => {
-                    return Err(Error::Unsupported("a counted index".into()));
+                Extent::Counted { rows, bound } => {
+                    self.inputs.counted(self.program, (rows, bound), at)?
                 }
                 Extent::Ragged { .. } => {
                     return Err(Error::Unsupported("`distinct` of a ragged tensor".into()));

@@ -84,7 +84,7 @@ impl Rows<'_> {
     ) -> Result<usize, Error> {
         let mut at = Vec::with_capacity(index.len());
         for i in index {
-            let none = || Error::Shape(format!("an index of {name} is none"));
+            let none = || Error::Shape(format!("an index of {name} is none, variables {values:?}"));
             at.push(self.scope.int(i, values)?.ok_or_else(none)?);
         }
         array.at(&at).ok_or_else(|| Error::outside(name, &at, &array.shape))

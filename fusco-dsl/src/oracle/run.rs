@@ -1,14 +1,12 @@
 //! Statements as loop nests.
 
+use super::nest::Nest;
 use super::place::{fill_bits, physical};
-use super::relation::walk;
 use super::row::{Place, Row, Rows};
-use super::scope::{Scope, mentions};
+use super::scope::Scope;
 use super::{Array, Error, Inputs, Physical, Relation, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{
-    Assign, Elem, Expr, ExprKind, Extent, Io, Program, Size, Tensor, Var, VarExtent, Via,
-};
+use crate::sema::hir::{Elem, ExprKind, Extent, Io, Program, Size, Tensor};
 use std::collections::BTreeMap;
 
 /// What an entry leaves, by tensor name.
@@ -43,7 +41,7 @@ pub fn run_entry(
         let target = made.remove(&stmt.target);
         let scope = Scope { program, inputs, plans, made: &made };
         let target = target.map_or_else(|| blank(&scope, stmt.target), Ok)?;
-        let target = Statement { scope, stmt }.execute(target)?;
+        let target = Statement(Nest { scope, stmt }).execute(target)?;
         made.insert(stmt.target, target);
     }
     let mut out = Outputs::default();
@@ -63,7 +61,8 @@ pub fn run_entry(
     Ok(out)
 }
 
-/// Each rank's buffer of an input, from its logical array.
+/// Each rank's buffer of an input, from its logical array: its replicas on every rank that has one, its parts
+/// each on its rank. Integers narrower than declared are widened.
 ///
 /// # Errors
 /// A missing or wrong array, or counts and owners out of range.
@@ -71,7 +70,21 @@ pub fn scatter(program: &Program, inputs: &Inputs, name: &str) -> Result<Vec<Phy
     let (plans, made) = (BTreeMap::new(), BTreeMap::new());
     let scope = Scope { program, inputs, plans: &plans, made: &made };
     let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
-    physical(&scope, &program.tensors[handle], inputs.tensor(name)?)
+    inputs.check(program)?;
+    let (tensor, array) = (&program.tensors[handle], inputs.tensor(name)?);
+    match widened(array, tensor.dtype.elem) {
+        Some(wide) => physical(&scope, tensor, &wide),
+        None => physical(&scope, tensor, array),
+    }
+}
+
+/// An integer array in another integer type; `None` if it has that type, or either is a float.
+fn widened(array: &Array, to: Elem) -> Option<Array> {
+    if array.elem == to || number::is_float(array.elem) || number::is_float(to) {
+        return None;
+    }
+    let values: Vec<i64> = (0..array.len()).map(|i| array.get_i64(i)).collect();
+    Some(Array::from_i64(to, array.shape.clone(), &values))
 }
 
 /// A tensor before any assignment.
@@ -80,6 +93,11 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     if tensor.io == Io::InOut {
         return Ok(scope.array(handle)?.clone());
     }
+    Array::filled(tensor.dtype.elem, shape(scope, tensor)?, fill_bits(tensor))
+}
+
+/// Extents of the logical array of a tensor, `dyn` and ragged axes at their longest.
+pub(super) fn shape(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Error> {
     let counts = scope.counts(tensor)?;
     let mut shape = Vec::new();
     for axis in &tensor.axes {
@@ -95,7 +113,7 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
                 .map_err(|_| Error::Shape(format!("{} is {longest} long", axis.name)))?,
         );
     }
-    Array::filled(tensor.dtype.elem, shape, fill_bits(tensor))
+    Ok(shape)
 }
 
 /// The largest extent over all coordinates of the earlier axes that it names.
@@ -133,126 +151,13 @@ pub(super) fn names(size: &Size, axis: usize) -> bool {
     }
 }
 
-struct Statement<'a> {
-    scope: Scope<'a>,
-    stmt: &'a Assign,
-}
+/// Stores the values of a statement, rounded, by rows.
+struct Statement<'a>(Nest<'a>);
 
 impl Statement<'_> {
     fn execute(&self, mut target: Array) -> Result<Array, Error> {
-        let mut summed = Vec::new();
-        sums(&self.stmt.value, &mut summed);
-        let mut values = vec![0; self.stmt.vars.len()];
-        let Some(via) = &self.stmt.via else {
-            let free = self.free(&summed, &[]);
-            self.nest(&free, None, &mut values, &mut target)?;
-            return Ok(target);
-        };
-        let relation = self.scope.plan(via.route)?;
-        let joined: Vec<_> = via.sources.iter().chain(&via.dests).copied().collect();
-        let free = self.free(&summed, &joined);
-        match via.sources.iter().position(|v| summed.contains(v)) {
-            Some(k) => self.reduce((via, relation, k), &free, &mut values, &mut target)?,
-            None => {
-                for tuple in &relation.tuples {
-                    joined.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
-                    self.nest(&free, None, &mut values, &mut target)?;
-                }
-            }
-        }
+        self.0.run(&mut |lane, terms, values| self.assign(lane, terms, values, &mut target))?;
         Ok(target)
-    }
-
-    /// A sum over source `k` of the route: for each position of the other sources, its kept tuples.
-    fn reduce(
-        &self,
-        (via, relation, k): (&Via, &Relation, usize),
-        free: &[Handle<Var>],
-        values: &mut Vec<i64>,
-        target: &mut Array,
-    ) -> Result<(), Error> {
-        let unbound: Vec<_> = via.dests.iter().chain([&via.sources[k]]).copied().collect();
-        if self.stmt.index.iter().any(|i| unbound.iter().any(|v| mentions(i, *v))) {
-            return Err(Error::Unsupported("a sum into a coordinate of what it sums".into()));
-        }
-        let route = &self.scope.program.routes[via.route];
-        let mut groups: BTreeMap<Vec<i64>, Vec<Vec<(usize, i64)>>> = BTreeMap::new();
-        walk(&self.scope, route, Some(k), &mut Vec::new(), &mut |at| {
-            groups.insert(at.to_vec(), Vec::new());
-        })?;
-        let dests = via.sources.len();
-        for tuple in &relation.tuples {
-            let mut at = tuple[..dests].to_vec();
-            at[k] = 0;
-            let term = via.dests.iter().zip(&tuple[dests..]);
-            let mut term: Vec<_> = term.map(|(v, x)| (v.index(), *x)).collect();
-            term.push((via.sources[k].index(), tuple[k]));
-            groups.entry(at).or_default().push(term);
-        }
-        for (at, terms) in &groups {
-            via.sources.iter().zip(at).for_each(|(v, x)| values[v.index()] = *x);
-            self.nest(free, Some((via.sources[k], terms)), values, target)?;
-        }
-        Ok(())
-    }
-
-    /// Variables that neither the route nor a sum binds, in order.
-    fn free(&self, summed: &[Handle<Var>], joined: &[Handle<Var>]) -> Vec<Handle<Var>> {
-        let vars = self.stmt.vars.iter().map(|(h, _)| h);
-        vars.filter(|h| !summed.contains(h) && !joined.contains(h)).collect()
-    }
-
-    /// Loops over the free variables; the last one is the row's.
-    fn nest(
-        &self,
-        free: &[Handle<Var>],
-        terms: super::row::Terms,
-        values: &mut Vec<i64>,
-        target: &mut Array,
-    ) -> Result<(), Error> {
-        match free {
-            [] => self.assign(None, terms, values, target),
-            [lane] => {
-                let extent = self.extent(*lane, values)?;
-                match usize::try_from(extent) {
-                    Ok(0) | Err(_) => Ok(()),
-                    Ok(n) => self.assign(Some((*lane, n)), terms, values, target),
-                }
-            }
-            [var, inner @ ..] => {
-                for value in 0..self.extent(*var, values)? {
-                    values[var.index()] = value;
-                    self.nest(inner, terms, values, target)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn extent(&self, var: Handle<Var>, values: &[i64]) -> Result<i64, Error> {
-        let scope = &self.scope;
-        match &self.stmt.vars[var].extent {
-            VarExtent::Fixed(size) => scope.inputs.size(scope.program, size, values),
-            VarExtent::Counted { rows, .. } => scope.size(rows, values),
-            VarExtent::Ragged(route) => {
-                let group = self.group(var).map(|g| values[g.index()]);
-                let live = &scope.plan(*route)?.live;
-                group
-                    .and_then(|g| live.get(usize::try_from(g).ok()?))
-                    .copied()
-                    .ok_or_else(|| Error::Unsupported("a ragged variable without a group".into()))
-            }
-        }
-    }
-
-    /// The variable of the axis before the one that a slot variable indexes.
-    fn group(&self, slot: Handle<Var>) -> Option<Handle<Var>> {
-        let mut lists = vec![&self.stmt.index[..]];
-        reads(&self.stmt.value, &mut lists);
-        lists.iter().flat_map(|l| l.windows(2)).find_map(|w| match (&w[0].kind, &w[1].kind) {
-            (ExprKind::Var(group), ExprKind::Var(v)) if *v == slot => Some(*group),
-            _ => None,
-        })
     }
 
     fn assign(
@@ -262,15 +167,16 @@ impl Statement<'_> {
         values: &mut [i64],
         target: &mut Array,
     ) -> Result<(), Error> {
-        let rows = Rows { scope: self.scope, lane, terms, extent: &|var, at| self.extent(var, at) };
-        let info = &self.scope.program.tensors[self.stmt.target];
-        let to = rows.place(&info.name, target, &self.stmt.index, values)?;
-        let mut value = &self.stmt.value;
+        let rows =
+            Rows { scope: self.0.scope, lane, terms, extent: &|var, at| self.0.extent(var, at) };
+        let info = &self.0.scope.program.tensors[self.0.stmt.target];
+        let to = rows.place(&info.name, target, &self.0.stmt.index, values)?;
+        let mut value = &self.0.stmt.value;
         if let ExprKind::Read { tensor, index } = &value.kind {
-            let from = self.scope.array(*tensor)?;
-            let summed = super::deal::parts(&self.scope, &self.scope.program.tensors[*tensor])?;
+            let from = self.0.scope.array(*tensor)?;
+            let summed = super::deal::parts(&self.0.scope, &self.0.scope.program.tensors[*tensor])?;
             if from.elem == target.elem && summed.is_none() {
-                let name = &self.scope.program.tensors[*tensor].name;
+                let name = &self.0.scope.program.tensors[*tensor].name;
                 let place = rows.place(name, from, index, values)?;
                 copy(from, &place, target, &to, rows.len());
                 return Ok(());
@@ -284,6 +190,14 @@ impl Statement<'_> {
                     target.elem.name(),
                     from.elem.name()
                 )));
+            }
+            if from.elem != target.elem {
+                // An index may be none: it moves as it is.
+                let name = &self.0.scope.program.tensors[*tensor].name;
+                let place = rows.place(name, from, index, values)?;
+                (0..rows.len())
+                    .for_each(|i| target.set_bits(to.at(i), from.get_i64(place.at(i)) as u64));
+                return Ok(());
             }
         }
         if let ExprKind::Cast(inner) = &value.kind
@@ -315,9 +229,9 @@ impl Statement<'_> {
     }
 
     fn store_ints(&self, row: &[i64], to: &Place, target: &mut Array) -> Result<(), Error> {
-        let tensor = &self.scope.program.tensors[self.stmt.target];
+        let tensor = &self.0.scope.program.tensors[self.0.stmt.target];
         let index = tensor.dtype.index.as_ref();
-        let bound = index.map(|i| self.scope.inputs.size(self.scope.program, &i.bound, &[]));
+        let bound = index.map(|i| self.0.scope.inputs.size(self.0.scope.program, &i.bound, &[]));
         let bound = bound.transpose()?;
         for (i, value) in row.iter().enumerate() {
             if number::is_float(target.elem) {
@@ -326,7 +240,7 @@ impl Statement<'_> {
                 continue;
             }
             if let Some(bound) = bound.filter(|b| !(0..*b).contains(value)) {
-                let at = vec![to.at(i) as i64];
+                let at = target.coordinates(to.at(i));
                 return Err(Error::Index { tensor: tensor.name.clone(), at, value: *value, bound });
             }
             target.set_bits(to.at(i), *value as u64);
@@ -345,33 +259,5 @@ fn copy(from: &Array, at: &Place, target: &mut Array, to: &Place, n: usize) {
     }
     for i in 0..n {
         target.set_bits(to.at(i), from.get_bits(at.at(i)));
-    }
-}
-
-fn sums(expr: &Expr, out: &mut Vec<Handle<Var>>) {
-    match &expr.kind {
-        ExprKind::Sum { var, body } => {
-            out.push(*var);
-            sums(body, out);
-        }
-        ExprKind::Cast(inner) => sums(inner, out),
-        ExprKind::Binary { lhs, rhs, .. } => {
-            sums(lhs, out);
-            sums(rhs, out);
-        }
-        _ => {}
-    }
-}
-
-fn reads<'e>(expr: &'e Expr, out: &mut Vec<&'e [Expr]>) {
-    match &expr.kind {
-        ExprKind::Read { index, .. } => out.push(index),
-        ExprKind::Sum { body, .. } => reads(body, out),
-        ExprKind::Cast(inner) => reads(inner, out),
-        ExprKind::Binary { lhs, rhs, .. } => {
-            reads(lhs, out);
-            reads(rhs, out);
-        }
-        _ => {}
     }
 }

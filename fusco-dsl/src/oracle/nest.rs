@@ -1,0 +1,183 @@
+//! The loop nest of a statement: which rows it has, whatever is done there.
+
+use super::relation::walk;
+use super::row::{Lane, Terms};
+use super::scope::{Scope, mentions};
+use super::{Error, Relation};
+use crate::arena::Handle;
+use crate::sema::hir::{Assign, Expr, ExprKind, Var, VarExtent, Via};
+use std::collections::BTreeMap;
+
+/// One statement in one entry.
+#[derive(Clone, Copy)]
+pub(super) struct Nest<'a> {
+    pub scope: Scope<'a>,
+    pub stmt: &'a Assign,
+}
+
+/// What a statement does at one row: the variable along it, the terms of a sum over the route, and the
+/// values of all other variables.
+pub(super) type Visit<'v> = dyn FnMut(Lane, Terms, &mut [i64]) -> Result<(), Error> + 'v;
+
+impl Nest<'_> {
+    /// Visits every row of the statement once, in the order of its variables.
+    pub fn run(&self, visit: &mut Visit) -> Result<(), Error> {
+        let mut summed = Vec::new();
+        sums(&self.stmt.value, &mut summed);
+        let mut values = vec![0; self.stmt.vars.len()];
+        let Some(via) = &self.stmt.via else {
+            let mut free = self.free(&summed, &[]);
+            self.lane_last(&mut free);
+            return self.nest(&free, None, &mut values, visit);
+        };
+        let relation = self.scope.plan(via.route)?;
+        let joined: Vec<_> = via.sources.iter().chain(&via.dests).copied().collect();
+        let free = self.free(&summed, &joined);
+        match via.sources.iter().position(|v| summed.contains(v)) {
+            Some(k) => self.reduce((via, relation, k), &free, &mut values, visit)?,
+            None => {
+                for tuple in &relation.tuples {
+                    joined.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
+                    self.nest(&free, None, &mut values, visit)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A sum over source `k` of the route: for each position of the other sources, its kept tuples.
+    fn reduce(
+        &self,
+        (via, relation, k): (&Via, &Relation, usize),
+        free: &[Handle<Var>],
+        values: &mut Vec<i64>,
+        visit: &mut Visit,
+    ) -> Result<(), Error> {
+        let unbound: Vec<_> = via.dests.iter().chain([&via.sources[k]]).copied().collect();
+        if self.stmt.index.iter().any(|i| unbound.iter().any(|v| mentions(i, *v))) {
+            return Err(Error::Unsupported("a sum into a coordinate of what it sums".into()));
+        }
+        let route = &self.scope.program.routes[via.route];
+        let mut groups: BTreeMap<Vec<i64>, Vec<Vec<(usize, i64)>>> = BTreeMap::new();
+        walk(&self.scope, route, Some(k), &mut Vec::new(), &mut |at| {
+            groups.insert(at.to_vec(), Vec::new());
+        })?;
+        let dests = via.sources.len();
+        for tuple in &relation.tuples {
+            let mut at = tuple[..dests].to_vec();
+            at[k] = 0;
+            let term = via.dests.iter().zip(&tuple[dests..]);
+            let mut term: Vec<_> = term.map(|(v, x)| (v.index(), *x)).collect();
+            term.push((via.sources[k].index(), tuple[k]));
+            groups.entry(at).or_default().push(term);
+        }
+        for (at, terms) in &groups {
+            via.sources.iter().zip(at).for_each(|(v, x)| values[v.index()] = *x);
+            self.nest(free, Some((via.sources[k], terms)), values, visit)?;
+        }
+        Ok(())
+    }
+
+    /// Variables that neither the route nor a sum binds, in order.
+    fn free(&self, summed: &[Handle<Var>], joined: &[Handle<Var>]) -> Vec<Handle<Var>> {
+        let vars = self.stmt.vars.iter().map(|(h, _)| h);
+        vars.filter(|h| !summed.contains(h) && !joined.contains(h)).collect()
+    }
+
+    /// Rows run along the target's last axis, where that variable can be the last.
+    fn lane_last(&self, free: &mut Vec<Handle<Var>>) {
+        let Some(ExprKind::Var(lane)) = self.stmt.index.last().map(|e| &e.kind) else { return };
+        let size = |v: &Handle<Var>| match &self.stmt.vars[*v].extent {
+            VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => Some(size),
+            VarExtent::Ragged(_) => None,
+        };
+        let names_lane = |v| size(v).is_none_or(|s| super::run::names(s, lane.index()));
+        if free.contains(lane) && !free.iter().any(names_lane) {
+            free.retain(|v| v != lane);
+            free.push(*lane);
+        }
+    }
+
+    /// Loops over the free variables; the last one is the row's.
+    fn nest(
+        &self,
+        free: &[Handle<Var>],
+        terms: Terms,
+        values: &mut Vec<i64>,
+        visit: &mut Visit,
+    ) -> Result<(), Error> {
+        match free {
+            [] => visit(None, terms, values),
+            [lane] => {
+                let extent = self.extent(*lane, values)?;
+                match usize::try_from(extent) {
+                    Ok(0) | Err(_) => Ok(()),
+                    Ok(n) => visit(Some((*lane, n)), terms, values),
+                }
+            }
+            [var, inner @ ..] => {
+                for value in 0..self.extent(*var, values)? {
+                    values[var.index()] = value;
+                    self.nest(inner, terms, values, visit)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub fn extent(&self, var: Handle<Var>, values: &[i64]) -> Result<i64, Error> {
+        let scope = &self.scope;
+        match &self.stmt.vars[var].extent {
+            VarExtent::Fixed(size) => scope.inputs.size(scope.program, size, values),
+            VarExtent::Counted { rows, bound } => {
+                scope.inputs.counted(scope.program, (rows, bound), values)
+            }
+            VarExtent::Ragged(route) => {
+                let group = self.group(var).map(|g| values[g.index()]);
+                let live = &scope.plan(*route)?.live;
+                group
+                    .and_then(|g| live.get(usize::try_from(g).ok()?))
+                    .copied()
+                    .ok_or_else(|| Error::Unsupported("a ragged variable without a group".into()))
+            }
+        }
+    }
+
+    /// The variable of the axis before the one that a slot variable indexes.
+    fn group(&self, slot: Handle<Var>) -> Option<Handle<Var>> {
+        let mut lists = vec![&self.stmt.index[..]];
+        reads(&self.stmt.value, &mut lists);
+        lists.iter().flat_map(|l| l.windows(2)).find_map(|w| match (&w[0].kind, &w[1].kind) {
+            (ExprKind::Var(group), ExprKind::Var(v)) if *v == slot => Some(*group),
+            _ => None,
+        })
+    }
+}
+
+fn sums(expr: &Expr, out: &mut Vec<Handle<Var>>) {
+    match &expr.kind {
+        ExprKind::Sum { var, body } => {
+            out.push(*var);
+            sums(body, out);
+        }
+        ExprKind::Cast(inner) => sums(inner, out),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            sums(lhs, out);
+            sums(rhs, out);
+        }
+        _ => {}
+    }
+}
+
+fn reads<'e>(expr: &'e Expr, out: &mut Vec<&'e [Expr]>) {
+    match &expr.kind {
+        ExprKind::Read { index, .. } => out.push(index),
+        ExprKind::Sum { body, .. } => reads(body, out),
+        ExprKind::Cast(inner) => reads(inner, out),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            reads(lhs, out);
+            reads(rhs, out);
+        }
+        _ => {}
+    }
+}
