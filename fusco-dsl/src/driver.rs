@@ -25,10 +25,13 @@ pub struct Compiled {
 /// Everything that is wrong with the text.
 pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     let (file, mut diagnostics) = syntax::parse(text);
+    let left_out = diagnostics.has_errors();
     let mut programs = Vec::new();
     for program in &file.programs {
         let (checked, found) = sema::check(program);
-        diagnostics.0.extend(found.0);
+        let syntax = diagnostics.0.clone();
+        let own = |d: &Diagnostic| !left_out || !follows(d, &syntax, text);
+        diagnostics.0.extend(found.0.into_iter().filter(own));
         programs.extend(checked);
     }
     if file.programs.is_empty() && !diagnostics.has_errors() {
@@ -39,6 +42,19 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
         );
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
+}
+
+/// Whether an item that the parser left out, or a word that it skipped, may be all that is wrong.
+fn follows(diagnostic: &Diagnostic, syntax: &[Diagnostic], text: &str) -> bool {
+    if syntax.iter().any(|d| d.span == diagnostic.span) {
+        return true;
+    }
+    let span = diagnostic.span.start as usize..diagnostic.span.end as usize;
+    match diagnostic.code {
+        "F0101" | "F0104" => text.get(span).is_some_and(|name| syntax::declares(text, name)),
+        "F0105" | "F0406" | "F0503" => true,
+        _ => false,
+    }
 }
 
 /// Text to a verified schedule.

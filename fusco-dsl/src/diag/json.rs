@@ -1,12 +1,28 @@
 //! Diagnostics for machines.
 
-use super::{Diagnostic, Diagnostics, Severity};
+use super::{Diagnostic, Diagnostics, Entry, Severity};
 use crate::source::{Span, line_column};
 use serde_json::{Value, json};
 
-/// One object a diagnostic: code, severity, message, span, notes, help, related.
+/// One object a diagnostic: code, severity, message, span, notes, help, fix, related.
 pub fn json(diagnostics: &Diagnostics, name: &str, text: &str) -> Value {
     diagnostics.0.iter().map(|d| one(d, name, text)).collect()
+}
+
+/// An entry of the catalogue.
+pub fn explain_json(entry: &Entry) -> Value {
+    json!({
+        "code": entry.code,
+        "title": entry.title,
+        "stage": entry.stage.name(),
+        "arises": entry.arises,
+        "reserved": entry.reserved,
+        "text": entry.text,
+        "wrong": entry.wrong,
+        "wrong_set": entry.wrong_set,
+        "fixed": entry.fixed,
+        "fixed_set": entry.fixed_set,
+    })
 }
 
 fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
@@ -24,6 +40,7 @@ fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
         "label": d.label,
         "notes": d.notes,
         "help": d.help,
+        "fix": d.fix.as_ref().map(|f| json!({ "span": span(f.span, text), "replacement": f.replacement })),
         "related": related,
     })
 }

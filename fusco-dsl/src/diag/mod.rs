@@ -1,9 +1,13 @@
 //! Diagnostics as data.
 
+mod codes;
 mod json;
+mod near;
 mod render;
 
-pub use json::json;
+pub use codes::{Entry, Stage, catalogue, entry, explain};
+pub use json::{explain_json, json};
+pub use near::nearest;
 pub use render::render;
 
 use crate::source::Span;
@@ -24,7 +28,28 @@ pub struct Diagnostic {
     pub label: String,
     pub notes: Vec<String>,
     pub help: Option<String>,
+    pub fix: Option<Fix>,
     pub related: Vec<(Span, String)>,
+}
+
+/// The help as an edit: what stands at `span` (nothing, if that is empty) becomes `replacement`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    pub span: Span,
+    pub replacement: String,
+}
+
+impl Fix {
+    /// The source after the edit; as it was if the span is not of this source.
+    pub fn apply(&self, text: &str) -> String {
+        let (start, end) = (self.span.start as usize, self.span.end as usize);
+        match (text.get(..start), text.get(end..)) {
+            (Some(before), Some(after)) if start <= end => {
+                format!("{before}{}{after}", self.replacement)
+            }
+            _ => text.to_string(),
+        }
+    }
 }
 
 impl Diagnostic {
@@ -37,6 +62,7 @@ impl Diagnostic {
             label: String::new(),
             notes: Vec::new(),
             help: None,
+            fix: None,
             related: Vec::new(),
         }
     }
@@ -53,6 +79,18 @@ impl Diagnostic {
 
     pub fn help(mut self, text: impl Into<String>) -> Self {
         self.help = Some(text.into());
+        self
+    }
+
+    /// The help as an edit of the text at `span`.
+    pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
+        self.fix = Some(Fix { span, replacement: replacement.into() });
+        self
+    }
+
+    /// As [`Diagnostic::fix`], where there may be none.
+    pub fn maybe_fix(mut self, fix: Option<Fix>) -> Self {
+        self.fix = fix;
         self
     }
 

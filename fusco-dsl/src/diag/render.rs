@@ -1,7 +1,7 @@
-//! Diagnostics for a terminal, in rustc's look.
+//! Diagnostics for a terminal, in rustc's look; a fix is shown as the edited line.
 
 use super::{Diagnostic, Diagnostics, Severity};
-use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
 /// All diagnostics in order of their place; `name` is the file as the user wrote it.
 pub fn render(diagnostics: &Diagnostics, name: &str, text: &str, colour: bool) -> String {
@@ -29,10 +29,13 @@ fn one(renderer: &Renderer, diagnostic: &Diagnostic, name: &str, text: &str) -> 
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note));
     }
-    if let Some(help) = &diagnostic.help {
-        group = group.element(Level::HELP.message(help));
-    }
-    renderer.render(&[group])
+    let Some(help) = &diagnostic.help else { return renderer.render(&[group]) };
+    let Some(fix) = &diagnostic.fix else {
+        return renderer.render(&[group.element(Level::HELP.message(help))]);
+    };
+    let patch = Patch::new(range(fix.span, text), &fix.replacement);
+    let edited = Snippet::source(text).path(name).fold(true).patch(patch);
+    renderer.render(&[group, Level::HELP.secondary_title(help).element(edited)])
 }
 
 fn range(span: crate::source::Span, text: &str) -> std::ops::Range<usize> {

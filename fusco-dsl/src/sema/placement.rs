@@ -2,9 +2,9 @@
 
 use super::check::{Checked, Checker};
 use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
-use super::scope::{nearest, unknown};
+use super::scope::unknown;
 use super::text;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast;
 

@@ -2,7 +2,7 @@
 
 use super::build::{Grammar, Rule};
 use super::lex::token_end;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Fix};
 use crate::source::Span;
 use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
@@ -13,6 +13,10 @@ pub const RESERVED: [&str; 25] = [
     "schedule", "prove", "assume", "via", "where", "with", "else", "by", "when", "ragged", "plan",
     "cap", "through", "at",
 ];
+
+/// Words that a declared name follows.
+const DECLARING: [&str; 11] =
+    ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
 
 pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
     let mut depth = 0usize;
@@ -49,36 +53,67 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
         let span = Span::new(at as u32, end as u32);
         let first = out[at];
         let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
-            Some(
-                Diagnostic::error("F0003", span, "strings do not exist in fusco")
-                    .help("write a name"),
-            )
+            Some(string(token, span))
         } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
             Some(
                 Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"))
                     .help("names are ASCII letters, digits and `_`"),
             )
         } else if first.is_ascii_digit() && is_suffixed(token) {
-            let digits: String =
-                token.chars().take_while(|c| c.is_ascii_digit() || *c == '_').collect();
-            Some(
-                Diagnostic::error(
-                    "F0002",
-                    span,
-                    format!("`{token}` has a suffix; fusco numbers have none"),
-                )
-                .help(format!("write the number in full: {digits}..")),
-            )
+            Some(suffixed(token, span))
         } else {
             None
         };
         if let Some(diagnostic) = bad {
             diagnostics.push(diagnostic);
-            out[at..end].fill(if first.is_ascii_digit() { b'1' } else { b'x' });
+            match first.is_ascii_digit() {
+                true => out[at + digits(token).len()..end].fill(b' '),
+                false => out[at..end].fill(b'x'),
+            }
         }
         at = end.max(at + 1);
     }
     String::from_utf8(out).unwrap_or_default()
+}
+
+fn string(token: &str, span: Span) -> Diagnostic {
+    let bare = token.trim_matches(['"', '\'']);
+    let mut letters = bare.bytes();
+    let is_name = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
+        && letters.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let diagnostic = Diagnostic::error("F0003", span, "strings do not exist in fusco");
+    if is_name {
+        diagnostic.help(format!("write the name `{bare}`")).fix(span, bare)
+    } else {
+        diagnostic.help("write a name")
+    }
+}
+
+/// K, M and G are powers of 1024.
+fn suffixed(token: &str, span: Span) -> Diagnostic {
+    let claim = format!("`{token}` has a suffix; fusco numbers have none");
+    let (digits, power) = (
+        digits(token),
+        match &token[digits(token).len()..] {
+            "K" | "k" => Some(1),
+            "M" => Some(2),
+            "G" => Some(3),
+            _ => None,
+        },
+    );
+    let value =
+        digits.replace('_', "").parse().ok().and_then(|n: i64| n.checked_mul(1024i64.pow(power?)));
+    let diagnostic = Diagnostic::error("F0002", span, claim);
+    match value {
+        Some(value) => diagnostic.help(format!("write {value}")).fix(span, value.to_string()),
+        None => diagnostic.help(format!("write the number in full: {digits}..")),
+    }
+}
+
+/// The leading digits of a number.
+fn digits(token: &str) -> &str {
+    let end = token.find(|c: char| !c.is_ascii_digit() && c != '_');
+    &token[..end.unwrap_or(token.len())]
 }
 
 fn is_suffixed(token: &str) -> bool {
@@ -171,22 +206,19 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
     let (token, before) = (&text[at..end], text[..at].trim_end());
     let last_word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
     if token == "<" && text[end..].starts_with('-') {
-        return Some(
-            Diagnostic::error("F0005", Span::new(at as u32, end as u32 + 1), "`<-` is an arrow")
-                .help("for a comparison put a space between: `< -`"),
-        );
+        return Some(arrow(at));
     }
-    if RESERVED.contains(&token)
-        && [
-            "program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route",
-            "entry",
-        ]
-        .contains(&last_word)
-    {
-        return Some(
-            Diagnostic::error("F0103", span, format!("`{token}` is a reserved word"))
-                .help(format!("choose another name, as `{token}_`")),
-        );
+    if token == "-" && text[..at].ends_with('<') {
+        return Some(arrow(at - 1));
+    }
+    if RESERVED.contains(&token) && DECLARING.contains(&last_word) {
+        return Some(reserved(token, span));
+    }
+    let declares = before.strip_suffix(last_word).unwrap_or("").trim_end();
+    let declares = declares.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
+    if RESERVED.contains(&last_word) && DECLARING.contains(&declares) {
+        let end = before.len() as u32;
+        return Some(reserved(last_word, Span::new(end - last_word.len() as u32, end)));
     }
     if let ["=", _, "entry"] = before.split_whitespace().rev().take(3).collect::<Vec<_>>()[..] {
         let found = format!("`{token}`");
@@ -199,10 +231,43 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
                 span,
                 format!("syntax error: a placement is a list, found `{token}`"),
             )
-            .help(format!("write `@ [{token}, ..]`")),
+            .help(format!("write `@ [{token}, ..]`"))
+            .maybe_fix(listed(text, at)),
         );
     }
     None
+}
+
+/// Brackets around a placement, up to its attributes or its end.
+fn listed(text: &str, at: usize) -> Option<Fix> {
+    let terms = text[at..].split([';', '}', '{', ']', '[']).next()?;
+    let terms = terms.split(" with ").next()?.trim_end();
+    let span = Span::new(at as u32, (at + terms.len()) as u32);
+    Some(Fix { span, replacement: format!("[{terms}]") })
+}
+
+fn arrow(at: usize) -> Diagnostic {
+    let span = Span::new(at as u32, at as u32 + 2);
+    Diagnostic::error("F0005", span, "`<-` is an arrow")
+        .help("for a comparison put a space between: `< -`")
+        .fix(span, "< -")
+}
+
+fn reserved(word: &str, span: Span) -> Diagnostic {
+    Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
+        .help(format!("choose another name, as `{word}_`"))
+        .fix(span, format!("{word}_"))
+}
+
+/// Whether the text looks as if it declared the name: after a word such as `in`, or before a `:`.
+pub fn declares(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let whole = !before.ends_with(is_word) && !after.starts_with(is_word);
+        let word = before.trim_end().rsplit(|c| !is_word(c)).next().unwrap_or("");
+        whole && (DECLARING.contains(&word) || after.trim_start().starts_with(':'))
+    })
 }
 
 /// What pest's own error would have taken.

@@ -7,4 +7,5 @@ mod lex;
 mod print;
 
 pub use build::parse;
+pub use expect::declares;
 pub use print::{dump, fmt};
