@@ -4,6 +4,7 @@ mod check;
 mod data;
 mod doctor;
 mod emit;
+mod explain;
 mod failure;
 mod fmt;
 mod progress;
@@ -42,6 +43,8 @@ enum Command {
     Run(run::Args),
     /// What this machine has, what it lacks, and how to get it.
     Doctor(doctor::Args),
+    /// What a diagnostic code means.
+    Explain(explain::Args),
     /// Canonical form; comments are kept.
     Fmt(fmt::Args),
 }
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Emit(args) => emit::run(&args, cli.format),
         Command::Run(args) => run::run(&args, cli.format),
         Command::Doctor(args) => doctor::run(&args),
+        Command::Explain(args) => explain::run(&args, cli.format),
         Command::Fmt(args) => fmt::run(&args, cli.format),
     };
     match result {
