@@ -1,7 +1,9 @@
 //! A checked program as a typed module.
 
 use fusco_dsl::arena::Handle;
-use fusco_dsl::sema::hir::{self, Elem, Expr, ExprKind, Program, Step};
+use fusco_dsl::sema::hir::{
+    self, Elem, Expr, ExprKind, Extent, Owners, ParamKind, Program, Size, Step, TermKind, VarExtent,
+};
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
 use std::collections::BTreeSet;
@@ -17,7 +19,13 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
         let where_ = p.constraints.iter().map(|c| format!(" where `{}`", c.text));
         quote! { #(#[doc = #docs])* #(#[doc = #where_])* }
     });
-    let param_names = program.params.iter().map(|(_, p)| &p.name);
+    let types = program.params.iter().map(|(_, p)| match p.kind {
+        ParamKind::Int => quote!(i64),
+        ParamKind::Ints => quote!(Vec<i64>),
+    });
+    let arrays = program.params.iter().any(|(_, p)| p.kind == ParamKind::Ints);
+    let derives = if arrays { quote!(Clone, Debug) } else { quote!(Clone, Copy, Debug) };
+    let values = program.params.iter().map(|(_, p)| value(p));
     let routes = program.routes.iter().map(|(_, r)| route(r));
     let tensors = program.tensors.iter().map(|(_, t)| alloc(t));
     let entries: Vec<TokenStream> = program.entries.iter().map(|e| entry(program, e)).collect();
@@ -35,8 +43,8 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
             /// Of the source: FNV-1a.
             pub const HASH: u128 = #hash;
 
-            #[derive(Clone, Copy, Debug)]
-            pub struct Params { #(#param_docs pub #params: i64,)* }
+            #[derive(#derives)]
+            pub struct Params { #(#param_docs pub #params: #types,)* }
 
             #(#routes)*
 
@@ -49,7 +57,8 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
             /// # Errors
             /// Params that do not fit, or a machine that lacks something.
             pub fn bind(world: &World, params: Params) -> Result<Bound, Error> {
-                let values = [#((#param_names.to_string(), params.#params),)*].into_iter().collect();
+                let mut values = ::std::collections::BTreeMap::new();
+                #(#values)*
                 world.bind(SOURCE, Some(#name), &values).map(Bound)
             }
 
@@ -63,6 +72,19 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
                 #(#launches)*
             }
         }
+    }
+}
+
+/// Binds a param; an array element by element.
+fn value(param: &hir::Param) -> TokenStream {
+    let (name, field) = (&param.name, word(&param.name.to_lowercase()));
+    match param.kind {
+        ParamKind::Int => quote! { values.insert(#name.to_string(), params.#field); },
+        ParamKind::Ints => quote! {
+            for (i, v) in params.#field.iter().enumerate() {
+                values.insert(format!("{}[{i}]", #name), *v);
+            }
+        },
     }
 }
 
@@ -150,6 +172,15 @@ fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> 
     for stmt in &entry.stmts {
         out.insert(stmt.target);
         reads(&stmt.value, &mut out);
+        stmt.index.iter().for_each(|i| reads(i, &mut out));
+        for (_, var) in stmt.vars.iter() {
+            if let VarExtent::Counted { rows, .. } | VarExtent::Fixed(rows) = &var.extent {
+                counted_by(rows, &mut out);
+            }
+        }
+    }
+    for tensor in out.clone() {
+        placed_by(&program.tensors[tensor], &mut out);
     }
     for step in entry.plans.iter().flat_map(|r| &program.routes[*r].steps) {
         if let Step::Bind { value, .. } = step {
@@ -157,6 +188,34 @@ fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> 
         }
     }
     out
+}
+
+/// Tensors that decide where the elements of another one lie.
+fn placed_by(tensor: &hir::Tensor, out: &mut BTreeSet<Handle<hir::Tensor>>) {
+    for axis in &tensor.axes {
+        if let Extent::Counted { rows, .. } = &axis.extent {
+            counted_by(rows, out);
+        }
+    }
+    for term in &tensor.placement {
+        if let TermKind::Mapped { owners: Owners::Tensor(owners), .. } = &term.kind {
+            out.insert(*owners);
+        }
+    }
+}
+
+fn counted_by(size: &Size, out: &mut BTreeSet<Handle<hir::Tensor>>) {
+    match size {
+        Size::Read { tensor, index } => {
+            out.insert(*tensor);
+            index.iter().for_each(|i| counted_by(i, out));
+        }
+        Size::Binary { lhs, rhs, .. } => {
+            counted_by(lhs, out);
+            counted_by(rhs, out);
+        }
+        _ => {}
+    }
 }
 
 fn reads(expr: &Expr, out: &mut BTreeSet<Handle<hir::Tensor>>) {

@@ -570,3 +570,23 @@ fn positions_lookups_and_fills() {
         assert!(w.download_as::<u16>(rank).unwrap().iter().all(|v| *v == 0x3f81));
     }
 }
+
+#[test]
+fn buffers_begin_where_the_program_says() {
+    let launch = |align: &str| {
+        let text = format!(
+            "program p {{ mesh m {{ g: 2 }} in x: f32[i: 6] @ [i/g, i]; \
+             out y: f32[i: 6] @ [i/g, i] with align({align}); entry main {{ y[i] <- x[i]; }} }}"
+        );
+        let world = World::host(2).unwrap();
+        let bound = world.bind(&text, None, &std::collections::BTreeMap::new()).unwrap();
+        let [x, y] = ["x", "y"].map(|n| bound.alloc(n).unwrap());
+        let stream = world.stream().unwrap();
+        let args = LaunchArgs { buffers: &[("x", &x), ("y", &y)], ..LaunchArgs::default() };
+        bound.launch("main", &stream, &args).and_then(|()| stream.synchronize())
+    };
+    launch("1024").unwrap();
+    let error = launch("1099511627776").unwrap_err();
+    assert_eq!(error.code(), "F0902");
+    assert!(error.to_string().starts_with("`y` is declared `align(1099511627776)`"), "{error}");
+}

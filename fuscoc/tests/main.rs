@@ -81,6 +81,51 @@ fn the_256_expert_trace_through_capacity_and_through_one_device() {
     verified(&[&permute[..], &["--set", set, "--dyn", "T=32768", "--in", topk]].concat());
 }
 
+/// Every example of static placements on the command line, counts and page numbers at random.
+#[test]
+fn movements_without_a_route_equal_the_oracle() {
+    let run = |file: &str, more: &[&str]| {
+        let file = format!("examples/programs/{file}.fusco");
+        verified(&[&[file.as_str(), "--random", "11"], more].concat());
+    };
+    run("reshard_transpose", &["--entry", "main", "--set", "M=256,N=512"]);
+    run("to_tiles", &["--entry", "main", "--set", "M=72,C=384"]);
+    let entries = ["--entry", "to_heads,to_seq", "--feed", "a=p"];
+    run("ulysses", &[&entries[..], &["--set", "B=3,S=40,N=16,D=24"]].concat());
+    run("partials", &["--entry", "reduce_scatter,all_reduce", "--set", "M=40,N=56"]);
+    run("cyclic_to_block", &["--entry", "main", "--set", "M=201,N=333,LDB=84"]);
+    run("dlrm", &["--entry", "forward,lookup", "--set", "B=20,D=12,LMAX=9"]);
+    let sizes = "L=2,P=13,N=8,D=16,JMAX=5,RMAX=6";
+    run("kv_migrate", &["--entry", "main", "--set", sizes, "--dyn", "R=5"]);
+}
+
+const OWNERS: &str = "program owners {
+    mesh m { g: 3 }
+    param OWNER: ints;
+    param F: int;
+    in    x: i32[f: F, d: 5] @ [copy/g, f, d];
+    inout y: i32[f: F, d: 5] @ [f/g.map(OWNER), f, d];
+    entry main { y[f, d] <- x[f, d]; }
+}";
+
+#[test]
+fn arrays_are_set_on_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("owners.fusco");
+    std::fs::write(&path, OWNERS).expect("written");
+    let file = path.to_str().expect("UTF-8");
+    let run = [file, "--entry", "main", "--random", "2", "--set", "OWNER=[2,0,2,1],F=4"];
+    verified(&run);
+    let output = fuscoc(&[&["run"], &run[..]].concat());
+    let out = String::from_utf8_lossy(&output.stdout);
+    // 4 x 5 elements of 4 bytes, read and written.
+    assert!(out.contains("F=4 OWNER=[2,0,2,1]") && out.contains("160 B"), "{out}");
+    let short =
+        fuscoc(&["run", file, "--entry", "main", "--random", "2", "--set", "OWNER=[2,0,F=4"]);
+    assert_eq!(short.status.code(), Some(2), "{}", stderr(&short));
+    assert!(stderr(&short).contains("`]` is missing"), "{}", stderr(&short));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, ..ProptestConfig::default() })]
 
@@ -156,14 +201,14 @@ fn one_entry_and_ptx_are_emitted() {
 
 #[test]
 fn not_lowered_yet_is_located_and_in_json_too() {
-    let text = fuscoc(&["check", "examples/programs/dlrm.fusco"]);
+    let text = fuscoc(&["check", "examples/programs/moe_fp8.fusco"]);
     assert_eq!(text.status.code(), Some(1));
     assert!(
-        stderr(&text).contains("F0999") && stderr(&text).contains("dlrm.fusco:"),
+        stderr(&text).contains("F0999") && stderr(&text).contains("moe_fp8.fusco:"),
         "{}",
         stderr(&text)
     );
-    let json = fuscoc(&["--format", "json", "check", "examples/programs/dlrm.fusco"]);
+    let json = fuscoc(&["--format", "json", "check", "examples/programs/moe_fp8.fusco"]);
     let parsed: serde_json::Value = serde_json::from_str(&stderr(&json)).expect("JSON");
     assert!(parsed.as_array().is_some_and(|a| a.len() > 1 && a[0]["code"] == "F0999"));
 }

@@ -33,6 +33,12 @@ pub fn gpu(ranks: usize) -> Option<World> {
     }
 }
 
+/// As [`gpu`], with launches of two: half of the ranks each, which meet as if over a link.
+pub fn gpu_in_parts(ranks: usize) -> Option<World> {
+    gpu(ranks)?;
+    Some(World::device_in_parts(0, 2, ranks / 2).expect("two parts of device 0"))
+}
+
 impl Session {
     pub fn new(
         text: &str,

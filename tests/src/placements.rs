@@ -39,7 +39,7 @@ pub fn case(random: &mut Random, entries: usize) -> Case {
         let movement = Movement::new(random, &mesh, number);
         text += &movement.declarations;
         body += &movement.entry;
-        case.inputs.push(movement.input);
+        case.inputs.extend(movement.inputs);
         case.entries.push(format!("e{number}"));
     }
     case.text = format!("{text}{body}}}\n");
@@ -59,7 +59,7 @@ fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
 struct Movement {
     declarations: String,
     entry: String,
-    input: (String, Array),
+    inputs: Vec<(String, Array)>,
 }
 
 impl Movement {
@@ -69,9 +69,23 @@ impl Movement {
         let names = ["i", "j", "k"];
         let (from, to, value) = elements(random, number);
         let sums = matches!(from.1, Elem::F32 | Elem::Bf16 | Elem::F16);
-        let mut consts = String::new();
-        let source = Placement::new(random, mesh, &extents, number, (true, sums), &mut consts);
-        let target = Placement::new(random, mesh, &extents, number, (false, false), &mut consts);
+        let mut tables = Tables::default();
+        let source = Placement::new(
+            random,
+            mesh,
+            &extents,
+            number,
+            (true, sums),
+            (&mut tables, from.1.bytes()),
+        );
+        let target = Placement::new(
+            random,
+            mesh,
+            &extents,
+            number,
+            (false, false),
+            (&mut tables, to.1.bytes()),
+        );
         // The target may order its axes in another way.
         let mut order: Vec<usize> = (0..rank).collect();
         for i in (1..rank).rev() {
@@ -88,15 +102,20 @@ impl Movement {
         let index =
             |order: &[usize]| order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", ");
         let read = format!("x{number}[{}]", index(&own));
+        let kept = random.below(6) == 0;
+        let io = if kept { "inout" } else { "out" };
         let declarations = format!(
-            "{consts}    in x{number}: {}[{}] @ [{}] with uneven;\n    out y{number}: {}[{}] @ [{}] with uneven{};\n",
+            "{}    in x{number}: {}[{}] @ [{}] with uneven{};\n    {io} y{number}: {}[{}] @ [{}] with uneven{}{};\n",
+            tables.declarations,
             from.0,
             dims(&own),
             source.terms.join(", "),
+            source.swizzle,
             to.0,
             dims(&order),
             target.terms.join(", "),
-            if random.below(2) == 0 { ", fill(0)" } else { "" }
+            target.swizzle,
+            if kept || random.below(2) == 0 { "" } else { ", fill(0)" }
         );
         let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
         let entry = format!(
@@ -110,7 +129,15 @@ impl Movement {
         }
         let mut array = Array::zeros(from.1, shape);
         random.fill(&mut array);
-        Movement { declarations, entry, input: (format!("x{number}"), array) }
+        let mut inputs = tables.inputs;
+        inputs.push((format!("x{number}"), array));
+        if kept {
+            let shape = order.iter().map(|a| extents[*a] as usize).collect();
+            let mut old = Array::zeros(to.1, shape);
+            random.fill(&mut old);
+            inputs.push((format!("y{number}"), old));
+        }
+        Movement { declarations, entry, inputs }
     }
 }
 
@@ -130,14 +157,46 @@ type Named = (&'static str, Elem);
 fn elements(random: &mut Random, number: usize) -> (Named, Named, String) {
     let from = ELEMS[random.below(ELEMS.len() as u64) as usize];
     let to = ELEMS[random.below(3) as usize];
-    if number % 3 == 0 && from.1 != to.1 {
+    if number.is_multiple_of(3) && from.1 != to.1 {
         return (from, to, format!("cast({}, $)", to.0));
     }
     (from, from, "$".to_string())
 }
 
+/// Tables that placements name: their declarations, and those that are inputs.
+#[derive(Default)]
+struct Tables {
+    declarations: String,
+    inputs: Vec<(String, Array)>,
+}
+
+impl Tables {
+    /// Owners below `size` for `extent` coordinates, known at compile time or read on the device.
+    fn owners(
+        &mut self,
+        random: &mut Random,
+        name: &str,
+        extent: i64,
+        mesh: &[(&str, i64)],
+        size: i64,
+    ) {
+        let owners: Vec<i64> = (0..extent).map(|_| random.below(size as u64) as i64).collect();
+        if random.below(2) == 0 {
+            let list: Vec<String> = owners.iter().map(i64::to_string).collect();
+            self.declarations += &format!("    const {name} = [{}];\n", list.join(", "));
+            return;
+        }
+        let copies: Vec<String> = mesh.iter().map(|(m, _)| format!("copy/{m}")).collect();
+        self.declarations +=
+            &format!("    in {name}: ix32({size})[w: {extent}] @ [{}, w];\n", copies.join(", "));
+        self.inputs
+            .push((name.to_string(), Array::from_i64(Elem::I32, vec![owners.len()], &owners)));
+    }
+}
+
 struct Placement {
     terms: Vec<String>,
+    swizzle: String,
     /// Coordinates of the summed mesh axes; 0 without one.
     parts: i64,
 }
@@ -150,7 +209,7 @@ impl Placement {
         extents: &[i64],
         number: usize,
         (is_source, sums): (bool, bool),
-        consts: &mut String,
+        (tables, bytes): (&mut Tables, i64),
     ) -> Placement {
         let names = ["i", "j", "k"];
         let mut digits: Vec<Vec<String>> =
@@ -177,10 +236,7 @@ impl Placement {
                     }
                     let side = if is_source { "s" } else { "t" };
                     let table = format!("W{side}{number}{name}");
-                    let owners: Vec<String> = (0..extents[axis])
-                        .map(|_| random.below(*size as u64).to_string())
-                        .collect();
-                    *consts += &format!("    const {table} = [{}];\n", owners.join(", "));
+                    tables.owners(random, &table, extents[axis], mesh, *size);
                     digits[axis].push(format!("{}/{name}.map({table})", names[axis]));
                 }
                 _ => {
@@ -203,6 +259,16 @@ impl Placement {
         for i in (1..terms.len()).rev() {
             terms.swap(i, random.below(i as u64 + 1) as usize);
         }
-        Placement { terms, parts }
+        let mut swizzle = String::new();
+        if random.below(5) == 0 {
+            let row = [32, 64, 128][random.below(3) as usize];
+            terms.push(format!(
+                "{}:{}",
+                names[random.below(extents.len() as u64) as usize],
+                row / bytes
+            ));
+            swizzle = format!(", swizzle(b{row}), align(1024)");
+        }
+        Placement { terms, swizzle, parts }
     }
 }

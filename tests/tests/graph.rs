@@ -4,7 +4,7 @@
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 use fusco_runtime::World;
-use fusco_tests::{Random, Session, gpu};
+use fusco_tests::{Random, Session, gpu, gpu_in_parts};
 use safetensors::SafeTensors;
 
 const MOE: &str = include_str!("../../examples/programs/moe.fusco");
@@ -54,6 +54,11 @@ fn a_captured_layer_replays_a_trace() {
 #[test]
 fn gpu_a_captured_layer_replays_a_trace() {
     gpu(RANKS).into_iter().for_each(replay);
+}
+
+#[test]
+fn gpu_a_captured_layer_replays_a_trace_over_two_launches() {
+    gpu_in_parts(RANKS).into_iter().for_each(replay);
 }
 
 fn replay(world: World) {

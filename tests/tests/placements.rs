@@ -3,7 +3,7 @@
 use fusco_dsl::oracle::Inputs;
 use fusco_runtime::World;
 use fusco_tests::placements::{Case, case};
-use fusco_tests::{Random, Session, gpu};
+use fusco_tests::{Random, Session, gpu, gpu_in_parts};
 
 /// Movements of one program: they share its compilation.
 const ENTRIES: usize = 10;
@@ -36,13 +36,24 @@ fn about(case: &Case, difference: &str) -> String {
 }
 
 fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync) {
-    let (mut compared, mut moved) = (0, 0);
-    for number in 0..programs {
-        let case = case(&mut Random(seed + number), ENTRIES);
-        let Some(world) = world(case.ranks) else { return };
-        compared += check(&case, world);
-        moved += case.entries.len();
-    }
+    let workers = std::thread::available_parallelism().map_or(1, |n| n.get() as u64).min(programs);
+    let work = |worker: u64| -> Option<(u64, usize)> {
+        let (mut compared, mut moved) = (0, 0);
+        for number in (worker..programs).step_by(workers as usize) {
+            let case = case(&mut Random(seed + number), ENTRIES);
+            compared += check(&case, world(case.ranks)?);
+            moved += case.entries.len();
+        }
+        Some((compared, moved))
+    };
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let work = &work;
+        let running: Vec<_> = (0..workers).map(|w| scope.spawn(move || work(w))).collect();
+        running.into_iter().map(|r| r.join().expect("no pair differs")).collect()
+    });
+    let done: Option<Vec<_>> = done.into_iter().collect();
+    let Some(done) = done else { return };
+    let (compared, moved) = done.iter().fold((0, 0), |sum, d| (sum.0 + d.0, sum.1 + d.1));
     println!("{moved} pairs of placements, {compared} elements equal");
 }
 
@@ -59,4 +70,13 @@ fn random_pairs_equal_the_oracle() {
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
     pairs(programs(20), 1000, gpu);
+}
+
+/// Launches of half of the ranks each: every movement opens and closes with a handshake.
+#[test]
+fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
+    pairs(programs(20).min(40), 5000, |ranks| match ranks % 2 {
+        0 => gpu_in_parts(ranks),
+        _ => gpu(ranks),
+    });
 }

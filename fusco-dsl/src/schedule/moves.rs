@@ -9,9 +9,12 @@ use super::ir::*;
 use crate::arena::Handle;
 use crate::layout::{Home, Map, Owners, SpreadKind, Table as Digits};
 use crate::plan::{
-    Coordinate, Live, Move, MoveValue, Number, Place, Shape, Side, TileShape, piece_of,
+    Coordinate, Live, Move, MoveValue, Number, Place, Shape, Side, Step, TileShape, piece_of, step,
 };
 use crate::sema::hir::{self, Size};
+
+/// Tiles side by side along the source before the walk steps along the target.
+const GROUP: i64 = 2;
 
 /// One movement, with the index arithmetic of its digits.
 pub(super) struct MoveLowering<'m, 'a, 'p> {
@@ -28,6 +31,7 @@ pub(super) struct MoveLowering<'m, 'a, 'p> {
 impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     pub fn new(at: &'a mut Addresses<'p>, movement: &'m Move) -> Self {
         let carried = at.table_of(carried(movement).tensor);
+        let staggered = peer_digit(at, movement);
         let (mut digits, mut loops) = (Vec::new(), Vec::new());
         for (i, digit) in movement.digits.iter().enumerate() {
             match digit.cut {
@@ -39,7 +43,11 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                 }
                 None => {
                     let var = at.var(&digit_name(movement, i));
-                    digits.push(if digit.radix == 1 { Ix::Lit(0) } else { Ix::Var(var) });
+                    digits.push(match digit.radix {
+                        1 => Ix::Lit(0),
+                        peers if staggered == Some(i) => rest(plus(Ix::Var(var), Ix::Me), peers),
+                        _ => Ix::Var(var),
+                    });
                     loops.push(Some(var));
                 }
             }
@@ -114,17 +122,15 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             return Op::Once { body: Vec::new() };
         };
         let source = source.clone();
-        let (along_source, outer_source, partial_source) =
-            self.halve(shape.source.0, shape.source.1);
-        let (along_target, outer_target, partial_target) =
-            self.halve(shape.target.0, shape.target.1);
+        let from = self.halve(shape.source.0, shape.source.1);
+        let to = self.halve(shape.target.0, shape.target.1);
+        let (along_source, along_target) = (from.inner, to.inner);
         let mut vars =
             self.looping(0..self.movement.digits.len(), &[shape.source.0, shape.target.0]);
-        vars.extend(outer_target);
-        vars.extend(outer_source);
+        let whole = from.partial.is_none();
+        vars.extend(self.walk_of(from.outer, to.outer, (shape.source.0, shape.source.1, whole)));
         // The end of a cut tile comes first: tables are looked up within it only.
-        let mut guards: Vec<Guard> =
-            [partial_source, partial_target].into_iter().flatten().collect();
+        let mut guards: Vec<Guard> = [from.partial, to.partial].into_iter().flatten().collect();
         guards.extend(self.guards());
         let (share, copies) = self.copies();
         let from = self.access(&source, 1, 1, Side::Source, None);
@@ -138,18 +144,37 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             guards,
             from: Access { vector: from.vector * shape.source.2, ..from },
             to: Access { vector: to.vector * shape.target.2, ..to },
-            copies: copies,
+            copies,
             cast: self.movement.cast,
         }))
     }
 
-    /// Splits a looping digit at the tile: the inner variable, the outer one if any, and the guard of a
-    /// last tile that is cut short.
-    fn halve(
+    /// The order of tiles: the source's digit in groups of [`GROUP`], the target's within a group, so that
+    /// tiles that are written at the same time lie side by side on both sides.
+    fn walk_of(
         &mut self,
-        digit: usize,
-        extent: i64,
-    ) -> (Handle<Var>, Option<(Handle<Var>, i64)>, Option<Guard>) {
+        source: Option<(Handle<Var>, i64)>,
+        target: Option<(Handle<Var>, i64)>,
+        (digit, extent, whole): (usize, i64, bool),
+    ) -> Vec<(Handle<Var>, i64)> {
+        let (Some((var, tiles)), Some(down)) = (source, target) else {
+            return target.into_iter().chain(source).collect();
+        };
+        if !whole || tiles % GROUP != 0 || tiles == GROUP {
+            return vec![down, (var, tiles)];
+        }
+        let group = self.at.var(&format!("{}g", digit_name(self.movement, digit)));
+        let number = plus(times(Ix::Var(group), GROUP), Ix::Var(var));
+        let inner = match &self.digits[digit] {
+            Ix::Binary { op: IxOp::Add, rhs, .. } => (**rhs).clone(),
+            other => other.clone(),
+        };
+        self.digits[digit] = plus(times(number, extent), inner);
+        vec![(group, tiles / GROUP), down, (var, GROUP)]
+    }
+
+    /// Splits a looping digit at the tile.
+    fn halve(&mut self, digit: usize, extent: i64) -> Halves {
         let radix = self.movement.digits[digit].radix;
         let name = digit_name(self.movement, digit);
         let inner = self.at.var(&format!("{name}i"));
@@ -160,7 +185,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         self.digits[digit] = value.clone();
         let partial =
             (radix % extent != 0).then_some(Guard::Below { value, limit: Ix::Lit(radix) });
-        (inner, outer, partial)
+        Halves { inner, outer, partial }
     }
 
     /// The looping digits among `range`, without `but`.
@@ -570,6 +595,35 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     }
 }
 
+/// A digit cut at the tile.
+struct Halves {
+    inner: Handle<Var>,
+    outer: Option<(Handle<Var>, i64)>,
+    /// Of a last tile that is cut short.
+    partial: Option<Guard>,
+}
+
+/// The outermost looping digit that chooses the peer: each rank begins with another one, so that no link
+/// carries all of them at once.
+fn peer_digit(at: &Addresses<'_>, movement: &Move) -> Option<usize> {
+    let MoveValue::Read(source) = &movement.value else { return None };
+    let peer = match movement.carrier {
+        Side::Source => &movement.target,
+        Side::Target => source,
+    };
+    let (table, mine) = (at.table_of(peer.tensor), at.table_of(carried(movement).tensor));
+    // Ranks that take parts of the same points must number them alike.
+    if !copy_axes(mine).is_empty() {
+        return None;
+    }
+    (0..movement.digits.len()).find(|i| {
+        let digit = &movement.digits[*i];
+        digit.cut.is_none()
+            && digit.radix > 1
+            && step(table, peer, &movement.digits, *i) == Step::Rank
+    })
+}
+
 /// The place whose ranks carry the movement out.
 fn carried(movement: &Move) -> &Place {
     match (movement.carrier, &movement.value) {
@@ -631,6 +685,7 @@ fn minus(a: Ix, b: i64) -> Ix {
 pub(super) fn times(a: Ix, n: i64) -> Ix {
     match a {
         Ix::Lit(v) => Ix::Lit(v * n),
+        Ix::Binary { op: IxOp::Add, lhs, rhs } => plus(times(*lhs, n), times(*rhs, n)),
         Ix::Binary { op: IxOp::Mul, lhs, rhs } if matches!(*rhs, Ix::Lit(_)) => {
             let Ix::Lit(m) = *rhs else { return Ix::Lit(0) };
             times(*lhs, m * n)

@@ -52,14 +52,13 @@ impl Scan<'_, '_> {
             let before = values[row.axis].take().unwrap_or(Ix::Lit(0));
             values[row.axis] = Some(plus(before, times(value, row.weight)));
         }
-        for axis in 0..values.len() {
-            let Some(value) = values[axis].take() else { continue };
-            let value = self.unmapped(axis, value);
+        let mut place = |(axis, value): (usize, Option<Ix>)| {
+            let value = self.unmapped(axis, value?);
             let limit = self.at.axis_bound(self.tensor, axis);
             self.guards.push(Guard::Below { value: value.clone(), limit: Ix::Lit(limit) });
-            values[axis] = Some(value);
-        }
-        values
+            Some(value)
+        };
+        values.into_iter().enumerate().map(&mut place).collect()
     }
 
     fn on_mesh(&self, weight: i64, size: i64) -> Ix {

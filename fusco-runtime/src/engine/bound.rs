@@ -18,6 +18,8 @@ pub struct Bound {
     program: Option<Arc<DeviceProgram>>,
     /// Bounds of dyns as the program writes them, where they have a name.
     limits: Arc<BTreeMap<String, String>>,
+    /// Bytes that buffers are declared to be aligned to.
+    aligns: Arc<BTreeMap<String, i64>>,
 }
 
 impl Bound {
@@ -44,6 +46,7 @@ impl Bound {
             schedule: Arc::new(schedule),
             program,
             limits: Arc::default(),
+            aligns: Arc::default(),
         })
     }
 
@@ -56,7 +59,8 @@ impl Bound {
     ) -> Result<Bound, Error> {
         let compiled = fusco_dsl::compile(source, program, params).map_err(Error::Program)?;
         let bound = Bound::from_schedule(world, compiled.schedule)?;
-        Ok(Bound { limits: Arc::new(limits(&compiled.hir)), ..bound })
+        let (limits, aligns) = (limits(&compiled.hir), aligns(&compiled.hir));
+        Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), ..bound })
     }
 
     pub fn schedule(&self) -> &Verified<Schedule> {
@@ -123,6 +127,18 @@ impl Bound {
         })
     }
 
+    /// # Errors
+    /// F0902 if a rank's part does not begin where the program says that it does.
+    pub(crate) fn check_alignment(&self, tensor: &str, buffer: &Buffer) -> Result<(), Error> {
+        let Some(align) = self.aligns.get(tensor).filter(|a| **a > 0) else { return Ok(()) };
+        let wrong = buffer.addresses().iter().position(|at| !at.is_multiple_of(*align as u64));
+        wrong.map_or(Ok(()), |rank| {
+            Err(Error::buffer(format!(
+                "`{tensor}` is declared `align({align})`; its buffer on rank {rank} is not"
+            )))
+        })
+    }
+
     /// A dyn's bound, for a message: `TMAX = 4096`, or the number alone.
     pub(crate) fn limit(&self, info: &Dyn) -> String {
         match self.limits.get(&info.name) {
@@ -130,6 +146,12 @@ impl Bound {
             None => info.bound.to_string(),
         }
     }
+}
+
+/// `with align(B)`, by tensor.
+fn aligns(program: &hir::Program) -> BTreeMap<String, i64> {
+    let align = |t: &hir::Tensor| Some((t.name.clone(), t.attrs.align?));
+    program.tensors.iter().filter_map(|(_, t)| align(t)).collect()
 }
 
 /// The params that bound dyns, by dyn.

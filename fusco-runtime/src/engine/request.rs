@@ -52,7 +52,7 @@ impl Request {
             schedule,
         };
         request.take_dyns(bound, args)?;
-        request.take_buffers(args)?;
+        request.take_buffers(bound, args)?;
         request.take_plans(bound, args)?;
         request.chosen = request.choose()?;
         Ok(request)
@@ -122,7 +122,7 @@ impl Request {
         }
     }
 
-    fn take_buffers(&mut self, args: &LaunchArgs<'_>) -> Result<(), Error> {
+    fn take_buffers(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for (name, buffer) in args.buffers {
             let (handle, info) =
@@ -141,6 +141,7 @@ impl Request {
                     schedule.ranks
                 )));
             }
+            bound.check_alignment(name, buffer)?;
             self.buffers[handle.index()] = Some((*buffer).clone());
         }
         let missing = self.entry().tensors.iter().find(|t| self.buffers[t.index()].is_none());

@@ -54,6 +54,17 @@ impl World {
         Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
     }
 
+    /// One device as `parts` devices of `ranks` ranks each: every part has launches of its own and a share
+    /// of the multiprocessors, and parts meet through signals in memory as devices do over a link. For
+    /// trying programs for several devices on one.
+    ///
+    /// # Errors
+    /// As [`device`](Self::device).
+    pub fn device_in_parts(ordinal: i32, parts: usize, ranks: usize) -> Result<World, Error> {
+        let devices = Arc::new(Devices::parts(ordinal, parts, ranks)?);
+        Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
+    }
+
     /// The longest wait of one rank for another before F0908.
     pub fn with_timeout(mut self, timeout: Duration) -> World {
         self.timeout = timeout;

@@ -1,7 +1,7 @@
 //! Tables of the home: offsets of counted groups, positions among the coordinates of one owner.
 
 use super::code::Resolver;
-use super::grid::{Test, decode, points};
+use super::guard::{Test, decode, points};
 use super::index::Number;
 use super::plan::Table;
 use crate::engine::Error;

@@ -3,7 +3,7 @@
 
 use super::access::At;
 use super::code::Resolver;
-use super::grid::{Part, Test, decode, points};
+use super::guard::{Part, Test, decode, points};
 use super::run::{Runner, Stop};
 use super::{cast, copy};
 use crate::engine::Error;

@@ -144,6 +144,14 @@ impl Buffer {
         }
     }
 
+    /// Where each rank's part begins, in its own address space.
+    pub(crate) fn addresses(&self) -> Vec<u64> {
+        match &self.inner.memory {
+            Memory::Host(parts) => parts.iter().map(|p| p.start().addr() as u64).collect(),
+            Memory::Device(parts) => parts.iter().map(|p| p.at).collect(),
+        }
+    }
+
     pub(crate) fn memory(&self) -> &Memory {
         &self.inner.memory
     }

@@ -2,7 +2,8 @@
 
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
-const ALIGN: usize = 4096;
+/// Bytes that every allocation of a world is aligned to.
+pub(crate) const ALIGN: usize = 4096;
 
 /// `bytes` zeroed bytes. Reached only through raw pointers, never through references.
 pub(crate) struct HostMemory {

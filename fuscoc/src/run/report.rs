@@ -182,7 +182,7 @@ fn time_table(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Stri
             vec![
                 entry.clone(),
                 bytes(moved),
-                format!("{:.2} ms", time.as_secs_f64() * 1e3),
+                format!("{:.4} ms", time.as_secs_f64() * 1e3),
                 format!("{rate:.2} GB/s"),
             ]
         })

@@ -8,6 +8,8 @@ use cudarc::driver::{DriverError, result, sys};
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 
+const ALIGN: u64 = crate::mem::host::ALIGN as u64;
+
 /// A device with its primary context.
 pub(crate) struct Gpu {
     pub ordinal: i32,
@@ -118,9 +120,11 @@ impl Drop for Gpu {
     }
 }
 
-/// Zeroed device memory.
+/// Zeroed device memory, aligned as host memory is.
 pub(crate) struct Memory {
     pub gpu: Arc<Gpu>,
+    /// What the driver gave: `at` is the first aligned address in it.
+    base: sys::CUdeviceptr,
     pub at: sys::CUdeviceptr,
     pub bytes: usize,
 }
@@ -130,8 +134,9 @@ impl Memory {
         gpu.enter()?;
         let fail = |e| told(e, &format!("{bytes} bytes on device {}", gpu.ordinal));
         // SAFETY: freed in `drop`; zeroed before anyone sees it.
-        let at = unsafe { result::malloc_sync(bytes.max(1)) }.map_err(fail)?;
-        let memory = Memory { gpu: gpu.clone(), at, bytes };
+        let base = unsafe { result::malloc_sync(bytes.max(1) + ALIGN as usize) }.map_err(fail)?;
+        let at = base.next_multiple_of(ALIGN);
+        let memory = Memory { gpu: gpu.clone(), base, at, bytes };
         memory.clear()?;
         Ok(memory)
     }
@@ -139,7 +144,7 @@ impl Memory {
     /// Zeroes it, after the launches of its device.
     pub(crate) fn clear(&self) -> Result<(), Error> {
         self.gpu.enter()?;
-        // SAFETY: the allocation has `bytes` bytes.
+        // SAFETY: the allocation has `bytes` bytes from `at`.
         let done = unsafe { result::memset_d8_sync(self.at, 0, self.bytes) }
             .and_then(|()| result::ctx::synchronize());
         done.map_err(|e| told(e, "memset"))
@@ -180,7 +185,7 @@ impl Drop for Memory {
     fn drop(&mut self) {
         if self.gpu.enter().is_ok() {
             // SAFETY: allocated in `zeroed`; freeing waits for the device's work.
-            let _ = unsafe { result::free_sync(self.at) };
+            let _ = unsafe { result::free_sync(self.base) };
         }
     }
 }

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex};
 pub(crate) struct Devices {
     pub gpus: Vec<Arc<Gpu>>,
     pub ranks_per_device: usize,
+    /// Launches that share a device's multiprocessors.
+    parts: usize,
     /// The end of the latest launch on each device. On several devices all launches are chained, so
     /// that each device sees them in one order: ranks that wait for each other are then all resident.
     order: Mutex<Vec<Mark>>,
@@ -41,8 +43,21 @@ impl Devices {
         }
         let gpus = distinct.iter().map(|o| Gpu::open(*o)).collect::<Result<Vec<_>, _>>()?;
         crate::transport::connect(&gpus)?;
+        Devices::new(gpus, each, 1)
+    }
+
+    /// One device as `parts` devices, each with its share of the multiprocessors and `ranks` ranks.
+    pub(crate) fn parts(ordinal: i32, parts: usize, ranks: usize) -> Result<Devices, Error> {
+        if parts == 0 || ranks == 0 {
+            return Err(Error::plan("a world has at least one rank".to_string()));
+        }
+        let gpu = Gpu::open(ordinal)?;
+        Devices::new(vec![gpu; parts], ranks, parts)
+    }
+
+    fn new(gpus: Vec<Arc<Gpu>>, ranks_per_device: usize, parts: usize) -> Result<Devices, Error> {
         let order = gpus.iter().map(Mark::new).collect::<Result<_, _>>()?;
-        Ok(Devices { gpus, ranks_per_device: each, order: Mutex::new(order) })
+        Ok(Devices { gpus, ranks_per_device, parts, order: Mutex::new(order) })
     }
 
     pub(crate) fn ranks(&self) -> usize {
@@ -57,7 +72,7 @@ impl Devices {
         let sms = self.gpus.iter().map(|g| g.sms).min().unwrap_or(1);
         Target {
             arch: self.gpus[0].arch.clone(),
-            sms,
+            sms: (sms / self.parts as u32).max(1),
             ranks_per_device: self.ranks_per_device as u32,
         }
     }

@@ -1,0 +1,118 @@
+//! Which points of a grid a rank does: the variables' product, the share, the guards.
+
+use super::affine::{Affine, Piece};
+use super::code::Resolver;
+use super::index::{Number, wild};
+use crate::engine::Error;
+use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp};
+
+/// Which of the points: the `index`-th of `count` parts.
+pub(crate) struct Part(Option<(Number, i64)>);
+
+/// A guard as a comparison of a form.
+pub(crate) struct Test {
+    pub form: Affine,
+    kind: TestKind,
+}
+
+enum TestKind {
+    /// `form < 0`
+    Below,
+    /// `form == 0`
+    Zero,
+    /// `0 <= form < limit`, or the launch fails: the form was read from this tensor.
+    Valid { limit: i64, tensor: String },
+}
+
+pub(crate) fn points(vars: &[(usize, i64)]) -> i64 {
+    vars.iter().map(|(_, n)| *n.max(&0)).product()
+}
+
+/// Sets the variables of a point by its number, major first.
+pub(crate) fn decode(list: &[(usize, i64)], mut point: i64, vars: &mut [i64]) {
+    for (var, extent) in list.iter().rev() {
+        vars[*var] = point % extent;
+        point /= extent;
+    }
+}
+
+impl Resolver<'_> {
+    pub(super) fn part(&self, share: Option<&ir::Share>) -> Result<Part, Error> {
+        Ok(Part(share.map(|s| Ok::<_, Error>((self.number(&s.index)?, s.count))).transpose()?))
+    }
+
+    pub(super) fn guards(&self, guards: &[Guard]) -> Result<Vec<Test>, Error> {
+        let difference = |a: &Ix, b: &Ix| {
+            Ok::<_, Error>(Number::binary(IxOp::Sub, self.number(a)?, self.number(b)?))
+        };
+        let test = |guard: &Guard| -> Result<Test, Error> {
+            let (form, kind) = match guard {
+                Guard::Below { value, limit } => (difference(value, limit)?, TestKind::Below),
+                Guard::Equal { value, to } => (difference(value, to)?, TestKind::Zero),
+                Guard::Valid { tensor, value, limit } => {
+                    let tensor = self.schedule().tensors[*tensor].name.clone();
+                    (self.number(value)?, TestKind::Valid { limit: *limit, tensor })
+                }
+            };
+            Ok(Test { form: Affine::of(&form), kind })
+        };
+        let mut tests: Vec<_> = guards.iter().map(test).collect::<Result<_, _>>()?;
+        // Only a point that the others let through may fail the launch.
+        tests.sort_by_key(|t| matches!(t.kind, TestKind::Valid { .. }));
+        Ok(tests)
+    }
+}
+
+impl Part {
+    /// The points `from..to` of this rank's part.
+    pub(crate) fn range(&self, points: i64, vars: &[i64]) -> (i64, i64) {
+        let Some((index, count)) = &self.0 else { return (0, points) };
+        let (index, count) = (i128::from(index.get(vars)), i128::from((*count).max(1)));
+        let at = |i: i128| (i128::from(points) * i / count).clamp(0, i128::from(points)) as i64;
+        (at(index), at(index + 1))
+    }
+}
+
+impl Test {
+    pub(crate) fn holds(&self, vars: &[i64]) -> bool {
+        let v = self.form.get(vars);
+        match &self.kind {
+            TestKind::Below => v < 0,
+            TestKind::Zero => v == 0,
+            TestKind::Valid { limit, .. } if (0..*limit).contains(&v) => true,
+            TestKind::Valid { limit, tensor } => {
+                wild(|| format!("an index read from `{tensor}` is {v}, outside 0..{limit}"));
+                false
+            }
+        }
+    }
+
+    /// As of a number: see [`Affine::piece`].
+    pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        let piece = self.form.piece(var, vars);
+        if matches!(self.kind, TestKind::Valid { .. }) { piece.steady() } else { piece }
+    }
+
+    /// What the form grows by with a variable, if it is linear and [`Self::narrow`] can use that.
+    pub(crate) fn step(&self, var: usize) -> Option<i64> {
+        let valid = matches!(self.kind, TestKind::Valid { .. });
+        self.form.step(var).filter(|step| *step == 0 || !valid)
+    }
+
+    /// The points of `range`, counted from the one at hand, for which it holds if it grows by `step`.
+    pub(crate) fn narrow(&self, vars: &[i64], step: i64, (from, to): (i64, i64)) -> (i64, i64) {
+        if from >= to {
+            return (from, from);
+        }
+        if step == 0 {
+            return if self.holds(vars) { (from, to) } else { (from, from) };
+        }
+        let at = self.form.get(vars);
+        match self.kind {
+            TestKind::Zero if at % step == 0 => (from.max(-at / step), to.min(-at / step + 1)),
+            TestKind::Zero | TestKind::Valid { .. } => (from, from),
+            TestKind::Below if step > 0 => (from, to.min((-at - 1).div_euclid(step) + 1)),
+            TestKind::Below => (from.max(at.div_euclid(-step) + 1), to),
+        }
+    }
+}
