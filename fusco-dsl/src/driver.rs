@@ -1,7 +1,7 @@
 //! The whole compiler on one page: one call a stage, the stages as text on request.
 
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, hint};
 use crate::layout::{self, Table};
 use crate::plan::{self, Plan};
 use crate::schedule::{self, Verified, ir::Schedule};
@@ -92,13 +92,18 @@ pub fn lower(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
 }
 
 fn select(programs: Vec<Program>, name: Option<&str>) -> Result<Program, Diagnostics> {
-    let names: Vec<String> = programs.iter().map(|p| format!("`{}`", p.name)).collect();
+    let names: Vec<String> = programs.iter().map(|p| p.name.clone()).collect();
     let mut found = programs.into_iter().filter(|p| name.is_none_or(|n| n == p.name));
     match (found.next(), found.next()) {
         (Some(program), None) => Ok(program),
         _ => {
-            let message = format!("the file holds {}; name one of them", names.join(", "));
-            Err(Diagnostics(vec![Diagnostic::error("F0101", Span::default(), message)]))
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            let message = match name {
+                Some(name) => format!("no program `{name}`{}", hint(name, &known)),
+                None => format!("the file holds {} programs", names.len()),
+            };
+            let help = format!("name one of {}", known.join(", "));
+            Err(Diagnostics(vec![Diagnostic::error("F0101", Span::default(), message).help(help)]))
         }
     }
 }

@@ -128,6 +128,26 @@ fn examples_raise_their_code_and_their_fixes_raise_nothing() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// Applied, the fix of a wrong example leaves nothing to say, unless a param is not bound.
+#[test]
+fn fixes_put_the_examples_right() {
+    let (mut wrong, mut applied) = (String::new(), 0);
+    for entry in diag::catalogue().iter().filter(|e| !e.wrong.is_empty()) {
+        for fix in says(entry, entry.wrong, entry.wrong_set).0.iter().filter_map(|d| d.fix.clone())
+        {
+            applied += 1;
+            let after = fix.apply(entry.wrong);
+            let mut found = says(entry, &after, entry.fixed_set);
+            found.0.retain(|d| !d.message.ends_with("is not bound"));
+            if !found.0.is_empty() {
+                wrong += &diag::render(&found, entry.code, &after, false);
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+    assert!(applied >= 30, "only {applied} examples have a fix");
+}
+
 #[test]
 fn explaining_a_code() {
     let text = diag::explain("f0301").expect("known");

@@ -20,9 +20,9 @@ pub fn run(args: &Args, format: Format) -> Outcome {
 
 /// F and digits; everything else is a path.
 fn is_code(subject: &str) -> bool {
-    subject.strip_prefix(['F', 'f']).is_some_and(|digits| {
-        !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
-    })
+    subject
+        .strip_prefix(['F', 'f'])
+        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn code(code: &str, format: Format) -> Outcome {

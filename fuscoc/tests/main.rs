@@ -190,7 +190,7 @@ fn one_entry_and_ptx_are_emitted() {
     assert!(text.contains("moe_combine(") && !text.contains("moe_dispatch("), "{text}");
     let unknown = emit(&["--stage", "cuda", "--entry", "combin"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("the program has"), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("did you mean `combine`?"), "{}", stderr(&unknown));
     let ptx = emit(&["--stage", "ptx"]);
     let text = String::from_utf8_lossy(&ptx.stdout);
     match ptx.status.code() {
@@ -239,4 +239,38 @@ fn outputs_go_to_a_file() {
         .map(|n| n.div_ceil(128) * 128)
         .sum();
     assert_eq!(y.shape(), [rows * 24]);
+}
+
+#[test]
+fn codes_are_explained() {
+    let text = fuscoc(&["explain", "f0301"]);
+    let shown = String::from_utf8_lossy(&text.stdout);
+    assert!(text.status.success() && shown.contains("Put right"), "{shown}");
+    let json = fuscoc(&["--format", "json", "explain", "F0301"]);
+    let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    assert_eq!((&parsed["code"], &parsed["stage"]), (&"F0301".into(), &"placement".into()));
+    let near = fuscoc(&["explain", "F03011"]);
+    assert_eq!(near.status.code(), Some(2));
+    assert!(stderr(&near).contains("did you mean `F0301`?"), "{}", stderr(&near));
+}
+
+#[test]
+fn unknown_names_suggest_the_nearest() {
+    let moe = "examples/programs/moe.fusco";
+    let set = ["--set", "G=2,E=4,K=2,H=8,TMAX=4"];
+    let run = |more: &[&str]| stderr(&fuscoc(&[&["run", moe][..], &set, more].concat()));
+    let dispatch = ["--entry", "dispatch", "--dyn", "T=4", "--random", "1"];
+    for (more, near) in [
+        (vec!["--entry", "dispach"], "dispatch"),
+        (vec!["--entry", "dispatch", "--dyn", "TT=4"], "T"),
+        ([&dispatch[..], &["--in", "topkk=x"]].concat(), "topk"),
+        ([&dispatch[..], &["--feed", "z=yy"]].concat(), "y"),
+        ([&dispatch[..], &["--program", "moee"]].concat(), "moe"),
+        ([&dispatch[..], &["--set", "TMAXX=4"]].concat(), "TMAX"),
+    ] {
+        let said = run(&more);
+        assert!(said.contains(&format!("`{near}`")), "{more:?}: {said}");
+    }
+    let stage = stderr(&fuscoc(&["emit", moe, "--stage", "shedule"]));
+    assert!(stage.contains("schedule"), "{stage}");
 }

@@ -7,7 +7,7 @@ mod render;
 
 pub use codes::{Entry, Stage, catalogue, entry, explain};
 pub use json::{explain_json, json};
-pub use near::nearest;
+pub use near::{hint, nearest};
 pub use render::render;
 
 use crate::source::Span;

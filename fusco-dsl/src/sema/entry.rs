@@ -167,7 +167,7 @@ impl Checker<'_> {
             None if metadata => {}
             None => {
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
-                self.same_type(target, &value)?;
+                self.same_type(target, &value, (&a.value, true))?;
                 return Ok(assignment(frame, a, target, (index, value)));
             }
         }
@@ -179,7 +179,7 @@ impl Checker<'_> {
         self.no_diagonal(frame, target_ref)?;
         let want = self.hir.tensors[target].dtype.elem;
         let value = self.value(frame, &a.value, want)?;
-        self.same_type(target, &value)?;
+        self.same_type(target, &value, (&a.value, false))?;
         self.no_conflict(frame, target_ref)?;
         self.covered(frame, target, target_ref, &value)?;
         Ok(assignment(frame, a, target, (index, value)))
@@ -398,7 +398,8 @@ impl Checker<'_> {
             ),
         )
         .note(format!("axes of `{}` are [{axes}]", info.name))
-        .help(format!("write `{}[{axes}]`", info.name));
+        .help(format!("write `{}[{axes}]`", info.name))
+        .maybe_fix(self.reorder(name.span, &axes.split(", ").collect::<Vec<_>>()));
         self.fail(diagnostic)
     }
 
@@ -514,7 +515,8 @@ impl Checker<'_> {
             format!("some elements of `{name}` are never written"),
         )
         .note(note)
-        .help("add `with fill(0)`");
+        .help("add `with fill(0)`")
+        .maybe_fix(self.attribute(self.hir.tensors[target].span, "fill(0)"));
         self.fail(diagnostic)
     }
 

@@ -72,12 +72,19 @@ impl Checker<'_> {
         {
             return Ok(());
         }
-        let (l, r) = (text::size(&self.hir, l, &[]), text::size(&self.hir, r, &[]));
+        let size = l;
+        let wrap = |s: &Size| match s {
+            Size::Binary { .. } => format!("({})", text::size(&self.hir, s, &[])),
+            _ => text::size(&self.hir, s, &[]),
+        };
+        let (l, r) = (wrap(l), wrap(r));
+        let fix = self.require(size, &format!("{l} % {r} == 0"));
         self.fail(
             Diagnostic::error("F0204", e.span, format!("{l} % {r} == 0 is not known"))
                 .label("this division may have a remainder")
                 .note(format!("{l} / {r} is an extent, so it must be exact"))
-                .help(format!("add `where {l} % {r} == 0`")),
+                .help(format!("add `where {l} % {r} == 0`"))
+                .maybe_fix(fix),
         )
     }
 
@@ -112,7 +119,8 @@ impl Checker<'_> {
                         format!("`{}` differs by `{axis}`", name.name),
                     )
                     .note(format!("`dyn {}[{axis}]` has one value for each rank", name.name))
-                    .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name)),
+                    .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name))
+                    .maybe_fix(self.own_value(name.span, &name.name, &axis)),
                 )
             }
             Some(Symbol::Poison) => Err(Stop),

@@ -187,6 +187,18 @@ pub struct Tensor {
     pub placement_span: Span,
 }
 
+impl Tensor {
+    /// The declaration with a value for what nothing writes; `None` if it has other attributes.
+    pub fn with_fill(&self) -> Option<crate::diag::Fix> {
+        let none = format!("{:?}", Attrs::default()) == format!("{:?}", self.attrs);
+        let end = self.placement_span.end;
+        none.then(|| crate::diag::Fix {
+            span: crate::source::Span::new(end, end),
+            replacement: " with fill(0)".to_string(),
+        })
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Axis {
     pub name: String,

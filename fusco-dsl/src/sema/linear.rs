@@ -2,6 +2,7 @@
 
 use super::check::Checker;
 use super::entry::Frame;
+use super::fixes::replace;
 use super::hir::{BinOp, Expr, ExprKind, Size, Var};
 use super::poly::Poly;
 use super::static_index::extent_size;
@@ -164,6 +165,7 @@ pub(super) fn collision(
     };
     let extent = checker.show(frame, extent_size(&frame.vars[linear.terms[inner].0]));
     let (outer, inner) = (name(outer), name(inner));
+    let whole = (terms.len() == 2 && linear.offset == Size::Lit(0)).then_some(());
     Diagnostic::error(
         "F0205",
         span,
@@ -173,6 +175,7 @@ pub(super) fn collision(
     )
     .note(format!("{shown} is {factor} at {outer}=0, {inner}={factor} and at {outer}=1, {inner}=0"))
     .help(format!("write `{outer} * {extent} + {inner}`"))
+    .maybe_fix(whole.and_then(|()| replace(span, format!("{outer} * {extent} + {inner}"))))
 }
 
 /// `j * 16 + o + 1`

@@ -12,6 +12,7 @@ mod dtype;
 mod entry;
 mod extent;
 mod fit;
+mod fixes;
 pub mod hir;
 mod linear;
 mod mesh;

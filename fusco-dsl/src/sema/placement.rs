@@ -27,7 +27,8 @@ impl Checker<'_> {
                 .help(format!(
                     "add `@ [{}]`",
                     axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
-                )),
+                ))
+                .maybe_fix(self.place(t)),
             );
         };
         let (mut terms, mut spread) = (Vec::new(), Vec::new());
@@ -113,7 +114,8 @@ impl Checker<'_> {
                     format!("axis `{name}` has no place in memory"),
                 )
                 .note(format!("an owner holds several `{name}`, one after the other"))
-                .help(format!("add a bare `{name}`")),
+                .help(format!("add a bare `{name}`"))
+                .maybe_fix(self.bare(map.span, Some(map.span), name)),
             ),
         }
     }
@@ -141,14 +143,16 @@ impl Checker<'_> {
                 )
                 .related(first.span, "first here")
                 .note("only one digit can take the rest")
-                .help(format!("give one of them a radix, `{name}:64`, or remove it")),
+                .help(format!("give one of them a radix, `{name}:64`, or remove it"))
+                .maybe_fix(self.drop_term(second.span)),
             );
         }
         let Some(last) = mine.last() else {
             return self.fail(
                 Diagnostic::error("F0303", list, format!("axis `{name}` has no place"))
                     .note(format!("the list says nothing about `{name}`"))
-                    .help(format!("add a bare `{name}`")),
+                    .help(format!("add a bare `{name}`"))
+                    .maybe_fix(self.bare(list, None, name)),
             );
         };
         if let Some(map) = mine.iter().find(|t| matches!(t.kind, TermKind::Mapped { .. })) {
@@ -181,7 +185,8 @@ impl Checker<'_> {
                     ),
                 )
                 .note(format!("{split_text} == {extent_text} is not known"))
-                .help(format!("add a bare `{name}`")),
+                .help(format!("add a bare `{name}`"))
+                .maybe_fix(self.bare(list, Some(last.span), name)),
             );
         }
         if !whole.is_empty() && !self.facts.divides(extent, &split) {
@@ -194,11 +199,16 @@ impl Checker<'_> {
             } else {
                 split_text
             };
+            let equation = format!("{extent_text} % {by} == 0");
+            let fix = self.require(extent, &equation).or_else(|| self.attribute(list, "uneven"));
             return self.fail(
-                Diagnostic::error("F0304", mine, format!("{extent_text} % {by} == 0 is not known"))
+                Diagnostic::error("F0304", mine, format!("{equation} is not known"))
                     .label(format!("`{name}` must split evenly"))
                     .note(format!("axis `{name}` has extent {extent_text}"))
-                    .help(format!("add `where {extent_text} % {by} == 0` to the param, or `with uneven` for ceil blocks")),
+                    .help(format!(
+                        "add `where {equation}` to the param, or `with uneven` for ceil blocks"
+                    ))
+                    .maybe_fix(fix),
             );
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Routes: each destination variable gets one value, in text order, in an order that is written.
 
 use super::check::{Checked, Checker, Stop};
+use super::fixes::insert;
 use super::hir::{self, Expr, ExprKind, Extent, OrElse, Order, Size, Step, Var, VarExtent};
 use super::placement::hint;
 use super::scope::{Symbol, unknown};
@@ -214,7 +215,8 @@ impl Checker<'_> {
             return self.fail(
                 Diagnostic::error("F0403", value.span, format!("`{name}` may be none ({none})"))
                     .note(format!("its type says `none = {none}`"))
-                    .help("add `else drop` or `else trap`"),
+                    .help("add `else drop` or `else trap`")
+                    .maybe_fix(insert(value.span.end, " else drop")),
             );
         }
         if info.io != hir::Io::In {
@@ -322,7 +324,8 @@ impl Checker<'_> {
                 Diagnostic::error("F0401", value.span, "slot order is part of the meaning")
                     .label("which tuple comes first?")
                     .note("without an order two runs may number the same tuples differently")
-                    .help(format!("add `by ({all})` or `by any`")),
+                    .help(format!("add `by ({all})` or `by any`"))
+                    .maybe_fix(insert(value.span.end, format!(" by ({all})"))),
             );
         };
         if order.keys.len() == 1 && order.keys[0].name == "any" {
@@ -366,7 +369,8 @@ impl Checker<'_> {
                     "two tuples that differ in {} only have equal keys",
                     missing.join(", ")
                 ))
-                .help(format!("write `by ({given}, {})`", missing.join(", "))),
+                .help(format!("write `by ({given}, {})`", missing.join(", ")))
+                .fix(order.span, format!("by ({given}, {})", missing.join(", "))),
             );
         }
         Ok(Step::Slot { var, group, order: Order::Keys(keys), span })
@@ -423,7 +427,8 @@ impl Checker<'_> {
             span,
             format!("`{}` has {} axes [{axes}], got {got} indices", info.name, info.axes.len()),
         )
-        .help(format!("write `{}[{axes}]`", info.name));
+        .help(format!("write `{}[{axes}]`", info.name))
+        .fix(span, format!("{}[{axes}]", info.name));
         self.fail(diagnostic)
     }
 }

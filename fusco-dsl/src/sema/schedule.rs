@@ -218,7 +218,8 @@ impl Checker<'_> {
                 .help(format!(
                     "write `sum/{}.any` to allow any order, or remove the directive",
                     name.name
-                ));
+                ))
+                .maybe_fix(super::fixes::insert(sum.span.end, ".any"));
                 return self.fail(diagnostic);
             }
         }

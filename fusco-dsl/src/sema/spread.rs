@@ -2,6 +2,7 @@
 
 use super::check::{Checked, Checker};
 use super::dtype::is_integer;
+use super::fixes::insert;
 use super::hir::{self, BinOp, Elem, MeshAxis, Size, Spread, SpreadKind, Term, TermKind};
 use super::mesh::at_bind;
 use super::owners::no_such_rank;
@@ -23,10 +24,17 @@ impl Checker<'_> {
     pub fn spread(&mut self, term: &ast::Term) -> Checked<Vec<Spread>> {
         let word = term.name.name.as_str();
         let Some(mesh) = &term.shard else {
+            let only = self.only_mesh_axis();
+            let fix = only.filter(|_| term.mods.is_empty());
+            let fix = fix.and_then(|gpu| insert(term.span.end, format!("/{gpu}")));
             return self.fail(
                 Diagnostic::error("F0301", term.span, format!("`{word}` needs a mesh axis"))
                     .note("it says what all the ranks along a mesh axis hold")
-                    .help(format!("write `{word}/gpu`, with an axis of the mesh")),
+                    .help(format!(
+                        "write `{word}/{gpu}`, with an axis of the mesh",
+                        gpu = only.unwrap_or("gpu")
+                    ))
+                    .maybe_fix(fix),
             );
         };
         let axes = self.mesh_axes(mesh)?;
@@ -116,7 +124,8 @@ impl Checker<'_> {
                     .help(format!(
                         "replicate it, `copy/{}`, or split an axis",
                         self.hir.mesh_axes[sum.mesh].name
-                    )),
+                    ))
+                    .maybe_fix(self.copy(sum.span)),
             );
         }
         if is_integer(elem) {
@@ -173,7 +182,8 @@ impl Checker<'_> {
             )
             .related(first.span, "first here")
             .note("a rank has one coordinate on a mesh axis")
-            .help(format!("split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`"));
+            .help(format!("remove one, or split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`"))
+            .maybe_fix(self.drop_term(second.span));
             return self.fail(diagnostic);
         }
         Ok(())
@@ -241,7 +251,8 @@ impl Checker<'_> {
             .note("every mesh axis is sharded or replicated; none is implied")
             .help(format!(
                 "shard an axis, `{first}/{name}`, or keep a replica on each, `copy/{name}`"
-            )),
+            ))
+            .maybe_fix(self.account(t, &name)),
         )
     }
 }

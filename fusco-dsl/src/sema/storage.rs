@@ -62,21 +62,24 @@ impl Checker<'_> {
             let is_ragged = !matches!(axes[term.axis].extent, Extent::Fixed(_));
             let is_stored = matches!(term.kind, TermKind::Pack(_) | TermKind::Slab(_));
             if is_ragged != is_stored {
-                let (claim, help) = if is_ragged {
+                let (claim, help, fix) = if is_ragged {
                     (
                         format!("ragged axis `{name}` needs a storage"),
                         format!("write `{name}.pack(128)`, or `{name}.slab(C)`"),
+                        format!("{name}.pack(128)"),
                     )
                 } else {
                     (
                         format!("axis `{name}` is not ragged"),
                         format!("write `{name}`, or declare it `{name}: ragged`"),
+                        name.clone(),
                     )
                 };
                 return self.fail(
                     Diagnostic::error("F0404", term.span, claim)
                         .note("`pack` and `slab` store the rows of a ragged axis")
-                        .help(help),
+                        .help(help)
+                        .fix(term.span, fix),
                 );
             }
             if !is_stored {
@@ -149,7 +152,8 @@ impl Checker<'_> {
             .note(format!(
                 "row({list}, {name}) = base({list}) + {name}: together they are one digit of memory"
             ))
-            .help(format!("write `{list}, {}`", self.term_text(term, name))),
+            .help(format!("write `{list}, {}`", self.term_text(term, name)))
+            .maybe_fix(self.behind(term.span, &names)),
         )
     }
 
@@ -181,12 +185,18 @@ impl Checker<'_> {
             ),
             None => "without a bound a group may hold every tuple of the route".to_string(),
         };
-        let help = match &axes[term.axis].extent {
-            Extent::Counted { .. } => format!(
-                "declare `{name}` with a bound of at most {rows_text}, or use `{name}.pack(1)`"
+        let (help, pack) = match &axes[term.axis].extent {
+            Extent::Counted { .. } => (
+                format!(
+                    "declare `{name}` with a bound of at most {rows_text}, or use `{name}.pack(1)`"
+                ),
+                format!("{name}.pack(1)"),
             ),
-            _ => format!(
-                "declare `{name}: ragged <= {rows_text}` and `cap {name} < {rows_text} else drop`, or use `{name}.pack(128)`"
+            _ => (
+                format!(
+                    "declare `{name}: ragged <= {rows_text}` and `cap {name} < {rows_text} else drop`, or use `{name}.pack(128)`"
+                ),
+                format!("{name}.pack(128)"),
             ),
         };
         self.fail(
@@ -196,7 +206,8 @@ impl Checker<'_> {
                 format!("`slab({rows_text})` cannot hold `{name}`"),
             )
             .note(note)
-            .help(help),
+            .help(help)
+            .fix(term.span, pack),
         )
     }
 
@@ -233,7 +244,8 @@ impl Checker<'_> {
             ),
             None => "a group may reach the number of all tuples of the route".to_string(),
         })
-        .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"));
+        .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"))
+        .maybe_fix(if limit.is_none() { self.cap(&route.name, &c) } else { None });
         self.push(diagnostic);
     }
 }

@@ -8,7 +8,7 @@ use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 const CALLS: [&str; 5] = ["cast", "sum", "count", "offset", "dropped"];
@@ -453,14 +453,24 @@ impl Checker<'_> {
     }
 
     /// F0506 and F0601: nothing is converted unless the program says so.
-    pub fn same_type(&mut self, target: Handle<hir::Tensor>, value: &Expr) -> Checked<()> {
+    pub fn same_type(
+        &mut self,
+        target: Handle<hir::Tensor>,
+        value: &Expr,
+        (written, is_static): (&ast::Expr, bool),
+    ) -> Checked<()> {
         let info = &self.hir.tensors[target];
         let (to, name) = (info.dtype.elem, info.name.clone());
         if to == value.ty {
             return self.same_index(target, value);
         }
+        let is_sum = matches!(value.kind, ExprKind::Sum { .. });
+        let is_read = matches!(value.kind, ExprKind::Read { .. });
+        let castable = !is_integer(to) && (is_sum || (is_static && is_read));
         let (from, to) = (value.ty.name(), to.name());
-        if matches!(value.kind, ExprKind::Sum { .. }) {
+        let cast = format!("cast({to}, {})", text::expr(written));
+        let fix = castable.then_some(Fix { span: value.span, replacement: cast });
+        if is_sum {
             return self.fail(
                 Diagnostic::error(
                     "F0506",
@@ -468,7 +478,8 @@ impl Checker<'_> {
                     format!("result of `sum` is f32, `{name}` is {to}"),
                 )
                 .note("`sum` adds in f32; rounding its result is part of the meaning")
-                .help(format!("add `cast({to}, ..)`")),
+                .help(format!("add `cast({to}, ..)`"))
+                .maybe_fix(fix),
             );
         }
         self.fail(
@@ -478,7 +489,8 @@ impl Checker<'_> {
                 format!("`{name}` is {to}, the value is {from}"),
             )
             .note("there is no implicit conversion")
-            .help(format!("declare `{name}` {from}, or use `cast` or `quant`")),
+            .help(format!("declare `{name}` {from}, or use `cast` or `quant`"))
+            .maybe_fix(fix),
         )
     }
 
