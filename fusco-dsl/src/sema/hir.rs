@@ -190,9 +190,8 @@ pub struct Tensor {
 impl Tensor {
     /// The declaration with a value for what nothing writes; `None` if it has other attributes.
     pub fn with_fill(&self) -> Option<crate::diag::Fix> {
-        let none = format!("{:?}", Attrs::default()) == format!("{:?}", self.attrs);
         let end = self.placement_span.end;
-        none.then(|| crate::diag::Fix {
+        (self.attrs == Attrs::default()).then(|| crate::diag::Fix {
             span: crate::source::Span::new(end, end),
             replacement: " with fill(0)".to_string(),
         })
@@ -286,7 +285,7 @@ pub enum Swizzle {
     B128,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Attrs {
     pub fill: Option<Scalar>,
     /// Bytes to which each rank's buffer is aligned.
