@@ -1,8 +1,13 @@
 //! One binary for all tests of the compiler.
 
 mod adjoint;
-mod catalogue;
+mod codes;
+mod digits;
 mod errors;
+mod fuzz;
+mod images;
+mod known;
 mod oracle;
+mod pairs;
 mod stages;
 mod syntax;

@@ -12,7 +12,8 @@ mod transport;
 pub mod typed;
 
 pub use engine::{
-    Arrivals, Bound, DeviceArrivals, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, World,
+    Arrivals, Bound, DeviceArrivals, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, TimeMark,
+    World,
 };
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};

@@ -212,6 +212,37 @@ fn indices(out: &mut Array, bound: i64, rng: &mut fastrand::Rng) {
     }
 }
 
+/// Whether a tensor may be filled where it lies: a float that no rank holds a second time.
+pub fn is_raw(tensor: &hir::Tensor) -> bool {
+    let floats = [Elem::F32, Elem::F16, Elem::Bf16].contains(&tensor.dtype.elem);
+    floats && !tensor.spread.iter().any(|s| matches!(s.kind, SpreadKind::Copy))
+}
+
+/// Random floats in every element that the ranks have room for, of a size between 0.5 and 2.
+pub fn raw(
+    compiled: &Compiled,
+    handle: Handle<hir::Tensor>,
+    rng: &mut fastrand::Rng,
+) -> Vec<Vec<u8>> {
+    let elem = compiled.hir.tensors[handle].dtype.elem;
+    let bytes = (compiled.tables()[&handle].elems * elem.bytes()) as usize;
+    // Sign and mantissa are free, the exponent is that of 0.5 (or 1, where its last bit is free).
+    let (free, set): (u64, u64) = match elem {
+        Elem::F32 => (0x80ff_ffff_80ff_ffff, 0x3f00_0000_3f00_0000),
+        Elem::F16 => (0x87ff_87ff_87ff_87ff, 0x3800_3800_3800_3800),
+        _ => (0x80ff_80ff_80ff_80ff, 0x3f00_3f00_3f00_3f00),
+    };
+    let rank = |_| {
+        let mut out = Vec::with_capacity(bytes.next_multiple_of(8));
+        while out.len() < bytes {
+            out.extend_from_slice(&(rng.u64(..) & free | set).to_le_bytes());
+        }
+        out.truncate(bytes);
+        out
+    };
+    (0..compiled.schedule.ranks).map(rank).collect()
+}
+
 fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {
     let value = rng.f32() * 2.0 - 1.0;
     match elem {

@@ -1,50 +1,102 @@
-//! `fuscoc explain`: what a code means.
+//! `fuscoc explain`: a code of the catalogue, or what the compiler made of a file.
 
 use crate::failure::Failure;
+use crate::source::{Source, bindings};
 use crate::{Format, Outcome};
-use fusco_dsl::diag;
+use fusco_dsl::diag::{self, Diagnostics, render};
+use fusco_dsl::{Compiled, explain};
+use serde_json::json;
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// A code, as F0501.
-    #[arg(value_name = "CODE")]
-    subject: String,
+    /// A code (`F0301`), or a file.
+    what: String,
+    /// One of several programs of the file.
+    #[arg(long)]
+    program: Option<String>,
+    /// One of its entries; all if left out.
+    #[arg(long)]
+    entry: Option<String>,
+    /// Params.
+    #[arg(long = "set", value_name = "NAME=V")]
+    set: Vec<String>,
+    /// Draws layout and traffic into this file too.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
 }
 
 pub fn run(args: &Args, format: Format) -> Outcome {
-    if is_code(&args.subject) {
-        return code(&args.subject, format);
-    }
-    Err(Failure::usage(format!("`{}` is not a code such as F0501", args.subject)))
+    let text = if is_code(&args.what) { code(&args.what, format)? } else { file(args, format)? };
+    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).map_err(Failure::input)
 }
 
-/// F and digits; everything else is a path.
-fn is_code(subject: &str) -> bool {
-    subject
-        .strip_prefix(['F', 'f'])
-        .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+/// `F` and four digits.
+fn is_code(what: &str) -> bool {
+    let digits = what.strip_prefix(['F', 'f']).unwrap_or_default();
+    digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit())
 }
 
-fn code(code: &str, format: Format) -> Outcome {
-    let text = match (format, diag::entry(code)) {
-        (Format::Json, Some(entry)) => format!("{:#}\n", diag::explain_json(&entry)),
-        _ => diag::explain(code).map_err(Failure::usage)?,
+/// The entry of the catalogue, with what the compiler says of its wrong program.
+fn code(code: &str, format: Format) -> Result<String, Failure> {
+    let Some(entry) = diag::entry(code) else {
+        let near = diag::explain(code).err().flatten();
+        let hint = near.map_or(String::new(), |near| format!("; the nearest is {near}"));
+        return Err(Failure::input(format!("no code `{code}`{hint}")));
     };
-    print!("{text}");
-    Ok(())
+    if format == Format::Json {
+        let object = json!({
+            "code": entry.code,
+            "title": entry.title,
+            "stage": entry.stage,
+            "explanation": entry.text,
+            "wrong": entry.wrong,
+            "params": entry.params,
+            "fixed": entry.fixed,
+        });
+        return Ok(format!("{object}\n"));
+    }
+    let said = said(&entry)?;
+    let said = if said.is_empty() { said } else { format!("\nWhat is said:\n\n{said}\n") };
+    Ok(format!("{entry}{said}"))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::is_code;
+/// The diagnostics of the wrong program, if the text and its params decide them.
+fn said(entry: &diag::Entry) -> Result<String, Failure> {
+    let Some(wrong) = entry.wrong else { return Ok(String::new()) };
+    let params = bindings(entry.params.map(str::to_string).as_slice())?;
+    let found = match fusco_dsl::check(wrong) {
+        Err(found) => found,
+        Ok((_, warnings)) if !warnings.0.is_empty() => warnings,
+        Ok(_) => fusco_dsl::compile(wrong, None, &params).err().unwrap_or_default(),
+    };
+    let Diagnostics(mut found) = found;
+    found.retain(|d| d.code == entry.code);
+    Ok(render(&Diagnostics(found), "wrong.fusco", wrong, false))
+}
 
-    #[test]
-    fn codes_and_paths() {
-        for code in ["F0501", "f0501", "F501"] {
-            assert!(is_code(code), "{code}");
+fn file(args: &Args, format: Format) -> Result<String, Failure> {
+    let source = Source::read(Path::new(&args.what))?;
+    let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
+    let entry = args.entry.as_deref();
+    known_entry(&compiled, entry)?;
+    if let Some(path) = &args.svg {
+        std::fs::write(path, explain::svg(&compiled, entry))
+            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+    }
+    let text = explain::text(&compiled, entry);
+    Ok(match format {
+        Format::Text => text,
+        Format::Json => format!("{}\n", json!({ "program": compiled.hir.name, "text": text })),
+    })
+}
+
+fn known_entry(compiled: &Compiled, entry: Option<&str>) -> Outcome {
+    let names: Vec<&str> = compiled.schedule.entries.iter().map(|e| e.name.as_str()).collect();
+    match entry {
+        Some(wanted) if !names.contains(&wanted) => {
+            Err(Failure::usage(format!("no entry `{wanted}`{}", diag::hint(wanted, &names))))
         }
-        for path in ["F0501.fusco", "F", "moe.fusco", "Fx"] {
-            assert!(!is_code(path), "{path}");
-        }
+        _ => Ok(()),
     }
 }

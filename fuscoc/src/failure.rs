@@ -40,8 +40,13 @@ impl Failure {
         }
     }
 
-    pub fn print(&self) {
+    pub fn text(&self) -> &str {
         let (Failure::Input(text) | Failure::Usage(text) | Failure::Environment(text)) = self;
+        text
+    }
+
+    pub fn print(&self) {
+        let text = self.text();
         if !text.is_empty() {
             eprintln!("{text}");
         }

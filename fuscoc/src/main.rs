@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand. Exit 0 fine, 1 the input is wrong, 2 usage, 3 the environment lacks something.
 
+mod bench;
 mod check;
 mod data;
 mod doctor;
@@ -39,12 +40,14 @@ enum Command {
     Check(check::Args),
     /// Any stage as text.
     Emit(emit::Args),
+    /// What the compiler made of a file, or what a code means.
+    Explain(explain::Args),
     /// Binds, runs the entries in order on all ranks, and reports.
     Run(run::Args),
+    /// Times beside a copy of the same bytes, every element checked.
+    Bench(bench::Args),
     /// What this machine has, what it lacks, and how to get it.
     Doctor(doctor::Args),
-    /// What a diagnostic code means.
-    Explain(explain::Args),
     /// Canonical form; comments are kept.
     Fmt(fmt::Args),
 }
@@ -54,9 +57,10 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Check(args) => check::run(&args, cli.format),
         Command::Emit(args) => emit::run(&args, cli.format),
-        Command::Run(args) => run::run(&args, cli.format),
-        Command::Doctor(args) => doctor::run(&args),
         Command::Explain(args) => explain::run(&args, cli.format),
+        Command::Run(args) => run::run(&args, cli.format),
+        Command::Bench(args) => bench::run(&args, cli.format),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Fmt(args) => fmt::run(&args, cli.format),
     };
     match result {

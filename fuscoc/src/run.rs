@@ -1,8 +1,8 @@
 //! `fuscoc run`: bind, fill, launch, compare, report.
 
-mod moved;
+pub mod moved;
 mod report;
-mod verify;
+pub mod verify;
 
 use crate::data;
 use crate::failure::Failure;
@@ -25,23 +25,8 @@ pub struct Args {
     /// Entries in the order of their launches.
     #[arg(long, required = true, value_delimiter = ',')]
     entry: Vec<String>,
-    /// One of several programs of the file.
-    #[arg(long)]
-    program: Option<String>,
-    #[arg(long = "set", value_name = "NAME=V")]
-    set: Vec<String>,
-    /// A launch-time size: one value, or one for each rank.
-    #[arg(long = "dyn", value_name = "NAME=N[,N..]")]
-    dyns: Vec<String>,
-    /// A tensor from a safetensors file, as the logical global array.
-    #[arg(long = "in", value_name = "TENSOR=FILE[:KEY]")]
-    inputs: Vec<String>,
-    /// An `in` that is an earlier entry's `out`.
-    #[arg(long, value_name = "IN=OUT")]
-    feed: Vec<String>,
-    /// Fills every other `in`.
-    #[arg(long, value_name = "SEED")]
-    random: Option<u64>,
+    #[command(flatten)]
+    work: Work,
     /// Writes the outputs as safetensors.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -58,8 +43,45 @@ pub struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Backend {
+/// What a program is bound to and runs on.
+#[derive(clap::Args, Clone, Default)]
+pub struct Work {
+    #[arg(skip)]
+    pub entries: Vec<String>,
+    /// One of several programs of the file.
+    #[arg(long)]
+    pub program: Option<String>,
+    #[arg(long = "set", value_name = "NAME=V")]
+    pub set: Vec<String>,
+    /// A launch-time size: one value, or one for each rank.
+    #[arg(long = "dyn", value_name = "NAME=N[,N..]")]
+    pub dyns: Vec<String>,
+    /// A tensor from a safetensors file, as the logical global array.
+    #[arg(long = "in", value_name = "TENSOR=FILE[:KEY]")]
+    pub inputs: Vec<String>,
+    /// An `in` that is an earlier entry's `out`.
+    #[arg(long, value_name = "IN=OUT")]
+    pub feed: Vec<String>,
+    /// Fills every other `in`.
+    #[arg(long, value_name = "SEED")]
+    pub random: Option<u64>,
+    /// Floats are filled in each rank's memory, without a logical array.
+    #[arg(skip)]
+    pub raw: bool,
+}
+
+/// A program with everything its entries read.
+pub struct Prepared {
+    pub work: Work,
+    pub compiled: Compiled,
+    pub inputs: Inputs,
+    pub feeds: BTreeMap<String, String>,
+    /// Each rank's bytes of each input.
+    pub ranks: BTreeMap<String, Vec<Vec<u8>>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Backend {
     Host,
     Cuda,
 }
@@ -76,33 +98,62 @@ pub struct Finished {
 
 pub fn run(args: &Args, format: Format) -> Outcome {
     let source = Source::read(&args.file)?;
-    let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
-    let feeds = pairs(&args.feed, "--feed")?;
-    let inputs = inputs(args, &compiled, &feeds)?;
+    let work = Work { entries: args.entry.clone(), ..args.work.clone() };
+    let ready = prepare(work, &source, format)?;
     let stages = args.entry.len() * (args.backend.len() + usize::from(args.verify));
     let progress = Progress::new(stages);
-    let expected = if args.verify {
-        Some(verify::expect(args, &compiled, &inputs, &feeds, &progress)?)
-    } else {
-        None
-    };
+    let expected = if args.verify { Some(verify::expect(&ready, &progress)?) } else { None };
+    let (compiled, inputs) = (&ready.compiled, &ready.inputs);
     for backend in &args.backend {
-        let finished = launch(args, &compiled, &inputs, &feeds, *backend, &progress)?;
-        let verdict = expected.as_ref().map(|e| verify::compare(&compiled, e, &finished));
+        let finished = launch(&ready, *backend, args.repeat, &progress)?;
+        let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
         progress.pause();
         if args.json {
-            println!("{}", report::json(&compiled, &inputs, &finished, verdict.as_ref()));
+            println!("{}", report::json(compiled, inputs, &finished, verdict.as_ref()));
         } else {
-            println!("{}", report::text(&compiled, &inputs, &finished, verdict.as_ref()));
+            println!("{}", report::text(compiled, inputs, &finished, verdict.as_ref()));
         }
         if let Some(path) = &args.out {
-            data::write(path, &report::arrays(&compiled, &finished, expected.as_ref()))?;
+            data::write(path, &report::arrays(compiled, &finished, expected.as_ref()))?;
         }
         if let Some(Err(difference)) = verdict {
             return Err(Failure::input(difference));
         }
     }
     Ok(())
+}
+
+/// Compiles, binds and fills.
+pub fn prepare(work: Work, source: &Source, format: Format) -> Result<Prepared, Failure> {
+    let compiled = source.compile(work.program.as_deref(), &bindings(&work.set)?, format)?;
+    let feeds = pairs(&work.feed, "--feed")?;
+    let inputs = inputs(&work, &compiled, &feeds)?;
+    let ranks = scattered(&work, &compiled, &inputs, &feeds)?;
+    Ok(Prepared { work, compiled, inputs, feeds, ranks })
+}
+
+/// Each rank's bytes of what the entries read.
+fn scattered(
+    work: &Work,
+    compiled: &Compiled,
+    inputs: &Inputs,
+    feeds: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, Vec<Vec<u8>>>, Failure> {
+    let mut out = BTreeMap::new();
+    let mut rng = fastrand::Rng::with_seed(work.random.unwrap_or(0));
+    for name in used(work, compiled)? {
+        let Some(handle) = compiled.hir.tensor(&name).filter(|_| !feeds.contains_key(&name)) else {
+            continue;
+        };
+        let reads = matches!(compiled.hir.tensors[handle].io, Io::In | Io::InOut);
+        if let Some(array) = inputs.tensors.get(&name) {
+            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs);
+            out.insert(name, ranks);
+        } else if reads && work.raw {
+            out.insert(name, data::raw(compiled, handle, &mut rng));
+        }
+    }
+    Ok(out)
 }
 
 fn pairs(list: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
@@ -118,16 +169,16 @@ fn pairs(list: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failur
 
 /// Every `in` and `inout` that the entries use and no entry feeds.
 fn inputs(
-    args: &Args,
+    work: &Work,
     compiled: &Compiled,
     feeds: &BTreeMap<String, String>,
 ) -> Result<Inputs, Failure> {
     let mut inputs = Inputs {
-        params: bindings(&args.set)?,
-        dyns: dyns(args, compiled)?,
+        params: bindings(&work.set)?,
+        dyns: dyns(work, compiled)?,
         tensors: BTreeMap::new(),
     };
-    let files = pairs(&args.inputs, "--in")?;
+    let files = pairs(&work.inputs, "--in")?;
     let known: Vec<&str> = compiled.hir.tensors.iter().map(|(_, t)| t.name.as_str()).collect();
     for name in files.keys().chain(feeds.keys()).chain(feeds.values()) {
         if compiled.hir.tensor(name).is_none() {
@@ -138,11 +189,14 @@ fn inputs(
             )));
         }
     }
-    let mut rng = args.random.map(fastrand::Rng::with_seed);
-    for name in used(args, compiled)? {
+    let mut rng = work.random.map(fastrand::Rng::with_seed);
+    for name in used(work, compiled)? {
         let Some(handle) = compiled.hir.tensor(&name) else { continue };
         let tensor = &compiled.hir.tensors[handle];
         if !matches!(tensor.io, Io::In | Io::InOut) || feeds.contains_key(&name) {
+            continue;
+        }
+        if work.raw && !files.contains_key(&name) && data::is_raw(tensor) {
             continue;
         }
         let shape = data::shape(&compiled.hir, tensor, &inputs)?;
@@ -189,9 +243,9 @@ fn fit(mut array: Array, shape: &[usize], name: &str) -> Result<Array, Failure> 
     Ok(out)
 }
 
-fn dyns(args: &Args, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, Failure> {
+fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, Failure> {
     let mut out = BTreeMap::new();
-    for (name, list) in pairs(&args.dyns, "--dyn")? {
+    for (name, list) in pairs(&work.dyns, "--dyn")? {
         let found = compiled.schedule.dyns.iter().map(|(_, d)| d).find(|d| d.name == name);
         let info = found.ok_or_else(|| {
             let known: Vec<&str> =
@@ -218,9 +272,9 @@ fn dyns(args: &Args, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
 }
 
 /// Tensors of the entries, in declaration order.
-fn used(args: &Args, compiled: &Compiled) -> Result<Vec<String>, Failure> {
+pub fn used(work: &Work, compiled: &Compiled) -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
-    for entry in &args.entry {
+    for entry in &work.entries {
         let found = compiled.schedule.entries.iter().find(|e| e.name == *entry);
         let known: Vec<&str> = compiled.schedule.entries.iter().map(|e| e.name.as_str()).collect();
         let entry = found
@@ -237,74 +291,94 @@ fn used(args: &Args, compiled: &Compiled) -> Result<Vec<String>, Failure> {
     Ok(order)
 }
 
-fn launch(
-    args: &Args,
-    compiled: &Compiled,
-    inputs: &Inputs,
-    feeds: &BTreeMap<String, String>,
-    backend: Backend,
-    progress: &Progress,
-) -> Result<Finished, Failure> {
+/// Where the ranks of a program run.
+pub fn world(compiled: &Compiled, backend: Backend) -> Result<World, Failure> {
     let ranks = compiled.schedule.ranks as usize;
-    let world = match backend {
+    Ok(match backend {
         Backend::Host => World::host(ranks)?,
         Backend::Cuda => World::device(0, ranks)?,
-    };
-    let bound = Bound::from_schedule(&world, compiled.schedule.clone())?;
-    let mut buffers: BTreeMap<String, Buffer> = BTreeMap::new();
-    for name in used(args, compiled)? {
-        if !feeds.contains_key(&name) {
-            let buffer = bound.alloc(&name)?;
-            if let (Some(array), Some(handle)) =
-                (inputs.tensors.get(&name), compiled.hir.tensor(&name))
-            {
-                let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs);
-                for (rank, bytes) in ranks.iter().enumerate() {
-                    buffer.upload(rank, bytes)?;
-                }
-            }
-            buffers.insert(name, buffer);
-        }
-    }
-    let mut plans: BTreeMap<String, Plan> = BTreeMap::new();
-    for (_, route) in compiled.schedule.routes.iter() {
-        plans.insert(route.name.clone(), bound.plan(&route.name)?);
-    }
+    })
+}
+
+/// Runs the entries in order; then each `repeat` times more, if any, to time those.
+pub fn launch(
+    ready: &Prepared,
+    backend: Backend,
+    repeat: u32,
+    progress: &Progress,
+) -> Result<Finished, Failure> {
+    let world = world(&ready.compiled, backend)?;
+    let bound = Bound::from_schedule(&world, ready.compiled.schedule.clone())?;
+    let memory = Memory::new(ready, &bound)?;
     let stream = world.stream()?;
     let mut times = Vec::new();
-    for entry in &args.entry {
+    for entry in &ready.work.entries {
         progress.next(&format!("{entry} on {}", world.backend()));
         let started = Instant::now();
-        launch_entry(compiled, &bound, entry, &stream, (inputs, feeds, &buffers, &plans))?;
+        memory.launch(ready, &bound, entry, &stream)?;
         stream.synchronize()?;
         let once = started.elapsed();
         let started = Instant::now();
-        for _ in 0..args.repeat {
-            launch_entry(compiled, &bound, entry, &stream, (inputs, feeds, &buffers, &plans))?;
+        for _ in 0..repeat {
+            memory.launch(ready, &bound, entry, &stream)?;
         }
         stream.synchronize()?;
-        times.push((
-            entry.clone(),
-            if args.repeat > 0 { started.elapsed() / args.repeat } else { once },
-        ));
+        times.push((entry.clone(), if repeat > 0 { started.elapsed() / repeat } else { once }));
     }
-    collect(compiled, world.backend(), times, &buffers, &plans)
+    collect(&ready.compiled, world.backend(), times, &memory)
 }
 
-type Memory<'a> = (
-    &'a Inputs,
-    &'a BTreeMap<String, String>,
-    &'a BTreeMap<String, Buffer>,
-    &'a BTreeMap<String, Plan>,
-);
+/// Buffers and plans of one run.
+pub struct Memory {
+    buffers: BTreeMap<String, Buffer>,
+    pub plans: BTreeMap<String, Plan>,
+}
+
+impl Memory {
+    /// Allocates what the entries use and uploads what they read.
+    pub fn new(ready: &Prepared, bound: &Bound) -> Result<Memory, Failure> {
+        let mut memory = Memory { buffers: BTreeMap::new(), plans: BTreeMap::new() };
+        for name in used(&ready.work, &ready.compiled)? {
+            if ready.feeds.contains_key(&name) {
+                continue;
+            }
+            let buffer = bound.alloc(&name)?;
+            for (rank, bytes) in ready.ranks.get(&name).into_iter().flatten().enumerate() {
+                buffer.upload(rank, bytes)?;
+            }
+            memory.buffers.insert(name, buffer);
+        }
+        for (_, route) in ready.compiled.schedule.routes.iter() {
+            memory.plans.insert(route.name.clone(), bound.plan(&route.name)?);
+        }
+        Ok(memory)
+    }
+
+    /// Bytes on all ranks, without plans.
+    pub fn bytes(&self) -> usize {
+        self.buffers.values().map(|b| b.ranks() * b.bytes(0)).sum()
+    }
+
+    /// Queues one entry.
+    pub fn launch(
+        &self,
+        ready: &Prepared,
+        bound: &Bound,
+        entry: &str,
+        stream: &fusco_runtime::Stream,
+    ) -> Outcome {
+        launch_entry(ready, bound, entry, stream, self)
+    }
+}
 
 fn launch_entry(
-    compiled: &Compiled,
+    ready: &Prepared,
     bound: &Bound,
     entry: &str,
     stream: &fusco_runtime::Stream,
-    (inputs, feeds, buffers, plans): Memory,
+    Memory { buffers, plans }: &Memory,
 ) -> Outcome {
+    let Prepared { compiled, inputs, feeds, .. } = ready;
     let Some(info) = compiled.schedule.entries.iter().find(|e| e.name == entry) else {
         return Ok(());
     };
@@ -338,12 +412,11 @@ fn launch_entry(
     Ok(())
 }
 
-fn collect(
+pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
     times: Vec<(String, Duration)>,
-    buffers: &BTreeMap<String, Buffer>,
-    plans: &BTreeMap<String, Plan>,
+    Memory { buffers, plans }: &Memory,
 ) -> Result<Finished, Failure> {
     let live: BTreeMap<String, Vec<u32>> = plans
         .iter()
@@ -368,10 +441,4 @@ fn collect(
         outputs.insert(name.clone(), ranks);
     }
     Ok(Finished { backend, times, outputs, live })
-}
-
-impl Args {
-    pub fn entries(&self) -> &[String] {
-        &self.entry
-    }
 }

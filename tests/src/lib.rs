@@ -33,7 +33,14 @@ pub fn gpu(ranks: usize) -> Option<World> {
     }
 }
 
-/// As [`gpu`], with launches of two: half of the ranks each, which meet as if over a link.
+/// Worlds in parts hold the device while they wait for each other: two at once could hold half each.
+pub fn alone() -> std::sync::MutexGuard<'static, ()> {
+    static LOCK: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    LOCK.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+/// As [`gpu`], with launches of two: half of the ranks each, which meet as if over a link. Only one
+/// at a time: hold [`alone`].
 pub fn gpu_in_parts(ranks: usize) -> Option<World> {
     gpu(ranks)?;
     Some(World::device_in_parts(0, 2, ranks / 2).expect("two parts of device 0"))

@@ -4,7 +4,7 @@
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 use fusco_runtime::World;
-use fusco_tests::{Random, Session, gpu, gpu_in_parts};
+use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
 use safetensors::SafeTensors;
 
 const MOE: &str = include_str!("../../examples/programs/moe.fusco");
@@ -58,6 +58,7 @@ fn gpu_a_captured_layer_replays_a_trace() {
 
 #[test]
 fn gpu_a_captured_layer_replays_a_trace_over_two_launches() {
+    let _alone = alone();
     gpu_in_parts(RANKS).into_iter().for_each(replay);
 }
 

@@ -3,7 +3,7 @@
 use fusco_dsl::oracle::Inputs;
 use fusco_runtime::World;
 use fusco_tests::placements::{Case, case};
-use fusco_tests::{Random, Session, gpu, gpu_in_parts};
+use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
 
 /// Movements of one program: they share its compilation.
 const ENTRIES: usize = 10;
@@ -35,8 +35,11 @@ fn about(case: &Case, difference: &str) -> String {
     case.text.lines().filter(named).collect::<Vec<_>>().join("\n")
 }
 
-fn pairs(programs: u64, seed: u64, world: impl Fn(usize) -> Option<World> + Sync) {
-    let workers = std::thread::available_parallelism().map_or(1, |n| n.get() as u64).min(programs);
+fn workers() -> u64 {
+    std::thread::available_parallelism().map_or(1, |n| n.get() as u64)
+}
+
+fn pairs(programs: u64, seed: u64, workers: u64, world: impl Fn(usize) -> Option<World> + Sync) {
     let work = |worker: u64| -> Option<(u64, usize)> {
         let (mut compared, mut moved) = (0, 0);
         for number in (worker..programs).step_by(workers as usize) {
@@ -64,18 +67,19 @@ fn programs(default: u64) -> u64 {
 
 #[test]
 fn random_pairs_equal_the_oracle() {
-    pairs(programs(40), 1, |ranks| World::host(ranks).ok());
+    pairs(programs(40), 1, workers(), |ranks| World::host(ranks).ok());
 }
 
 #[test]
 fn gpu_random_pairs_equal_the_oracle() {
-    pairs(programs(20), 1000, gpu);
+    pairs(programs(20), 1000, workers(), gpu);
 }
 
 /// Launches of half of the ranks each: every movement opens and closes with a handshake.
 #[test]
 fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
-    pairs(programs(20).min(40), 5000, |ranks| match ranks % 2 {
+    let _alone = alone();
+    pairs(programs(10).min(20), 5000, 1, |ranks| match ranks % 2 {
         0 => gpu_in_parts(ranks),
         _ => gpu(ranks),
     });

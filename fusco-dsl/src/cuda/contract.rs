@@ -35,6 +35,12 @@ pub(super) fn threads(schedule: &Schedule, kernel: &Kernel) -> u32 {
     }
 }
 
+/// CTAs that have something to do in the largest role of a movement.
+pub(super) fn pieces(schedule: &Schedule, kernel: &Kernel) -> i64 {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    ops.map(|op| super::op::pieces(schedule, op)).max().unwrap_or(1)
+}
+
 pub(super) fn is_plan(kernel: &Kernel) -> bool {
     kernel.roles.iter().any(|r| r.kind == RoleKind::Plan)
 }

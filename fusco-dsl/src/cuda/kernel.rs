@@ -11,9 +11,9 @@ use crate::sema::hir::Io;
 pub(super) fn emit(
     out: &mut Out,
     schedule: &Schedule,
-    entry: &Entry,
-    kernel: &Kernel,
+    (entry, kernel): (&Entry, &Kernel),
     grid: &Grid,
+    ctas: u32,
 ) {
     let threads = contract::threads(schedule, kernel);
     let symbol = namer::symbol(&schedule.program, &kernel.name);
@@ -28,7 +28,7 @@ pub(super) fn emit(
         })
         .collect();
     let arguments = arguments.join(",\n    ");
-    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, grid));
+    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, (grid, ctas)));
     out.blank();
 }
 
@@ -46,9 +46,9 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
     out
 }
 
-fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, grid: &Grid) {
+fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, (grid, ctas): (&Grid, u32)) {
     let workspace = namer::workspace_type(schedule, kernel.route);
-    if let Some(ctas) = grid.moves.filter(|_| kernel.route.is_none()) {
+    if kernel.route.is_none() {
         out.line(&format!("constexpr i32 CTAS = {ctas};  // of one rank"));
     }
     out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");

@@ -1,176 +1,120 @@
-//! The catalogue behind `fuscoc explain F0301`: what every code means, with a wrong program and the same
-//! program put right.
+//! The catalogue of codes: what each one means, the smallest program that raises it, and that program
+//! repaired.
 //!
-//! Enters: `catalogue/CODE.md`, one file a code. Its first line is `# title`; lines `key: value` follow
-//! (`stage`, and where they apply `arises`, `reserved`, `set`, `set fixed`); then the explanation; then
-//! the programs under `## wrong` and `## fixed`. Leaves: [`Entry`], and its text for a terminal.
+//! One Markdown file a code under `codes/`: the title, `stage: ..`, a few lines for a newcomer, and (for
+//! what a program can raise by itself) a fenced `fusco wrong`, `params: M=10` where numbers decide, and a
+//! fenced `fusco fixed`. Enters: a code. Leaves: its [`Entry`], or the code that was probably meant.
 
-use super::nearest;
 use std::fmt::Write;
 
-/// What was going on when the code is raised.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    Syntax,
-    Names,
-    Sizes,
-    Placement,
-    Routes,
-    Meaning,
-    Types,
-    Proofs,
-    Schedule,
-    Bind,
-    Launch,
-    Device,
+macro_rules! catalogue {
+    ($($code:literal),* $(,)?) => {
+        &[$(($code, include_str!(concat!("codes/", $code, ".md")))),*]
+    };
 }
 
-const STAGES: [(Stage, &str); 12] = [
-    (Stage::Syntax, "syntax"),
-    (Stage::Names, "names"),
-    (Stage::Sizes, "sizes"),
-    (Stage::Placement, "placement"),
-    (Stage::Routes, "routes"),
-    (Stage::Meaning, "meaning"),
-    (Stage::Types, "types"),
-    (Stage::Proofs, "proofs"),
-    (Stage::Schedule, "schedule"),
-    (Stage::Bind, "bind"),
-    (Stage::Launch, "launch"),
-    (Stage::Device, "device"),
+/// Ascending.
+const CATALOGUE: &[(&str, &str)] = catalogue![
+    "F0001", "F0002", "F0003", "F0004", "F0005", "F0101", "F0102", "F0103", "F0104", "F0105",
+    "F0201", "F0202", "F0203", "F0204", "F0205", "F0206", "F0207", "F0208", "F0301", "F0302",
+    "F0303", "F0304", "F0305", "F0306", "F0307", "F0308", "F0309", "F0310", "F0311", "F0401",
+    "F0402", "F0403", "F0404", "F0405", "F0406", "F0407", "F0408", "F0501", "F0502", "F0503",
+    "F0504", "F0505", "F0506", "F0507", "F0601", "F0602", "F0603", "F0610", "F0611", "F0701",
+    "F0702", "F0703", "F0704", "F0705", "F0706", "F0707", "F0790", "F0801", "F0802", "F0803",
+    "F0804", "F0805", "F0901", "F0902", "F0903", "F0904", "F0905", "F0906", "F0907", "F0908",
+    "F0909", "F0910", "F0911", "F0999",
 ];
 
-impl Stage {
-    pub fn name(self) -> &'static str {
-        STAGES.iter().find(|(s, _)| *s == self).map_or("", |(_, name)| name)
-    }
-}
-
-/// One code. Programs and settings are empty where there are none.
-#[derive(Clone, Debug)]
+/// One code of the catalogue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub code: &'static str,
     pub title: &'static str,
-    pub stage: Stage,
-    /// Where a code arises that no program text shows by itself.
-    pub arises: &'static str,
-    /// Why nothing raises it yet.
-    pub reserved: &'static str,
+    /// `check`, `bind`, `check or bind`, `generate`, `launch`, or `reserved` for what nothing raises yet.
+    pub stage: &'static str,
     pub text: &'static str,
-    pub wrong: &'static str,
-    /// Params, as `M=4, N=8`, that the wrong program is bound to.
-    pub wrong_set: &'static str,
-    pub fixed: &'static str,
-    pub fixed_set: &'static str,
+    /// The smallest program that raises the code; `None` where a program alone cannot.
+    pub wrong: Option<&'static str>,
+    /// `NAME=V,..`: params that make it wrong, if numbers decide.
+    pub params: Option<&'static str>,
+    /// The same program repaired.
+    pub fixed: Option<&'static str>,
+}
+
+/// All codes, ascending.
+pub fn codes() -> impl Iterator<Item = &'static str> {
+    CATALOGUE.iter().map(|(code, _)| *code)
+}
+
+/// What the catalogue says about a code, in any case of its letter.
+pub fn entry(code: &str) -> Option<Entry> {
+    let (code, file) = CATALOGUE.iter().find(|(known, _)| known.eq_ignore_ascii_case(code))?;
+    let (title, rest) = file.strip_prefix("# ")?.split_once("\n\nstage: ")?;
+    let (stage, rest) = rest.split_once("\n\n")?;
+    let text = rest.split("\n```").next()?.trim();
+    let params = file.lines().find_map(|l| l.strip_prefix("params: "));
+    let (wrong, fixed) = (fenced(file, "wrong"), fenced(file, "fixed"));
+    Some(Entry { code, title, stage, text, wrong, params, fixed })
+}
+
+fn fenced(file: &'static str, word: &str) -> Option<&'static str> {
+    let (_, rest) = file.split_once(&format!("```fusco {word}\n"))?;
+    rest.split_once("```").map(|(program, _)| program)
+}
+
+/// The entry of a code as text.
+///
+/// # Errors
+/// The nearest code, if one is near, for a code that does not exist.
+pub fn explain(code: &str) -> Result<String, Option<&'static str>> {
+    entry(code).map(|e| e.to_string()).ok_or_else(|| nearest(code))
+}
+
+/// The next code of the same family, or else one that differs in one character.
+fn nearest(code: &str) -> Option<&'static str> {
+    let code = code.to_ascii_uppercase();
+    let number = |c: &str| c.get(1..).and_then(|n| n.parse::<i64>().ok());
+    let wanted = number(&code)?;
+    let differ = |known: &str| known.bytes().zip(code.bytes()).filter(|(a, b)| a != b).count();
+    let family = |known: &str| known.get(..3) == code.get(..3);
+    let near = codes().filter(|c| c.len() == code.len() && (family(c) || differ(c) == 1));
+    near.min_by_key(|c| (!family(c), number(c).map_or(i64::MAX, |n| (n - wanted).abs())))
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{}: {}", self.code, self.title)?;
+        writeln!(f, "raised {}\n", self.when())?;
+        writeln!(f, "{}", self.text)?;
+        if let Some(wrong) = self.wrong {
+            let params = self.params.map_or(String::new(), |p| format!(", with --set {p}"));
+            write!(f, "\nWrong{params}:\n\n{}", indented(wrong))?;
+        }
+        self.fixed.map_or(Ok(()), |fixed| write!(f, "\nFixed:\n\n{}", indented(fixed)))
+    }
 }
 
 impl Entry {
-    /// A warning: the wrong program compiles.
-    pub fn is_warning(&self) -> bool {
-        self.title.ends_with("(a warning)")
-    }
-}
-
-macro_rules! files {
-    ($($code:literal)*) => {
-        const FILES: &[(&str, &str)] =
-            &[$(($code, include_str!(concat!("catalogue/", $code, ".md")))),*];
-    };
-}
-
-files! {
-    "F0001" "F0002" "F0003" "F0004" "F0005"
-    "F0101" "F0102" "F0103" "F0104" "F0105"
-    "F0201" "F0202" "F0203" "F0204" "F0205" "F0206" "F0207" "F0208"
-    "F0301" "F0302" "F0303" "F0304" "F0305" "F0306" "F0307" "F0308" "F0309" "F0310" "F0311"
-    "F0401" "F0402" "F0403" "F0404" "F0405" "F0406" "F0407" "F0408"
-    "F0501" "F0502" "F0503" "F0504" "F0505" "F0506" "F0507"
-    "F0601" "F0602" "F0603" "F0610" "F0611"
-    "F0701" "F0702" "F0703" "F0704" "F0705" "F0706" "F0707" "F0790"
-    "F0801" "F0802" "F0803" "F0804" "F0805"
-    "F0901" "F0902" "F0903" "F0904" "F0905" "F0906" "F0907" "F0908" "F0909" "F0910" "F0911"
-    "F0999"
-}
-
-/// Every code, ascending.
-pub fn catalogue() -> Vec<Entry> {
-    FILES.iter().filter_map(|(code, file)| read(code, file)).collect()
-}
-
-/// The entry of a code, in either case.
-pub fn entry(code: &str) -> Option<Entry> {
-    let code = code.to_ascii_uppercase();
-    FILES.iter().find(|(known, _)| *known == code).and_then(|(code, file)| read(code, file))
-}
-
-/// What a code means, as text.
-///
-/// # Errors
-/// The code is not known: one sentence that names the nearest.
-pub fn explain(code: &str) -> Result<String, String> {
-    match entry(code) {
-        Some(entry) => Ok(show(&entry)),
-        None => {
-            let known: Vec<&str> = FILES.iter().map(|(code, _)| *code).collect();
-            let near = nearest(&code.to_ascii_uppercase(), &known);
-            let hint = near.map_or_else(String::new, |n| format!("; did you mean `{n}`?"));
-            Err(format!("no code `{code}`{hint}"))
+    /// The moment at which the code is raised.
+    pub fn when(&self) -> &'static str {
+        match self.stage {
+            "check" => "from the text alone (`fuscoc check FILE`, `fusco!`)",
+            "bind" => "when the params are known (`fuscoc check FILE --set ..`, `bind`)",
+            "check or bind" => {
+                "from the text, or when the params are known if numbers decide (`fuscoc check`)"
+            }
+            "generate" => {
+                "when kernels are generated for a device (`fuscoc emit`, `bind` on a GPU)"
+            }
+            "reserved" => "by nothing yet: the code is kept for what is to come",
+            _ => "by the runtime, at or after a launch (`fuscoc run`, a Rust or C program)",
         }
     }
 }
 
-fn show(entry: &Entry) -> String {
-    let mut out = format!("{}: {}\n\n{}\n\n", entry.code, entry.title, entry.text);
-    let mut line = |key: &str, value: &str| {
-        if !value.is_empty() {
-            _ = writeln!(out, "{key}: {value}");
-        }
-    };
-    line("raised by", entry.stage.name());
-    line("arises", entry.arises);
-    line("reserved", entry.reserved);
-    for (head, program, set) in
-        [("Wrong", entry.wrong, entry.wrong_set), ("Put right", entry.fixed, entry.fixed_set)]
-    {
-        if program.is_empty() {
-            continue;
-        }
-        let bound = if set.is_empty() { String::new() } else { format!(", with --set {set}") };
-        _ = writeln!(out, "\n{head}{bound}:\n");
-        program.lines().for_each(|l| _ = writeln!(out, "    {l}"));
-    }
-    out
-}
-
-/// `None` for a file that lacks its title or names no stage; a test reads every file.
-fn read(code: &'static str, file: &'static str) -> Option<Entry> {
-    let (title, rest) = file.strip_prefix("# ")?.split_once('\n')?;
-    let (header, body) = rest.split_once("\n\n")?;
-    let value = |key: &str| {
-        let found = header.lines().filter_map(|l| l.split_once(": ")).find(|(k, _)| *k == key);
-        found.map_or("", |(_, value)| value.trim())
-    };
-    let stage = STAGES.iter().find(|(_, name)| *name == value("stage"))?.0;
-    let (text, programs) = body.split_once("## wrong\n").unwrap_or((body, ""));
-    let (wrong, fixed) = programs.split_once("## fixed\n").unwrap_or((programs, ""));
-    let fixed_set = if value("set fixed").is_empty() { value("set") } else { value("set fixed") };
-    Some(Entry {
-        code,
-        title,
-        stage,
-        arises: value("arises"),
-        reserved: value("reserved"),
-        text: text.trim(),
-        wrong: program(wrong),
-        wrong_set: value("set"),
-        fixed: program(fixed),
-        fixed_set,
+fn indented(program: &str) -> String {
+    program.lines().fold(String::new(), |mut out, line| {
+        _ = writeln!(out, "    {line}");
+        out
     })
-}
-
-/// Without the fences around it.
-fn program(text: &'static str) -> &'static str {
-    let text = text.trim();
-    let text = text.strip_prefix("```fusco\n").unwrap_or(text);
-    text.strip_suffix("```").unwrap_or(text).trim_end()
 }

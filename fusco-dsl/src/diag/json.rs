@@ -1,28 +1,12 @@
 //! Diagnostics for machines.
 
-use super::{Diagnostic, Diagnostics, Entry, Severity};
+use super::{Diagnostic, Diagnostics, Severity};
 use crate::source::{Span, line_column};
 use serde_json::{Value, json};
 
 /// One object a diagnostic: code, severity, message, span, notes, help, fix, related.
 pub fn json(diagnostics: &Diagnostics, name: &str, text: &str) -> Value {
     diagnostics.0.iter().map(|d| one(d, name, text)).collect()
-}
-
-/// An entry of the catalogue.
-pub fn explain_json(entry: &Entry) -> Value {
-    json!({
-        "code": entry.code,
-        "title": entry.title,
-        "stage": entry.stage.name(),
-        "arises": entry.arises,
-        "reserved": entry.reserved,
-        "text": entry.text,
-        "wrong": entry.wrong,
-        "wrong_set": entry.wrong_set,
-        "fixed": entry.fixed,
-        "fixed_set": entry.fixed_set,
-    })
 }
 
 fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
@@ -40,7 +24,9 @@ fn one(d: &Diagnostic, name: &str, text: &str) -> Value {
         "label": d.label,
         "notes": d.notes,
         "help": d.help,
-        "fix": d.fix.as_ref().map(|f| json!({ "span": span(f.span, text), "replacement": f.replacement })),
+        "fix": d.fix.as_ref().map(|f| json!({
+            "span": span(f.span, text), "replacement": f.replacement
+        })),
         "related": related,
     })
 }

@@ -5,8 +5,8 @@ mod json;
 mod near;
 mod render;
 
-pub use codes::{Entry, Stage, catalogue, entry, explain};
-pub use json::{explain_json, json};
+pub use codes::{Entry, codes, entry, explain};
+pub use json::json;
 pub use near::{hint, nearest};
 pub use render::render;
 
@@ -16,6 +16,14 @@ use crate::source::Span;
 pub enum Severity {
     Error,
     Warning,
+}
+
+/// An edit of the source that repairs what a diagnostic claims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fix {
+    /// What is replaced; empty where text is added.
+    pub span: Span,
+    pub replacement: String,
 }
 
 /// A claim about the source, with the equation or counter-example that decided it.
@@ -30,13 +38,6 @@ pub struct Diagnostic {
     pub help: Option<String>,
     pub fix: Option<Fix>,
     pub related: Vec<(Span, String)>,
-}
-
-/// The help as an edit: what stands at `span` (nothing, if that is empty) becomes `replacement`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fix {
-    pub span: Span,
-    pub replacement: String,
 }
 
 impl Fix {
@@ -82,7 +83,7 @@ impl Diagnostic {
         self
     }
 
-    /// The help as an edit of the text at `span`.
+    /// The edit that repairs it, if one is certain to be what is meant.
     pub fn fix(mut self, span: Span, replacement: impl Into<String>) -> Self {
         self.fix = Some(Fix { span, replacement: replacement.into() });
         self

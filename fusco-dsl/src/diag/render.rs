@@ -1,4 +1,4 @@
-//! Diagnostics for a terminal, in rustc's look; a fix is shown as the edited line.
+//! Diagnostics for a terminal, in rustc's look.
 
 use super::{Diagnostic, Diagnostics, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
@@ -29,13 +29,17 @@ fn one(renderer: &Renderer, diagnostic: &Diagnostic, name: &str, text: &str) -> 
     for note in &diagnostic.notes {
         group = group.element(Level::NOTE.message(note));
     }
-    let Some(help) = &diagnostic.help else { return renderer.render(&[group]) };
     let Some(fix) = &diagnostic.fix else {
-        return renderer.render(&[group.element(Level::HELP.message(help))]);
+        if let Some(help) = &diagnostic.help {
+            group = group.element(Level::HELP.message(help));
+        }
+        return renderer.render(&[group]);
     };
+    let title = diagnostic.help.as_deref().unwrap_or("change it so");
     let patch = Patch::new(range(fix.span, text), &fix.replacement);
-    let edited = Snippet::source(text).path(name).fold(true).patch(patch);
-    renderer.render(&[group, Level::HELP.secondary_title(help).element(edited)])
+    let suggestion = Level::HELP.secondary_title(title);
+    let suggestion = suggestion.element(Snippet::source(text).path(name).fold(true).patch(patch));
+    renderer.render(&[group, suggestion])
 }
 
 fn range(span: crate::source::Span, text: &str) -> std::ops::Range<usize> {

@@ -35,10 +35,11 @@ pub(super) fn lines(compiled: &Compiled, movement: &Move) -> Vec<String> {
 
 fn candidates(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<Candidate> {
     let bytes = |place: &Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
-    let points: i64 = movement.vars.iter().map(|v| v.extent).product();
+    let points = movement.vars.iter().map(|v| v.extent).fold(1, i64::saturating_mul);
     let sectors = |run: i64, place: &Place| {
         let run = run.max(1) * bytes(place);
-        points * bytes(place) / run.max(1) * ((run + SECTOR - 1) / SECTOR * SECTOR).max(SECTOR)
+        let runs = points.saturating_mul(bytes(place)) / run.max(1);
+        runs.saturating_mul(((run + SECTOR - 1) / SECTOR * SECTOR).max(SECTOR))
     };
     let along = |place: &Place| contiguous(compiled, movement, place);
     let (tiled, run) = match &movement.shape {
@@ -46,9 +47,11 @@ fn candidates(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<Candi
         Shape::Rows { run, .. } => (false, *run),
     };
     // Lanes follow the target: the source pays where its own run is shorter.
-    let rows = sectors(along(&movement.target), &movement.target) + sectors(run, source);
-    let columns = sectors(along(source), source) + sectors(run, &movement.target);
-    let tile = sectors(along(source), source) + sectors(along(&movement.target), &movement.target);
+    let (own, other) = (sectors(along(source), source), along(&movement.target));
+    let other = sectors(other, &movement.target);
+    let rows = other.saturating_add(sectors(run, source));
+    let columns = own.saturating_add(sectors(run, &movement.target));
+    let tile = own.saturating_add(other);
     vec![
         Candidate { name: "runs, lanes along the target", bytes: rows, chosen: !tiled },
         Candidate { name: "runs, lanes along the source", bytes: columns, chosen: false },

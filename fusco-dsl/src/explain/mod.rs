@@ -12,7 +12,7 @@ pub use svg::svg;
 pub use traffic::{Traffic, traffic};
 
 use crate::Compiled;
-use crate::plan::{Move, MoveValue, Shape, Side};
+use crate::plan::{Live, Move, MoveValue, Shape, Side};
 use crate::schedule::ir::Entry;
 use std::fmt::Write;
 
@@ -59,6 +59,11 @@ fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
     }
     match traffic(compiled, movement) {
         Some(traffic) => out.push_str(&traffic.table()),
+        None if movement.vars.iter().all(|v| matches!(v.live, Live::Known)) => {
+            out.push_str(
+                "    bytes between ranks are not counted: a table decides, or they are many\n",
+            );
+        }
         None => out.push_str("    bytes between ranks follow from tables read at launch\n"),
     }
     out.push('\n');

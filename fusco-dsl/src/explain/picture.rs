@@ -42,8 +42,13 @@ pub(super) fn picture(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Strin
 }
 
 fn held(table: &Table) -> String {
-    let copies = table.replicas(0).len();
-    if copies > 1 { format!(", each element on {copies} ranks") } else { String::new() }
+    let ranks = table.replicas(0);
+    let parts = table.spread.iter().any(|s| s.kind == crate::layout::SpreadKind::Sum);
+    match ranks.len() {
+        0 | 1 => String::new(),
+        n if parts => format!(", each element the sum of {n} parts"),
+        n => format!(", each element on {n} ranks"),
+    }
 }
 
 fn digits(compiled: &Compiled, table: &Table) -> String {
@@ -53,7 +58,7 @@ fn digits(compiled: &Compiled, table: &Table) -> String {
     digits.rsplit_once("   (").map_or(digits, |(d, _)| d).trim().to_string()
 }
 
-/// `None` for a tensor on one rank.
+/// `None` for a tensor that is not split over ranks.
 pub(super) fn samples(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Option<Samples> {
     let table = &compiled.plan.tables[&handle];
     if compiled.schedule.ranks == 1 {
@@ -63,6 +68,9 @@ pub(super) fn samples(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Optio
         let mine = table.digits.iter().filter(|d| d.axis == axis);
         mine.filter(|d| matches!(d.home, Home::Mesh { .. } | Home::Owner)).count()
     };
+    if (0..table.axes.len()).all(|axis| split(axis) == 0) {
+        return None;
+    }
     let mut axes: Vec<usize> = (0..table.axes.len()).collect();
     axes.sort_by_key(|a| (std::cmp::Reverse(split(*a)), *a));
     let (down, across) = match axes[..] {

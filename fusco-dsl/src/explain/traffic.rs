@@ -4,8 +4,8 @@
 //! whole movement are sums of the pairs of its variables.
 
 use crate::Compiled;
-use crate::layout::{SpreadKind, Table};
-use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side};
+use crate::layout::{Home, SpreadKind, Table};
+use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side, gcd};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -15,10 +15,16 @@ pub struct Traffic {
     pub bytes: Vec<Vec<i64>>,
 }
 
+/// Most ranks of a table of pairs of ranks.
+const RANKS: usize = 1024;
+/// Most blocks of a variable that are looked at one by one.
+const BLOCKS: i64 = 1 << 22;
+
 /// Pairs of what is added to the two ranks, and how many coordinates do.
 type Pairs = BTreeMap<(i64, i64), i64>;
 
-/// The bytes that a movement carries; `None` if tables read at launch decide.
+/// The bytes that a movement carries; `None` if tables read at launch decide, or if there are too many
+/// ranks or blocks to list.
 pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
     let MoveValue::Read(source) = &movement.value else { return None };
     let tables = &compiled.plan.tables;
@@ -26,19 +32,25 @@ pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
     if movement.vars.iter().any(|v| !matches!(v.live, Live::Known)) {
         return None;
     }
+    let ranks = usize::try_from(compiled.schedule.ranks).ok().filter(|n| *n <= RANKS)?;
     let mut all = Pairs::from([((0, 0), 1)]);
     for var in 0..movement.vars.len() {
         let pairs = pairs_of(movement, var, (from, source), (to, &movement.target))?;
         all = product(&all, &pairs);
     }
-    let width = compiled.hir.tensors[source.tensor].dtype.elem.bytes();
-    let ranks = usize::try_from(compiled.schedule.ranks).ok()?;
+    let elem = |place: &Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
+    let ends = Ends {
+        from,
+        to,
+        carrier: movement.carrier,
+        widths: (elem(source), elem(&movement.target)),
+    };
     let mut bytes = vec![vec![0; ranks]; ranks];
     for ((a, b), count) in all {
-        for (f, t) in ends(movement, from, to, a, b) {
+        for (f, t, n) in ends.bytes(a, b, count) {
             let cell =
                 bytes.get_mut(usize::try_from(f).ok()?)?.get_mut(usize::try_from(t).ok()?)?;
-            *cell += count * width;
+            *cell += n;
         }
     }
     Some(Traffic { bytes })
@@ -62,20 +74,41 @@ fn pairs_of(
     target: (&Table, &Place),
 ) -> Option<Pairs> {
     let mut out = Pairs::new();
-    for at in 0..movement.vars[var].extent {
+    let extent = movement.vars[var].extent;
+    let block = gcd(block(source, var), block(target, var));
+    let step = if block == 0 { extent } else { block };
+    if extent / step > BLOCKS {
+        return None;
+    }
+    let mut at = 0;
+    while at < extent {
         let pair = (rank_part(source, var, at)?, rank_part(target, var, at)?);
-        *out.entry(pair).or_default() += 1;
+        *out.entry(pair).or_default() += step.min(extent - at);
+        at += step;
     }
     Some(out)
+}
+
+/// Aligned values of a variable among which the rank does not change; 0 if it never does.
+fn block((table, place): (&Table, &Place), var: usize) -> i64 {
+    let mentions = |axis: usize| match &place.coords[axis] {
+        Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
+        Coordinate::Gather { .. } => false,
+    };
+    table.digits.iter().filter(|d| mentions(d.axis)).fold(0, |block, d| match d.home {
+        Home::Mesh { .. } => gcd(block, d.weight),
+        Home::Owner => 1,
+        _ => block,
+    })
 }
 
 fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i64> {
     let mut rank = 0;
     for (axis, coordinate) in place.coords.iter().enumerate() {
-        let on_mesh = table.digits.iter().any(|d| {
-            d.axis == axis
-                && matches!(d.home, crate::layout::Home::Mesh { .. } | crate::layout::Home::Owner)
-        });
+        let on_mesh = table
+            .digits
+            .iter()
+            .any(|d| d.axis == axis && matches!(d.home, Home::Mesh { .. } | Home::Owner));
         if !on_mesh {
             continue;
         }
@@ -89,19 +122,65 @@ fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i6
     Some(rank)
 }
 
-/// The ranks between which an element goes: every part of a sum, every copy of a target, one copy of a
-/// source (the nearest: the reader's own, if it has one).
-fn ends(movement: &Move, from: &Table, to: &Table, a: i64, b: i64) -> Vec<(i64, i64)> {
-    let (holders, takers) = (from.replicas(a), to.replicas(b));
-    let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
-    if sums {
-        return takers.iter().flat_map(|t| holders.iter().map(move |h| (*h, *t))).collect();
+/// Who holds what on both sides, and who carries it.
+struct Ends<'a> {
+    from: &'a Table,
+    to: &'a Table,
+    carrier: Side,
+    /// Bytes of an element on either side. Who carries an element converts it.
+    widths: (i64, i64),
+}
+
+impl Ends<'_> {
+    /// (rank from, rank to, bytes) of `count` elements at these ranks within the two meshes. A copy is
+    /// fetched from the nearest holder. Ranks that could all push, or all add up, have equal shares; a sum
+    /// goes from the rank that adds to the other copies.
+    fn bytes(&self, a: i64, b: i64, count: i64) -> Vec<(i64, i64, i64)> {
+        let (holders, takers) = (self.from.replicas(a), self.to.replicas(b));
+        let mut out = Vec::new();
+        if self.from.spread.iter().any(|s| s.kind == SpreadKind::Sum) {
+            for (at, adder) in takers.iter().enumerate() {
+                let mine = share(count, at, takers.len());
+                let parts = self.nearest(&holders, *adder);
+                out.extend(parts.into_iter().map(|p| (p, *adder, mine * self.widths.0)));
+                let others = takers.iter().filter(|t| *t != adder);
+                out.extend(others.map(|t| (*adder, *t, mine * self.widths.1)));
+            }
+            return out;
+        }
+        for taker in &takers {
+            match self.carrier {
+                Side::Target => {
+                    let near = self.nearest(&holders, *taker);
+                    out.extend(near.into_iter().map(|h| (h, *taker, count * self.widths.0)));
+                }
+                Side::Source => {
+                    out.extend(holders.iter().enumerate().map(|(at, h)| {
+                        (*h, *taker, share(count, at, holders.len()) * self.widths.1)
+                    }))
+                }
+            }
+        }
+        out
     }
-    let nearest = |t: &i64| match movement.carrier {
-        Side::Target if holders.contains(t) => *t,
-        _ => holders[0],
-    };
-    takers.iter().map(|t| (nearest(t), *t)).collect()
+
+    /// The holders, parts of a sum or one, at the rank's own coordinates on the axes of copies.
+    fn nearest(&self, holders: &[i64], rank: i64) -> Vec<i64> {
+        let same_mesh = (self.from.first, self.from.ranks) == (self.to.first, self.to.ranks);
+        let is_near = |h: &i64| {
+            self.from.spread.iter().filter(|s| s.kind == SpreadKind::Copy).all(|s| {
+                let own = if same_mesh { (rank - self.from.first) / s.weight } else { rank };
+                (h - self.from.first) / s.weight % s.size == own % s.size
+            })
+        };
+        holders.iter().copied().filter(is_near).collect()
+    }
+}
+
+/// Elements of the `at`-th of equal parts; the first ones take what is left over.
+fn share(count: i64, at: usize, parts: usize) -> i64 {
+    let (at, parts) = (at as i64, parts as i64);
+    count / parts + i64::from(at < count % parts)
 }
 
 impl Traffic {
@@ -124,7 +203,7 @@ impl Traffic {
             size(self.crossing())
         );
         for (from, row) in self.bytes.iter().enumerate() {
-            let cells: Vec<String> = row.iter().map(|b| format!("{:>9}", size(*b))).collect();
+            let cells: Vec<String> = row.iter().map(|b| format!(" {:>10}", size(*b))).collect();
             _ = writeln!(out, "    {from:>3} |{}", cells.join(""));
         }
         out

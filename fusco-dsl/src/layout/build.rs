@@ -37,13 +37,16 @@ struct Builder<'a> {
 
 type Built<T> = Result<T, Box<Diagnostic>>;
 
+/// No axis, digits included, and no rank's buffer is larger: products of two digits fit 64 bits.
+const LARGEST: i64 = 1 << 46;
+
 impl Builder<'_> {
     fn table(&self) -> Built<Table> {
         let maps = self.maps()?;
         let (first, ranks) = self.mesh()?;
         let mut digits = self.radices(&maps)?;
         let counted = self.counted(&mut digits)?;
-        self.weights(&mut digits);
+        self.weights(&mut digits)?;
         let elems = self.strides(&mut digits, counted.as_ref())?;
         Ok(Table {
             first,
@@ -97,7 +100,9 @@ impl Builder<'_> {
     fn mesh_weight(&self, axis: Handle<hir::MeshAxis>) -> Built<i64> {
         let mesh = &self.program.meshes[self.program.mesh_axes[axis].mesh];
         let later = mesh.axes.iter().filter(|a| **a > axis);
-        later.map(|a| self.size(&self.program.mesh_axes[*a].size)).try_fold(1, |n, s| Ok(n * s?))
+        later
+            .map(|a| self.size(&self.program.mesh_axes[*a].size))
+            .try_fold(1, |n, s| self.product(n, s?))
     }
 
     /// First rank and number of ranks of the mesh that the tensor lives on. Copies over several meshes
@@ -112,7 +117,7 @@ impl Builder<'_> {
         let sizes = mesh.axes.iter().map(|a| self.size(&self.program.mesh_axes[*a].size));
         let mut ranks = 1i64;
         for size in sizes {
-            ranks *= size?;
+            ranks = self.product(ranks, size?)?;
         }
         Ok((self.size(&mesh.first)?, ranks))
     }
@@ -225,7 +230,7 @@ impl Builder<'_> {
                 break;
             }
             digit.home = Home::Parent { stride: groups };
-            groups = groups.saturating_mul(digit.radix.bound());
+            groups = self.product(groups, digit.radix.bound())?;
         }
         Ok(Some(Counted { axis, rows: rows.clone(), groups, align }))
     }
@@ -234,11 +239,12 @@ impl Builder<'_> {
     fn rest(&self, term: &hir::Term, maps: &BTreeMap<usize, Map>) -> Built<Radix> {
         let mut others = 1;
         for other in self.tensor.placement.iter().filter(|t| t.axis == term.axis) {
-            others *= match &other.kind {
+            let radix = match &other.kind {
                 TermKind::Shard(mesh) => self.size(&self.program.mesh_axes[*mesh].size)?,
                 TermKind::Tile(k) => self.size(k)?,
                 _ => 1,
             };
+            others = self.product(others, radix)?;
         }
         let extent = match (maps.get(&term.axis).map(|m| &m.owners), self.extent(term.axis)?) {
             (Some(Owners::Known(values)), Radix::Fixed(_)) => Radix::Fixed(most_owned(values)),
@@ -278,12 +284,13 @@ impl Builder<'_> {
         }
     }
 
-    fn weights(&self, digits: &mut [Digit]) {
+    fn weights(&self, digits: &mut [Digit]) -> Built<()> {
         let mut below = vec![1i64; self.tensor.axes.len()];
         for digit in digits.iter_mut().rev() {
             digit.weight = below[digit.axis];
-            below[digit.axis] = below[digit.axis].saturating_mul(digit.radix.bound().max(1));
+            below[digit.axis] = self.product(digit.weight, digit.radix.bound().max(1))?;
         }
+        Ok(())
     }
 
     /// Fills in the strides from the right end; returns the elements of one rank.
@@ -292,13 +299,13 @@ impl Builder<'_> {
         let mut packed = false;
         for i in (0..digits.len()).rev() {
             let mut radix = digits[i].radix.bound();
-            let span = self.tensor.placement[i].span;
             if matches!(digits[i].home, Home::Memory { .. }) && self.is_outermost(digits, i) {
                 elems = self.asked_stride(digits[i].axis, elems)?;
             }
             match &mut digits[i].home {
                 Home::Mesh { .. } | Home::Owner | Home::Parent { .. } => continue,
                 Home::Memory { .. } if packed => {
+                    let span = self.tensor.placement[i].span;
                     return Err(self.unsupported(span, "an axis to the left of a packed pair"));
                 }
                 Home::Memory { stride } => *stride = elems,
@@ -310,7 +317,7 @@ impl Builder<'_> {
                     *stride = elems;
                     let (groups, align) = counted.map_or((1, 1), |c| (c.groups, c.align));
                     radix = (radix + align - 1) / align * align;
-                    radix = radix.checked_mul(groups).ok_or_else(|| self.overflow(span))?;
+                    radix = self.product(radix, groups)?;
                 }
                 Home::Group { stride } => {
                     packed = true;
@@ -318,7 +325,7 @@ impl Builder<'_> {
                 }
             }
             let factor = if packed { self.packed_rows(digits, i)? } else { radix };
-            elems = elems.checked_mul(factor).ok_or_else(|| self.overflow(span))?;
+            elems = self.product(elems, factor)?;
         }
         Ok(elems)
     }
@@ -360,13 +367,19 @@ impl Builder<'_> {
         let bounds = route_bounds(self.program, self.bound, route)?;
         let groups = digits[group].radix.bound();
         let rows = bounds.pairs_per_rank.min(bounds.rows_per_group.saturating_mul(groups));
-        Ok(rows + groups * (align - 1))
+        let padding = self.product(groups, align - 1)?;
+        rows.checked_add(padding).ok_or_else(|| self.overflow())
     }
 
     fn size(&self, size: &Size) -> Built<i64> {
-        self.program
-            .eval(size, self.bound)
-            .ok_or_else(|| self.unsupported(self.tensor.span, "a size that is not known at bind"))
+        let size = self.program.eval(size, self.bound).ok_or_else(|| {
+            self.unsupported(self.tensor.span, "a size that is not known at bind")
+        })?;
+        if size > LARGEST { Err(self.overflow()) } else { Ok(size) }
+    }
+
+    fn product(&self, a: i64, b: i64) -> Built<i64> {
+        a.checked_mul(b).filter(|n| *n <= LARGEST).ok_or_else(|| self.overflow())
     }
 
     fn unsupported(&self, span: crate::source::Span, what: &str) -> Box<Diagnostic> {
@@ -377,12 +390,13 @@ impl Builder<'_> {
         ))
     }
 
-    fn overflow(&self, span: crate::source::Span) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(
-            "F0901",
-            span,
-            format!("`{}` has more than 2^63 elements", self.tensor.name),
-        ))
+    fn overflow(&self) -> Box<Diagnostic> {
+        let message = format!("`{}` is larger than a machine can hold", self.tensor.name);
+        Box::new(
+            Diagnostic::error("F0901", self.tensor.span, message)
+                .note("a digit, an axis, or a rank's buffer has more than 2^46 elements")
+                .help("bind smaller numbers"),
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which elements of the target a movement writes: every one, all but some, or some twice.
 
-use super::moves::{Coordinate, Live, Move};
+use super::moves::{Coordinate, Live, Move, MoveVar};
 use crate::layout::{Home, Table};
 use crate::sema::hir;
 
@@ -24,7 +24,9 @@ const ENUMERATED: i64 = 1 << 22;
 pub fn of_axis(coordinate: &Coordinate, extent: i64, movement: &Move) -> Image {
     let Coordinate::Linear { terms, constant } = coordinate else { return Image::Unknown };
     let vars = &movement.vars;
-    let mut sorted = terms.clone();
+    // What has one value only adds nothing.
+    let varies = |(v, _): &&(usize, i64)| vars[*v].extent > 1;
+    let mut sorted: Vec<_> = terms.iter().filter(varies).copied().collect();
     sorted.sort_by_key(|(_, c)| *c);
     // Nested digits: each coefficient is larger than all that the smaller terms can add.
     let (mut most, mut nested, mut gapless) = (0i64, true, true);
@@ -37,7 +39,7 @@ pub fn of_axis(coordinate: &Coordinate, extent: i64, movement: &Move) -> Image {
         return Image::Bijective;
     }
     if nested {
-        return Image::Partial { missing: missing_of_nested(&sorted, *constant, most) };
+        return Image::Partial { missing: missing_of_nested(&sorted, *constant, vars) };
     }
     let points = sorted.iter().try_fold(1i64, |n, (v, _)| n.checked_mul(vars[*v].extent));
     match points {
@@ -48,12 +50,19 @@ pub fn of_axis(coordinate: &Coordinate, extent: i64, movement: &Move) -> Image {
     }
 }
 
-fn missing_of_nested(sorted: &[(usize, i64)], constant: i64, most: i64) -> i64 {
-    match sorted.first() {
-        _ if constant > 0 => 0,
-        Some((_, coefficient)) if *coefficient > 1 => 1,
-        _ => most + 1,
+/// The first element that is not reached: below the constant, in a gap between two digits, or at the end.
+fn missing_of_nested(sorted: &[(usize, i64)], constant: i64, vars: &[MoveVar]) -> i64 {
+    if constant > 0 {
+        return 0;
     }
+    let mut most = 0i64;
+    for (var, coefficient) in sorted {
+        if *coefficient > most.saturating_add(1) {
+            break;
+        }
+        most = most.saturating_add(coefficient.saturating_mul(vars[*var].extent - 1));
+    }
+    most.saturating_add(1)
 }
 
 fn enumerate(sorted: &[(usize, i64)], constant: i64, extent: i64, movement: &Move) -> Image {

@@ -14,6 +14,7 @@ mod prove;
 
 pub use digits::{Step, Terms, piece_of, split, step};
 pub use lower::lower;
+pub(crate) use moves::gcd;
 pub use moves::{
     Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
     TileShape,

@@ -390,15 +390,10 @@ impl Builder<'_> {
         let Some(source) = self.source() else { return Side::Target };
         let (from, to) = (self.table(source), self.table(&self.target));
         let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
-        let at_hand = |s: &crate::layout::Spread| {
-            s.kind == SpreadKind::Copy
-                && (to.spread.iter().any(|t| t.axis == s.axis)
-                    || to
-                        .digits
-                        .iter()
-                        .any(|d| matches!(d.home, Home::Mesh { axis, .. } if axis == s.axis)))
-        };
-        if sums || from.spread.iter().any(at_hand) {
+        // A rank of the mesh that holds the copies has one of its own.
+        let copied = from.spread.iter().any(|s| s.kind == SpreadKind::Copy);
+        let at_hand = copied && (from.first, from.ranks) == (to.first, to.ranks);
+        if sums || at_hand {
             return Side::Target;
         }
         if let Some(asked) = self.asked.carrier {
@@ -761,7 +756,7 @@ fn insert(cuts: &mut Vec<i64>, w: i64, extent: i64) {
     }
 }
 
-pub(super) fn gcd(a: i64, b: i64) -> i64 {
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a.abs() } else { gcd(b, a % b) }
 }
 

@@ -117,28 +117,42 @@ fn moved(plan: &Plan, movement: &Move) -> Vec<String> {
     out
 }
 
-/// `n1 r64 w128: mem*1 -> @rank`
+/// `n r64 w128: mem*1 -> @rank, scatter`
 fn digit(plan: &Plan, movement: &Move, i: usize) -> String {
     let digit = &movement.digits[i];
-    let home = |place: Option<&Place>| match place {
-        None => "-".to_string(),
-        Some(place) => match step(&plan.tables[&place.tensor], place, &movement.digits, i) {
-            Step::Memory(stride) => format!("mem*{stride}"),
-            Step::Rank => "@rank".to_string(),
-            Step::Other => "computed".to_string(),
-        },
-    };
+    let of = |place: &Place| step(&plan.tables[&place.tensor], place, &movement.digits, i);
     let source = match &movement.value {
-        MoveValue::Read(place) => Some(place),
+        MoveValue::Read(place) => Some(of(place)),
         _ => None,
     };
+    let target = of(&movement.target);
     format!(
-        "{} r{} w{}: {} -> {}{}",
+        "{} r{} w{}: {} -> {}{}{}",
         movement.vars[digit.var].name,
         digit.radix,
         digit.weight,
-        home(source),
-        home(Some(&movement.target)),
+        source.map_or("-".to_string(), home),
+        home(target),
+        source.map_or("", |s| change(s, target)),
         if digit.cut.is_some() { " (this rank's)" } else { "" }
     )
+}
+
+fn home(step: Step) -> String {
+    match step {
+        Step::Memory(stride) => format!("mem*{stride}"),
+        Step::Rank => "@rank".to_string(),
+        Step::Other => "computed".to_string(),
+    }
+}
+
+/// What happens to a digit, in the words of `language.md` 5.4.
+fn change(source: Step, target: Step) -> &'static str {
+    match (source, target) {
+        (Step::Rank, Step::Rank) => ", permute",
+        (Step::Rank, Step::Memory(_)) => ", gather",
+        (Step::Memory(_), Step::Rank) => ", scatter",
+        (Step::Memory(a), Step::Memory(b)) if a != b && (a == 1 || b == 1) => ", transpose",
+        _ => "",
+    }
 }

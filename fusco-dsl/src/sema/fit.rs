@@ -126,16 +126,18 @@ fn radix(program: &Program, tensor: &Tensor, term: &Term, bound: &Bindings) -> O
 }
 
 fn rest(program: &Program, tensor: &Tensor, term: &Term, bound: &Bindings) -> Option<i64> {
-    let extent = extent(program, tensor, term.axis, bound)?;
+    let mut extent = extent(program, tensor, term.axis, bound)?;
     let mut others = 1i64;
     for other in tensor.placement.iter().filter(|t| t.axis == term.axis) {
         let radix = match &other.kind {
             TermKind::Shard(mesh) => program.eval(&program.mesh_axes[*mesh].size, bound)?,
             TermKind::Tile(size) => program.eval(size, bound)?,
             TermKind::Mapped { owners, .. } => {
-                let Some((_, values)) = table(program, owners, bound) else { return Some(extent) };
-                let most = values.iter().map(|v| values.iter().filter(|o| *o == v).count()).max();
-                return most.map(|n| n as i64);
+                if let Some((_, values)) = table(program, owners, bound) {
+                    let owned = values.iter().map(|v| values.iter().filter(|o| *o == v).count());
+                    extent = owned.max()? as i64;
+                }
+                continue;
             }
             _ => continue,
         };

@@ -14,10 +14,6 @@ pub const RESERVED: [&str; 25] = [
     "cap", "through", "at",
 ];
 
-/// Words that a declared name follows.
-const DECLARING: [&str; 11] =
-    ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
-
 pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
     let mut depth = 0usize;
     for (at, byte) in text.bytes().enumerate() {
@@ -204,21 +200,8 @@ fn skip_blank(text: &str, mut at: usize) -> usize {
 
 fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> {
     let (token, before) = (&text[at..end], text[..at].trim_end());
-    let last_word = before.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("");
-    if token == "<" && text[end..].starts_with('-') {
-        return Some(arrow(at));
-    }
-    if token == "-" && text[..at].ends_with('<') {
-        return Some(arrow(at - 1));
-    }
-    if RESERVED.contains(&token) && DECLARING.contains(&last_word) {
-        return Some(reserved(token, span));
-    }
-    let declares = before.strip_suffix(last_word).unwrap_or("").trim_end();
-    let declares = declares.rsplit(|c: char| !c.is_alphanumeric()).next().unwrap_or("");
-    if RESERVED.contains(&last_word) && DECLARING.contains(&declares) {
-        let end = before.len() as u32;
-        return Some(reserved(last_word, Span::new(end - last_word.len() as u32, end)));
+    if let Some(found) = arrow(text, at, end).or_else(|| reserved(token, before, span)) {
+        return Some(found);
     }
     if let ["=", _, "entry"] = before.split_whitespace().rev().take(3).collect::<Vec<_>>()[..] {
         let found = format!("`{token}`");
@@ -246,19 +229,6 @@ fn listed(text: &str, at: usize) -> Option<Fix> {
     Some(Fix { span, replacement: format!("[{terms}]") })
 }
 
-fn arrow(at: usize) -> Diagnostic {
-    let span = Span::new(at as u32, at as u32 + 2);
-    Diagnostic::error("F0005", span, "`<-` is an arrow")
-        .help("for a comparison put a space between: `< -`")
-        .fix(span, "< -")
-}
-
-fn reserved(word: &str, span: Span) -> Diagnostic {
-    Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
-        .help(format!("choose another name, as `{word}_`"))
-        .fix(span, format!("{word}_"))
-}
-
 /// Whether the text looks as if it declared the name: after a word such as `in`, or before a `:`.
 pub fn declares(text: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -266,8 +236,56 @@ pub fn declares(text: &str, name: &str) -> bool {
         let (before, after) = (&text[..at], &text[at + name.len()..]);
         let whole = !before.ends_with(is_word) && !after.starts_with(is_word);
         let word = before.trim_end().rsplit(|c| !is_word(c)).next().unwrap_or("");
-        whole && (DECLARING.contains(&word) || after.trim_start().starts_with(':'))
+        whole && (DECLARES.contains(&word) || after.trim_start().starts_with(':'))
     })
+}
+
+/// F0005: `<` and `-` of a comparison, side by side; the parser stops at either.
+fn arrow(text: &str, at: usize, end: usize) -> Option<Diagnostic> {
+    let start = match &text[at..end] {
+        "<" if text[end..].starts_with('-') => at,
+        "-" if text[..at].ends_with('<') => at - 1,
+        "<-" => at,
+        _ => return None,
+    };
+    // An arrow behind an index list is one, whatever else is wrong there.
+    if text[..start].trim_end().ends_with([']', ')']) {
+        return None;
+    }
+    let span = Span::new(start as u32, start as u32 + 2);
+    Some(
+        Diagnostic::error("F0005", span, "`<-` is an arrow")
+            .help("for a comparison put a space between: `< -`")
+            .fix(span, "< -"),
+    )
+}
+
+/// F0103: a reserved word where a declaration has its name; the parser stops at it or right behind.
+fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
+    let behind = |text: &str| text.len() - last_word(text).len();
+    let (word, declares, span) = if RESERVED.contains(&token) {
+        (token, last_word(before), span)
+    } else {
+        let start = behind(before);
+        let (word, before) = (&before[start..], before[..start].trim_end());
+        (word, last_word(before), Span::new(start as u32, (start + word.len()) as u32))
+    };
+    if !RESERVED.contains(&word) || !DECLARES.contains(&declares) {
+        return None;
+    }
+    Some(
+        Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
+            .help(format!("choose another name, as `{word}_`"))
+            .fix(span, format!("{word}_")),
+    )
+}
+
+/// Words that a name follows.
+const DECLARES: [&str; 11] =
+    ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
+
+fn last_word(text: &str) -> &str {
+    text.rsplit(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or("")
 }
 
 /// What pest's own error would have taken.

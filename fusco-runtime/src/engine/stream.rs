@@ -2,8 +2,10 @@
 
 use super::device::{DeviceGraph, DeviceStream};
 use super::home::Homes;
+use super::mark::TimeMark;
 use super::{Error, Request};
 use crate::host::HostStream;
+use crate::mem::{Buffer, Memory};
 use std::sync::{Arc, Mutex};
 
 /// A queue of launches, in order on every rank.
@@ -85,6 +87,44 @@ impl Stream {
             Kind::Host(_) | Kind::Recorder(_) => Replay::List(launches),
         };
         Ok(Graph { replay })
+    }
+
+    /// A point in time: when everything queued here before it has ended. On a host it is awaited now.
+    ///
+    /// # Errors
+    /// F0909 on a stream that captures.
+    pub fn mark(&self) -> Result<TimeMark, Error> {
+        match &self.kind {
+            Kind::Host(stream) => Ok(TimeMark::host(stream.ended())),
+            Kind::Device(stream) => Ok(TimeMark::device(stream.mark()?)),
+            Kind::Recorder(_) => Err(Error::plan("a stream that captures has no time".to_string())),
+        }
+    }
+
+    /// Copies every part of `from` to the same part of `to`, after what was queued before. On a host the
+    /// caller's thread and its helpers do it now.
+    ///
+    /// # Errors
+    /// F0902 if the buffers differ in ranks, bytes or devices; F0909 on a stream that captures.
+    pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        if from.ranks() != to.ranks() || from.bytes(0) != to.bytes(0) {
+            let size = |b: &Buffer| format!("{} x {} bytes", b.ranks(), b.bytes(0));
+            return Err(Error::buffer(format!("a copy of {} to {}", size(from), size(to))));
+        }
+        match (&self.kind, from.memory(), to.memory()) {
+            (Kind::Host(stream), Memory::Host(sources), Memory::Host(targets)) => {
+                stream.ended();
+                crate::mem::copy(sources, targets);
+                Ok(())
+            }
+            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
+                stream.copy((from, sources), (to, targets))
+            }
+            (Kind::Recorder(_), ..) => {
+                Err(Error::plan("a stream that captures takes launches only".to_string()))
+            }
+            _ => Err(Error::buffer("a copy between back ends".to_string())),
+        }
     }
 
     pub(crate) fn submit(&self, mut request: Request) -> Result<(), Error> {

@@ -116,6 +116,20 @@ impl World {
         self.timeout
     }
 
+    /// Zeroed memory that belongs to no tensor: `bytes` on each device, or once on a host. For copies
+    /// that a benchmark holds beside a launch.
+    ///
+    /// # Errors
+    /// F0911 if there is no memory.
+    pub fn scratch(&self, bytes: usize) -> Result<Buffer, Error> {
+        match &self.kind {
+            Kind::Host => Buffer::host("scratch", 1, bytes),
+            Kind::Device(devices) => {
+                Ok(Buffer::new("scratch", bytes, Memory::Device(devices.alloc_each(bytes)?)))
+            }
+        }
+    }
+
     pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
             Kind::Host => Buffer::host(name, self.ranks, bytes),

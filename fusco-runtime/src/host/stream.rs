@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(crate) struct HostStream {
     queues: Vec<Sender<Arc<Job>>>,
@@ -88,6 +88,15 @@ impl HostStream {
 
     pub(crate) fn is_idle(&self) -> bool {
         lock(&self.shared.state).outstanding == 0
+    }
+
+    /// Waits for everything submitted and says when it had ended; errors stay for `synchronize`.
+    pub(crate) fn ended(&self) -> Instant {
+        let mut state = lock(&self.shared.state);
+        while state.outstanding > 0 {
+            state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        Instant::now()
     }
 
     /// Waits for everything submitted; the first error of a launch since the last call.

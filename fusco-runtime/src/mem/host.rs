@@ -7,6 +7,8 @@ pub(crate) const ALIGN: usize = 4096;
 
 /// `bytes` zeroed bytes. Reached only through raw pointers, never through references.
 pub(crate) struct HostMemory {
+    /// As the system gave it; the allocator zeroes pages lazily only at its own alignment.
+    base: *mut u8,
     start: *mut u8,
     bytes: usize,
 }
@@ -22,8 +24,14 @@ impl HostMemory {
     pub(crate) fn zeroed(bytes: usize) -> Option<HostMemory> {
         let layout = layout(bytes)?;
         // SAFETY: the layout's size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        (!start.is_null()).then_some(HostMemory { start, bytes })
+        let base = unsafe { alloc_zeroed(layout) };
+        if base.is_null() {
+            return None;
+        }
+        let skip = base.addr().next_multiple_of(ALIGN) - base.addr();
+        // SAFETY: the layout has `ALIGN` bytes more than are used.
+        let start = unsafe { base.add(skip) };
+        Some(HostMemory { base, start, bytes })
     }
 
     pub(crate) fn start(&self) -> *mut u8 {
@@ -53,15 +61,24 @@ impl HostMemory {
     }
 }
 
+impl HostMemory {
+    /// Copies `len` bytes at `first` of `other` to the same place here. Both ranges must exist.
+    pub(crate) fn take(&self, other: &HostMemory, first: usize, len: usize) {
+        assert!(first + len <= self.bytes && first + len <= other.bytes);
+        // SAFETY: in range by the assertion; `copy` allows that both are one allocation.
+        unsafe { std::ptr::copy(other.start.add(first), self.start.add(first), len) }
+    }
+}
+
 impl Drop for HostMemory {
     fn drop(&mut self) {
         if let Some(layout) = layout(self.bytes) {
             // SAFETY: allocated by `zeroed` with this layout.
-            unsafe { dealloc(self.start, layout) }
+            unsafe { dealloc(self.base, layout) }
         }
     }
 }
 
 fn layout(bytes: usize) -> Option<Layout> {
-    Layout::from_size_align(bytes.max(1), ALIGN).ok()
+    Layout::from_size_align(bytes.checked_add(ALIGN)?, 16).ok()
 }

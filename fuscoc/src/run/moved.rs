@@ -2,13 +2,15 @@
 //! point touches.
 
 use fusco_dsl::Compiled;
+use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::SpreadKind;
 use fusco_dsl::oracle::Inputs;
 use fusco_dsl::plan::{Live, Move, MoveValue, MoveVar};
-use fusco_dsl::sema::hir::Size;
+use fusco_dsl::sema::hir::{self, Extent, Size};
 
-/// Bytes read (every part of a sum) and written (every copy of a target).
-pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> i64 {
+/// Bytes read (every part of a sum; an element that several points name, once) and written (every copy of
+/// a target).
+pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> (i64, i64) {
     let replicas = |place: &fusco_dsl::plan::Place, kind: SpreadKind| -> i64 {
         let spread = &compiled.tables()[&place.tensor].spread;
         spread.iter().filter(|s| s.kind == kind).map(|s| s.size).product()
@@ -21,7 +23,40 @@ pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> i64 {
     };
     let written = elem(&movement.target) * replicas(&movement.target, SpreadKind::Copy);
     let points = Points { compiled, inputs, vars: &movement.vars };
-    points.count(&mut Vec::new()) * (read + written)
+    let points = points.count(&mut Vec::new());
+    let sources = match &movement.value {
+        MoveValue::Read(place) => points.min(elements(compiled, inputs, place.tensor)),
+        MoveValue::Int(_) | MoveValue::Literal(_) => 0,
+    };
+    (sources * read, points * written)
+}
+
+/// Elements of a tensor without rows of a route.
+fn elements(compiled: &Compiled, inputs: &Inputs, handle: Handle<hir::Tensor>) -> i64 {
+    let width = compiled.hir.tensors[handle].dtype.elem.bytes();
+    tensor(compiled, inputs, handle, (i64::MAX / width, 1)) / width
+}
+
+/// Bytes of the elements that a tensor has in this run; one with rows of a route has them counted in `rows`,
+/// of `run` elements each.
+pub fn tensor(
+    compiled: &Compiled,
+    inputs: &Inputs,
+    handle: Handle<hir::Tensor>,
+    (rows, run): (i64, i64),
+) -> i64 {
+    let tensor = &compiled.hir.tensors[handle];
+    let mut vars = Vec::new();
+    for axis in &tensor.axes {
+        let live = match &axis.extent {
+            Extent::Fixed(size) => Live::Size(size.clone()),
+            Extent::Counted { rows, .. } => Live::Size(rows.clone()),
+            Extent::Ragged { .. } => return rows * run * tensor.dtype.elem.bytes(),
+        };
+        vars.push(MoveVar { name: axis.name.clone(), extent: i64::MAX, live, guarded: false });
+    }
+    let points = Points { compiled, inputs, vars: &vars };
+    points.count(&mut Vec::new()) * tensor.dtype.elem.bytes()
 }
 
 struct Points<'a> {
@@ -89,5 +124,31 @@ fn names(size: &Size, var: usize) -> bool {
         Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|i| names(i, var)),
         Size::Binary { lhs, rhs, .. } => names(lhs, var) || names(rhs, var),
         Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the only statement of `program p { mesh g { gpu: 2 } .. }`.
+    fn both(body: &str) -> (i64, i64) {
+        let text = format!("program p {{ mesh g {{ gpu: 2 }} {body} }}");
+        let compiled = fusco_dsl::compile(&text, None, &Default::default()).expect("compiles");
+        bytes(&compiled, &Inputs::default(), &compiled.plan.entries[0].moves[0])
+    }
+
+    #[test]
+    fn a_row_that_every_row_repeats_is_read_once() {
+        let body = "in a: f32[n: 8] @ [copy/gpu, n]; out b: f32[m: 6, n: 8] @ [m/gpu, m, n];
+            entry main { b[m, n] <- a[n]; }";
+        assert_eq!(both(body), (8 * 4, 48 * 4));
+    }
+
+    #[test]
+    fn every_part_of_a_sum_is_read_and_every_copy_is_written() {
+        let body = "in a: f32[n: 8] @ [sum/gpu, n]; out b: f32[n: 8] @ [copy/gpu, n];
+            entry main { b[n] <- a[n]; }";
+        assert_eq!(both(body), (2 * 8 * 4, 2 * 8 * 4));
     }
 }

@@ -157,7 +157,11 @@ fn group_summary(t: &Traffic) -> String {
 /// Bytes of the rows that an entry moves by routes, read and written by its other statements.
 fn entry_bytes(compiled: &Compiled, inputs: &Inputs, finished: &Finished, entry: &str) -> i64 {
     let Some(plan) = compiled.plan.entries.iter().find(|e| e.name == entry) else { return 0 };
-    let mut total = plan.moves.iter().map(|m| super::moved::bytes(compiled, inputs, m)).sum();
+    let both = |m| {
+        let (read, written) = super::moved::bytes(compiled, inputs, m);
+        read + written
+    };
+    let mut total = plan.moves.iter().map(both).sum();
     for m in &plan.movements {
         let live = finished.live.get(&compiled.hir.routes[m.route].name);
         let rows: i64 = live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum());

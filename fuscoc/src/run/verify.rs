@@ -1,24 +1,19 @@
 //! The reference interpreter on the same inputs, and the comparison bit for bit.
 
-use super::{Args, Finished};
+use super::{Finished, Prepared};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use fusco_dsl::Compiled;
-use fusco_dsl::oracle::{Inputs, Outputs, run_entry};
+use fusco_dsl::oracle::{Outputs, run_entry};
 use std::collections::BTreeMap;
 
 /// What every entry leaves, fed on like the run itself.
-pub fn expect(
-    args: &Args,
-    compiled: &Compiled,
-    inputs: &Inputs,
-    feeds: &BTreeMap<String, String>,
-    progress: &Progress,
-) -> Result<Outputs, Failure> {
-    let mut inputs = inputs.clone();
+pub fn expect(ready: &Prepared, progress: &Progress) -> Result<Outputs, Failure> {
+    let Prepared { work, compiled, feeds, .. } = ready;
+    let mut inputs = ready.inputs.clone();
     let mut plans = BTreeMap::new();
     let mut all = Outputs::default();
-    for entry in args.entries() {
+    for entry in &work.entries {
         progress.next(&format!("{entry} by the reference interpreter"));
         let outputs =
             run_entry(&compiled.hir, entry, &inputs, &mut plans).map_err(Failure::input)?;

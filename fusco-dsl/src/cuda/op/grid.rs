@@ -10,7 +10,7 @@ use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
 use crate::sema::hir::Elem;
 
 /// Vectors of a thread in flight.
-const UNROLL: i64 = 4;
+pub(super) const UNROLL: i64 = 4;
 
 /// A grid's body, told apart.
 struct Parts<'a> {
@@ -82,6 +82,11 @@ impl<'a> Parts<'a> {
         count(self.vars).saturating_mul(self.vecs())
     }
 
+    /// Loads, then stores: nothing is added up or written several times.
+    fn is_copy(&self) -> bool {
+        self.from.is_some() && self.sum.is_none() && self.copies.is_none()
+    }
+
     /// The element type that a loaded row is converted to.
     fn cast(&self) -> Option<Elem> {
         match self.value {
@@ -91,13 +96,21 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// CTAs for one turn of the loop.
+pub(super) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
+    let Some(parts) = Parts::of(schedule, op, threads) else { return 1 };
+    let each = if parts.is_copy() { threads * UNROLL } else { threads };
+    let share = parts.share.as_ref().map_or(1, |s| s.count);
+    (parts.points() / share + each - 1) / each
+}
+
 impl Emit<'_> {
     pub(super) fn grid(&mut self, op: &Op) {
         let Some(mut parts) = Parts::of(self.schedule, op, self.threads()) else { return };
         let (by_rank, guards) = self.split_guards(&parts.guards);
         parts.guards = guards;
         let rank = condition(self.schedule, &by_rank);
-        let simple = parts.from.is_some() && parts.sum.is_none() && parts.copies.is_none();
+        let simple = parts.is_copy();
         let body = |out: &mut Out| {
             if simple { emit_copy(out, &parts) } else { emit_points(out, &parts) }
         };

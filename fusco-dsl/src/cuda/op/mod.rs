@@ -122,6 +122,23 @@ impl Emit<'_> {
     }
 }
 
+/// CTAs that an op of a movement keeps busy, each for one turn of its loop.
+pub(super) fn pieces(schedule: &Schedule, op: &Op) -> i64 {
+    let threads = i64::from(crate::cuda::MOVE_THREADS);
+    match op {
+        Op::Grid { .. } => grid::pieces(schedule, op, threads),
+        // Two tiles each: the second is loaded while the first is written.
+        Op::Tile(tile) => (points::count(&tile.vars) + 1) / 2,
+        Op::FillAll { tensor, .. } => {
+            let info = &schedule.tensors[*tensor];
+            info.elems * info.elem.bytes() / 16 / (threads * grid::UNROLL) + 1
+        }
+        Op::Prefix { rank, .. } => rank.1,
+        Op::Positions { extent, .. } => extent / threads + 1,
+        _ => 1,
+    }
+}
+
 /// Most padding rows of one group.
 fn padding_rows(until: &Ix) -> i64 {
     match until {

@@ -7,6 +7,7 @@ use crate::engine::Error;
 use cudarc::driver::{DriverError, result, sys};
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
+use std::time::Duration;
 
 const ALIGN: u64 = crate::mem::host::ALIGN as u64;
 
@@ -310,6 +311,16 @@ impl Queue {
         // SAFETY: both live, in one context.
         unsafe { result::event::record(mark.raw, self.raw) }.map_err(|e| told(e, "event"))
     }
+
+    /// All of `from` into `to`, which is as long, both on this queue's device.
+    pub(crate) fn copy(&self, from: &Memory, to: &Memory) -> Result<(), Error> {
+        assert_eq!(from.bytes, to.bytes);
+        self.gpu.enter()?;
+        // SAFETY: both allocations have that many bytes, by the assertion; who queues the copy keeps them
+        // until the queue is synchronised.
+        unsafe { result::memcpy_dtod_async(to.at, from.at, from.bytes, self.raw) }
+            .map_err(|e| told(e, "copy"))
+    }
 }
 
 impl Drop for Queue {
@@ -332,13 +343,39 @@ pub(crate) struct Mark {
 
 // SAFETY: as for `Gpu`.
 unsafe impl Send for Mark {}
+// SAFETY: as for `Gpu`.
+unsafe impl Sync for Mark {}
 
 impl Mark {
     pub(crate) fn new(gpu: &Arc<Gpu>) -> Result<Mark, Error> {
+        Mark::create(gpu, sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
+    }
+
+    /// A mark that notes when it is passed.
+    pub(crate) fn timed(gpu: &Arc<Gpu>) -> Result<Mark, Error> {
+        Mark::create(gpu, sys::CUevent_flags::CU_EVENT_DEFAULT)
+    }
+
+    fn create(gpu: &Arc<Gpu>, flags: sys::CUevent_flags) -> Result<Mark, Error> {
         gpu.enter()?;
-        let raw = result::event::create(sys::CUevent_flags::CU_EVENT_DISABLE_TIMING)
-            .map_err(|e| told(e, "event"))?;
+        let raw = result::event::create(flags).map_err(|e| told(e, "event"))?;
         Ok(Mark { gpu: gpu.clone(), raw })
+    }
+
+    /// Time from `earlier` to this mark, both timed and set; waits until this one is passed.
+    pub(crate) fn since(&self, earlier: &Mark) -> Result<Duration, Error> {
+        self.gpu.enter()?;
+        // SAFETY: both events live, were made with timing and were recorded on queues of this device.
+        let milliseconds = unsafe {
+            result::event::synchronize(self.raw)
+                .and_then(|()| result::event::elapsed(earlier.raw, self.raw))
+        };
+        let milliseconds = milliseconds.map_err(|e| told(e, "time between two marks"))?;
+        Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
+    }
+
+    pub(crate) fn ordinal(&self) -> i32 {
+        self.gpu.ordinal
     }
 }
 
@@ -417,7 +454,7 @@ unsafe impl Send for Kernel {}
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// Also checks that `ranks` ranks' CTAs are resident at once, as a cooperative launch needs.
+    /// Also checks, for a cooperative launch, that `ranks` ranks' CTAs are resident at once.
     pub(crate) fn new(
         module: &Arc<Module>,
         contract: &fusco_dsl::cuda::KernelContract,
@@ -444,7 +481,7 @@ impl Kernel {
             .map_err(fail)?
         } as u32;
         let (wanted, most) = (ranks * contract.ctas_per_rank, resident * module.gpu.sms);
-        if wanted > most {
+        if contract.cooperative && wanted > most {
             let message = format!(
                 "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
                 module.gpu.sms

@@ -77,6 +77,11 @@ impl Devices {
         }
     }
 
+    /// One allocation a device.
+    pub(crate) fn alloc_each(&self, bytes: usize) -> Result<Vec<Memory>, Error> {
+        self.gpus.iter().map(|gpu| Memory::zeroed(gpu, bytes)).collect()
+    }
+
     /// One allocation a rank.
     pub(crate) fn alloc(&self, bytes: usize) -> Result<Vec<Memory>, Error> {
         (0..self.ranks()).map(|rank| Memory::zeroed(self.gpu(rank), bytes)).collect()

@@ -1,9 +1,10 @@
 //! Streams and graphs of a CUDA world: one driver stream a device, one cooperative launch a device.
 
 use super::arguments::arguments;
-use super::driver::{Memory, Queue, Replay};
+use super::driver::{Mark, Memory, Queue, Replay};
 use super::{DeviceProgram, Devices};
 use crate::engine::{Error, Request, Space};
+use crate::mem::Buffer;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -23,6 +24,8 @@ pub(crate) struct DeviceStream {
 enum Flight {
     Launch(Box<Request>),
     Graph(Arc<DeviceGraph>),
+    /// Held until it is done; it reports nothing.
+    Copy(#[expect(dead_code)] [Buffer; 2]),
 }
 
 /// Launches recorded once for each device.
@@ -84,6 +87,31 @@ impl DeviceStream {
         Ok(())
     }
 
+    /// A timed mark in the queue of each device.
+    pub(crate) fn mark(&self) -> Result<Vec<Mark>, Error> {
+        let set = |queue: &Queue| {
+            let mark = Mark::timed(&queue.gpu)?;
+            queue.mark(&mark)?;
+            Ok(mark)
+        };
+        self.queues.iter().map(set).collect()
+    }
+
+    /// Part for part, each on its device; the caller has checked that the parts match.
+    pub(crate) fn copy(
+        &self,
+        (from, sources): (&Buffer, &[Memory]),
+        (to, targets): (&Buffer, &[Memory]),
+    ) -> Result<(), Error> {
+        self.in_order(|_, queue| {
+            let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
+            let pairs = sources.iter().zip(targets).filter(|(from, _)| ours(from));
+            pairs.into_iter().try_for_each(|(from, to)| queue.copy(from, to))
+        })?;
+        lock(&self.flight).push(Flight::Copy([from.clone(), to.clone()]));
+        Ok(())
+    }
+
     fn check(&self, request: &Request) -> Result<(), Error> {
         match &request.program {
             Some(program) if Arc::ptr_eq(&program.devices, &self.devices) => Ok(()),
@@ -119,6 +147,7 @@ impl DeviceStream {
             match item {
                 Flight::Launch(request) => own.push(&**request),
                 Flight::Graph(graph) => all.push((&graph.reports, graph.launches.iter().collect())),
+                Flight::Copy(_) => {}
             }
         }
         all.insert(0, (&self.reports, own));

@@ -1,0 +1,110 @@
+//! `fuscoc bench`: times beside a copy of the same bytes, after every element was checked. With a file its
+//! entries, without one the suite.
+
+mod bar;
+mod check;
+mod moved;
+mod peers;
+mod plot;
+mod row;
+mod suite;
+mod time;
+mod work;
+
+use crate::failure::Failure;
+use crate::progress::Progress;
+use crate::run::{Backend, Work, launch, prepare};
+use crate::source::Source;
+use crate::{Format, Outcome};
+use row::Line;
+use std::path::{Path, PathBuf};
+use work::Timed;
+
+#[derive(clap::Args)]
+pub struct Args {
+    /// A program; without one the suite runs.
+    file: Option<PathBuf>,
+    /// Entries in the order of their launches; each is timed alone.
+    #[arg(long, value_delimiter = ',')]
+    entry: Vec<String>,
+    #[command(flatten)]
+    work: Work,
+    /// Where to run; the suite's works have their own.
+    #[arg(long, value_enum)]
+    backend: Option<Backend>,
+    /// Times of each, of which the median counts.
+    #[arg(long, default_value_t = 30)]
+    repeat: usize,
+    /// Times without comparing with the reference interpreter.
+    #[arg(long)]
+    no_verify: bool,
+    /// Only these works of the suite.
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
+    only: Vec<String>,
+    /// The suite's smaller shapes, to see that all of it works.
+    #[arg(long)]
+    small: bool,
+    /// Runs what others offer for the same work, too: Python with PyTorch and Triton.
+    #[arg(long)]
+    peers: bool,
+    /// Where the router traces are.
+    #[arg(long, value_name = "DIR", default_value = "examples/traces")]
+    traces: PathBuf,
+    /// Writes the rows as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Draws the ratios.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+}
+
+pub fn run(args: &Args, format: Format) -> Outcome {
+    let lines = match &args.file {
+        Some(file) => of_file(args, file, format)?,
+        None => suite::run(args, format)?,
+    };
+    println!("{}", row::text(&lines));
+    if let Some(path) = &args.json {
+        write(path, &format!("{:#}\n", row::json(&lines, &machine())))?;
+    }
+    if let Some(path) = &args.svg {
+        write(path, &plot::svg(&lines))?;
+    }
+    // What failed is in the table; the exit code says so.
+    if lines.iter().any(Line::failed) { Err(Failure::Input(String::new())) } else { Ok(()) }
+}
+
+/// Each entry of a file.
+fn of_file(args: &Args, file: &Path, format: Format) -> Result<Vec<Line>, Failure> {
+    if args.entry.is_empty() {
+        return Err(Failure::usage("name the entries to time: --entry E[,E..]"));
+    }
+    let work = Work { entries: args.entry.clone(), ..args.work.clone() };
+    let ready = prepare(work, &Source::read(file)?, format)?;
+    let backend = args.backend.unwrap_or(Backend::Host);
+    let progress = Progress::new(3 * args.entry.len());
+    let (finished, checked) = if args.no_verify {
+        (launch(&ready, backend, 0, &progress)?, None)
+    } else {
+        let (finished, checked) = check::by_oracle(&ready, backend, &progress)?;
+        (finished, Some(checked))
+    };
+    let alone = |e: &String| Timed { name: e.clone(), entries: vec![e.clone()], bars: Vec::new() };
+    let timed: Vec<Timed> = args.entry.iter().map(alone).collect();
+    let finished = (&finished, checked.as_ref());
+    let rows = work::rows(&ready, backend, finished, &timed, args.repeat, &progress)?;
+    Ok(rows.into_iter().map(|r| Line::Row(Box::new(r))).collect())
+}
+
+/// What the numbers are of: processors, and devices if there are any.
+fn machine() -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut out = vec![format!("{cores} cores")];
+    out.extend(fusco_runtime::engine::devices().unwrap_or_default());
+    out
+}
+
+fn write(path: &Path, text: &str) -> Outcome {
+    std::fs::write(path, text)
+        .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
+}

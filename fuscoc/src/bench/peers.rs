@@ -1,0 +1,111 @@
+//! What a user would run instead: small Python scripts, each of which checks itself and prints one line of
+//! JSON for each way it knows. What is not installed is a line too.
+
+use crate::failure::Failure;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The scripts, written beside each other before they run: compilers of Python read them as files.
+const SCRIPTS: &[(&str, &str)] = &[
+    ("common.py", include_str!("../../benches/peers/common.py")),
+    ("dispatch.py", include_str!("../../benches/peers/dispatch.py")),
+    ("combine.py", include_str!("../../benches/peers/combine.py")),
+    ("plan.py", include_str!("../../benches/peers/plan.py")),
+    ("reshard.py", include_str!("../../benches/peers/reshard.py")),
+    ("host.py", include_str!("../../benches/peers/host.py")),
+];
+
+/// One peer's result on one work.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    pub peer: String,
+    /// `None` with the reason if it did not run.
+    pub ms: Option<f64>,
+    pub gb_s: Option<f64>,
+    pub missing: Option<String>,
+}
+
+impl Peer {
+    fn missing(peer: &str, why: impl std::fmt::Display) -> Peer {
+        Peer { peer: peer.to_string(), ms: None, gb_s: None, missing: Some(why.to_string()) }
+    }
+
+    fn read(line: &Value) -> Option<Peer> {
+        let peer = line.get("peer")?.as_str()?.to_string();
+        let number = |key: &str| line.get(key).and_then(Value::as_f64);
+        let missing = line.get("missing").and_then(Value::as_str).map(str::to_string);
+        Some(Peer { peer, ms: number("ms"), gb_s: number("gb_s"), missing })
+    }
+
+    /// Beside our rate in GB/s: a peer that draws its own counts moves a little more or less than we do.
+    pub fn text(&self, ours: f64) -> String {
+        match (self.ms.zip(self.gb_s), &self.missing) {
+            (Some((ms, gb_s)), _) => {
+                format!("{}: {ms:.4} ms, ours is {:.2} x as fast a byte", self.peer, ours / gb_s)
+            }
+            (None, why) => {
+                format!("{}: missing: {}", self.peer, why.as_deref().unwrap_or("no time"))
+            }
+        }
+    }
+
+    pub fn json(&self) -> Value {
+        json!({ "peer": self.peer, "ms": self.ms, "gb_s": self.gb_s, "missing": self.missing })
+    }
+}
+
+/// A folder with the scripts; gone when dropped.
+pub struct Folder(PathBuf);
+
+impl Folder {
+    pub fn new() -> Result<Folder, Failure> {
+        let path = std::env::temp_dir().join(format!("fusco-peers-{}", std::process::id()));
+        let write = || {
+            std::fs::create_dir_all(&path)?;
+            SCRIPTS.iter().try_for_each(|(name, text)| std::fs::write(path.join(name), text))
+        };
+        write().map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+        Ok(Folder(path))
+    }
+
+    /// Every way that the script knows to do `work`.
+    pub fn run(&self, work: &str, script: &str, arguments: &str, traces: &Path) -> Vec<Peer> {
+        let mut command = Command::new("python3");
+        command.arg(self.0.join(script)).arg(work).arg(format!("traces={}", traces.display()));
+        let output = match command.args(arguments.split_whitespace()).output() {
+            Ok(output) => output,
+            Err(e) => return vec![Peer::missing("python3", e)],
+        };
+        let text = String::from_utf8_lossy(&output.stdout);
+        let lines = text.lines().filter_map(|l| serde_json::from_str(l).ok());
+        let mut peers: Vec<Peer> = lines.filter_map(|l: Value| Peer::read(&l)).collect();
+        if !output.status.success() {
+            let error = String::from_utf8_lossy(&output.stderr);
+            let last = error.lines().last().unwrap_or("it failed").to_string();
+            peers.push(Peer::missing(script, last));
+        }
+        peers
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_is_judged_by_its_bytes_and_a_missing_one_says_why() {
+        let half = json!({ "peer": "PyTorch", "ms": 2.0, "gb_s": 500.0 });
+        let text = Peer::read(&half).map(|p| p.text(1500.0));
+        assert_eq!(text.as_deref(), Some("PyTorch: 2.0000 ms, ours is 3.00 x as fast a byte"));
+        let missing = json!({ "peer": "Triton", "missing": "no module" });
+        let text = Peer::read(&missing).map(|p| p.text(1500.0));
+        assert_eq!(text.as_deref(), Some("Triton: missing: no module"));
+    }
+}
