@@ -25,12 +25,11 @@ pub struct Compiled {
 /// Everything that is wrong with the text.
 pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     let (file, mut diagnostics) = syntax::parse(text);
-    let left_out = diagnostics.has_errors();
+    let syntax = diagnostics.0.clone();
     let mut programs = Vec::new();
     for program in &file.programs {
         let (checked, found) = sema::check(program);
-        let syntax = diagnostics.0.clone();
-        let own = |d: &Diagnostic| !left_out || !follows(d, &syntax, text);
+        let own = |d: &Diagnostic| syntax.is_empty() || !follows(d, &syntax, text);
         diagnostics.0.extend(found.0.into_iter().filter(own));
         programs.extend(checked);
     }

@@ -18,6 +18,16 @@ impl Span {
         Span { start, end }
     }
 
+    /// The empty place before it.
+    pub fn before(self) -> Span {
+        Span { start: self.start, end: self.start }
+    }
+
+    /// The empty place behind it.
+    pub fn after(self) -> Span {
+        Span { start: self.end, end: self.end }
+    }
+
     /// From the start of `self` to the end of `other`.
     pub fn to(self, other: Span) -> Span {
         Span { start: self.start.min(other.start), end: self.end.max(other.end) }

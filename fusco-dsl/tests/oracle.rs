@@ -126,6 +126,7 @@ impl Moe {
                     attrs: Attrs::default(),
                     span: Span::default(),
                     placement_span: Span::default(),
+                    close: None,
                 })
             };
         use TermKind::{Pack, Rest, Shard, Slab};
@@ -200,6 +201,7 @@ impl Moe {
             attrs: Attrs { fill, ..Attrs::default() },
             span: Span::default(),
             placement_span: Span::default(),
+            close: None,
         };
         let y = p.tensors.append(ragged("y", Io::Out, Some(Scalar::Int(1))));
         let z = p.tensors.append(ragged("z", Io::In, None));

@@ -264,7 +264,7 @@ impl Pair {
 }
 
 fn owner(seed: u32, at: i64, owners: i64) -> i64 {
-    ((at * 7 + 3) * i64::from(seed) >> 7) % owners
+    (((at * 7 + 3) * i64::from(seed)) >> 7) % owners
 }
 
 /// Where an element lies: each (rank, offset in its buffer).

@@ -95,7 +95,8 @@ fn known_entry(compiled: &Compiled, entry: Option<&str>) -> Outcome {
     let names: Vec<&str> = compiled.schedule.entries.iter().map(|e| e.name.as_str()).collect();
     match entry {
         Some(wanted) if !names.contains(&wanted) => {
-            Err(Failure::usage(format!("no entry `{wanted}`{}", diag::hint(wanted, &names))))
+            let known = names.join(", ");
+            Err(Failure::usage(format!("no entry `{wanted}`; the program has {known}")))
         }
         _ => Ok(()),
     }

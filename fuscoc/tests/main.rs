@@ -242,35 +242,44 @@ fn outputs_go_to_a_file() {
 }
 
 #[test]
-fn codes_are_explained() {
-    let text = fuscoc(&["explain", "f0301"]);
-    let shown = String::from_utf8_lossy(&text.stdout);
-    assert!(text.status.success() && shown.contains("Fixed:"), "{shown}");
-    let json = fuscoc(&["--format", "json", "explain", "F0301"]);
-    let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
-    assert_eq!((&parsed["code"], &parsed["stage"]), (&"F0301".into(), &"check".into()));
-    let near = fuscoc(&["explain", "F0312"]);
-    assert_eq!(near.status.code(), Some(1));
-    assert!(stderr(&near).contains("the nearest is F0311"), "{}", stderr(&near));
+fn explain_prints_the_catalogue() {
+    let known = fuscoc(&["explain", "F0304"]);
+    let text = String::from_utf8_lossy(&known.stdout);
+    assert!(known.status.success(), "{}", stderr(&known));
+    for part in ["F0304: ", "Wrong:", "Fixed:", "error[F0304]: M % gpu == 0 is not known"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
+    }
+    let object = fuscoc(&["explain", "f0901", "--format", "json"]);
+    let object: serde_json::Value = serde_json::from_slice(&object.stdout).expect("JSON");
+    assert_eq!(object["code"], "F0901");
+    assert_eq!(object["stage"], "bind");
+    assert!(object["wrong"].as_str().is_some_and(|p| p.starts_with("program")));
+    let unknown = fuscoc(&["explain", "F0312"]);
+    assert_eq!(unknown.status.code(), Some(1));
+    assert_eq!(stderr(&unknown).trim(), "error: no code `F0312`; the nearest is F0311");
 }
 
 #[test]
-fn unknown_names_suggest_the_nearest() {
-    let moe = "examples/programs/moe.fusco";
-    let set = ["--set", "G=2,E=4,K=2,H=8,TMAX=4"];
-    let run = |more: &[&str]| stderr(&fuscoc(&[&["run", moe][..], &set, more].concat()));
-    let dispatch = ["--entry", "dispatch", "--dyn", "T=4", "--random", "1"];
-    for (more, near) in [
-        (vec!["--entry", "dispach"], "dispatch"),
-        (vec!["--entry", "dispatch", "--dyn", "TT=4"], "T"),
-        ([&dispatch[..], &["--in", "topkk=x"]].concat(), "topk"),
-        ([&dispatch[..], &["--feed", "z=yy"]].concat(), "y"),
-        ([&dispatch[..], &["--program", "moee"]].concat(), "moe"),
-        ([&dispatch[..], &["--set", "TMAXX=4"]].concat(), "TMAX"),
-    ] {
-        let said = run(&more);
-        assert!(said.contains(&format!("`{near}`")), "{more:?}: {said}");
+fn explain_describes_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let drawing = folder.path().join("layout.svg");
+    let drawing = drawing.to_str().expect("a path");
+    let file = "examples/programs/reshard_transpose.fusco";
+    let set = ["--set", "M=512,N=512"];
+    let done =
+        fuscoc(&[&["explain", file, "--entry", "main", "--svg", drawing][..], &set].concat());
+    let text = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success(), "{}", stderr(&done));
+    for part in ["entry main", "gather", "scatter", "transpose", "chosen", "rejected", "bytes"] {
+        assert!(text.contains(part), "no `{part}` in\n{text}");
     }
-    let stage = stderr(&fuscoc(&["emit", moe, "--stage", "shedule"]));
-    assert!(stage.contains("schedule"), "{stage}");
+    let drawn = std::fs::read_to_string(drawing).expect("written");
+    assert!(drawn.starts_with("<svg ") && drawn.contains("</svg>"));
+    let none = fuscoc(&[&["explain", file, "--entry", "mian"][..], &set].concat());
+    assert_eq!(none.status.code(), Some(2));
+    assert!(stderr(&none).contains("the program has main"), "{}", stderr(&none));
+    let unbound = fuscoc(&["explain", file]);
+    assert_eq!(unbound.status.code(), Some(1));
+    assert!(stderr(&unbound).contains("F0901"), "{}", stderr(&unbound));
+    assert_eq!(fuscoc(&["explain", "no_such_file.fusco"]).status.code(), Some(1));
 }

@@ -22,22 +22,21 @@ moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
-for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --skip ui:: 2>&1 | tail -n 20; done
-say "compute-sanitizer, small shape"
-for tool in memcheck racecheck; do
-  compute-sanitizer --tool $tool "$fuscoc" run $p/moe.fusco --backend cuda --entry dispatch,combine --feed z=y --random 5 --verify \
-    --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40 2>&1 | grep -E "verified|ERROR SUMMARY|Error|RACECHECK" | tail -n 4
-done
-say "times, MoE shape"
-lines=14 run tests/gpu/moe_parts.fusco --entry plan_only,move_only,dispatch,combine --feed z=y --repeat 50 --random 1 \
-  --set G=8,E=256,K=8,H=7168,TMAX=4096 --dyn T=4096 --in topk=$t/e256_k8_r8.safetensors:topk_idx --in w=$t/e256_k8_r8.safetensors:topk_weight
-python3 - <<'P'
-import torch
-x = torch.randn(2_000_000_000 // 4, device="cuda"); y = torch.empty_like(x)
-def ms(f, n=20):
-    for _ in range(3): f()
-    a, b = (torch.cuda.Event(enable_timing=True) for _ in range(2)); a.record()
-    for _ in range(n): f()
-    b.record(); torch.cuda.synchronize(); return a.elapsed_time(b) / n
-t = ms(lambda: y.copy_(x)); print(f"copy: {2 * x.nbytes / t / 1e6:.0f} GB/s read and written, {2 * x.nbytes / 1e9:.2f} GB in {t:.3f} ms")
-P
+# One test at a time: worlds in parts, and a consumer that waits, hold multiprocessors while they wait.
+for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --test-threads=1 --skip ui:: gpu_ 2>&1 | tail -n 20; done
+say "compute-sanitizer, small shapes"
+clean() {
+  for tool in memcheck racecheck; do
+    compute-sanitizer --tool $tool "$fuscoc" run "$@" --backend cuda --random 5 --verify 2>&1 | grep -E "verified|ERROR SUMMARY|Error|RACECHECK" | tail -n 4
+  done
+}
+clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40
+clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
+clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
+clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5
+clean $p/kv_migrate.fusco --entry main --set L=2,P=64,N=8,D=64,JMAX=8,RMAX=9 --dyn R=7
+clean $p/to_tiles.fusco --entry main --set M=24,C=256
+clean $p/partials.fusco --entry reduce_scatter,all_reduce --set M=16,N=16
+say "2,000 random pairs of placements"
+for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
+say times; "$fuscoc" bench

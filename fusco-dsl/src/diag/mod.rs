@@ -40,19 +40,6 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
 }
 
-impl Fix {
-    /// The source after the edit; as it was if the span is not of this source.
-    pub fn apply(&self, text: &str) -> String {
-        let (start, end) = (self.span.start as usize, self.span.end as usize);
-        match (text.get(..start), text.get(end..)) {
-            (Some(before), Some(after)) if start <= end => {
-                format!("{before}{}{after}", self.replacement)
-            }
-            _ => text.to_string(),
-        }
-    }
-}
-
 impl Diagnostic {
     pub fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         Diagnostic {
@@ -89,8 +76,8 @@ impl Diagnostic {
         self
     }
 
-    /// As [`Diagnostic::fix`], where there may be none.
-    pub fn maybe_fix(mut self, fix: Option<Fix>) -> Self {
+    /// As [`fix`](Self::fix), where there may be none.
+    pub fn fixed(mut self, fix: Option<Fix>) -> Self {
         self.fix = fix;
         self
     }

@@ -4,36 +4,72 @@
 //! whole sectors on that side. A tile makes both sides run along their own digit.
 
 use crate::Compiled;
-use crate::plan::{Move, MoveValue, Place, Shape, Step, step};
+use crate::layout::SpreadKind;
+use crate::plan::{Move, MoveValue, Place, Shape, Side, Step, step};
 
 /// Bytes that device memory moves at once.
 const SECTOR: i64 = 32;
 
-struct Candidate {
-    name: &'static str,
-    bytes: i64,
-    chosen: bool,
+/// Bytes of sectors of each lowering, whether it is possible or not.
+struct Costs {
+    /// Runs, with the lanes of a warp along the target's memory or the source's.
+    along_target: i64,
+    along_source: i64,
+    tile: i64,
 }
 
 /// One line for the chosen lowering, one for each rejected.
 pub(super) fn lines(compiled: &Compiled, movement: &Move) -> Vec<String> {
     let MoveValue::Read(source) = &movement.value else { return Vec::new() };
-    let mut all = candidates(compiled, movement, source);
-    all.sort_by_key(|c| (!c.chosen, c.bytes));
-    let least = all.iter().map(|c| c.bytes).min().unwrap_or(1).max(1);
-    let one = |c: &Candidate| {
-        let word = if c.chosen { "chosen  " } else { "rejected" };
-        let times = c.bytes as f64 / least as f64;
-        format!(
-            "{word} {}: {} of sectors, {times:.1} x the least",
-            c.name,
-            super::picture::size(c.bytes)
-        )
+    let costs = costs(compiled, movement, source);
+    let size = super::picture::size;
+    let tiled = matches!(movement.shape, Shape::Tile(_));
+    let (name, least) = if tiled {
+        ("a tile through shared memory", costs.tile)
+    } else {
+        ("runs, lanes along the target", costs.along_target)
     };
-    all.iter().map(one).collect()
+    let mut out = vec![format!("chosen    {name}: {} of {SECTOR}-byte sectors", size(least))];
+    let more = |bytes: i64| {
+        format!("{}, {:.1} times as many", size(bytes), bytes as f64 / least.max(1) as f64)
+    };
+    if tiled {
+        out.push(format!("rejected  runs, lanes along the target: {}", more(costs.along_target)));
+    } else {
+        let why = match no_tile(compiled, movement, source) {
+            Some(why) => why.to_string(),
+            None if costs.tile < least => {
+                format!("{}, but a run already fills its sectors", more(costs.tile))
+            }
+            None => "no fewer sectors, and a barrier for each tile".to_string(),
+        };
+        out.push(format!("rejected  a tile through shared memory: {why}"));
+    }
+    if costs.along_source > least {
+        out.push(format!("rejected  runs, lanes along the source: {}", more(costs.along_source)));
+    }
+    out
 }
 
-fn candidates(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<Candidate> {
+/// Why the movement cannot be tiled.
+fn no_tile(compiled: &Compiled, movement: &Move, source: &Place) -> Option<&'static str> {
+    let tables = &compiled.plan.tables;
+    let last = |place: &Place| {
+        let digits = 0..movement.digits.len();
+        let mut inner = digits.rev().filter(|i| movement.digits[*i].radix > 1);
+        let table = &tables[&place.tensor];
+        inner.find(|i| step(table, place, &movement.digits, *i) == Step::Memory(1))
+    };
+    let summed = tables[&source.tensor].spread.iter().any(|s| s.kind == SpreadKind::Sum);
+    match (last(source), last(&movement.target)) {
+        _ if summed => Some("parts are added as they are loaded"),
+        (Some(a), Some(b)) if a == b => Some("both sides run along the same digit"),
+        (Some(_), Some(_)) => None,
+        _ => Some("one side has no digit of stride 1"),
+    }
+}
+
+fn costs(compiled: &Compiled, movement: &Move, source: &Place) -> Costs {
     let bytes = |place: &Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
     let points = movement.vars.iter().map(|v| v.extent).fold(1, i64::saturating_mul);
     let sectors = |run: i64, place: &Place| {
@@ -41,22 +77,30 @@ fn candidates(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<Candi
         let runs = points.saturating_mul(bytes(place)) / run.max(1);
         runs.saturating_mul(((run + SECTOR - 1) / SECTOR * SECTOR).max(SECTOR))
     };
-    let along = |place: &Place| contiguous(compiled, movement, place);
-    let (tiled, run) = match &movement.shape {
-        Shape::Tile(_) => (true, 1),
-        Shape::Rows { run, .. } => (false, *run),
+    // Every copy of a target is written. Every part of a sum is read once; where the target's ranks load,
+    // each copy of it is loaded for itself.
+    let tables = &compiled.plan.tables;
+    let copies = tables[&movement.target.tensor].replicas(0).len() as i64;
+    let from = &tables[&source.tensor];
+    let reads = match movement.carrier {
+        _ if from.spread.iter().any(|s| s.kind == SpreadKind::Sum) => from.replicas(0).len() as i64,
+        Side::Source => 1,
+        Side::Target => copies,
     };
-    // Lanes follow the target: the source pays where its own run is shorter.
-    let (own, other) = (sectors(along(source), source), along(&movement.target));
-    let other = sectors(other, &movement.target);
-    let rows = other.saturating_add(sectors(run, source));
-    let columns = own.saturating_add(sectors(run, &movement.target));
-    let tile = own.saturating_add(other);
-    vec![
-        Candidate { name: "runs, lanes along the target", bytes: rows, chosen: !tiled },
-        Candidate { name: "runs, lanes along the source", bytes: columns, chosen: false },
-        Candidate { name: "a tile through shared memory", bytes: tile, chosen: tiled },
-    ]
+    let read = |run: i64| sectors(run, source).saturating_mul(reads);
+    let written = |run: i64| sectors(run, &movement.target).saturating_mul(copies);
+    let along = |place: &Place| contiguous(compiled, movement, place);
+    let run = match &movement.shape {
+        Shape::Tile(_) => 1,
+        Shape::Rows { run, .. } => *run,
+    };
+    // Lanes follow one side: the other pays where the common run is shorter than its own.
+    let (from, to) = (along(source), along(&movement.target));
+    Costs {
+        along_target: written(to).saturating_add(read(run)),
+        along_source: read(from).saturating_add(written(run)),
+        tile: read(from).saturating_add(written(to)),
+    }
 }
 
 /// Elements of a place that follow each other in its memory, whatever the other side does.

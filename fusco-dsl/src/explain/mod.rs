@@ -5,6 +5,8 @@
 
 mod cost;
 mod picture;
+mod roles;
+mod routed;
 mod svg;
 mod traffic;
 
@@ -12,7 +14,8 @@ pub use svg::svg;
 pub use traffic::{Traffic, traffic};
 
 use crate::Compiled;
-use crate::plan::{Live, Move, MoveValue, Shape, Side};
+use crate::layout::SpreadKind;
+use crate::plan::{Live, Move, MoveValue, Place, Shape, Side};
 use crate::schedule::ir::Entry;
 use std::fmt::Write;
 
@@ -41,60 +44,100 @@ fn one_entry(out: &mut String, compiled: &Compiled, index: usize, entry: &Entry)
         one_move(out, compiled, movement);
     }
     for movement in &plan.movements {
-        let width = movement.target.vector;
         _ = writeln!(out, "  {}", movement.text);
-        _ = writeln!(out, "    routed: runs of {} elements, {width} bytes an access", movement.run);
-        _ = writeln!(out, "    bytes between ranks follow from the route at launch\n");
+        section(out, "", &routed::lines(compiled, movement));
+        out.push('\n');
     }
 }
 
 fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
     _ = writeln!(out, "  {}", movement.text);
-    for line in crate::plan::digit_lines(&compiled.plan, movement) {
-        _ = writeln!(out, "    {line}");
-    }
-    _ = writeln!(out, "    {}", shape(compiled, movement));
-    for line in cost::lines(compiled, movement) {
-        _ = writeln!(out, "    {line}");
-    }
-    match traffic(compiled, movement) {
-        Some(traffic) => out.push_str(&traffic.table()),
-        None if movement.vars.iter().all(|v| matches!(v.live, Live::Known)) => {
-            out.push_str(
-                "    bytes between ranks are not counted: a table decides, or they are many\n",
-            );
-        }
-        None => out.push_str("    bytes between ranks follow from tables read at launch\n"),
+    section(out, "digits (radix, weight), source -> target", &roles::lines(compiled, movement));
+    if let MoveValue::Read(source) = &movement.value {
+        let mut lines = vec![carrier(compiled, movement, source)];
+        lines.extend(shape(compiled, movement, source));
+        section(out, "lowering", &lines);
+        section(out, "against the others", &cost::lines(compiled, movement));
+        let bytes = match traffic(compiled, movement) {
+            Some(traffic) => traffic.lines(),
+            None if movement.vars.iter().all(|v| matches!(v.live, Live::Known)) => {
+                vec!["too irregular, or too many ranks, to list".to_string()]
+            }
+            None => vec!["between which ranks follows from tables read at launch".to_string()],
+        };
+        section(out, "bytes", &bytes);
     }
     out.push('\n');
 }
 
-/// Runs and accesses, in bytes, and what ends them.
-fn shape(compiled: &Compiled, movement: &Move) -> String {
-    let elem = |place: &crate::plan::Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
-    let to = elem(&movement.target);
-    let MoveValue::Read(source) = &movement.value else {
-        return "computed where it is written".to_string();
-    };
-    let who = match movement.carrier {
-        Side::Source => "pushed by the ranks of the source",
-        Side::Target => "fetched by the ranks of the target",
-    };
-    match &movement.shape {
-        Shape::Rows { run, vector, .. } => format!(
-            "{who} in runs of {} bytes, {} bytes an access; the run ends because {}",
-            run * to,
-            vector * to,
-            movement.why
-        ),
-        Shape::Tile(tile) => format!(
-            "{who} in tiles of {} x {} through shared memory, {} bytes a load, {} bytes a store; \
-             without a tile a run is short because {}",
-            tile.source.1,
-            tile.target.1,
-            tile.source.2 * elem(source),
-            tile.target.2 * to,
-            movement.why
-        ),
+/// A title and its lines, indented under it.
+fn section(out: &mut String, title: &str, lines: &[String]) {
+    if !title.is_empty() && !lines.is_empty() {
+        _ = writeln!(out, "    {title}");
     }
+    let indent = if title.is_empty() { "    " } else { "      " };
+    for line in lines {
+        _ = writeln!(out, "{indent}{line}");
+    }
+}
+
+/// Who carries it out, and why.
+fn carrier(compiled: &Compiled, movement: &Move, source: &Place) -> String {
+    let (from, to) =
+        (&compiled.plan.tables[&source.tensor], &compiled.plan.tables[&movement.target.tensor]);
+    let holds = |kind: SpreadKind| from.spread.iter().any(|s| s.kind == kind);
+    match movement.carrier {
+        Side::Source => "the source's ranks store into the target's buffers: a remote store needs \
+                         no answer, a remote load waits for one"
+            .to_string(),
+        Side::Target if holds(SpreadKind::Sum) => {
+            "the target's ranks load the parts and add them in f32: one write an element"
+                .to_string()
+        }
+        Side::Target if holds(SpreadKind::Copy) && from.first == to.first => {
+            "the target's ranks load from their own copy: nothing crosses".to_string()
+        }
+        Side::Target if !from.maps.is_empty() => {
+            "the target's ranks load: they know the owners of what they need".to_string()
+        }
+        Side::Target => "the target's ranks load, as `pull` asks".to_string(),
+    }
+}
+
+/// Runs and accesses, in bytes, and what ends or narrows them.
+fn shape(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<String> {
+    let bytes = |place: &Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
+    let (from, to) = (bytes(source), bytes(&movement.target));
+    let (mut out, load, store, run) = match &movement.shape {
+        Shape::Rows { run, vector, .. } => {
+            let line = format!("runs of {}: {}", elements(*run, from), movement.why);
+            (vec![line], vector * from, vector * to, Some(*run))
+        }
+        Shape::Tile(tile) => {
+            let (a, b) = (tile.source, tile.target);
+            let lines = vec![
+                format!(
+                    "tiles of {} x {} through shared memory, so that each side runs along its own last digit",
+                    a.1, b.1
+                ),
+                format!("without a tile, runs of {}: {}", elements(1, from), movement.why),
+            ];
+            (lines, a.2 * from, b.2 * to, None)
+        }
+    };
+    let narrow = match run {
+        _ if load.max(store) >= 16 => String::new(),
+        Some(run) if run * from.max(to) == load.max(store) => ": the run is no longer".to_string(),
+        _ => ": a stride, the end of an axis or a first offset is no multiple of 16 bytes"
+            .to_string(),
+    };
+    let convert = movement.cast.map_or(String::new(), |e| format!(", converted to {}", e.name()));
+    out.push(format!("{load} bytes a load, {store} bytes a store{convert}{narrow}"));
+    out
+}
+
+/// `2.0 KiB (1024 elements)`
+fn elements(count: i64, bytes: i64) -> String {
+    let word = if count == 1 { "element" } else { "elements" };
+    format!("{} ({count} {word})", picture::size(count.saturating_mul(bytes)))
 }

@@ -2,7 +2,8 @@
 
 use crate::Compiled;
 use crate::arena::Handle;
-use crate::layout::{Home, Table};
+use crate::layout::{Digit, Home, SpreadKind, Table};
+use crate::plan::{Coordinate, MoveValue};
 use crate::sema::hir;
 use std::fmt::Write;
 
@@ -28,27 +29,56 @@ pub(super) fn picture(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Strin
         size(table.elems * info.dtype.elem.bytes()),
         held(table)
     );
-    let Some(samples) = samples(compiled, handle) else { return out };
+    let Some(samples) = samples(compiled, handle) else {
+        out.push_str(&format!("      {}\n", everywhere(table)));
+        return out;
+    };
     let width = samples.ranks.iter().flatten().flatten().max().map_or(1, |r| r.to_string().len());
-    _ = writeln!(out, "      {} ->", samples.columns.0);
+    _ = writeln!(out, "      {}", axis_line(&samples));
     for (at, row) in samples.rows.1.iter().zip(&samples.ranks) {
         let cells: Vec<String> = row
             .iter()
             .map(|r| r.map_or(format!("{:>width$}", "?"), |r| format!("{r:>width$}")))
             .collect();
-        _ = writeln!(out, "      {}{at:<7}| {}", samples.rows.0, cells.join(" "));
+        let label = match samples.rows.0.as_str() {
+            "" => "rank".to_string(),
+            axis => format!("{axis}={at}"),
+        };
+        _ = writeln!(out, "      {label:<8}| {}", cells.join(" "));
     }
     out
 }
 
-fn held(table: &Table) -> String {
-    let ranks = table.replicas(0);
-    let parts = table.spread.iter().any(|s| s.kind == crate::layout::SpreadKind::Sum);
-    match ranks.len() {
-        0 | 1 => String::new(),
-        n if parts => format!(", each element the sum of {n} parts"),
-        n => format!(", each element on {n} ranks"),
+/// `n = 0, 512, .. 7680 ->`
+fn axis_line(samples: &Samples) -> String {
+    let at = &samples.columns.1;
+    let name = &samples.columns.0;
+    match at[..] {
+        [a, b, .., last] if at.len() > 2 => format!("{name} = {a}, {b}, .. {last} ->"),
+        _ => format!("{name} ->"),
     }
+}
+
+/// Where a tensor is that no mesh axis splits.
+fn everywhere(table: &Table) -> String {
+    let holders = table.replicas(0);
+    let sum = table.spread.iter().any(|s| s.kind == SpreadKind::Sum);
+    match holders[..] {
+        [rank] => format!("all of it on rank {rank}"),
+        _ if sum => format!("a part of every element on each of {} ranks", holders.len()),
+        _ => format!("all of it on each of {} ranks", holders.len()),
+    }
+}
+
+fn held(table: &Table) -> String {
+    let copies = table.replicas(0).len();
+    let split = table.digits.iter().any(on_mesh);
+    if copies > 1 && split { format!(", each element on {copies} ranks") } else { String::new() }
+}
+
+fn on_mesh(digit: &Digit) -> bool {
+    matches!(digit.home, Home::Mesh { .. } | Home::Owner) && digit.radix.bound() > 1
+        || digit.home == Home::Owner
 }
 
 fn digits(compiled: &Compiled, table: &Table) -> String {
@@ -58,36 +88,22 @@ fn digits(compiled: &Compiled, table: &Table) -> String {
     digits.rsplit_once("   (").map_or(digits, |(d, _)| d).trim().to_string()
 }
 
-/// `None` for a tensor that is not split over ranks.
+/// `None` for a tensor that no mesh axis splits.
 pub(super) fn samples(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Option<Samples> {
     let table = &compiled.plan.tables[&handle];
-    if compiled.schedule.ranks == 1 {
-        return None;
-    }
-    let split = |axis: usize| {
-        let mine = table.digits.iter().filter(|d| d.axis == axis);
-        mine.filter(|d| matches!(d.home, Home::Mesh { .. } | Home::Owner)).count()
-    };
-    if (0..table.axes.len()).all(|axis| split(axis) == 0) {
-        return None;
-    }
-    let mut axes: Vec<usize> = (0..table.axes.len()).collect();
-    axes.sort_by_key(|a| (std::cmp::Reverse(split(*a)), *a));
-    let (down, across) = match axes[..] {
+    let split: Vec<usize> = (0..table.axes.len())
+        .filter(|a| table.digits.iter().any(|d| d.axis == *a && on_mesh(d)))
+        .collect();
+    let (down, across) = match split[..] {
         [a] => (None, a),
-        [a, b, ..] => (Some(a.min(b)), a.max(b)),
+        [a, b, ..] => (Some(a), b),
         [] => return None,
     };
-    let columns = points(extent(table, across), ACROSS);
-    let rows = down.map_or(vec![0], |d| points(extent(table, d), DOWN));
+    let columns = points(extent(compiled, handle, across), ACROSS);
+    let rows = down.map_or(vec![0], |d| points(extent(compiled, handle, d), DOWN));
     let at = |r: i64, c: i64| {
-        let row = match down {
-            Some(d) => table.part(d, r)?.rank,
-            None => 0,
-        };
-        let others = (0..table.axes.len()).filter(|a| *a != across && Some(*a) != down);
-        let rest = others.map(|a| Some(table.part(a, 0)?.rank)).try_fold(0, |n, r| Some(n + r?))?;
-        table.replicas(row + table.part(across, c)?.rank + rest).first().copied()
+        let row = down.map_or(Some(0), |d| table.rank_part(d, r))?;
+        table.replicas(row + table.rank_part(across, c)?).first().copied()
     };
     let ranks = rows.iter().map(|r| columns.iter().map(|c| at(*r, *c)).collect()).collect();
     let name = |a: usize| table.axes[a].clone();
@@ -98,13 +114,27 @@ pub(super) fn samples(compiled: &Compiled, handle: Handle<hir::Tensor>) -> Optio
     })
 }
 
-/// The extent that the digits can hold, at most.
-fn extent(table: &Table, axis: usize) -> i64 {
+/// The extent of an axis where a statement walks it; else what its digits can hold.
+fn extent(compiled: &Compiled, handle: Handle<hir::Tensor>, axis: usize) -> i64 {
+    let table = &compiled.plan.tables[&handle];
     if let Some(map) = table.maps.get(&axis) {
         return map.extent;
     }
+    let walked = compiled.plan.entries.iter().flat_map(|e| &e.moves).find_map(|m| {
+        let source = match &m.value {
+            MoveValue::Read(place) => Some(place),
+            _ => None,
+        };
+        let place = source.into_iter().chain([&m.target]).find(|p| p.tensor == handle)?;
+        match &place.coords[axis] {
+            Coordinate::Linear { terms, constant: 0 } if terms.len() == 1 && terms[0].1 == 1 => {
+                Some(m.vars[terms[0].0].extent)
+            }
+            _ => None,
+        }
+    });
     let radices = table.digits.iter().filter(|d| d.axis == axis).map(|d| d.radix.bound());
-    radices.fold(1i64, i64::saturating_mul)
+    walked.unwrap_or_else(|| radices.fold(1i64, i64::saturating_mul))
 }
 
 fn points(extent: i64, most: i64) -> Vec<i64> {

@@ -7,7 +7,6 @@ use crate::Compiled;
 use crate::layout::{Home, SpreadKind, Table};
 use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side, gcd};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// `bytes[from][to]`, elements that stay on a rank included.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +18,9 @@ pub struct Traffic {
 const RANKS: usize = 1024;
 /// Most blocks of a variable that are looked at one by one.
 const BLOCKS: i64 = 1 << 22;
+
+/// Most ranks whose pairs are listed one by one.
+const WIDE: usize = 16;
 
 /// Pairs of what is added to the two ranks, and how many coordinates do.
 type Pairs = BTreeMap<(i64, i64), i64>;
@@ -114,7 +116,7 @@ fn rank_part((table, place): (&Table, &Place), var: usize, at: i64) -> Option<i6
         }
         let Coordinate::Linear { terms, constant: 0 } = coordinate else { return None };
         match terms[..] {
-            [(v, 1)] if v == var => rank += table.part(axis, at)?.rank,
+            [(v, 1)] if v == var => rank += table.rank_part(axis, at)?,
             [(_, 1)] => {}
             _ => return None,
         }
@@ -194,18 +196,63 @@ impl Traffic {
         self.bytes.iter().flatten().sum()
     }
 
-    /// Rows are the ranks that send.
-    pub(super) fn table(&self) -> String {
+    /// The totals, then the pairs of ranks, shortly where all ranks do the same.
+    pub(super) fn lines(&self) -> Vec<String> {
         let size = super::picture::size;
-        let mut out = format!(
-            "    bytes from rank (row) to rank: {} in all, {} between ranks\n",
-            size(self.total()),
-            size(self.crossing())
-        );
-        for (from, row) in self.bytes.iter().enumerate() {
-            let cells: Vec<String> = row.iter().map(|b| format!(" {:>10}", size(*b))).collect();
-            _ = writeln!(out, "    {from:>3} |{}", cells.join(""));
+        let ranks = self.bytes.len();
+        let total = size(self.total());
+        if ranks == 1 {
+            return vec![format!("{total}, all on one rank")];
+        }
+        let mut out =
+            vec![format!("{total} in all, {} of it between ranks", size(self.crossing()))];
+        if let Some((own, other)) = self.uniform() {
+            let others = ranks - 1;
+            out.push(match other {
+                0 => format!("each rank keeps its {}", size(own)),
+                _ if others == 1 => {
+                    format!("each rank keeps {} and sends {} to the other", size(own), size(other))
+                }
+                _ => format!(
+                    "each rank keeps {} and sends {} to each of the {others} others",
+                    size(own),
+                    size(other)
+                ),
+            });
+        } else if ranks > WIDE {
+            out.extend((0..ranks).filter_map(|r| self.ends_of(r)));
+        } else {
+            let row =
+                |cells: Vec<String>| cells.iter().map(|c| format!("{c:>11}")).collect::<String>();
+            out.push(format!("from \\ to{}", row((0..ranks).map(|r| r.to_string()).collect())));
+            out.extend(self.bytes.iter().enumerate().map(|(from, bytes)| {
+                format!("{from:>9}{}", row(bytes.iter().map(|b| shown(*b)).collect()))
+            }));
         }
         out
     }
+
+    /// Bytes that stay and bytes to each other rank, if no two ranks differ.
+    fn uniform(&self) -> Option<(i64, i64)> {
+        let (own, other) = (self.bytes[0][0], self.bytes[0][1]);
+        let cells =
+            self.bytes.iter().enumerate().flat_map(|(f, row)| {
+                row.iter().enumerate().map(move |(t, bytes)| (f == t, *bytes))
+            });
+        let mut cells = cells;
+        cells.all(|(stays, b)| b == if stays { own } else { other }).then_some((own, other))
+    }
+
+    /// What a rank sends and receives.
+    fn ends_of(&self, rank: usize) -> Option<String> {
+        let sends = self.bytes[rank].iter().sum::<i64>() - self.bytes[rank][rank];
+        let receives = self.bytes.iter().map(|row| row[rank]).sum::<i64>() - self.bytes[rank][rank];
+        let size = super::picture::size;
+        (sends + receives > 0)
+            .then(|| format!("rank {rank} sends {}, receives {}", size(sends), size(receives)))
+    }
+}
+
+fn shown(bytes: i64) -> String {
+    if bytes == 0 { ".".to_string() } else { super::picture::size(bytes) }
 }

@@ -41,6 +41,19 @@ impl Table {
         Some(out)
     }
 
+    /// What a coordinate of an axis adds to the rank; `None` if a table read at launch decides.
+    pub fn rank_part(&self, axis: usize, at: i64) -> Option<i64> {
+        let mut rank = 0;
+        for digit in self.digits.iter().filter(|d| d.axis == axis) {
+            match digit.home {
+                Home::Mesh { weight, .. } => rank += self.value(digit, at) * weight,
+                Home::Owner => rank += self.maps.get(&axis)?.rank(at)?,
+                _ => {}
+            }
+        }
+        Some(rank)
+    }
+
     fn value(&self, digit: &Digit, at: i64) -> i64 {
         let above = at / digit.weight;
         if self.is_top(digit) { above } else { above % digit.radix.bound() }

@@ -139,7 +139,7 @@ fn uncovered(
     diagnostic
         .note(missing.map_or("no index reaches them".to_string(), |m| format!("for example {m}")))
         .help(format!("add `with fill(0)` to `{name}`, or declare it `inout`"))
-        .maybe_fix(program.tensors[tensor].with_fill())
+        .fixed(program.tensors[tensor].fix_with("fill(0)"))
 }
 
 /// A claim that is false of the entry's movements; `None` if it holds or is not about them.
@@ -299,7 +299,7 @@ fn unordered(program: &Program, movement: &Move, claim: &Prove) -> Option<Diagno
         )
         .related(any.span, "`.any` allows any order of addition")
         .help(format!("place `{}` with an ordered sum: remove `.any`", info.name))
-        .maybe_fix(ordered(program, info, any)),
+        .fixed(ordered(program, info, any)),
     )
 }
 

@@ -129,8 +129,8 @@ fn refute_covers(
             format!("not covered: the padding rows of `{}` are never written", info.name),
         )
         .note("slots cover 0..n of each group; its storage is longer")
-        .help("add `with fill(0)`")
-        .maybe_fix(info.with_fill())
+        .help(format!("add `with fill(0)` to `{}`", info.name))
+        .fixed(info.fix_with("fill(0)"))
     })
 }
 

@@ -92,9 +92,11 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn entry(&mut self) -> Result<Entry, Box<Diagnostic>> {
         let route = self.at.route(self.route);
         let pushes = self.movements.iter().any(|m| is_push(&m.kind));
-        let reduces = self.movements.iter().any(|m| matches!(m.kind, Kind::Reduce { .. }));
+        let reduces =
+            self.movements.iter().filter(|m| matches!(m.kind, Kind::Reduce { .. })).count();
         let tiles = pushes.then(|| self.tiles(route));
-        let rows = reduces.then(|| self.rows(route));
+        // One counter says nothing about rows that two statements write.
+        let rows = (reduces == 1).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
 
         let mut moved = super::moved::Moved::new(self.at, self.moves);
@@ -226,9 +228,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 roles.push(self.reduce(route, movement, factors, *to, rows));
             }
         }
-        let moves = !moved.is_empty();
+        let pulls = roles.iter().any(|r| r.kind == RoleKind::Reduce) || !moved.is_empty();
         roles.extend(moved);
-        roles.push(self.close(route, tiles, rows.is_some() || moves));
+        roles.push(self.close(route, tiles, pulls));
         roles
     }
 

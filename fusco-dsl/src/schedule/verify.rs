@@ -4,12 +4,13 @@
 //! number of ranks. Numbers refer to `language.md` 5.5.
 //!
 //! (1) every write that may land on a peer is followed, in the same body, by a signal to that peer, or
-//!     later by a barrier of the rank and a signal to every rank;
+//!     later by a barrier of the rank and a signal to every rank; peers reach `remote` tensors only;
 //! (2) every pull is dominated by a handshake, every kernel that reads a plan by its making, and every
 //!     lookup of a computed table by an earlier kernel that computes it;
-//! (3) each counter's produced amount equals its awaited amount, per launch;
+//! (3) each counter's produced amount equals its awaited amount, per launch, or is the one that a consumer
+//!     is told to expect;
 //! (4) a counter is reset only before a handshake, and written only after it; a pulled buffer is
-//!     released by a second handshake at the end; a fill of a whole buffer comes before a handshake that
+//!     released by a barrier and a second handshake at the end; a fill of a whole buffer comes before a handshake that
 //!     comes before any other write to it;
 //! (5) every signal belongs to one entry;
 //! (6) inside a kernel each signal comes before the wait that needs it.
@@ -110,8 +111,9 @@ struct Checker<'a> {
     /// A handshake of this entry has completed.
     met: bool,
     planned: bool,
-    /// Tensors pulled from peers since the last handshake.
+    /// Tensors pulled from peers since the last handshake, and whether all CTAs are known to have done theirs.
     pulled: bool,
+    barrier_since_pull: bool,
     resets_open: bool,
     barrier_since_reset: bool,
     /// Remote writes that no signal covers yet, and whether all CTAs are known to have done theirs.
@@ -120,8 +122,9 @@ struct Checker<'a> {
     /// Tables computed by earlier kernels, and by this one.
     tables: BTreeSet<Handle<Table>>,
     computed: BTreeSet<Handle<Table>>,
-    /// Tensors filled in this kernel.
+    /// Tensors filled in this kernel, and those written at all.
     filled: BTreeSet<Handle<Tensor>>,
+    written: BTreeSet<Handle<Tensor>>,
 }
 
 /// The loops around an op.
@@ -142,6 +145,7 @@ impl<'a> Checker<'a> {
             met: false,
             planned: !entry.takes.is_empty(),
             pulled: false,
+            barrier_since_pull: false,
             resets_open: false,
             barrier_since_reset: false,
             unreleased: false,
@@ -149,6 +153,7 @@ impl<'a> Checker<'a> {
             tables: BTreeSet::new(),
             computed: BTreeSet::new(),
             filled: BTreeSet::new(),
+            written: BTreeSet::new(),
         }
     }
 
@@ -159,6 +164,8 @@ impl<'a> Checker<'a> {
         if kernel.roles.iter().any(|r| r.kind == RoleKind::Plan) {
             self.planned = true;
         }
+        // The next kernel of a rank starts when all CTAs of this one have ended.
+        self.barrier_since_pull = true;
         self.tables.append(&mut self.computed);
         self.filled.clear();
     }
@@ -197,7 +204,7 @@ impl<'a> Checker<'a> {
                 self.problem("(2) a plan is read before it is made")
             }
             Op::Pull { from, .. } if from.rank != Ix::Me => {
-                self.pulled = true;
+                self.pull();
                 if !self.met {
                     self.problem("(2) a remote row is read before its owner is known to be ready");
                 }
@@ -217,9 +224,13 @@ impl<'a> Checker<'a> {
             Op::Barrier => {
                 self.barrier_since_reset = true;
                 self.barrier_since_write = true;
+                self.barrier_since_pull = true;
             }
             Op::Tile(tile) => self.tile(tile),
             Op::FillAll { tensor, .. } => {
+                if self.written.contains(tensor) {
+                    self.problem("(4) a buffer is filled after it has been written");
+                }
                 self.filled.insert(*tensor);
                 self.met = false;
             }
@@ -234,12 +245,16 @@ impl<'a> Checker<'a> {
         if let Op::Put { to, .. } | Op::Fill { to, .. } = op {
             self.write(to, scope.moving);
         }
+        let remote = |a: &&Access| a.rank != Ix::Me && !self.schedule.tensors[a.tensor].remote;
+        if op.accesses().iter().any(remote) {
+            self.problem("(1) peers reach a tensor that is not remote");
+        }
         self.vectors(op);
     }
 
     fn tile(&mut self, tile: &Tile) {
         if tile.from.rank != Ix::Me {
-            self.pulled = true;
+            self.pull();
             if !self.met {
                 self.problem("(2) a remote tile is read before its owner is known to be ready");
             }
@@ -252,16 +267,22 @@ impl<'a> Checker<'a> {
             [(&tile.from, tile.along_source), (&tile.to, tile.along_target)]
         {
             let bytes = extent * self.schedule.tensors[access.tensor].elem.bytes();
-            if access.vector < 1 || bytes % access.vector != 0 {
+            if !is_width(access.vector) || bytes % access.vector != 0 {
                 self.problem("a vector does not divide its tile");
             }
         }
+    }
+
+    fn pull(&mut self) {
+        self.pulled = true;
+        self.barrier_since_pull = false;
     }
 
     fn write(&mut self, to: &Access, moving: bool) {
         if self.filled.contains(&to.tensor) {
             self.problem("(4) a buffer is filled and written in one kernel");
         }
+        self.written.insert(to.tensor);
         if moving && to.rank != Ix::Me {
             self.unreleased = true;
             self.barrier_since_write = false;
@@ -281,7 +302,7 @@ impl<'a> Checker<'a> {
             _ => {}
         });
         if remote {
-            self.pulled = true;
+            self.pull();
             if !self.met {
                 self.problem("(2) a remote element is read before its owner is known to be ready");
             }
@@ -312,6 +333,9 @@ impl<'a> Checker<'a> {
                 self.resets_open = false;
                 if self.barrier_since_write {
                     self.unreleased = false;
+                }
+                if self.barrier_since_pull {
+                    self.pulled = false;
                 }
                 Amount::EachRank
             }
@@ -366,7 +390,6 @@ impl<'a> Checker<'a> {
         });
         if *until == Until::Epoch {
             self.met = true;
-            self.pulled = false;
         }
     }
 
@@ -382,11 +405,10 @@ impl<'a> Checker<'a> {
         for (signal, counts) in &self.counts {
             let info = &self.schedule.signals[*signal];
             // Counters of rows are for consumers only; the rank's own order covers them here.
-            let local_only = counts.awaited.is_empty()
-                && counts.produced.iter().all(|a| matches!(a, Amount::Positions(_)));
-            if counts.produced.contains(&Amount::Other)
-                || (counts.produced != counts.awaited && !local_only)
-            {
+            let local_only =
+                counts.awaited.is_empty() && matches!(counts.produced[..], [Amount::Positions(_)]);
+            let equal = !counts.produced.is_empty() && counts.produced == counts.awaited;
+            if counts.produced.contains(&Amount::Other) || !(equal || local_only) {
                 self.problems.push(format!(
                     "(3) `{}` produces {:?} and waits for {:?}",
                     info.name, counts.produced, counts.awaited
@@ -405,7 +427,7 @@ impl<'a> Checker<'a> {
     fn vectors(&mut self, op: &Op) {
         for access in op.accesses().into_iter().filter(|_| !matches!(op, Op::Tile(_))) {
             let bytes = access.run * self.schedule.tensors[access.tensor].elem.bytes();
-            if access.vector < 1 || bytes % access.vector != 0 {
+            if !is_width(access.vector) || bytes % access.vector != 0 {
                 self.problem("a vector does not divide its run");
             }
         }
@@ -414,6 +436,11 @@ impl<'a> Checker<'a> {
     fn problem(&mut self, text: &str) {
         self.problems.push(text.to_string());
     }
+}
+
+/// Bytes of one access.
+fn is_width(bytes: i64) -> bool {
+    matches!(bytes, 1 | 2 | 4 | 8 | 16)
 }
 
 /// The arrival tile of a tuple.

@@ -2,8 +2,8 @@
 
 use super::check::{Checked, Checker, Stop};
 use super::dtype::{is_integer, literal};
+use super::edits::drop_attribute;
 use super::fit;
-use super::fixes::drop_attribute;
 use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
 use super::mesh::at_bind;
 use super::scope::unknown;
@@ -28,7 +28,7 @@ impl Checker<'_> {
                     )
                     .related(first.span, "first here")
                     .help("remove one")
-                    .maybe_fix(drop_attribute(&t.attrs, i)),
+                    .fixed(drop_attribute(&t.attrs, i)),
                 );
                 wrong = true;
             } else if self.attr(t, word, &mut attrs).is_err() {

@@ -95,6 +95,7 @@ impl Checker<'_> {
             attrs,
             span: t.name.span,
             placement_span: t.placement.as_ref().map_or(t.name.span, |p| p.span),
+            close: super::fix::close(t),
         };
         self.check_attrs(t, &tensor)?;
         Ok(tensor)

@@ -152,10 +152,12 @@ impl Checker<'_> {
         let (via, target) = (via?, target?);
         if self.hir.tensors[target].io == hir::Io::In {
             let name = &target_ref.name.name;
+            let fix = self.fix_io(name, if via.is_some() { "out" } else { "inout" });
             return self.fail(
                 Diagnostic::error("F0507", target_ref.name.span, format!("`{name}` is an input"))
                     .label("written here")
-                    .help(format!("declare it `out {name}`, or `inout {name}`")),
+                    .help(format!("declare it `out {name}`, or `inout {name}`"))
+                    .fixed(fix),
             );
         }
         let metadata = super::value::is_metadata(&a.value);
@@ -167,7 +169,7 @@ impl Checker<'_> {
             None if metadata => {}
             None => {
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
-                self.same_type(target, &value, (&a.value, true))?;
+                self.same_type(target, &value, &a.value)?;
                 return Ok(assignment(frame, a, target, (index, value)));
             }
         }
@@ -179,7 +181,7 @@ impl Checker<'_> {
         self.no_diagonal(frame, target_ref)?;
         let want = self.hir.tensors[target].dtype.elem;
         let value = self.value(frame, &a.value, want)?;
-        self.same_type(target, &value, (&a.value, false))?;
+        self.same_type(target, &value, &a.value)?;
         self.no_conflict(frame, target_ref)?;
         self.covered(frame, target, target_ref, &value)?;
         Ok(assignment(frame, a, target, (index, value)))
@@ -399,7 +401,7 @@ impl Checker<'_> {
         )
         .note(format!("axes of `{}` are [{axes}]", info.name))
         .help(format!("write `{}[{axes}]`", info.name))
-        .maybe_fix(self.reorder(name.span, &axes.split(", ").collect::<Vec<_>>()));
+        .fixed(self.reorder(name.span, &axes.split(", ").collect::<Vec<_>>()));
         self.fail(diagnostic)
     }
 
@@ -515,8 +517,8 @@ impl Checker<'_> {
             format!("some elements of `{name}` are never written"),
         )
         .note(note)
-        .help("add `with fill(0)`")
-        .maybe_fix(self.attribute(self.hir.tensors[target].span, "fill(0)"));
+        .help(format!("add `with fill(0)` to `{name}`"))
+        .fixed(self.hir.tensors[target].fix_with("fill(0)"));
         self.fail(diagnostic)
     }
 

@@ -73,18 +73,14 @@ impl Checker<'_> {
             return Ok(());
         }
         let size = l;
-        let wrap = |s: &Size| match s {
-            Size::Binary { .. } => format!("({})", text::size(&self.hir, s, &[])),
-            _ => text::size(&self.hir, s, &[]),
-        };
-        let (l, r) = (wrap(l), wrap(r));
-        let fix = self.require(size, &format!("{l} % {r} == 0"));
+        let (l, r) = (text::size(&self.hir, l, &[]), text::size(&self.hir, r, &[]));
+        let fix = self.fix_where(size, &format!("{l} % {r} == 0"));
         self.fail(
             Diagnostic::error("F0204", e.span, format!("{l} % {r} == 0 is not known"))
                 .label("this division may have a remainder")
                 .note(format!("{l} / {r} is an extent, so it must be exact"))
                 .help(format!("add `where {l} % {r} == 0`"))
-                .maybe_fix(fix),
+                .fixed(fix),
         )
     }
 
@@ -120,7 +116,7 @@ impl Checker<'_> {
                     )
                     .note(format!("`dyn {}[{axis}]` has one value for each rank", name.name))
                     .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name))
-                    .maybe_fix(self.own_value(name.span, &name.name, &axis)),
+                    .fixed(self.own_value(name.span, &name.name, &axis)),
                 )
             }
             Some(Symbol::Poison) => Err(Stop),

@@ -30,7 +30,7 @@ pub(super) fn placement(
     }
     // Where the stride is written is not known any more.
     let strides = strides(program, tensor, bound, |_| tensor.placement_span);
-    out.0.extend(strides.into_iter().map(|d| d.maybe_fix(None)));
+    out.0.extend(strides.into_iter().map(|d| d.fixed(None)));
     out.0.extend(swizzle(program, tensor, bound, tensor.placement_span));
 }
 

@@ -185,17 +185,8 @@ pub struct Tensor {
     pub attrs: Attrs,
     pub span: Span,
     pub placement_span: Span,
-}
-
-impl Tensor {
-    /// The declaration with a value for what nothing writes; `None` if it has other attributes.
-    pub fn with_fill(&self) -> Option<crate::diag::Fix> {
-        let end = self.placement_span.end;
-        (self.attrs == Attrs::default()).then(|| crate::diag::Fix {
-            span: crate::source::Span::new(end, end),
-            replacement: " with fill(0)".to_string(),
-        })
-    }
+    /// Before the `;` of its declaration, where an attribute is added; `None` if nobody wrote it.
+    pub close: Option<Span>,
 }
 
 #[derive(Clone, Debug)]
@@ -285,7 +276,7 @@ pub enum Swizzle {
     B128,
 }
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Attrs {
     pub fill: Option<Scalar>,
     /// Bytes to which each rank's buffer is aligned.

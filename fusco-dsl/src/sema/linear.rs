@@ -2,12 +2,11 @@
 
 use super::check::Checker;
 use super::entry::Frame;
-use super::fixes::replace;
 use super::hir::{BinOp, Expr, ExprKind, Size, Var};
 use super::poly::Poly;
 use super::static_index::extent_size;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -165,7 +164,6 @@ pub(super) fn collision(
     };
     let extent = checker.show(frame, extent_size(&frame.vars[linear.terms[inner].0]));
     let (outer, inner) = (name(outer), name(inner));
-    let whole = (terms.len() == 2 && linear.offset == Size::Lit(0)).then_some(());
     Diagnostic::error(
         "F0205",
         span,
@@ -175,7 +173,10 @@ pub(super) fn collision(
     )
     .note(format!("{shown} is {factor} at {outer}=0, {inner}={factor} and at {outer}=1, {inner}=0"))
     .help(format!("write `{outer} * {extent} + {inner}`"))
-    .maybe_fix(whole.and_then(|()| replace(span, format!("{outer} * {extent} + {inner}"))))
+    .fixed((terms.len() == 2 && linear.offset == Size::Lit(0)).then(|| Fix {
+        span,
+        replacement: format!("{outer} * {extent} + {inner}"),
+    }))
 }
 
 /// `j * 16 + o + 1`

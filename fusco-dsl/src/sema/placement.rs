@@ -1,6 +1,7 @@
 //! Placement lists: every mesh axis and every tensor axis accounted for, every digit exact.
 
 use super::check::{Checked, Checker};
+use super::fix::fix_attribute;
 use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
 use super::scope::unknown;
 use super::text;
@@ -27,8 +28,7 @@ impl Checker<'_> {
                 .help(format!(
                     "add `@ [{}]`",
                     axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
-                ))
-                .maybe_fix(self.place(t)),
+                )),
             );
         };
         let (mut terms, mut spread) = (Vec::new(), Vec::new());
@@ -51,7 +51,7 @@ impl Checker<'_> {
         self.check_mesh_use(t, &terms, &spread, placement.span)?;
         self.check_ragged_terms(axes, &terms)?;
         for axis in 0..axes.len() {
-            self.check_digits(axes, axis, &terms, (uneven, placement.span))?;
+            self.check_digits(t, axes, axis, &terms, (uneven, placement.span))?;
         }
         self.check_dyn_axes(axes, &terms)?;
         Ok((terms, spread))
@@ -115,7 +115,7 @@ impl Checker<'_> {
                 )
                 .note(format!("an owner holds several `{name}`, one after the other"))
                 .help(format!("add a bare `{name}`"))
-                .maybe_fix(self.bare(map.span, Some(map.span), name)),
+                .fix(map.span.after(), format!(", {name}")),
             ),
         }
     }
@@ -123,6 +123,7 @@ impl Checker<'_> {
     /// F0303, F0304, F0305: the digits of one axis make up its extent.
     fn check_digits(
         &mut self,
+        t: &ast::Tensor,
         axes: &[Axis],
         axis: usize,
         terms: &[Term],
@@ -144,7 +145,7 @@ impl Checker<'_> {
                 .related(first.span, "first here")
                 .note("only one digit can take the rest")
                 .help(format!("give one of them a radix, `{name}:64`, or remove it"))
-                .maybe_fix(self.drop_term(second.span)),
+                .fixed(self.drop_term(second.span)),
             );
         }
         let Some(last) = mine.last() else {
@@ -152,7 +153,7 @@ impl Checker<'_> {
                 Diagnostic::error("F0303", list, format!("axis `{name}` has no place"))
                     .note(format!("the list says nothing about `{name}`"))
                     .help(format!("add a bare `{name}`"))
-                    .maybe_fix(self.bare(list, None, name)),
+                    .fix(list_end(list), format!(", {name}")),
             );
         };
         if let Some(map) = mine.iter().find(|t| matches!(t.kind, TermKind::Mapped { .. })) {
@@ -186,7 +187,7 @@ impl Checker<'_> {
                 )
                 .note(format!("{split_text} == {extent_text} is not known"))
                 .help(format!("add a bare `{name}`"))
-                .maybe_fix(self.bare(list, Some(last.span), name)),
+                .fix(last.span.after(), format!(", {name}")),
             );
         }
         if !whole.is_empty() && !self.facts.divides(extent, &split) {
@@ -199,16 +200,17 @@ impl Checker<'_> {
             } else {
                 split_text
             };
-            let equation = format!("{extent_text} % {by} == 0");
-            let fix = self.require(extent, &equation).or_else(|| self.attribute(list, "uneven"));
+            let condition = format!("{extent_text} % {by} == 0");
+            let fix = match extent {
+                Size::Lit(_) => fix_attribute(t, "uneven"),
+                _ => self.fix_where(extent, &condition),
+            };
             return self.fail(
-                Diagnostic::error("F0304", mine, format!("{equation} is not known"))
+                Diagnostic::error("F0304", mine, format!("{condition} is not known"))
                     .label(format!("`{name}` must split evenly"))
                     .note(format!("axis `{name}` has extent {extent_text}"))
-                    .help(format!(
-                        "add `where {equation}` to the param, or `with uneven` for ceil blocks"
-                    ))
-                    .maybe_fix(fix),
+                    .help(format!("add `where {extent_text} % {by} == 0` to the param, or `with uneven` for ceil blocks"))
+                    .fixed(fix),
             );
         }
         Ok(())
@@ -241,6 +243,12 @@ impl Checker<'_> {
         }
         Ok(())
     }
+}
+
+/// Before the `]` of a list.
+fn list_end(list: Span) -> Span {
+    let end = list.end.saturating_sub(1);
+    Span::new(end, end)
 }
 
 fn digit_size(term: &Term) -> Option<Size> {

@@ -1,7 +1,6 @@
 //! Routes: each destination variable gets one value, in text order, in an order that is written.
 
 use super::check::{Checked, Checker, Stop};
-use super::fixes::insert;
 use super::hir::{self, Expr, ExprKind, Extent, OrElse, Order, Size, Step, Var, VarExtent};
 use super::placement::hint;
 use super::scope::{Symbol, unknown};
@@ -216,7 +215,7 @@ impl Checker<'_> {
                 Diagnostic::error("F0403", value.span, format!("`{name}` may be none ({none})"))
                     .note(format!("its type says `none = {none}`"))
                     .help("add `else drop` or `else trap`")
-                    .maybe_fix(insert(value.span.end, " else drop")),
+                    .fix(value.span.after(), " else drop"),
             );
         }
         if info.io != hir::Io::In {
@@ -325,7 +324,7 @@ impl Checker<'_> {
                     .label("which tuple comes first?")
                     .note("without an order two runs may number the same tuples differently")
                     .help(format!("add `by ({all})` or `by any`"))
-                    .maybe_fix(insert(value.span.end, format!(" by ({all})"))),
+                    .fix(value.span.after(), format!(" by ({all})")),
             );
         };
         if order.keys.len() == 1 && order.keys[0].name == "any" {

@@ -219,7 +219,7 @@ impl Checker<'_> {
                     "write `sum/{}.any` to allow any order, or remove the directive",
                     name.name
                 ))
-                .maybe_fix(super::fixes::insert(sum.span.end, ".any"));
+                .fix(sum.span.after(), ".any");
                 return self.fail(diagnostic);
             }
         }

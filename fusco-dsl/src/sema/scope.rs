@@ -86,5 +86,5 @@ pub(super) fn unknown(
         None => (claim, format!("known here: {}", candidates.join(", "))),
     };
     let fix = near.map(|near| Fix { span: name.span, replacement: near.to_string() });
-    Diagnostic::error(code, name.span, claim).label("not known").help(help).maybe_fix(fix)
+    Diagnostic::error(code, name.span, claim).label("not known").help(help).fixed(fix)
 }

@@ -2,13 +2,12 @@
 
 use super::check::{Checked, Checker};
 use super::dtype::is_integer;
-use super::fixes::insert;
 use super::hir::{self, BinOp, Elem, MeshAxis, Size, Spread, SpreadKind, Term, TermKind};
 use super::mesh::at_bind;
 use super::owners::no_such_rank;
 use super::scope::unknown;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -24,17 +23,16 @@ impl Checker<'_> {
     pub fn spread(&mut self, term: &ast::Term) -> Checked<Vec<Spread>> {
         let word = term.name.name.as_str();
         let Some(mesh) = &term.shard else {
-            let only = self.only_mesh_axis();
-            let fix = only.filter(|_| term.mods.is_empty());
-            let fix = fix.and_then(|gpu| insert(term.span.end, format!("/{gpu}")));
+            let axes = self.hir.mesh_axes.iter().map(|(_, a)| a.name.as_str());
+            let fix = match axes.collect::<Vec<_>>()[..] {
+                [axis] => Some(Fix { span: term.span.after(), replacement: format!("/{axis}") }),
+                _ => None,
+            };
             return self.fail(
                 Diagnostic::error("F0301", term.span, format!("`{word}` needs a mesh axis"))
                     .note("it says what all the ranks along a mesh axis hold")
-                    .help(format!(
-                        "write `{word}/{gpu}`, with an axis of the mesh",
-                        gpu = only.unwrap_or("gpu")
-                    ))
-                    .maybe_fix(fix),
+                    .help(format!("write `{word}/gpu`, with an axis of the mesh"))
+                    .fixed(fix),
             );
         };
         let axes = self.mesh_axes(mesh)?;
@@ -115,17 +113,18 @@ impl Checker<'_> {
             return Ok(());
         };
         if io != hir::Io::In {
+            let mesh = self.hir.mesh_axes[sum.mesh].name.clone();
+            let alone = spread.iter().filter(|s| s.span == sum.span).count() == 1;
+            let replacement = format!("copy/{mesh}");
+            let fix = alone.then_some(Fix { span: sum.span, replacement });
             return self.fail(
                 Diagnostic::error("F0307", sum.span, "cannot write a partial tensor")
                     .label("`sum` is for inputs")
                     .note(format!(
                         "which part of a value of `{name}` goes to which rank is not said"
                     ))
-                    .help(format!(
-                        "replicate it, `copy/{}`, or split an axis",
-                        self.hir.mesh_axes[sum.mesh].name
-                    ))
-                    .maybe_fix(self.copy(sum.span)),
+                    .help(format!("replicate it, `copy/{mesh}`, or split an axis"))
+                    .fixed(fix),
             );
         }
         if is_integer(elem) {
@@ -183,7 +182,7 @@ impl Checker<'_> {
             .related(first.span, "first here")
             .note("a rank has one coordinate on a mesh axis")
             .help(format!("remove one, or split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`"))
-            .maybe_fix(self.drop_term(second.span));
+            .fixed(self.drop_term(second.span));
             return self.fail(diagnostic);
         }
         Ok(())
@@ -231,6 +230,13 @@ impl Checker<'_> {
     ) -> Checked<()> {
         let name = self.hir.mesh_axes[axis].name.clone();
         let first = t.dims.first().map_or("a", |d| d.name.name.as_str());
+        // An axis as long as the mesh axis is meant for it; otherwise a replica is always right.
+        let own = t.dims.iter().find(|d| match &d.extent.size {
+            Some(ast::Expr { kind: ast::ExprKind::Name(size), .. }) => *size == name,
+            _ => false,
+        });
+        let first_term = t.placement.as_ref().and_then(|p| p.terms.first());
+        let added = own.map_or("copy", |d| d.name.name.as_str());
         let label = if uses.is_empty() {
             format!("places nothing over {name}")
         } else {
@@ -252,7 +258,10 @@ impl Checker<'_> {
             .help(format!(
                 "shard an axis, `{first}/{name}`, or keep a replica on each, `copy/{name}`"
             ))
-            .maybe_fix(self.account(t, &name)),
+            .fixed(first_term.map(|term| Fix {
+                span: term.span.before(),
+                replacement: format!("{added}/{name}, "),
+            })),
         )
     }
 }

@@ -158,8 +158,8 @@ impl Checker<'_> {
         .label(format!("axis `{}` of `{}` has extent {b}", axes[axis], info.name))
         .note(format!("{a} == {b} is not known"))
         .help(help);
-        diagnostic.fix = self.reorder(name.span, &axes);
-        if reordered && !ordered {
+        if let ([first, .., last], true) = (args, reordered && !ordered) {
+            diagnostic = diagnostic.fix(first.span.to(last.span), axes.join(", "));
             diagnostic.message += &format!("; meant `{}[{}]`?", info.name, axes.join(", "));
         }
         self.fail(diagnostic)
@@ -228,7 +228,7 @@ impl Checker<'_> {
                         "its type says `none = {none}`, which is no place in `{of_name}`"
                     ))
                     .help(format!("declare it `{name}: ix32({extent_text})[..]`"))
-                    .maybe_fix(self.without_none(table));
+                    .fixed(self.without_none(table));
             return self.fail(diagnostic);
         }
         if self.facts.at_most(&index.bound, extent) {
@@ -468,7 +468,7 @@ impl Checker<'_> {
                 .label(format!("two elements of `{name}` may be equal"))
                 .note("then two sources would write one element")
                 .help(help)
-                .maybe_fix(fix),
+                .fixed(fix),
         )
     }
 }

@@ -72,7 +72,7 @@ impl Checker<'_> {
                     (
                         format!("axis `{name}` is not ragged"),
                         format!("write `{name}`, or declare it `{name}: ragged`"),
-                        name.clone(),
+                        name.to_string(),
                     )
                 };
                 return self.fail(
@@ -153,7 +153,7 @@ impl Checker<'_> {
                 "row({list}, {name}) = base({list}) + {name}: together they are one digit of memory"
             ))
             .help(format!("write `{list}, {}`", self.term_text(term, name)))
-            .maybe_fix(self.behind(term.span, &names)),
+            .fixed(self.behind(term.span, &names)),
         )
     }
 
@@ -185,7 +185,7 @@ impl Checker<'_> {
             ),
             None => "without a bound a group may hold every tuple of the route".to_string(),
         };
-        let (help, pack) = match &axes[term.axis].extent {
+        let (help, fix) = match &axes[term.axis].extent {
             Extent::Counted { .. } => (
                 format!(
                     "declare `{name}` with a bound of at most {rows_text}, or use `{name}.pack(1)`"
@@ -207,7 +207,7 @@ impl Checker<'_> {
             )
             .note(note)
             .help(help)
-            .fix(term.span, pack),
+            .fix(term.span, fix),
         )
     }
 
@@ -245,7 +245,7 @@ impl Checker<'_> {
             None => "a group may reach the number of all tuples of the route".to_string(),
         })
         .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"))
-        .maybe_fix(if limit.is_none() { self.cap(&route.name, &c) } else { None });
+        .fixed(if limit.is_none() { self.cap(&route.name, &c) } else { None });
         self.push(diagnostic);
     }
 }

@@ -8,7 +8,7 @@ use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Fix};
+use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 const CALLS: [&str; 5] = ["cast", "sum", "count", "offset", "dropped"];
@@ -457,20 +457,16 @@ impl Checker<'_> {
         &mut self,
         target: Handle<hir::Tensor>,
         value: &Expr,
-        (written, is_static): (&ast::Expr, bool),
+        written: &ast::Expr,
     ) -> Checked<()> {
         let info = &self.hir.tensors[target];
         let (to, name) = (info.dtype.elem, info.name.clone());
         if to == value.ty {
             return self.same_index(target, value);
         }
-        let is_sum = matches!(value.kind, ExprKind::Sum { .. });
-        let is_read = matches!(value.kind, ExprKind::Read { .. });
-        let castable = !is_integer(to) && (is_sum || (is_static && is_read));
+        let fix = self.fix_cast(written, value.ty, to);
         let (from, to) = (value.ty.name(), to.name());
-        let cast = format!("cast({to}, {})", text::expr(written));
-        let fix = castable.then_some(Fix { span: value.span, replacement: cast });
-        if is_sum {
+        if matches!(value.kind, ExprKind::Sum { .. }) {
             return self.fail(
                 Diagnostic::error(
                     "F0506",
@@ -479,7 +475,7 @@ impl Checker<'_> {
                 )
                 .note("`sum` adds in f32; rounding its result is part of the meaning")
                 .help(format!("add `cast({to}, ..)`"))
-                .maybe_fix(fix),
+                .fixed(fix),
             );
         }
         self.fail(
@@ -490,7 +486,7 @@ impl Checker<'_> {
             )
             .note("there is no implicit conversion")
             .help(format!("declare `{name}` {from}, or use `cast` or `quant`"))
-            .maybe_fix(fix),
+            .fixed(fix),
         )
     }
 

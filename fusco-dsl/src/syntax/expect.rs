@@ -215,7 +215,7 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
                 format!("syntax error: a placement is a list, found `{token}`"),
             )
             .help(format!("write `@ [{token}, ..]`"))
-            .maybe_fix(listed(text, at)),
+            .fixed(listed(text, at)),
         );
     }
     None
@@ -275,8 +275,7 @@ fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
     }
     Some(
         Diagnostic::error("F0103", span, format!("`{word}` is a reserved word"))
-            .help(format!("choose another name, as `{word}_`"))
-            .fix(span, format!("{word}_")),
+            .help(format!("choose another name, as `{word}_`")),
     )
 }
 

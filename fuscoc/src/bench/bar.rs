@@ -26,9 +26,7 @@ impl Bar {
                 let ok = row.ratio().map(|r| r >= *share);
                 (format!(">= {:.0} % of a copy", share * 100.0), ok)
             }
-            Bar::Time(most) => {
-                (format!("<= {most:.0} us"), Some(row.ours.median * 1e6 <= *most))
-            }
+            Bar::Time(most) => (format!("<= {most:.0} us"), Some(row.ours.median * 1e6 <= *most)),
             Bar::Peer(name, factor) => {
                 let peer = row.peers.iter().find(|p| p.peer == *name).and_then(|p| p.ms);
                 let ok = peer.map(|ms| ms / 1e3 >= factor * row.ours.median);

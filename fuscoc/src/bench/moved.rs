@@ -85,10 +85,8 @@ fn rows(ready: &Prepared, finished: &Finished, route: Handle<Route>) -> i64 {
 /// What lies between the rows of a packed tensor with a fill.
 fn fill(ready: &Prepared, finished: &Finished, tensor: Handle<Tensor>, written: i64) -> i64 {
     let info = &ready.compiled.hir.tensors[tensor];
-    let ragged = info
-        .axes
-        .iter()
-        .any(|a| matches!(a.extent, fusco_dsl::sema::hir::Extent::Ragged { .. }));
+    let ragged =
+        info.axes.iter().any(|a| matches!(a.extent, fusco_dsl::sema::hir::Extent::Ragged { .. }));
     if !ragged || info.attrs.fill.is_none() {
         return 0;
     }

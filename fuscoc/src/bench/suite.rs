@@ -202,12 +202,7 @@ const ITEMS: &[Item] = &[
         TILES,
         "M=8192,C=8192",
         "M=512,C=768",
-        &[work(
-            "to_tiles",
-            &["main"],
-            &[Copy(0.88), Copy(0.92)],
-            Some(("reshard.py", "to_tiles")),
-        )],
+        &[work("to_tiles", &["main"], &[Copy(0.88), Copy(0.92)], Some(("reshard.py", "to_tiles")))],
     ),
     Item {
         file: ULYSSES.0,

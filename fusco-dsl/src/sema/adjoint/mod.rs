@@ -35,7 +35,7 @@ impl Expanded {
         out.extend(self.diagnostics.0);
         if !Diagnostics(out.clone()).has_errors() {
             // The text of a generated statement is nowhere: there is nothing to edit.
-            out.extend(echoes.into_iter().map(|d| d.maybe_fix(None)));
+            out.extend(echoes.into_iter().map(|d| d.fixed(None)));
         }
         out.sort_by_key(|d| d.span);
         Diagnostics(out)

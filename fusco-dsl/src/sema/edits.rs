@@ -1,8 +1,7 @@
-//! Edits that put a diagnostic right. Each reads the tree around a place and says which text would stand
-//! there; `None` where the place is not in the source, or the edit would not be enough.
+//! Edits that read the tree around a place, and say which text would stand there; `None` where the place is not in the source, or the edit would not be enough.
 
 use super::check::Checker;
-use super::hir::{self, Size};
+use super::hir;
 use super::text;
 use crate::arena::Handle;
 use crate::diag::Fix;
@@ -26,79 +25,12 @@ impl Checker<'_> {
         })
     }
 
-    /// `where CONDITION` at the param that the size is.
-    pub fn require(&self, size: &Size, condition: &str) -> Option<Fix> {
-        let Size::Param(param) = size else { return None };
-        let name = &self.hir.params[*param].name;
-        let param = self.ast.decls.iter().find_map(|d| match d {
-            Decl::Param(p) if p.name.name == *name => Some(p),
-            _ => None,
-        })?;
-        match (&param.constraint, &param.choices) {
-            (Some(given), _) if matches!(given.kind, ExprKind::Binary { op: ast::Op::Or, .. }) => {
-                replace(given.span, format!("({}) && {condition}", text::expr(given)))
-            }
-            (Some(given), _) => insert(given.span.end, format!(" && {condition}")),
-            (None, Some(choices)) => insert(choices.span.end, format!(" where {condition}")),
-            (None, None) => insert(param.ty.span.end, format!(" where {condition}")),
-        }
-    }
-
-    /// One more attribute of the tensor whose declaration holds `span`.
-    pub fn attribute(&self, span: Span, attribute: &str) -> Option<Fix> {
-        let t = self.tensors_around(span)?;
-        match (t.attrs.last(), &t.placement) {
-            (Some(last), _) => insert(last.span.end, format!(", {attribute}")),
-            (None, Some(list)) => insert(list.span.end, format!(" with {attribute}")),
-            (None, None) => None,
-        }
-    }
-
-    /// One more axis, bare, behind the term at `after`, or else at the end of the list.
-    pub fn bare(&self, list: Span, after: Option<Span>, name: &str) -> Option<Fix> {
-        let terms = &self.tensors_around(list)?.placement.as_ref()?.terms;
-        let end = after.or_else(|| terms.last().map(|t| t.span))?.end;
-        insert(end, format!(", {name}"))
-    }
-
-    /// The list with what the ranks along `mesh` hold: the axis that counts them is split, or all hold a copy.
-    pub fn account(&self, t: &ast::Tensor, mesh: &str) -> Option<Fix> {
-        let terms = &t.placement.as_ref()?.terms;
-        let counts = |d: &ast::Dim| d.extent.size.as_ref().and_then(Expr::as_name) == Some(mesh);
-        let rank = t.dims.iter().find(|d| counts(d)).map(|d| d.name.name.as_str());
-        let bare = terms.iter().find(|t| Some(t.name.name.as_str()) == rank && is_bare(t));
-        match bare {
-            Some(term) => replace(term.span, format!("{}/{mesh}", term.name.name)),
-            None => insert(terms.first()?.span.start, format!("copy/{mesh}, ")),
-        }
-    }
-
-    /// A whole placement: a copy on every rank, axes in the order of their declaration.
-    pub fn place(&self, t: &ast::Tensor) -> Option<Fix> {
-        let fixed = t.dims.iter().all(|d| d.extent.size.is_some() && d.extent.bound.is_none());
-        if !fixed || !t.attrs.is_empty() || t.span.end <= t.span.start {
-            return None;
-        }
-        let mesh = self.hir.meshes.iter().next().map(|(_, m)| m.axes.clone()).unwrap_or_default();
-        let copies = mesh.iter().map(|a| format!("copy/{}", self.hir.mesh_axes[*a].name));
-        let axes = t.dims.iter().map(|d| d.name.name.clone());
-        let list: Vec<String> = copies.chain(axes).collect();
-        insert(t.span.end - 1, format!(" @ [{}]", list.join(", ")))
-    }
-
     /// The list without the term at `span`, which is not its first.
     pub fn drop_term(&self, span: Span) -> Option<Fix> {
         let terms = &self.tensors_around(span)?.placement.as_ref()?.terms;
         let at = terms.iter().position(|t| t.span == span)?;
         let before = terms.get(at.checked_sub(1)?)?;
         replace(Span::new(before.span.end, span.end), "")
-    }
-
-    /// `copy` in the place of the word of a term.
-    pub fn copy(&self, span: Span) -> Option<Fix> {
-        let terms = &self.tensors_around(span)?.placement.as_ref()?.terms;
-        let term = terms.iter().find(|t| t.span == span)?;
-        replace(span, format!("copy/{}", term.shard.as_ref()?.name))
     }
 
     /// The packed term right behind its parents.
@@ -188,13 +120,6 @@ impl Checker<'_> {
             Stmt::Plan(_) => None,
         }
     }
-
-    /// The axes of the only mesh, if it has one.
-    pub fn only_mesh_axis(&self) -> Option<&str> {
-        let mut axes = self.hir.mesh_axes.iter().map(|(_, a)| a.name.as_str());
-        let first = axes.next()?;
-        if axes.next().is_none() { Some(first) } else { None }
-    }
 }
 
 /// The attribute list without its word at `i`, which is not the first.
@@ -205,10 +130,6 @@ pub(super) fn drop_attribute(attrs: &[Word], i: usize) -> Option<Fix> {
 
 fn holds(outer: Span, inner: Span) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
-}
-
-fn is_bare(term: &Term) -> bool {
-    term.shard.is_none() && term.tile.is_none() && term.mods.is_empty() && term.args.is_none()
 }
 
 fn term_text(term: &Term) -> String {

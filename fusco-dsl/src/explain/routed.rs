@@ -1,0 +1,66 @@
+//! What a statement behind a route does: which rows move, how wide, and at most how many bytes.
+//!
+//! Enters: a routed movement. Leaves: lines of text. Which rank gets what is known to the plan only.
+
+use crate::Compiled;
+use crate::plan::{Derived, Factor, Kind, Movement, Point};
+
+pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
+    let bytes = |point: &Point| compiled.hir.tensors[point.tensor].dtype.elem.bytes();
+    let row = |point: &Point| super::elements(movement.run, bytes(point));
+    let target = &movement.target;
+    let access = format!("{} bytes an access", target.vector);
+    match &movement.kind {
+        Kind::Push { source } => vec![
+            format!("each kept tuple sends one row of {} to its slot, {access}", row(source)),
+            bound(compiled, movement, bytes(source)),
+        ],
+        Kind::Scale { factors, .. } => vec![
+            format!(
+                "each kept tuple sends one row of {}, times {} factors, {access}",
+                row(target),
+                factors.len()
+            ),
+            bound(compiled, movement, bytes(target)),
+        ],
+        Kind::PushInt { .. } => vec![
+            "each kept tuple writes an integer to its slot".to_string(),
+            bound(compiled, movement, bytes(target)),
+        ],
+        Kind::Reduce { factors, .. } => {
+            let read = factors.iter().find_map(|f| match f {
+                Factor::Row(point) => Some(point),
+                _ => None,
+            });
+            let read = read.unwrap_or(target);
+            vec![
+                format!(
+                    "each position adds the rows of {} that its tuples name, ascending, in f32, {access}",
+                    row(read)
+                ),
+                bound(compiled, movement, bytes(read)),
+            ]
+        }
+        Kind::Derive { value } => vec![
+            match value {
+                Derived::Count => "the rows of each group, read off the plan",
+                Derived::Offset(_) => "the first row of each group, read off the plan",
+                Derived::Dropped => "tuples that the route dropped, read off the plan",
+            }
+            .to_string(),
+        ],
+    }
+}
+
+/// The most that one rank can send or fetch: every tuple kept, every partner on another rank.
+fn bound(compiled: &Compiled, movement: &Movement, bytes: i64) -> String {
+    let route = &compiled.plan.routes[&movement.route];
+    let tuples = route.positions_bound.saturating_mul(route.fan);
+    let most = tuples.saturating_mul(movement.run).saturating_mul(bytes);
+    format!(
+        "at most {} a rank: {} positions, {} tuples each; which ranks, the plan knows",
+        super::picture::size(most),
+        route.positions_bound,
+        route.fan
+    )
+}

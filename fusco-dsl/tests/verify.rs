@@ -1,0 +1,417 @@
+//! Mutated schedules are refused: whatever breaks a concurrency obligation (`language.md` 5.5) gives F0790.
+//!
+//! Every schedule of `stages::CASES` is changed in one place at a time. A change that is accepted must be one
+//! of [`HARMLESS`], with the reason why nothing breaks.
+
+use crate::stages::{CASES, compiled};
+use fusco_dsl::arena::Handle;
+use fusco_dsl::schedule::ir::*;
+use fusco_dsl::schedule::verify;
+use fusco_dsl::sema::hir::Bindings;
+use fusco_dsl::{Compiled, compile};
+use std::collections::BTreeMap;
+
+/// Changes that break nothing, and why.
+const HARMLESS: [(&str, &str); 11] = [
+    (
+        "drop a barrier in Open",
+        "nothing was reset, written or pulled in this kernel before it: one CTA may speak for its rank",
+    ),
+    (
+        "drop a role in Open",
+        "an earlier kernel of the entry has met the peers, and nothing was filled since",
+    ),
+    ("put before the handshake in Move", "the same"),
+    ("put before the handshake in Produce", "the exchange of the plan's kernel has met the peers"),
+    (
+        "put to another rank in Move",
+        "another address, for which the closing handshake with every rank speaks as well",
+    ),
+    ("on every CTA, not once in Derive", "each CTA writes the same number on its own rank"),
+    ("drop an earlier kernel in Fill", "padding keeps what it had: a wrong value, not a race"),
+    ("drop a barrier in Close on one rank", "no peer reads or writes"),
+    ("drop a role in Close on one rank", "no peer reads or writes"),
+    ("pull after the last handshake in Reduce on one rank", "no peer reads or writes"),
+    ("signal another rank in Produce on one rank", "every rank is this one"),
+];
+
+/// A fill beside a movement, and positions computed on the device.
+const FILLED: &str = "program filled {
+    mesh m { p: 2 }
+    in owner: ix32(2) [i: 10] @ [copy/p, i];
+    in a: f32[i: 10] @ [i/p, i];
+    out b: f32[i: 10] @ [i/p, i, i:4] with uneven, fill(0);
+    out c: f32[i: 10] @ [i/p.map(owner), i] with fill(1);
+    entry main { b[i] <- a[i]; }
+    entry dealt { c[i] <- a[i]; }
+}";
+
+/// An op: entry, step, alternative, role, and the path of nested ops.
+#[derive(Clone, Debug)]
+struct At {
+    kernel: (usize, usize, usize),
+    role: usize,
+    path: Vec<usize>,
+}
+
+fn kernel(schedule: &mut Schedule, at: (usize, usize, usize)) -> &mut Kernel {
+    &mut schedule.entries[at.0].steps[at.1].alternatives[at.2].kernel
+}
+
+fn body_mut(op: &mut Op) -> Option<&mut Vec<Op>> {
+    match op {
+        Op::Tokens { body, .. }
+        | Op::Each { body, .. }
+        | Op::Groups { body, .. }
+        | Op::Padding { body, .. }
+        | Op::Once { body }
+        | Op::Grid { body, .. }
+        | Op::For { body, .. } => Some(body),
+        _ => None,
+    }
+}
+
+/// The list that holds the op, and its index there.
+fn list<'s>(schedule: &'s mut Schedule, at: &At) -> (&'s mut Vec<Op>, usize) {
+    let mut body = &mut kernel(schedule, at.kernel).roles[at.role].body;
+    let (last, outer) = at.path.split_last().expect("an op");
+    for i in outer {
+        body = body_mut(&mut body[*i]).expect("an op with a body");
+    }
+    (body, *last)
+}
+
+fn op<'s>(schedule: &'s mut Schedule, at: &At) -> &'s mut Op {
+    let (list, i) = list(schedule, at);
+    &mut list[i]
+}
+
+/// Every op, outermost first.
+fn ops(schedule: &Schedule) -> Vec<(At, Op)> {
+    fn walk(body: &[Op], at: &At, out: &mut Vec<(At, Op)>) {
+        for (i, op) in body.iter().enumerate() {
+            let mut at = at.clone();
+            at.path.push(i);
+            out.push((at.clone(), op.clone()));
+            walk(op.body(), &at, out);
+        }
+    }
+    let mut out = Vec::new();
+    for (e, entry) in schedule.entries.iter().enumerate() {
+        for (s, step) in entry.steps.iter().enumerate() {
+            for (a, alternative) in step.alternatives.iter().enumerate() {
+                for (role, info) in alternative.kernel.roles.iter().enumerate() {
+                    walk(&info.body, &At { kernel: (e, s, a), role, path: Vec::new() }, &mut out);
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Name of a change, and the schedule with it.
+type Mutant = (String, Schedule);
+
+struct Mutants<'a> {
+    schedule: &'a Schedule,
+    out: Vec<Mutant>,
+}
+
+impl Mutants<'_> {
+    fn add(&mut self, name: &str, at: &At, change: impl FnOnce(&mut Schedule)) {
+        let mut schedule = self.schedule.clone();
+        let kind = kernel(&mut schedule, at.kernel).roles[at.role].kind;
+        change(&mut schedule);
+        let where_ = if schedule.ranks == 1 { " on one rank" } else { "" };
+        self.out.push((format!("{name} in {kind:?}{where_}"), schedule));
+    }
+
+    /// All changes of one op.
+    fn op(&mut self, at: &At, found: &Op) {
+        match found {
+            Op::Signal { to, .. } => self.signal(at, to),
+            Op::Wait { until, .. } => self.wait(at, until),
+            Op::Barrier => self.add("drop a barrier", at, |s| drop_op(s, at)),
+            Op::Reset { .. } => self.reset(at),
+            Op::Put { to, .. } => self.put(at, to),
+            Op::Prefix { .. } | Op::Positions { .. } => {
+                self.add("drop a table", at, |s| drop_op(s, at));
+                self.add("compute a table in the kernel that looks it up", at, |s| join(s, at));
+            }
+            Op::FillAll { .. } => {
+                self.add("fill in the moving kernel", at, |s| join(s, at));
+                self.add("fill in a kernel of its own, after the moving one", at, |s| {
+                    fill_last(s, at)
+                });
+            }
+            Op::Tables { .. } | Op::Slots { .. } => {
+                self.add("read counts before they are exchanged", at, |s| first_in_role(s, at));
+            }
+            Op::Once { .. } => self.add("on every CTA, not once", at, |s| {
+                let (list, i) = list(s, at);
+                let body = body_mut(&mut list[i]).map(std::mem::take).unwrap_or_default();
+                list.splice(i..=i, body);
+            }),
+            Op::Tile(_) => self.tile(at),
+            Op::Load { .. } => self.add("load from a peer", at, |s| {
+                if let Op::Load { from, .. } = op(s, at) {
+                    from.rank = Ix::Lit(0);
+                }
+            }),
+            _ => {}
+        }
+    }
+
+    fn signal(&mut self, at: &At, to: &Peer) {
+        self.add("drop a signal", at, |s| drop_op(s, at));
+        self.add("repeat a signal", at, |s| {
+            let (list, i) = list(s, at);
+            list.insert(i, list[i].clone());
+        });
+        self.add("another slot of a signal", at, |s| {
+            if let Op::Signal { slot, .. } = op(s, at) {
+                *slot = Ix::binary(IxOp::Add, slot.clone(), Ix::Lit(1));
+            }
+        });
+        let other = match to {
+            Peer::All => Peer::Rank(Ix::Me),
+            Peer::Rank(Ix::Me) => Peer::Rank(Ix::Lit(self.schedule.ranks - 1)),
+            Peer::Rank(_) => Peer::Rank(Ix::Me),
+        };
+        self.add("signal another rank", at, |s| {
+            if let Op::Signal { to, .. } = op(s, at) {
+                *to = other;
+            }
+        });
+        if let Some(signal) = self.foreign(at) {
+            self.add("a signal of another entry", at, |s| set_signal(op(s, at), signal));
+        }
+    }
+
+    /// A signal of the same kind that another entry uses.
+    fn foreign(&self, at: &At) -> Option<Handle<Signal>> {
+        let mine = |op: &Op| match op {
+            Op::Signal { signal, .. } | Op::Wait { signal, .. } => Some(*signal),
+            _ => None,
+        };
+        let all = ops(self.schedule);
+        let here =
+            all.iter().filter(|(a, _)| a.kernel.0 == at.kernel.0).filter_map(|(_, o)| mine(o));
+        let here: Vec<_> = here.collect();
+        let kind = |s: Handle<Signal>| self.schedule.signals[s].kind;
+        let own = all
+            .iter()
+            .find(|(a, _)| a.path == at.path && a.kernel == at.kernel && a.role == at.role);
+        let own = own.and_then(|(_, o)| mine(o))?;
+        let others = self.schedule.signals.iter().map(|(h, _)| h);
+        others.into_iter().find(|s| !here.contains(s) && kind(*s) == kind(own))
+    }
+
+    fn wait(&mut self, at: &At, until: &Until) {
+        self.add("drop a wait", at, |s| drop_op(s, at));
+        self.add("repeat a wait", at, |s| {
+            let (list, i) = list(s, at);
+            list.insert(i, list[i].clone());
+        });
+        self.add("wait before the signal", at, |s| first_in_kernel(s, at));
+        let other = match until {
+            Until::Epoch => vec![Until::Rows { extent: Ix::Lit(1) }],
+            Until::Groups { .. } => vec![Until::Epoch, Until::Rows { extent: Ix::Lit(1) }],
+            Until::Rows { extent } => {
+                vec![
+                    Until::Epoch,
+                    Until::Rows { extent: Ix::binary(IxOp::Sub, extent.clone(), Ix::Lit(1)) },
+                ]
+            }
+        };
+        let bases = self.schedule.bases.iter().map(|(base, _)| Until::Groups { base });
+        let bases: Vec<Until> = bases.filter(|u| u != until).collect();
+        for other in other.into_iter().chain(bases) {
+            self.add("wait for another amount", at, |s| {
+                if let Op::Wait { until, .. } = op(s, at) {
+                    *until = other.clone();
+                }
+            });
+        }
+    }
+
+    fn reset(&mut self, at: &At) {
+        self.add("drop a reset", at, |s| drop_op(s, at));
+        self.add("repeat a reset", at, |s| {
+            let (list, i) = list(s, at);
+            list.insert(i, list[i].clone());
+        });
+        self.add("reset last", at, |s| {
+            let (list, i) = list(s, at);
+            let reset = list.remove(i);
+            list.push(reset);
+        });
+        self.add("reset after the barrier", at, |s| {
+            let (list, i) = list(s, at);
+            let reset = list.remove(i);
+            let barrier = list.iter().position(|op| matches!(op, Op::Barrier)).expect("a barrier");
+            list.insert(barrier + 1, reset);
+        });
+    }
+
+    fn put(&mut self, at: &At, to: &Access) {
+        self.add("a vector that does not divide", at, |s| {
+            if let Op::Put { to, .. } = op(s, at) {
+                to.vector *= 3;
+            }
+        });
+        if to.rank == Ix::Me {
+            self.add("put to a peer", at, |s| set_rank(op(s, at)));
+            return;
+        }
+        self.add("put to another rank", at, |s| set_rank(op(s, at)));
+        self.add("put before the handshake", at, |s| first_role(s, at));
+        let mut same = self.schedule.clone();
+        if list(&mut same, at).0.iter().any(|op| matches!(op, Op::Signal { .. })) {
+            self.add("put after the signal", at, |s| {
+                let (list, i) = list(s, at);
+                let put = list.remove(i);
+                list.push(put);
+            });
+        }
+        self.add("put after the last signal", at, |s| last_role(s, at));
+    }
+
+    fn tile(&mut self, at: &At) {
+        self.add("a tile before the handshake", at, |s| first_role(s, at));
+        self.add("a tile after the last signal", at, |s| last_role(s, at));
+        self.add("a vector that does not divide", at, |s| {
+            if let Op::Tile(tile) = op(s, at) {
+                tile.to.vector *= 3;
+            }
+        });
+    }
+
+    /// Changes of whole roles and steps.
+    fn roles(&mut self) {
+        for (e, entry) in self.schedule.entries.iter().enumerate() {
+            for (s, step) in entry.steps.iter().enumerate() {
+                let at = At { kernel: (e, s, 0), role: 0, path: Vec::new() };
+                if s + 1 < entry.steps.len() {
+                    self.add("drop an earlier kernel", &at, |m| _ = m.entries[e].steps.remove(s));
+                    self.add("exchange two kernels", &at, |m| m.entries[e].steps.swap(s, s + 1));
+                }
+                for (role, info) in step.alternatives[0].kernel.roles.iter().enumerate() {
+                    let at = At { role, ..at.clone() };
+                    if matches!(info.kind, RoleKind::Open | RoleKind::Close) {
+                        self.add("drop a role", &at, |m| {
+                            _ = kernel(m, at.kernel).roles.remove(role)
+                        });
+                    }
+                    if info.body.iter().any(pulls) {
+                        self.add("pull before the handshake", &at, |m| first_role(m, &at));
+                        self.add("pull after the last handshake", &at, |m| last_role(m, &at));
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn pulls(op: &Op) -> bool {
+    let mut found = false;
+    op.walk(&mut |op| found |= matches!(op, Op::Pull { .. }));
+    found
+}
+
+fn drop_op(schedule: &mut Schedule, at: &At) {
+    let (list, i) = list(schedule, at);
+    list.remove(i);
+}
+
+fn set_signal(op: &mut Op, to: Handle<Signal>) {
+    if let Op::Signal { signal, .. } | Op::Wait { signal, .. } = op {
+        *signal = to;
+    }
+}
+
+fn set_rank(op: &mut Op) {
+    if let Op::Put { to, .. } = op {
+        to.rank = Ix::binary(IxOp::Rem, Ix::binary(IxOp::Add, Ix::Me, Ix::Lit(1)), Ix::Lit(2));
+    }
+}
+
+fn first_in_role(schedule: &mut Schedule, at: &At) {
+    let (list, i) = list(schedule, at);
+    let op = list.remove(i);
+    list.insert(0, op);
+}
+
+fn first_in_kernel(schedule: &mut Schedule, at: &At) {
+    let (list, i) = list(schedule, at);
+    let op = list.remove(i);
+    kernel(schedule, at.kernel).roles[0].body.insert(0, op);
+}
+
+fn first_role(schedule: &mut Schedule, at: &At) {
+    let roles = &mut kernel(schedule, at.kernel).roles;
+    let role = roles.remove(at.role);
+    roles.insert(0, role);
+}
+
+fn last_role(schedule: &mut Schedule, at: &At) {
+    let roles = &mut kernel(schedule, at.kernel).roles;
+    let role = roles.remove(at.role);
+    roles.push(role);
+}
+
+/// The op's role goes into the next kernel, before the role that moves.
+fn join(schedule: &mut Schedule, at: &At) {
+    let role = kernel(schedule, at.kernel).roles.remove(at.role);
+    let next = (at.kernel.0, at.kernel.1 + 1, at.kernel.2);
+    let roles = &mut kernel(schedule, next).roles;
+    let moving = roles.iter().position(|r| r.kind == RoleKind::Move).expect("a role that moves");
+    roles.insert(moving, role);
+}
+
+/// The op's kernel comes last.
+fn fill_last(schedule: &mut Schedule, at: &At) {
+    let steps = &mut schedule.entries[at.kernel.0].steps;
+    let step = steps.remove(at.kernel.1);
+    steps.push(step);
+}
+
+fn mutants(schedule: &Schedule) -> Vec<Mutant> {
+    let mut all = Mutants { schedule, out: Vec::new() };
+    for (at, op) in ops(schedule) {
+        all.op(&at, &op);
+    }
+    all.roles();
+    all.out
+}
+
+/// Names of the changes that are accepted, with the program.
+fn accepted() -> BTreeMap<String, Vec<String>> {
+    let mut all: Vec<(&str, Compiled)> =
+        CASES.iter().map(|(case, program, params)| (*case, compiled(program, params))).collect();
+    all.push(("filled", compile(FILLED, None, &Bindings::new()).expect("it compiles")));
+    let mut accepted: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (case, compiled) in &all {
+        assert!(verify((*compiled.schedule).clone()).is_ok(), "{case}");
+        for (name, mutant) in mutants(&compiled.schedule) {
+            match verify(mutant) {
+                Ok(_) => accepted.entry(name).or_default().push(case.to_string()),
+                Err(found) => {
+                    assert!(found.0.iter().all(|d| d.code == "F0790"), "{case}: {name}: {found:?}");
+                }
+            }
+        }
+    }
+    accepted
+}
+
+#[test]
+fn mutated_schedules_are_refused() {
+    let accepted = accepted();
+    let harmful: Vec<_> =
+        accepted.iter().filter(|(name, _)| !HARMLESS.iter().any(|(n, _)| n == name)).collect();
+    assert!(harmful.is_empty(), "accepted: {harmful:#?}");
+    for (name, why) in HARMLESS {
+        assert!(accepted.contains_key(name), "`{name}` is never accepted, though: {why}");
+    }
+}
