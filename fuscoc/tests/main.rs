@@ -283,3 +283,24 @@ fn explain_describes_a_file() {
     assert!(stderr(&unbound).contains("F0901"), "{}", stderr(&unbound));
     assert_eq!(fuscoc(&["explain", "no_such_file.fusco"]).status.code(), Some(1));
 }
+
+#[test]
+fn unknown_names_suggest_the_nearest() {
+    let moe = "examples/programs/moe.fusco";
+    let set = ["--set", "G=2,E=4,K=2,H=8,TMAX=4"];
+    let run = |more: &[&str]| stderr(&fuscoc(&[&["run", moe][..], &set, more].concat()));
+    let dispatch = ["--entry", "dispatch", "--dyn", "T=4", "--random", "1"];
+    for (more, near) in [
+        (vec!["--entry", "dispach"], "dispatch"),
+        (vec!["--entry", "dispatch", "--dyn", "TT=4"], "T"),
+        ([&dispatch[..], &["--in", "topkk=x"]].concat(), "topk"),
+        ([&dispatch[..], &["--feed", "z=yy"]].concat(), "y"),
+        ([&dispatch[..], &["--program", "moee"]].concat(), "moe"),
+        ([&dispatch[..], &["--set", "TMAXX=4"]].concat(), "TMAX"),
+    ] {
+        let said = run(&more);
+        assert!(said.contains(&format!("`{near}`")), "{more:?}: {said}");
+    }
+    let stage = stderr(&fuscoc(&["emit", moe, "--stage", "shedule"]));
+    assert!(stage.contains("schedule"), "{stage}");
+}

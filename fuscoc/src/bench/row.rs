@@ -47,6 +47,12 @@ impl Row {
         (self.ours.median > 0.0).then(|| self.copy.median / self.ours.median)
     }
 
+    /// The ratio if the padding that is filled counted too.
+    fn with_fill(&self) -> Option<f64> {
+        let more = (self.moved.total() + self.moved.fill) as f64 / self.moved.total().max(1) as f64;
+        self.ratio().map(|r| r * more)
+    }
+
     fn rate(&self, stats: &Stats) -> f64 {
         self.moved.total() as f64 / stats.median.max(f64::MIN_POSITIVE) / 1e9
     }
@@ -86,7 +92,10 @@ impl Row {
         )];
         if self.moved.fill > 0 {
             let fill = self.moved.fill as f64 / 1e6;
-            out.push(format!("  {fill:.1} MB of padding are filled besides, not counted"));
+            let share = self.with_fill().map_or(0.0, |r| r * 100.0);
+            out.push(format!(
+                "  {fill:.1} MB of padding are filled besides, not counted; with them {share:.1} %"
+            ));
         }
         if let Some(empty) = &self.empty {
             out.push(format!("  an empty graph takes {} ms", milliseconds(empty.median)));
@@ -114,6 +123,7 @@ impl Row {
             "gb_s": self.rate(&self.ours),
             "copy_gb_s": self.rate(&self.copy),
             "ratio": self.ratio(),
+            "ratio_with_fill": self.with_fill(),
             "sets": self.sets,
             "batch": self.batch,
             "checked": self.checked.as_ref().map(|c| json!({ "elements": c.elements, "by": c.by })),
