@@ -211,7 +211,7 @@ fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
 type Reshard = (&'static str, &'static str, [&'static str; 2], [&'static [usize]; 2], Params);
 type Params = &'static [(&'static str, i64)];
 
-const RESHARDS: [Reshard; 4] = [
+const RESHARDS: [Reshard; 7] = [
     (
         "ulysses",
         "to_heads",
@@ -234,9 +234,19 @@ const RESHARDS: [Reshard; 4] = [
         &[("M", 130), ("N", 261), ("LDB", 132)],
     ),
     ("to_tiles", "main", ["a", "b"], [&[16, 128]; 2], &[("M", 16), ("C", 128)]),
+    (
+        "dlrm",
+        "forward",
+        ["emb", "z"],
+        [&[8, 12, 4], &[12, 8, 4]],
+        &[("B", 12), ("D", 4), ("LMAX", 3)],
+    ),
+    // A sum's input is its parts: each of them gets the whole gradient.
+    ("partials", "reduce_scatter", ["y", "a"], [&[8, 16, 24], &[16, 24]], &[("M", 16), ("N", 24)]),
+    ("partials", "all_reduce", ["v", "b"], [&[8, 16, 24], &[16, 24]], &[("M", 16), ("N", 24)]),
 ];
 
-/// A reshard is a permutation of elements: its adjoint is its inverse.
+/// A reshard is a permutation of elements, or a sum of such: <Ax, y> = <x, A*y>.
 #[test]
 fn reshards_and_their_adjoints_have_one_inner_product() {
     for (program, entry, [input, output], [from, to], params) in RESHARDS {
@@ -258,7 +268,13 @@ fn reshards_and_their_adjoints_have_one_inner_product() {
         let (forward, backward) = (run(entry, output), run("back", &format!("grad_{input}")));
         let (x, y) = (&inputs.tensors[input], &inputs.tensors[&format!("grad_{output}")]);
         let product = inner(&forward, y);
-        assert_eq!(product, inner(x, &backward), "{program}");
+        let each = backward.data.len();
+        let parts = x.data.chunks(each).map(|part| {
+            let shape = backward.shape.clone();
+            let part = Array::new(x.elem, shape, part.to_vec()).expect("a part has the shape");
+            inner(&part, &backward)
+        });
+        assert_eq!(product, parts.sum::<f64>(), "{program}");
         assert!(product != 0.0, "{program}: nothing is compared");
     }
 }

@@ -3,7 +3,7 @@
 use crate::stages::compiled;
 use fusco_dsl::explain::{svg, text, traffic};
 
-const CASES: [(&str, &str, &[(&str, i64)]); 8] = [
+const CASES: [crate::stages::Case; 8] = [
     ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),
     ("ulysses", "ulysses", &[("B", 1), ("S", 32768), ("N", 64), ("D", 128)]),
     ("to_tiles", "to_tiles", &[("M", 8192), ("C", 8192)]),

@@ -161,3 +161,26 @@ fn a_run_into_tiles_is_their_inner_digit() {
     let compiled = compiled("to_tiles", &[("M", 64), ("C", 256)]);
     assert_eq!(run(first_move(&compiled, 0)), Some((64, 8)));
 }
+
+/// On each rank of both, and on none between or beyond.
+#[test]
+fn copies_over_two_meshes_are_on_every_rank_of_both() {
+    let compiled = program(
+        "program two {
+            mesh one at 0..2 { p: 2 }
+            mesh two at 2..6 { q: 2, r: 2 }
+            mesh other at 6..8 { s: 2 }
+            in x: f32[i: 8] @ [i/p, i];
+            out y: f32[i: 8] @ [copy/p, copy/q, copy/r, i];
+            out z: f32[i: 8] @ [i/s, i];
+            entry main { y[i] <- x[i]; }
+            entry away { z[i] <- x[i]; }
+        }",
+    );
+    let table = &compiled.plan.tables[&compiled.hir.tensor("y").expect("declared")];
+    assert_eq!(table.replicas(0), [0, 1, 2, 3, 4, 5]);
+    for (element, at) in scattered(&compiled, "y", Elem::F32, &[8]) {
+        let expected: Vec<_> = (0..6).map(|rank| (rank, element as i64 - 1)).collect();
+        assert_eq!(at, expected);
+    }
+}

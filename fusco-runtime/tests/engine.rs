@@ -472,3 +472,22 @@ fn speed() {
         );
     }
 }
+
+#[test]
+fn marks_measure_what_lies_between_them_and_copies_arrive() {
+    let world = World::host(2).expect("a world");
+    let stream = world.stream().expect("a stream");
+    let (from, to) = (world.scratch(5000).expect("memory"), world.scratch(5000).expect("memory"));
+    let values: Vec<u8> = (0..5000).map(|i| (i % 253) as u8).collect();
+    from.upload(0, &values).expect("uploaded");
+    let before = stream.mark().expect("a mark");
+    stream.copy(&from, &to).expect("copied");
+    std::thread::sleep(Duration::from_millis(5));
+    let after = stream.mark().expect("a mark");
+    assert!(after.since(&before).expect("a time") >= Duration::from_millis(5));
+    assert_eq!(to.download(0).expect("there"), values);
+    let short = world.scratch(4999).expect("memory");
+    assert_eq!(stream.copy(&from, &short).expect_err("refused").code(), "F0902");
+    let captured = stream.capture(|s| s.copy(&from, &to));
+    assert_eq!(captured.err().expect("refused").code(), "F0909");
+}

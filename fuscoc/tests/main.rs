@@ -241,6 +241,82 @@ fn outputs_go_to_a_file() {
     assert_eq!(y.shape(), [rows * 24]);
 }
 
+/// Benches on the host and reads the rows of its JSON.
+fn benched(args: &[&str]) -> (String, Vec<serde_json::Value>) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("rows.json");
+    let svg = folder.path().join("rows.svg");
+    let files = ["--json", path.to_str().expect("UTF-8"), "--svg", svg.to_str().expect("UTF-8")];
+    let output = fuscoc(&[&["bench", "--repeat", "4"], args, &files].concat());
+    assert!(output.status.success(), "{args:?}\n{}", stderr(&output));
+    let text = std::fs::read_to_string(&path).expect("written");
+    let mut parsed: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let drawn = std::fs::read_to_string(&svg).expect("drawn");
+    assert!(drawn.starts_with("<svg") && drawn.ends_with("</svg>\n"), "{drawn}");
+    let rows = parsed["rows"].take();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    (out, rows.as_array().expect("a list").clone())
+}
+
+fn timed(row: &serde_json::Value) {
+    for key in ["/ms/median", "/ms/min", "/ms/max", "/copy_ms/median", "/copy_gb_s", "/ratio"] {
+        assert!(row.pointer(key).and_then(|v| v.as_f64()).is_some_and(|v| v > 0.0), "{key}: {row}");
+    }
+    assert!(row["ms"]["min"].as_f64() <= row["ms"]["median"].as_f64(), "{row}");
+    assert!(row["ms"]["median"].as_f64() <= row["ms"]["max"].as_f64(), "{row}");
+    assert_eq!(row["ms"]["runs"], 4);
+    assert!(row["checked"]["elements"].as_u64().is_some_and(|n| n > 0), "{row}");
+}
+
+#[test]
+fn a_bench_counts_the_bytes_of_a_layer() {
+    let moe = ["examples/programs/moe.fusco", "--entry", "dispatch,combine", "--feed", "z=y"];
+    let shape = ["--set", "G=2,E=4,K=2,H=16,TMAX=40", "--dyn", "T=40,10", "--random", "1"];
+    let (_, rows) = benched(&[&moe[..], &shape].concat());
+    assert_eq!(rows.iter().map(|r| &r["work"]).collect::<Vec<_>>(), ["dispatch", "combine"]);
+    rows.iter().for_each(timed);
+    // 50 tokens, 100 pairs, rows of 32 bytes; indices of 8, weights of 4, 4 counts of 4.
+    assert_eq!(rows[0]["read_bytes"], 50 * 32 + 100 * 8);
+    assert_eq!(rows[0]["written_bytes"], 100 * 32 + 16);
+    assert_eq!(rows[0]["fill_bytes"], (4 * 128 - 100) * 32);
+    assert_eq!(rows[1]["read_bytes"], 100 * 32 + 100 * 4);
+    assert_eq!(rows[1]["written_bytes"], 50 * 32);
+}
+
+#[test]
+fn a_bench_counts_the_bytes_of_a_reshard() {
+    let reshard = ["examples/programs/reshard_transpose.fusco", "--entry", "main", "--random", "2"];
+    let (out, rows) = benched(&[&reshard[..], &["--set", "M=256,N=512"]].concat());
+    timed(&rows[0]);
+    assert_eq!(rows[0]["read_bytes"], 256 * 512 * 2);
+    assert_eq!(rows[0]["written_bytes"], 256 * 512 * 2);
+    assert_eq!(rows[0]["checked"]["elements"], 256 * 512);
+    assert!(out.contains("equal the reference interpreter"), "{out}");
+    let unchecked =
+        [&reshard[..], &["--set", "M=256,N=256", "--no-verify", "--repeat", "1"]].concat();
+    let output = fuscoc(&[&["bench"], &unchecked[..]].concat());
+    assert!(String::from_utf8_lossy(&output.stdout).contains("NOT checked"));
+}
+
+#[test]
+fn a_work_of_the_suite_runs_small_as_a_graph() {
+    let (_, rows) =
+        benched(&["--small", "--backend", "host", "--only", "decode_8,cyclic_to_block"]);
+    assert_eq!(rows.len(), 2);
+    rows.iter().for_each(timed);
+    assert_eq!(rows[0]["entries"], serde_json::json!(["dispatch", "combine"]));
+    assert!(rows[0]["empty_ms"]["median"].is_f64(), "{}", rows[0]);
+    assert_eq!(rows[1]["read_bytes"], 1000 * 777 * 4);
+}
+
+#[test]
+fn a_work_that_is_not_in_the_suite_is_a_usage_error() {
+    let output = fuscoc(&["bench", "--only", "plam"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("it has plan, dispatch"), "{}", stderr(&output));
+    assert_eq!(fuscoc(&["bench", "examples/programs/moe.fusco"]).status.code(), Some(2));
+}
+
 #[test]
 fn explain_prints_the_catalogue() {
     let known = fuscoc(&["explain", "F0304"]);

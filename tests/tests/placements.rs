@@ -84,3 +84,29 @@ fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
         _ => gpu(ranks),
     });
 }
+
+/// Copies over two meshes are written on every rank of both, and read where they are.
+#[test]
+fn copies_over_two_meshes_equal_the_oracle() {
+    let text = "program two {
+        mesh one at 0..2 { p: 2 }
+        mesh two at 2..6 { q: 2, r: 2 }
+        in x: i32[i: 8] @ [i/p, i];
+        in w: i32[i: 8] @ [copy/p, copy/q, copy/r, i];
+        out y: i32[i: 8] @ [copy/p, copy/q, copy/r, i];
+        out z: i32[i: 8] @ [i/q, copy/r, i];
+        entry e0 { y[i] <- x[i]; }
+        entry e1 { z[i] <- w[i]; }
+    }";
+    let array = |base: i64| {
+        let values: Vec<i64> = (base..base + 8).collect();
+        fusco_dsl::oracle::Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![8], &values)
+    };
+    let case = Case {
+        text: text.to_string(),
+        ranks: 6,
+        inputs: vec![("x".to_string(), array(1)), ("w".to_string(), array(101))],
+        entries: vec!["e0".to_string(), "e1".to_string()],
+    };
+    assert_eq!(check(&case, World::host(6).expect("a host")), 6 * 8 + 4 * 4);
+}

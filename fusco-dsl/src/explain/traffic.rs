@@ -168,10 +168,16 @@ impl Ends<'_> {
 
     /// The holders, parts of a sum or one, at the rank's own coordinates on the axes of copies.
     fn nearest(&self, holders: &[i64], rank: i64) -> Vec<i64> {
-        let same_mesh = (self.from.first, self.from.ranks) == (self.to.first, self.to.ranks);
+        let (from, to) = (self.from, self.to);
+        let inside = from.first <= to.first && to.first + to.ranks <= from.first + from.ranks;
+        let same_mesh = (from.first, from.ranks) == (to.first, to.ranks);
         let is_near = |h: &i64| {
             self.from.spread.iter().filter(|s| s.kind == SpreadKind::Copy).all(|s| {
-                let own = if same_mesh { (rank - self.from.first) / s.weight } else { rank };
+                let own = if same_mesh || inside && s.size == from.ranks {
+                    (rank - self.from.first) / s.weight
+                } else {
+                    rank
+                };
                 (h - self.from.first) / s.weight % s.size == own % s.size
             })
         };

@@ -51,7 +51,7 @@ impl Builder<'_> {
         Ok(Table {
             first,
             ranks,
-            spread: self.spread()?,
+            spread: self.spread(ranks)?,
             maps,
             counted,
             tensor: self.handle,
@@ -105,21 +105,36 @@ impl Builder<'_> {
             .try_fold(1, |n, s| self.product(n, s?))
     }
 
-    /// First rank and number of ranks of the mesh that the tensor lives on. Copies over several meshes
-    /// live on all ranks.
+    /// First rank and number of ranks of the mesh that the tensor lives on, or of the meshes that it is
+    /// copied over.
     fn mesh(&self) -> Built<(i64, i64)> {
-        let all = self.program.ranks(self.bound).unwrap_or(1);
         let mut meshes: Vec<_> = self.mesh_axes().map(|a| self.program.mesh_axes[a].mesh).collect();
         meshes.sort();
         meshes.dedup();
-        let [mesh] = meshes[..] else { return Ok((0, all)) };
-        let mesh = &self.program.meshes[mesh];
-        let sizes = mesh.axes.iter().map(|a| self.size(&self.program.mesh_axes[*a].size));
-        let mut ranks = 1i64;
-        for size in sizes {
-            ranks = self.product(ranks, size?)?;
+        let mut ranges = meshes.iter().map(|m| self.range(*m)).collect::<Built<Vec<_>>>()?;
+        ranges.sort_unstable();
+        let Some((first, mut end)) = ranges.first().copied() else {
+            return Ok((0, self.program.ranks(self.bound).unwrap_or(1)));
+        };
+        for (from, to) in ranges {
+            if from > end {
+                let what = "copies over meshes with ranks between them";
+                return Err(self.unsupported(self.tensor.placement_span, what));
+            }
+            end = end.max(to);
         }
-        Ok((self.size(&mesh.first)?, ranks))
+        Ok((first, end - first))
+    }
+
+    /// First rank of a mesh, and the one past its last.
+    fn range(&self, mesh: Handle<hir::Mesh>) -> Built<(i64, i64)> {
+        let mesh = &self.program.meshes[mesh];
+        let mut ranks = 1i64;
+        for axis in &mesh.axes {
+            ranks = self.product(ranks, self.size(&self.program.mesh_axes[*axis].size)?)?;
+        }
+        let first = self.size(&mesh.first)?;
+        Ok((first, first + ranks))
     }
 
     fn mesh_axes(&self) -> impl Iterator<Item = Handle<hir::MeshAxis>> {
@@ -131,7 +146,15 @@ impl Builder<'_> {
         split.chain(self.tensor.spread.iter().map(|s| s.mesh))
     }
 
-    fn spread(&self) -> Built<Vec<Spread>> {
+    /// Copies over several meshes are one copy a rank of them all.
+    fn spread(&self, ranks: i64) -> Built<Vec<Spread>> {
+        let mesh = |s: &hir::Spread| self.program.mesh_axes[s.mesh].mesh;
+        let first = self.tensor.spread.first();
+        if let Some(first) = first.filter(|f| self.tensor.spread.iter().any(|s| mesh(s) != mesh(f)))
+        {
+            let kind = SpreadKind::Copy;
+            return Ok(vec![Spread { axis: first.mesh, size: ranks, weight: 1, kind }]);
+        }
         let mut spread: Vec<Spread> =
             self.tensor.spread.iter().map(|s| self.one_spread(s)).collect::<Built<_>>()?;
         spread.sort_by_key(|s| s.axis);

@@ -39,7 +39,7 @@ pub struct Table {
     pub counted: Option<Counted>,
 }
 
-/// A mesh axis over which the tensor is not split.
+/// A mesh axis over which the tensor is not split; one with all ranks, if it is copied over several meshes.
 #[derive(Clone, Debug)]
 pub struct Spread {
     pub axis: Handle<hir::MeshAxis>,

@@ -10,7 +10,7 @@ pub fn print<'a>(program: &Program, tables: impl IntoIterator<Item = &'a Table>)
     for table in tables {
         let mut digits: Vec<String> =
             table.digits.iter().map(|d| digit(program, table, d)).collect();
-        digits.extend(table.spread.iter().map(|s| spread(program, s)));
+        digits.extend(table.spread.iter().map(|s| spread(program, table, s)));
         _ = writeln!(
             out,
             "{:<6} {}   ({} elements a rank)",
@@ -40,12 +40,17 @@ fn digit(program: &Program, table: &Table, digit: &Digit) -> String {
     format!("{} {radix} w{} {home}", table.axes[digit.axis], digit.weight)
 }
 
-fn spread(program: &Program, spread: &Spread) -> String {
+fn spread(program: &Program, table: &Table, spread: &Spread) -> String {
     let word = match spread.kind {
         SpreadKind::Copy => "copy".to_string(),
         SpreadKind::Only(i) => format!("only({i})"),
         SpreadKind::Sum => "sum".to_string(),
     };
-    let axis = &program.mesh_axes[spread.axis].name;
+    let name = |axis| program.mesh_axes[axis].name.as_str();
+    let declared = &program.tensors[table.tensor].spread;
+    let axis = match table.spread.len() < declared.len() {
+        true => declared.iter().map(|s| name(s.mesh)).collect::<Vec<_>>().join("+"),
+        false => name(spread.axis).to_string(),
+    };
     format!("{word} r{} @{axis}*{}", spread.size, spread.weight)
 }

@@ -74,6 +74,8 @@ struct Layout<'a> {
     elements: i64,
     first: i64,
     ranks: i64,
+    /// First rank and ranks of each mesh it lives on; several only hold copies.
+    meshes: Vec<(i64, i64)>,
     /// Rows of a counted axis: the first of each group, by (rank in the mesh, group).
     bases: BTreeMap<(i64, i64), i64>,
     counted: Option<usize>,
@@ -117,6 +119,7 @@ impl<'a> Layout<'a> {
             elements: 1,
             first: 0,
             ranks: 1,
+            meshes: Vec::new(),
             bases: BTreeMap::new(),
             counted: counted.filter(|axis| {
                 tensor
@@ -169,14 +172,17 @@ impl<'a> Layout<'a> {
             .collect();
         meshes.sort();
         meshes.dedup();
-        self.ranks = program.ranks(&self.scope.inputs.params).ok_or_else(overflow)?;
-        if let [mesh] = meshes[..] {
+        for mesh in meshes {
             let mesh = &program.meshes[mesh];
-            self.first = self.size(&mesh.first)?;
-            self.ranks = 1;
+            let mut ranks = 1;
             for axis in &mesh.axes {
-                self.ranks *= self.axis_size(*axis)?;
+                ranks *= self.axis_size(*axis)?;
             }
+            self.meshes.push((self.size(&mesh.first)?, ranks));
+        }
+        match self.meshes[..] {
+            [(first, ranks)] => (self.first, self.ranks) = (first, ranks),
+            _ => self.ranks = program.ranks(&self.scope.inputs.params).ok_or_else(overflow)?,
         }
         Ok(())
     }
@@ -419,11 +425,17 @@ impl<'a> Layout<'a> {
             }
             _ => true,
         });
-        (0..self.ranks).contains(&mine) && only
+        let within = |(first, ranks): &(i64, i64)| (0..*ranks).contains(&(rank - first));
+        (0..self.ranks).contains(&mine)
+            && only
+            && (self.meshes.is_empty() || self.meshes.iter().any(within))
     }
 
     /// What copies, single places and the part add to the rank.
     fn holders(&self, part: i64) -> Vec<i64> {
+        if self.meshes.len() > 1 {
+            return (0..self.ranks).filter(|rank| self.holds(*rank)).collect();
+        }
         let mut out = vec![self.first];
         let mut part = part;
         let mut spread: Vec<_> = self.tensor.spread.iter().collect();

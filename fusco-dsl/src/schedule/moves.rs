@@ -374,6 +374,11 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     fn spread_rank(&self, table: &Digits, choice: Option<Ix>) -> Ix {
         let home = self.table(self.carried());
         let same_mesh = (table.first, table.ranks) == (home.first, home.ranks);
+        let everywhere = |s: &crate::layout::Spread| {
+            s.size == table.ranks
+                && table.first <= home.first
+                && home.first + home.ranks <= table.first + table.ranks
+        };
         let mut out = Ix::Lit(0);
         let chosen = |s: &&crate::layout::Spread| match s.kind {
             SpreadKind::Sum => true,
@@ -396,7 +401,9 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                         rest(outer, spread.size)
                     }
                 }
-                _ if same_mesh => coordinate_of_me(table, spread.weight, spread.size),
+                _ if same_mesh || everywhere(spread) => {
+                    coordinate_of_me(table, spread.weight, spread.size)
+                }
                 _ => rest(Ix::Me, spread.size),
             };
             out = plus(out, times(at, spread.weight));

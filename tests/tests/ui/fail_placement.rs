@@ -1,4 +1,6 @@
-fusco_macros::fusco! {
+use fusco_runtime::fusco;
+
+fusco! {
     program reshard {
         mesh tp { gpu: 4 }
         param M: int;
