@@ -1,7 +1,7 @@
 //! The whole compiler on one page: one call a stage, the stages as text on request.
 
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, hint};
 use crate::layout::{self, Table};
 use crate::plan::{self, Plan};
 use crate::schedule::{self, Verified, ir::Schedule};
@@ -25,11 +25,12 @@ pub struct Compiled {
 /// Everything that is wrong with the text.
 pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     let (file, mut diagnostics) = syntax::parse(text);
-    let broken = diagnostics.has_errors();
+    let syntax = diagnostics.0.clone();
     let mut programs = Vec::new();
     for program in &file.programs {
         let (checked, found) = sema::check(program);
-        diagnostics.0.extend(found.0.into_iter().filter(|d| !(broken && is_lost(text, d))));
+        let own = |d: &Diagnostic| syntax.is_empty() || !follows(d, &syntax, text);
+        diagnostics.0.extend(found.0.into_iter().filter(own));
         programs.extend(checked);
     }
     if file.programs.is_empty() && !diagnostics.has_errors() {
@@ -42,19 +43,17 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
 }
 
-/// Whether a name is unknown because the item that declares it did not parse.
-fn is_lost(text: &str, diagnostic: &Diagnostic) -> bool {
-    let span = diagnostic.span;
-    let Some(name) = text.get(span.start as usize..span.end as usize) else { return false };
-    let word = |c: char| c.is_alphanumeric() || c == '_';
-    let mut words = text.split(|c: char| !word(c)).filter(|w| !w.is_empty());
-    let mut before = words.next();
-    let declared = words.any(|w| {
-        let declares = before.is_some_and(|b| syntax::DECLARES.contains(&b));
-        before = Some(w);
-        declares && w == name
-    });
-    diagnostic.code == "F0101" && declared
+/// Whether an item that the parser left out, or a word that it skipped, may be all that is wrong.
+fn follows(diagnostic: &Diagnostic, syntax: &[Diagnostic], text: &str) -> bool {
+    if syntax.iter().any(|d| d.span == diagnostic.span) {
+        return true;
+    }
+    let span = diagnostic.span.start as usize..diagnostic.span.end as usize;
+    match diagnostic.code {
+        "F0101" | "F0104" => text.get(span).is_some_and(|name| syntax::declares(text, name)),
+        "F0105" | "F0406" | "F0503" => true,
+        _ => false,
+    }
 }
 
 /// Text to a verified schedule.
@@ -92,13 +91,18 @@ pub fn lower(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
 }
 
 fn select(programs: Vec<Program>, name: Option<&str>) -> Result<Program, Diagnostics> {
-    let names: Vec<String> = programs.iter().map(|p| format!("`{}`", p.name)).collect();
+    let names: Vec<String> = programs.iter().map(|p| p.name.clone()).collect();
     let mut found = programs.into_iter().filter(|p| name.is_none_or(|n| n == p.name));
     match (found.next(), found.next()) {
         (Some(program), None) => Ok(program),
         _ => {
-            let message = format!("the file holds {}; name one of them", names.join(", "));
-            Err(Diagnostics(vec![Diagnostic::error("F0101", Span::default(), message)]))
+            let known: Vec<&str> = names.iter().map(String::as_str).collect();
+            let message = match name {
+                Some(name) => format!("no program `{name}`{}", hint(name, &known)),
+                None => format!("the file holds {} programs", names.len()),
+            };
+            let help = format!("name one of {}", known.join(", "));
+            Err(Diagnostics(vec![Diagnostic::error("F0101", Span::default(), message).help(help)]))
         }
     }
 }

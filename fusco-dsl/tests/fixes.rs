@@ -46,7 +46,7 @@ fn each_fix_removes_its_error() {
         }
     }
     let fixed: Vec<&str> = codes.keys().copied().collect();
-    assert!(fixed.len() >= 16, "only {fixed:?} offer an edit");
+    assert!(fixed.len() >= 28, "only {fixed:?} offer an edit");
 }
 
 /// Edits of the catalogue's wrong programs: nothing is wrong afterwards.
@@ -73,7 +73,7 @@ fn a_fix_of_the_smallest_program_leaves_no_error() {
             repaired.push(e.code);
         }
     }
-    assert!(repaired.len() >= 14, "only {repaired:?}");
+    assert!(repaired.len() >= 30, "only {repaired:?}");
 }
 
 #[test]

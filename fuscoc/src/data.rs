@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
+use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -19,7 +20,9 @@ pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
     let file = SafeTensors::deserialize(&bytes)
         .map_err(|e| Failure::input(format!("{path} is not a safetensors file: {e}")))?;
     let view = file.tensor(key).map_err(|_| {
-        Failure::input(format!("{path} has no tensor `{key}`; it has {}", file.names().join(", ")))
+        let names = file.names();
+        let known: Vec<&str> = names.iter().map(|n| n.as_ref()).collect();
+        Failure::input(format!("{path} has no tensor `{key}`{}", hint(key, &known)))
     })?;
     let elem = elem_of(view.dtype()).ok_or_else(|| {
         Failure::input(format!(

@@ -5,6 +5,7 @@ use crate::source::{Source, bindings};
 use crate::{Format, Outcome};
 use clap::ValueEnum;
 use fusco_dsl::cuda::{CudaUnit, Target, generate_entries};
+use fusco_dsl::diag::hint;
 use fusco_runtime::jit;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -71,7 +72,14 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
         Stage::Hir => {
             let (mut programs, _) = fusco_dsl::check(&source.text)
                 .map_err(|d| Failure::diagnostics(&d, source, format))?;
-            programs.retain(|p| args.program.as_ref().is_none_or(|n| p.name == *n));
+            if let Some(wanted) = &args.program {
+                let known: Vec<&str> = programs.iter().map(|p| p.name.as_str()).collect();
+                if !known.contains(&wanted.as_str()) {
+                    let hint = hint(wanted, &known);
+                    return Err(Failure::usage(format!("no program `{wanted}`{hint}")));
+                }
+                programs.retain(|p| p.name == *wanted);
+            }
             for program in &mut programs {
                 keep(args, &mut program.entries, |e| &e.name)?;
             }
@@ -116,8 +124,7 @@ fn keep<T>(args: &Args, entries: &mut Vec<T>, name: fn(&T) -> &String) -> Outcom
     let Some(wanted) = &args.entry else { return Ok(()) };
     if !entries.iter().any(|e| name(e) == wanted) {
         let known: Vec<&str> = entries.iter().map(|e| name(e).as_str()).collect();
-        let known = known.join(", ");
-        return Err(Failure::usage(format!("no entry `{wanted}`; the program has {known}")));
+        return Err(Failure::usage(format!("no entry `{wanted}`{}", hint(wanted, &known))));
     }
     entries.retain(|e| name(e) == wanted);
     Ok(())

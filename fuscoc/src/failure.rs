@@ -19,6 +19,11 @@ impl Failure {
         Failure::Input(format!("error: {text}"))
     }
 
+    /// `fuscoc explain` knows the code.
+    pub fn coded(code: &str, text: impl std::fmt::Display) -> Failure {
+        Failure::Input(format!("error[{code}]: {text}"))
+    }
+
     pub fn usage(text: impl std::fmt::Display) -> Failure {
         Failure::Usage(format!("error: {text}"))
     }
@@ -50,10 +55,12 @@ impl Failure {
 
 impl From<fusco_runtime::Error> for Failure {
     fn from(error: fusco_runtime::Error) -> Failure {
-        if error.is_environment() {
+        if matches!(error, fusco_runtime::Error::Program(_)) {
+            Failure::input(error)
+        } else if error.is_environment() {
             Failure::Environment(format!("error: {error}"))
         } else {
-            Failure::input(error)
+            Failure::coded(error.code(), error)
         }
     }
 }

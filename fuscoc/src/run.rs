@@ -11,6 +11,7 @@ use crate::source::{Source, bindings};
 use crate::{Format, Outcome};
 use clap::ValueEnum;
 use fusco_dsl::Compiled;
+use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Io;
 use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, World};
@@ -178,11 +179,13 @@ fn inputs(
         tensors: BTreeMap::new(),
     };
     let files = pairs(&work.inputs, "--in")?;
-    for name in files.keys().chain(feeds.keys()) {
+    let known: Vec<&str> = compiled.hir.tensors.iter().map(|(_, t)| t.name.as_str()).collect();
+    for name in files.keys().chain(feeds.keys()).chain(feeds.values()) {
         if compiled.hir.tensor(name).is_none() {
             return Err(Failure::usage(format!(
-                "program `{}` has no tensor `{name}`",
-                compiled.hir.name
+                "program `{}` has no tensor `{name}`{}",
+                compiled.hir.name,
+                hint(name, &known)
             )));
         }
     }
@@ -209,7 +212,7 @@ fn inputs(
         inputs.tensors.insert(name.clone(), fit(array, &shape, &name)?);
     }
     fusco_dsl::oracle::check_assumes(&compiled.hir, &inputs)
-        .map_err(|e| Failure::input(format!("F0907: {e}")))?;
+        .map_err(|e| Failure::coded("F0907", e))?;
     Ok(inputs)
 }
 
@@ -245,7 +248,10 @@ fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
     for (name, list) in pairs(&work.dyns, "--dyn")? {
         let found = compiled.schedule.dyns.iter().map(|(_, d)| d).find(|d| d.name == name);
         let info = found.ok_or_else(|| {
-            Failure::usage(format!("program `{}` has no dyn `{name}`", compiled.hir.name))
+            let known: Vec<&str> =
+                compiled.schedule.dyns.iter().map(|(_, d)| d.name.as_str()).collect();
+            let hint = hint(&name, &known);
+            Failure::usage(format!("program `{}` has no dyn `{name}`{hint}", compiled.hir.name))
         })?;
         let values: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
         let mut values =
@@ -271,9 +277,8 @@ pub fn used(work: &Work, compiled: &Compiled) -> Result<Vec<String>, Failure> {
     for entry in &work.entries {
         let found = compiled.schedule.entries.iter().find(|e| e.name == *entry);
         let known: Vec<&str> = compiled.schedule.entries.iter().map(|e| e.name.as_str()).collect();
-        let entry = found.ok_or_else(|| {
-            Failure::usage(format!("no entry `{entry}`; the program has {}", known.join(", ")))
-        })?;
+        let entry = found
+            .ok_or_else(|| Failure::usage(format!("no entry `{entry}`{}", hint(entry, &known))))?;
         names.extend(entry.tensors.iter().map(|t| compiled.schedule.tensors[*t].name.clone()));
     }
     let order: Vec<String> = compiled

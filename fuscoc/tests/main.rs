@@ -190,7 +190,7 @@ fn one_entry_and_ptx_are_emitted() {
     assert!(text.contains("moe_combine(") && !text.contains("moe_dispatch("), "{text}");
     let unknown = emit(&["--stage", "cuda", "--entry", "combin"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(stderr(&unknown).contains("the program has"), "{}", stderr(&unknown));
+    assert!(stderr(&unknown).contains("did you mean `combine`?"), "{}", stderr(&unknown));
     let ptx = emit(&["--stage", "ptx"]);
     let text = String::from_utf8_lossy(&ptx.stdout);
     match ptx.status.code() {
@@ -358,4 +358,25 @@ fn explain_describes_a_file() {
     assert_eq!(unbound.status.code(), Some(1));
     assert!(stderr(&unbound).contains("F0901"), "{}", stderr(&unbound));
     assert_eq!(fuscoc(&["explain", "no_such_file.fusco"]).status.code(), Some(1));
+}
+
+#[test]
+fn unknown_names_suggest_the_nearest() {
+    let moe = "examples/programs/moe.fusco";
+    let set = ["--set", "G=2,E=4,K=2,H=8,TMAX=4"];
+    let run = |more: &[&str]| stderr(&fuscoc(&[&["run", moe][..], &set, more].concat()));
+    let dispatch = ["--entry", "dispatch", "--dyn", "T=4", "--random", "1"];
+    for (more, near) in [
+        (vec!["--entry", "dispach"], "dispatch"),
+        (vec!["--entry", "dispatch", "--dyn", "TT=4"], "T"),
+        ([&dispatch[..], &["--in", "topkk=x"]].concat(), "topk"),
+        ([&dispatch[..], &["--feed", "z=yy"]].concat(), "y"),
+        ([&dispatch[..], &["--program", "moee"]].concat(), "moe"),
+        ([&dispatch[..], &["--set", "TMAXX=4"]].concat(), "TMAX"),
+    ] {
+        let said = run(&more);
+        assert!(said.contains(&format!("`{near}`")), "{more:?}: {said}");
+    }
+    let stage = stderr(&fuscoc(&["emit", moe, "--stage", "shedule"]));
+    assert!(stage.contains("schedule"), "{stage}");
 }

@@ -2,10 +2,12 @@
 
 mod codes;
 mod json;
+mod near;
 mod render;
 
 pub use codes::{Entry, codes, entry, explain};
 pub use json::json;
+pub use near::{hint, nearest};
 pub use render::render;
 
 use crate::source::Span;

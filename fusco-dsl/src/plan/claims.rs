@@ -5,7 +5,7 @@ use super::image::{self, Image};
 use super::moves::{Coordinate, Move, MoveValue, Place, Shape};
 use super::{Plan, Step, step};
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Fix};
 use crate::layout::{Home, SpreadKind, Table};
 use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, Size, SpreadKind as Spread};
 
@@ -298,8 +298,16 @@ fn unordered(program: &Program, movement: &Move, claim: &Prove) -> Option<Diagno
             format!("`{}` is not deterministic", program.tensors[movement.target.tensor].name),
         )
         .related(any.span, "`.any` allows any order of addition")
-        .help(format!("place `{}` with an ordered sum: remove `.any`", info.name)),
+        .help(format!("place `{}` with an ordered sum: remove `.any`", info.name))
+        .fixed(ordered(program, info, any)),
     )
+}
+
+/// The term without `.any`, unless an alias stands there for several axes.
+fn ordered(program: &Program, tensor: &hir::Tensor, any: &hir::Spread) -> Option<Fix> {
+    let alone = tensor.spread.iter().filter(|s| s.span == any.span).count() == 1;
+    let replacement = format!("sum/{}", program.mesh_axes[any.mesh].name);
+    alone.then_some(Fix { span: any.span, replacement })
 }
 
 /// F0802: the second entry does not put back what the first has moved. `None` also if either entry is no

@@ -107,6 +107,7 @@ fn refute_injective(
         )
         .related(writers[0].span, "first here")
         .related(writers[1].span, "and here")
+        .help("write it once, or in two entries")
     })
 }
 
@@ -175,7 +176,8 @@ fn refute_local(
             "axis `{}` has {} values on the mesh",
             table.axes[digit.axis],
             digit.radix.bound()
-        )),
+        ))
+        .help("drop the claim: rows of a route may go to any rank"),
     )
 }
 
@@ -219,8 +221,10 @@ fn refute_inverse(plan: &Plan, first: usize, second: usize, claim: &Prove) -> Op
     let pushes = route(first, |k| matches!(k, Kind::Push { .. }));
     let reduces = route(second, |k| matches!(k, Kind::Reduce { .. }));
     (pushes.is_none() || pushes != reduces).then(|| {
-        Diagnostic::error("F0802", claim.span, "the entries are not inverse").note(
-            "an inverse pair pushes rows along a route and sums them back along the same route",
-        )
+        Diagnostic::error("F0802", claim.span, "the entries are not inverse")
+            .note(
+                "an inverse pair pushes rows along a route and sums them back along the same route",
+            )
+            .help("claim it of a dispatch and the combine over its route")
     })
 }

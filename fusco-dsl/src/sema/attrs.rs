@@ -2,6 +2,7 @@
 
 use super::check::{Checked, Checker, Stop};
 use super::dtype::{is_integer, literal};
+use super::edits::drop_attribute;
 use super::fit;
 use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
 use super::mesh::at_bind;
@@ -26,7 +27,8 @@ impl Checker<'_> {
                         format!("`{}` is given twice", word.name.name),
                     )
                     .related(first.span, "first here")
-                    .help("remove one"),
+                    .help("remove one")
+                    .fixed(drop_attribute(&t.attrs, i)),
                 );
                 wrong = true;
             } else if self.attr(t, word, &mut attrs).is_err() {

@@ -1,10 +1,9 @@
 //! Bind time: the numbers given for the params, against what the program asks of them.
 
 use super::hir::{Bindings, CmpOp, Cond, CondKind, Mesh, Param, ParamKind, Program, Size};
-use super::scope::nearest;
 use super::text;
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, nearest};
 use crate::source::Span;
 
 /// Every reason why the program cannot run with these numbers; empty if it can: F0901 for what is

@@ -400,7 +400,8 @@ impl Checker<'_> {
             ),
         )
         .note(format!("axes of `{}` are [{axes}]", info.name))
-        .help(format!("write `{}[{axes}]`", info.name));
+        .help(format!("write `{}[{axes}]`", info.name))
+        .fixed(self.reorder(name.span, &axes.split(", ").collect::<Vec<_>>()));
         self.fail(diagnostic)
     }
 

@@ -115,7 +115,8 @@ impl Checker<'_> {
                         format!("`{}` differs by `{axis}`", name.name),
                     )
                     .note(format!("`dyn {}[{axis}]` has one value for each rank", name.name))
-                    .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name)),
+                    .help(format!("write `{}[s]` with `s: {axis}` placed on `{axis}`", name.name))
+                    .fixed(self.own_value(name.span, &name.name, &axis)),
                 )
             }
             Some(Symbol::Poison) => Err(Stop),

@@ -28,7 +28,9 @@ pub(super) fn placement(
             out.push(no_such_rank(&format!("only({at})"), at, mesh, ranks, spread.span));
         }
     }
-    out.0.extend(strides(program, tensor, bound, |_| tensor.placement_span));
+    // Where the stride is written is not known any more.
+    let strides = strides(program, tensor, bound, |_| tensor.placement_span);
+    out.0.extend(strides.into_iter().map(|d| d.fixed(None)));
     out.0.extend(swizzle(program, tensor, bound, tensor.placement_span));
 }
 
@@ -182,6 +184,7 @@ fn overlap(axis: &str, right: i64, stride: i64, span: Span) -> Diagnostic {
     )
     .note(format!("stride({axis}) = {stride} >= {right} is false"))
     .help(format!("use a stride of at least {right} elements"))
+    .fix(span, format!("{axis}: {right}"))
 }
 
 /// F0308: the innermost digits make up one row of the swizzle.

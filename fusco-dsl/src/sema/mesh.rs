@@ -112,7 +112,10 @@ impl Checker<'_> {
         let none = hir::Bindings::new();
         let Some((from, to, ranks)) = self.hir.mesh_range(mesh, &none) else { return };
         if from < 0 || to.checked_sub(from) != Some(ranks) {
-            let diagnostic = super::bind::range(&self.hir.meshes[mesh], (from, to, ranks));
+            let start = from.max(0);
+            let range = format!("{start}..{}", start.saturating_add(ranks));
+            let diagnostic = super::bind::range(&self.hir.meshes[mesh], (from, to, ranks))
+                .fix(first.span.to(end.span), range);
             self.push(diagnostic);
         }
     }

@@ -9,6 +9,7 @@ mod bind;
 mod check;
 mod consts;
 mod dtype;
+mod edits;
 mod entry;
 mod extent;
 mod fit;

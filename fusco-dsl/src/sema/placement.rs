@@ -3,9 +3,9 @@
 use super::check::{Checked, Checker};
 use super::fix::fix_attribute;
 use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
-use super::scope::{nearest, unknown};
+use super::scope::unknown;
 use super::text;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -144,7 +144,8 @@ impl Checker<'_> {
                 )
                 .related(first.span, "first here")
                 .note("only one digit can take the rest")
-                .help(format!("give one of them a radix, `{name}:64`, or remove it")),
+                .help(format!("give one of them a radix, `{name}:64`, or remove it"))
+                .fixed(self.drop_term(second.span)),
             );
         }
         let Some(last) = mine.last() else {

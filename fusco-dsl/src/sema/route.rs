@@ -426,7 +426,8 @@ impl Checker<'_> {
             span,
             format!("`{}` has {} axes [{axes}], got {got} indices", info.name, info.axes.len()),
         )
-        .help(format!("write `{}[{axes}]`", info.name));
+        .help(format!("write `{}[{axes}]`", info.name))
+        .fix(span, format!("{}[{axes}]", info.name));
         self.fail(diagnostic)
     }
 }

@@ -218,7 +218,8 @@ impl Checker<'_> {
                 .help(format!(
                     "write `sum/{}.any` to allow any order, or remove the directive",
                     name.name
-                ));
+                ))
+                .fix(sum.span.after(), ".any");
                 return self.fail(diagnostic);
             }
         }

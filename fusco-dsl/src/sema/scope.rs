@@ -2,7 +2,7 @@
 
 use super::hir;
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Fix};
+use crate::diag::{Diagnostic, Fix, nearest};
 use crate::source::Span;
 use crate::syntax::ast::Ident;
 use std::collections::BTreeMap;
@@ -87,32 +87,4 @@ pub(super) fn unknown(
     };
     let fix = near.map(|near| Fix { span: name.span, replacement: near.to_string() });
     Diagnostic::error(code, name.span, claim).label("not known").help(help).fixed(fix)
-}
-
-/// The candidate within a third of the name's length (one edit at least), if any.
-pub(super) fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let limit = (name.chars().count().div_ceil(3)).max(1);
-    // Among equals, the one of the same length: letters are swapped more often than lost.
-    let best =
-        candidates.iter().map(|c| (distance(name, c), c.len().abs_diff(name.len()), *c)).min()?;
-    (best.0 <= limit).then_some(best.2)
-}
-
-/// Levenshtein distance with adjacent swaps.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let substitute = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = substitute.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(best);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
 }

@@ -181,7 +181,8 @@ impl Checker<'_> {
             )
             .related(first.span, "first here")
             .note("a rank has one coordinate on a mesh axis")
-            .help(format!("split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`"));
+            .help(format!("remove one, or split it: `mesh .. {{ {name}_a: .., {name}_b: .. }}`"))
+            .fixed(self.drop_term(second.span));
             return self.fail(diagnostic);
         }
         Ok(())

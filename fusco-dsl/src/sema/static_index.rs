@@ -227,7 +227,8 @@ impl Checker<'_> {
                     .note(format!(
                         "its type says `none = {none}`, which is no place in `{of_name}`"
                     ))
-                    .help(format!("declare it `{name}: ix32({extent_text})[..]`"));
+                    .help(format!("declare it `{name}: ix32({extent_text})[..]`"))
+                    .fixed(self.without_none(table));
             return self.fail(diagnostic);
         }
         if self.facts.at_most(&index.bound, extent) {
@@ -453,17 +454,21 @@ impl Checker<'_> {
         if assumed && matches!(at, [Expr { kind: ExprKind::Var(_), .. }]) {
             return Ok(());
         }
-        let at = at.iter().map(|_| "k").collect::<Vec<_>>();
-        let help = if at.len() == 1 {
-            format!("promise it: `assume distinct(k: {name}[k]);`, or use a route")
-        } else {
-            "use a route, or read at the element on the right instead".to_string()
+        let (help, fix) = match at {
+            [Expr { kind: ExprKind::Var(var), .. }] => {
+                let k = &frame.vars[*var].name;
+                let promise = format!("distinct({k}: {name}[{k}])");
+                let fix = self.promise(span, &promise);
+                (format!("promise it: `assume {promise};`, or use a route"), fix)
+            }
+            _ => ("use a route, or read at the element on the right instead".to_string(), None),
         };
         self.fail(
             Diagnostic::error("F0205", span, "index may collide")
                 .label(format!("two elements of `{name}` may be equal"))
                 .note("then two sources would write one element")
-                .help(help),
+                .help(help)
+                .fixed(fix),
         )
     }
 }

@@ -152,7 +152,8 @@ impl Checker<'_> {
             .note(format!(
                 "row({list}, {name}) = base({list}) + {name}: together they are one digit of memory"
             ))
-            .help(format!("write `{list}, {}`", self.term_text(term, name))),
+            .help(format!("write `{list}, {}`", self.term_text(term, name)))
+            .fixed(self.behind(term.span, &names)),
         )
     }
 
@@ -243,7 +244,8 @@ impl Checker<'_> {
             ),
             None => "a group may reach the number of all tuples of the route".to_string(),
         })
-        .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"));
+        .help(format!("bound it in the route with `cap {name} < {c} else drop`, or use `pack`"))
+        .fixed(if limit.is_none() { self.cap(&route.name, &c) } else { None });
         self.push(diagnostic);
     }
 }

@@ -32,7 +32,7 @@ fn list(items: &[Expr]) -> String {
     items.iter().map(expr).collect::<Vec<_>>().join(", ")
 }
 
-fn arguments(args: &[Arg]) -> String {
+pub(super) fn arguments(args: &[Arg]) -> String {
     let one = |a: &Arg| match (&a.binder, &a.named) {
         (Some(names), _) if names.len() == 1 => format!("{}: {}", names[0].name, expr(&a.value)),
         (Some(names), _) => {

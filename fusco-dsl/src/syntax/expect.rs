@@ -2,7 +2,7 @@
 
 use super::build::{Grammar, Rule};
 use super::lex::token_end;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Fix};
 use crate::source::Span;
 use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
@@ -49,36 +49,67 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
         let span = Span::new(at as u32, end as u32);
         let first = out[at];
         let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
-            Some(
-                Diagnostic::error("F0003", span, "strings do not exist in fusco")
-                    .help("write a name"),
-            )
+            Some(string(token, span))
         } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
             Some(
                 Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"))
                     .help("names are ASCII letters, digits and `_`"),
             )
         } else if first.is_ascii_digit() && is_suffixed(token) {
-            let digits: String =
-                token.chars().take_while(|c| c.is_ascii_digit() || *c == '_').collect();
-            Some(
-                Diagnostic::error(
-                    "F0002",
-                    span,
-                    format!("`{token}` has a suffix; fusco numbers have none"),
-                )
-                .help(format!("write the number in full: {digits}..")),
-            )
+            Some(suffixed(token, span))
         } else {
             None
         };
         if let Some(diagnostic) = bad {
             diagnostics.push(diagnostic);
-            out[at..end].fill(if first.is_ascii_digit() { b'1' } else { b'x' });
+            match first.is_ascii_digit() {
+                true => out[at + digits(token).len()..end].fill(b' '),
+                false => out[at..end].fill(b'x'),
+            }
         }
         at = end.max(at + 1);
     }
     String::from_utf8(out).unwrap_or_default()
+}
+
+fn string(token: &str, span: Span) -> Diagnostic {
+    let bare = token.trim_matches(['"', '\'']);
+    let mut letters = bare.bytes();
+    let is_name = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
+        && letters.all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let diagnostic = Diagnostic::error("F0003", span, "strings do not exist in fusco");
+    if is_name {
+        diagnostic.help(format!("write the name `{bare}`")).fix(span, bare)
+    } else {
+        diagnostic.help("write a name")
+    }
+}
+
+/// K, M and G are powers of 1024.
+fn suffixed(token: &str, span: Span) -> Diagnostic {
+    let claim = format!("`{token}` has a suffix; fusco numbers have none");
+    let (digits, power) = (
+        digits(token),
+        match &token[digits(token).len()..] {
+            "K" | "k" => Some(1),
+            "M" => Some(2),
+            "G" => Some(3),
+            _ => None,
+        },
+    );
+    let value =
+        digits.replace('_', "").parse().ok().and_then(|n: i64| n.checked_mul(1024i64.pow(power?)));
+    let diagnostic = Diagnostic::error("F0002", span, claim);
+    match value {
+        Some(value) => diagnostic.help(format!("write {value}")).fix(span, value.to_string()),
+        None => diagnostic.help(format!("write the number in full: {digits}..")),
+    }
+}
+
+/// The leading digits of a number.
+fn digits(token: &str) -> &str {
+    let end = token.find(|c: char| !c.is_ascii_digit() && c != '_');
+    &token[..end.unwrap_or(token.len())]
 }
 
 fn is_suffixed(token: &str) -> bool {
@@ -183,10 +214,30 @@ fn special(text: &str, at: usize, end: usize, span: Span) -> Option<Diagnostic> 
                 span,
                 format!("syntax error: a placement is a list, found `{token}`"),
             )
-            .help(format!("write `@ [{token}, ..]`")),
+            .help(format!("write `@ [{token}, ..]`"))
+            .fixed(listed(text, at)),
         );
     }
     None
+}
+
+/// Brackets around a placement, up to its attributes or its end.
+fn listed(text: &str, at: usize) -> Option<Fix> {
+    let terms = text[at..].split([';', '}', '{', ']', '[']).next()?;
+    let terms = terms.split(" with ").next()?.trim_end();
+    let span = Span::new(at as u32, (at + terms.len()) as u32);
+    Some(Fix { span, replacement: format!("[{terms}]") })
+}
+
+/// Whether the text looks as if it declared the name: after a word such as `in`, or before a `:`.
+pub fn declares(text: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    text.match_indices(name).any(|(at, _)| {
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        let whole = !before.ends_with(is_word) && !after.starts_with(is_word);
+        let word = before.trim_end().rsplit(|c| !is_word(c)).next().unwrap_or("");
+        whole && (DECLARES.contains(&word) || after.trim_start().starts_with(':'))
+    })
 }
 
 /// F0005: `<` and `-` of a comparison, side by side; the parser stops at either.
@@ -229,7 +280,7 @@ fn reserved(token: &str, before: &str, span: Span) -> Option<Diagnostic> {
 }
 
 /// Words that a name follows.
-pub(crate) const DECLARES: [&str; 11] =
+const DECLARES: [&str; 11] =
     ["program", "mesh", "const", "param", "dyn", "in", "out", "inout", "tmp", "route", "entry"];
 
 fn last_word(text: &str) -> &str {

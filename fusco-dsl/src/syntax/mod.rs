@@ -7,5 +7,5 @@ mod lex;
 mod print;
 
 pub use build::parse;
-pub(crate) use expect::DECLARES;
+pub use expect::declares;
 pub use print::{dump, fmt};

@@ -78,7 +78,8 @@ impl Bound {
     pub fn alloc(&self, tensor: &str) -> Result<Buffer, Error> {
         let found = self.schedule.tensors.iter().map(|(_, t)| t).find(|t| t.name == tensor);
         let found = found.ok_or_else(|| {
-            Error::buffer(format!("program `{}` has no tensor `{tensor}`", self.schedule.program))
+            let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
+            Error::buffer(self.without("tensor", tensor, known))
         })?;
         self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
     }
@@ -90,7 +91,8 @@ impl Bound {
     pub fn plan(&self, route: &str) -> Result<Plan, Error> {
         let found = self.schedule.routes.iter().find(|(_, r)| r.name == route);
         let (handle, _) = found.ok_or_else(|| {
-            Error::plan(format!("program `{}` has no route `{route}`", self.schedule.program))
+            let known = self.schedule.routes.iter().map(|(_, r)| &r.name);
+            Error::plan(self.without("route", route, known))
         })?;
         Plan::new(self, handle)
     }
@@ -123,8 +125,18 @@ impl Bound {
     pub(crate) fn entry_index(&self, entry: &str) -> Result<usize, Error> {
         let index = self.schedule.entries.iter().position(|e| e.name == entry);
         index.ok_or_else(|| {
-            Error::plan(format!("program `{}` has no entry `{entry}`", self.schedule.program))
+            let known = self.schedule.entries.iter().map(|e| &e.name);
+            Error::plan(self.without("entry", entry, known))
         })
+    }
+
+    fn without<'a>(
+        &self,
+        what: &str,
+        name: &str,
+        known: impl Iterator<Item = &'a String>,
+    ) -> String {
+        super::request::without(&self.schedule.program, what, name, known)
     }
 
     /// # Errors

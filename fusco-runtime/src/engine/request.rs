@@ -103,11 +103,8 @@ impl Request {
         for (name, values) in args.dyns {
             let (handle, info) =
                 find(schedule.dyns.iter(), name, |d| &d.name).ok_or_else(|| {
-                    Error::dynamic(format!(
-                        "program `{}` has no dyn `{name}`; it has {}",
-                        schedule.program,
-                        names(schedule.dyns.iter().map(|(_, d)| &d.name))
-                    ))
+                    let known = schedule.dyns.iter().map(|(_, d)| &d.name);
+                    Error::dynamic(without(&schedule.program, "dyn", name, known))
                 })?;
             self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
         }
@@ -127,11 +124,8 @@ impl Request {
         for (name, buffer) in args.buffers {
             let (handle, info) =
                 find(schedule.tensors.iter(), name, |t| &t.name).ok_or_else(|| {
-                    Error::buffer(format!(
-                        "program `{}` has no tensor `{name}`; it has {}",
-                        schedule.program,
-                        names(schedule.tensors.iter().map(|(_, t)| &t.name))
-                    ))
+                    let known = schedule.tensors.iter().map(|(_, t)| &t.name);
+                    Error::buffer(without(&schedule.program, "tensor", name, known))
                 })?;
             let bytes = (info.elems * info.elem.bytes()) as usize;
             if buffer.ranks() != schedule.ranks as usize || buffer.bytes(0) != bytes {
@@ -272,7 +266,13 @@ fn find<'a, T: 'a>(
     items.find(|(_, item)| get(item) == name)
 }
 
-fn names<'a>(items: impl Iterator<Item = &'a String>) -> String {
-    let list: Vec<_> = items.map(|n| format!("`{n}`")).collect();
-    if list.is_empty() { "none".to_string() } else { list.join(", ") }
+/// The name is not of this program; the nearest that is, or all of them.
+pub(crate) fn without<'a>(
+    program: &str,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+) -> String {
+    let known: Vec<&str> = known.map(String::as_str).collect();
+    format!("program `{program}` has no {what} `{name}`{}", fusco_dsl::diag::hint(name, &known))
 }

@@ -34,7 +34,8 @@ impl Expanded {
             checked.0.into_iter().partition(|d| self.calls.contains(&d.span));
         out.extend(self.diagnostics.0);
         if !Diagnostics(out.clone()).has_errors() {
-            out.extend(echoes);
+            // The text of a generated statement is nowhere: there is nothing to edit.
+            out.extend(echoes.into_iter().map(|d| d.fixed(None)));
         }
         out.sort_by_key(|d| d.span);
         Diagnostics(out)
