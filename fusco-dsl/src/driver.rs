@@ -70,7 +70,7 @@ pub fn compile(
     let (programs, warnings) = check(text)?;
     let hir = select(programs, program)?;
     let mut compiled = lower(hir, params)?;
-    compiled.warnings = warnings;
+    compiled.warnings.0.splice(0..0, warnings.0);
     Ok(compiled)
 }
 
@@ -79,14 +79,14 @@ pub fn compile(
 /// # Errors
 /// Params that do not fit, proofs that fail, and what cannot be lowered yet.
 pub fn lower(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
-    let mut warnings = sema::bind(&hir, params);
-    if warnings.has_errors() {
-        return Err(warnings);
+    let wrong = sema::bind(&hir, params);
+    if wrong.has_errors() {
+        return Err(wrong);
     }
     let tables = layout::tables(&hir, params)?;
     let plan = plan::lower(&hir, params, tables)?;
     let schedule = schedule::verify(schedule::lower(&hir, params, &plan)?)?;
-    warnings.0.clear();
+    let warnings = plan::warnings(&hir, &plan);
     Ok(Compiled { hir, plan, schedule, warnings })
 }
 

@@ -5,7 +5,7 @@ use super::image::{self, Image};
 use super::moves::{Coordinate, Move, MoveValue, Place, Shape};
 use super::{Plan, Step, step};
 use crate::arena::Handle;
-use crate::diag::{Diagnostic, Diagnostics, Fix};
+use crate::diag::{Diagnostic, Diagnostics, Fix, Severity};
 use crate::layout::{Home, SpreadKind, Table};
 use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, Size, SpreadKind as Spread};
 
@@ -27,6 +27,31 @@ pub(super) fn obligations(
             Image::Bijective | Image::Partial { .. } | Image::Unknown => {}
         }
     }
+}
+
+/// F0611: digits of one axis that do not divide each other cost divisions and narrow accesses.
+pub fn warnings(program: &Program, plan: &Plan) -> Diagnostics {
+    let moves = plan.entries.iter().flat_map(|e| &e.moves);
+    Diagnostics(moves.filter_map(|m| undivided(program, m)).collect())
+}
+
+fn undivided(program: &Program, movement: &Move) -> Option<Diagnostic> {
+    let (var, a, b) = movement.divided?;
+    let name = &movement.vars[var].name;
+    let width = program.tensors[movement.target.tensor].dtype.elem.bytes();
+    let bytes = width
+        * match &movement.shape {
+            Shape::Rows { vector, .. } => *vector,
+            Shape::Tile(tile) => tile.target.2,
+        };
+    let diagnostic = Diagnostic::error(
+        "F0611",
+        movement.span,
+        format!("blocks of {a} and {b} along `{name}` do not divide each other"),
+    )
+    .note(format!("`{name}` is divided at run time, accesses are {bytes} bytes wide"))
+    .help("choose block sizes of which one divides the other");
+    Some(Diagnostic { severity: Severity::Warning, ..diagnostic })
 }
 
 fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {

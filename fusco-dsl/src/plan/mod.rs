@@ -12,6 +12,7 @@ mod moves;
 mod print;
 mod prove;
 
+pub use claims::warnings;
 pub use digits::{Step, Terms, piece_of, split, step};
 pub use lower::lower;
 pub(crate) use moves::gcd;

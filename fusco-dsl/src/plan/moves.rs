@@ -35,6 +35,8 @@ pub struct Move {
     pub shape: Shape,
     /// Why the runs end where they do.
     pub why: String,
+    /// Blocks of one axis on the two sides of which neither divides the other: (variable, both sizes).
+    pub divided: Option<(usize, i64, i64)>,
 }
 
 /// A variable of the statement.
@@ -157,6 +159,7 @@ pub(super) fn lower(
     let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
     builder.supported(assign.span)?;
     let carrier = builder.carrier();
+    let divided = builder.divided(carrier);
     let mut digits = builder.digits(carrier);
     let checks = builder.cut(carrier, &mut digits);
     builder.checked = builder.compared(carrier, &checks);
@@ -173,6 +176,7 @@ pub(super) fn lower(
         checks,
         shape,
         why,
+        divided,
         digits,
         vars: builder.vars,
         target: builder.target,
@@ -433,6 +437,17 @@ impl Builder<'_> {
             }
         }
         out
+    }
+
+    /// The first boundaries that do not form a chain.
+    fn divided(&self, carrier: Side) -> Option<(usize, i64, i64)> {
+        (0..self.vars.len()).find_map(|var| {
+            let own = chain(&self.boundaries(self.carried(carrier), var), self.vars[var].extent);
+            let all = self.places().flat_map(|p| self.boundaries(p, var));
+            let mut inside = all.filter(|w| *w < self.vars[var].extent);
+            let odd = |w: &i64| own.iter().find(|c| *c % w != 0 && w % *c != 0).map(|c| (*c, *w));
+            inside.find_map(|w| odd(&w)).map(|(a, b)| (var, a, b))
+        })
     }
 
     /// Weights at which a table's digits cut a variable of the place.
