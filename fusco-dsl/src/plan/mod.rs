@@ -11,16 +11,19 @@ mod lower;
 mod moves;
 mod print;
 mod prove;
+mod reader;
+mod refine;
+mod shape;
 
 pub use claims::warnings;
 pub use digits::{Step, Terms, piece_of, split, step};
 pub use lower::lower;
-pub(crate) use moves::gcd;
 pub use moves::{
     Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
     TileShape,
 };
 pub use print::{digit_lines, print};
+pub(crate) use refine::gcd;
 
 use crate::arena::Handle;
 use crate::layout::{RouteShape, Table};

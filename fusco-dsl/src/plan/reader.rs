@@ -1,0 +1,146 @@
+//! A statement without a route in numbers: its places as sums of variables, its value, its variables.
+
+use super::moves::{Built, Coordinate, Live, MoveValue, MoveVar, Number, Place, no};
+use crate::arena::Handle;
+use crate::sema::hir::{self, Bindings, Expr, ExprKind, Extent, Program, Scalar, Size, VarExtent};
+use crate::source::Span;
+use std::collections::BTreeMap;
+
+/// The statement's text in numbers.
+pub(super) struct Reader<'a> {
+    pub(super) program: &'a Program,
+    pub(super) bound: &'a Bindings,
+    pub(super) assign: &'a hir::Assign,
+}
+
+impl Reader<'_> {
+    pub(super) fn value(&self) -> Built<(MoveValue, Option<hir::Elem>)> {
+        let value = &self.assign.value;
+        let (inner, cast) = match &value.kind {
+            ExprKind::Cast(inner) => (&**inner, Some(value.ty)),
+            _ => (value, None),
+        };
+        let out = match &inner.kind {
+            ExprKind::Read { tensor, index } => MoveValue::Read(self.place(*tensor, index)?),
+            ExprKind::Scalar(scalar) => MoveValue::Literal(*scalar),
+            _ => MoveValue::Int(self.number(inner)?),
+        };
+        let to = self.program.tensors[self.assign.target].dtype.elem;
+        let same =
+            matches!(&out, MoveValue::Read(p) if self.program.tensors[p.tensor].dtype.elem == to);
+        Ok((out, cast.filter(|_| !same)))
+    }
+
+    fn number(&self, e: &Expr) -> Built<Number> {
+        match &e.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Ok(Number::Lit(*v)),
+            ExprKind::Size(size) => Ok(Number::Lit(self.size(size, e.span)?)),
+            ExprKind::Var(v) => Ok(Number::Var(v.index())),
+            ExprKind::Binary { op, lhs, rhs } => Ok(Number::Binary {
+                op: *op,
+                lhs: Box::new(self.number(lhs)?),
+                rhs: Box::new(self.number(rhs)?),
+            }),
+            _ => Err(no(e.span, "this value")),
+        }
+    }
+
+    pub(super) fn place(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Built<Place> {
+        let axes = &self.program.tensors[tensor].axes;
+        let coords = index
+            .iter()
+            .zip(axes)
+            .map(|(e, axis)| self.coordinate(e, &axis.extent))
+            .collect::<Built<_>>()?;
+        Ok(Place { tensor, coords })
+    }
+
+    fn coordinate(&self, e: &Expr, extent: &Extent) -> Built<Coordinate> {
+        if let ExprKind::Read { tensor, index } = &e.kind {
+            let limit = match extent {
+                Extent::Fixed(size) => self.most(size, e.span)?,
+                Extent::Counted { bound, .. } => self.size(bound, e.span)?,
+                Extent::Ragged { .. } => return Err(no(e.span, "an index into a ragged axis")),
+            };
+            let Place { tensor, coords } = self.place(*tensor, index)?;
+            return Ok(Coordinate::Gather { tensor, coords, limit });
+        }
+        let (mut terms, mut constant) = (BTreeMap::new(), 0);
+        self.linear(e, 1, &mut terms, &mut constant)?;
+        let terms = terms.into_iter().filter(|(_, c)| *c != 0).collect();
+        Ok(Coordinate::Linear { terms, constant })
+    }
+
+    /// Adds `times * e`.
+    fn linear(
+        &self,
+        e: &Expr,
+        times: i64,
+        terms: &mut BTreeMap<usize, i64>,
+        constant: &mut i64,
+    ) -> Built<()> {
+        match &e.kind {
+            ExprKind::Var(v) => *terms.entry(v.index()).or_default() += times,
+            ExprKind::Scalar(Scalar::Int(v)) => *constant += times * v,
+            ExprKind::Size(size) => *constant += times * self.size(size, e.span)?,
+            ExprKind::Binary { op: hir::BinOp::Add, lhs, rhs } => {
+                self.linear(lhs, times, terms, constant)?;
+                self.linear(rhs, times, terms, constant)?;
+            }
+            ExprKind::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
+                let (factor, rest) = match (self.constant(lhs), self.constant(rhs)) {
+                    (Some(n), _) => (n, rhs),
+                    (_, Some(n)) => (n, lhs),
+                    _ => return Err(no(e.span, "a product of variables in an index")),
+                };
+                self.linear(rest, times * factor, terms, constant)?;
+            }
+            _ => return Err(no(e.span, "this index")),
+        }
+        Ok(())
+    }
+
+    fn constant(&self, e: &Expr) -> Option<i64> {
+        match &e.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Some(*v),
+            ExprKind::Size(size) => self.program.eval(size, self.bound),
+            ExprKind::Binary { op, lhs, rhs } => op.apply(self.constant(lhs)?, self.constant(rhs)?),
+            _ => None,
+        }
+    }
+
+    pub(super) fn vars(&self) -> Built<Vec<MoveVar>> {
+        let one = |var: &hir::Var| {
+            let (extent, live) = match &var.extent {
+                VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
+                    Some(n) => (n, Live::Known),
+                    None => (self.most(size, self.assign.span)?, Live::Size(size.clone())),
+                },
+                VarExtent::Counted { rows, bound } => {
+                    (self.size(bound, self.assign.span)?, Live::Size(rows.clone()))
+                }
+                VarExtent::Ragged(_) => {
+                    return Err(no(self.assign.span, "a routed slot without `via`"));
+                }
+            };
+            let guarded = matches!(live, Live::Size(_));
+            Ok(MoveVar { name: var.name.clone(), extent: extent.max(1), live, guarded })
+        };
+        self.assign.vars.iter().map(|(_, v)| one(v)).collect()
+    }
+
+    /// A size with every `dyn` at its bound.
+    fn most(&self, size: &Size, span: Span) -> Built<i64> {
+        match size {
+            Size::Dyn { of, .. } => self.size(&self.program.dyns[*of].bound, span),
+            Size::Binary { op, lhs, rhs } => op
+                .apply(self.most(lhs, span)?, self.most(rhs, span)?)
+                .ok_or_else(|| no(span, "this size")),
+            size => self.size(size, span),
+        }
+    }
+
+    fn size(&self, size: &Size, span: Span) -> Built<i64> {
+        self.program.eval(size, self.bound).ok_or_else(|| no(span, "a size not known at bind"))
+    }
+}

@@ -1,0 +1,266 @@
+//! Who carries a movement out, and the digits of its variables: the common refinement of the boundaries
+//! that both tables put on them, those of the carrier's mesh decided by the rank.
+
+use super::digits::{Step, piece, step};
+use super::moves::{Built, Coordinate, Cut, Live, MoveDigit, MoveValue, MoveVar, Place, Side, no};
+use crate::arena::Handle;
+use crate::layout::{Home, SpreadKind, Table};
+use crate::sema::hir::{self, Extent, Program, Size};
+use crate::source::Span;
+use std::collections::BTreeMap;
+
+/// What the entry's `schedule` says about movements.
+#[derive(Default)]
+pub(super) struct Asked {
+    pub(super) carrier: Option<Side>,
+    pub(super) tile: Vec<(String, i64)>,
+}
+
+impl Asked {
+    pub(super) fn of(entry: &hir::Entry) -> Asked {
+        let mut asked = Asked::default();
+        for directive in entry.schedules.iter().flat_map(|s| &s.directives) {
+            match &directive.kind {
+                hir::DirectiveKind::Push => asked.carrier = Some(Side::Source),
+                hir::DirectiveKind::Pull => asked.carrier = Some(Side::Target),
+                hir::DirectiveKind::Tile(sizes) => asked.tile.clone_from(sizes),
+                _ => {}
+            }
+        }
+        asked
+    }
+}
+
+pub(super) struct Builder<'a> {
+    pub(super) program: &'a Program,
+    pub(super) tables: &'a BTreeMap<Handle<hir::Tensor>, Table>,
+    pub(super) asked: Asked,
+    pub(super) target: Place,
+    pub(super) value: MoveValue,
+    pub(super) vars: Vec<MoveVar>,
+    /// Variables that a comparison other than with their own extent reads: it differs from one value to
+    /// the next, so an access covers one value.
+    pub(super) checked: Vec<usize>,
+}
+
+impl Builder<'_> {
+    pub(super) fn source(&self) -> Option<&Place> {
+        match &self.value {
+            MoveValue::Read(place) => Some(place),
+            _ => None,
+        }
+    }
+
+    pub(super) fn table(&self, place: &Place) -> &Table {
+        &self.tables[&place.tensor]
+    }
+
+    pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
+        [Some(&self.target), self.source()].into_iter().flatten()
+    }
+
+    pub(super) fn supported(&self, span: Span) -> Built<()> {
+        let routed =
+            |p: &Place| self.table(p).digits.iter().any(|d| matches!(d.home, Home::Group { .. }));
+        let ragged = |p: &Place| {
+            self.program.tensors[p.tensor]
+                .axes
+                .iter()
+                .any(|a| matches!(a.extent, Extent::Ragged { .. }))
+        };
+        match self.places().any(|p| routed(p) || ragged(p)) {
+            true => Err(no(span, "a move of routed rows without `via`")),
+            false => Ok(()),
+        }
+    }
+
+    /// Push by default: writes to a peer stream, reads from one wait. Sums, replicas of the source and
+    /// table-dealt sources are fetched.
+    pub(super) fn carrier(&self) -> Side {
+        let Some(source) = self.source() else { return Side::Target };
+        let (from, to) = (self.table(source), self.table(&self.target));
+        let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
+        // A rank of the mesh that holds the copies has one of its own.
+        let copied = from.spread.iter().any(|s| s.kind == SpreadKind::Copy);
+        let at_hand = copied && (from.first, from.ranks) == (to.first, to.ranks);
+        if sums || at_hand {
+            return Side::Target;
+        }
+        if let Some(asked) = self.asked.carrier {
+            return asked;
+        }
+        if !from.maps.is_empty() && to.maps.is_empty() { Side::Target } else { Side::Source }
+    }
+
+    pub(super) fn carried(&self, carrier: Side) -> &Place {
+        match (carrier, self.source()) {
+            (Side::Source, Some(source)) => source,
+            _ => &self.target,
+        }
+    }
+
+    /// The refinement of each variable, major digit first.
+    pub(super) fn digits(&self, carrier: Side) -> Vec<MoveDigit> {
+        let mut out = Vec::new();
+        for (var, info) in self.vars.iter().enumerate() {
+            let mut cuts = chain(&self.boundaries(self.carried(carrier), var), info.extent);
+            let others: Vec<i64> = self
+                .places()
+                .flat_map(|p| self.boundaries(p, var))
+                .filter(|w| *w < info.extent)
+                .collect();
+            let common = others.iter().copied().fold(0, gcd);
+            for w in std::iter::once(common).chain(others.iter().copied()) {
+                insert(&mut cuts, w, info.extent);
+            }
+            // Where the extent ends inside a digit, what lies below the end is still whole.
+            let lowest = cuts.first().copied().unwrap_or(info.extent);
+            insert(&mut cuts, gcd(lowest, info.extent), info.extent);
+            let mut above = info.extent;
+            for w in cuts.iter().rev().copied().chain([1]) {
+                out.push(MoveDigit { var, weight: w, radix: (above + w - 1) / w, cut: None });
+                above = w;
+            }
+        }
+        out
+    }
+
+    /// The first boundaries that do not form a chain.
+    pub(super) fn divided(&self, carrier: Side) -> Option<(usize, i64, i64)> {
+        (0..self.vars.len()).find_map(|var| {
+            let own = chain(&self.boundaries(self.carried(carrier), var), self.vars[var].extent);
+            let all = self.places().flat_map(|p| self.boundaries(p, var));
+            let mut inside = all.filter(|w| *w < self.vars[var].extent);
+            let odd = |w: &i64| own.iter().find(|c| *c % w != 0 && w % *c != 0).map(|c| (*c, *w));
+            inside.find_map(|w| odd(&w)).map(|(a, b)| (var, a, b))
+        })
+    }
+
+    /// Weights at which a table's digits cut a variable of the place.
+    pub(super) fn boundaries(&self, place: &Place, var: usize) -> Vec<i64> {
+        let table = self.table(place);
+        let mut out = Vec::new();
+        for (axis, coordinate) in place.coords.iter().enumerate() {
+            let Coordinate::Linear { terms, .. } = coordinate else { continue };
+            if table.maps.contains_key(&axis) {
+                continue;
+            }
+            for (_, coefficient) in terms.iter().filter(|(v, _)| *v == var) {
+                let digits = table.digits.iter().filter(|d| d.axis == axis);
+                out.extend(
+                    digits
+                        .filter(|d| d.weight % coefficient == 0)
+                        .map(|d| d.weight / coefficient)
+                        .filter(|w| *w > 1),
+                );
+            }
+        }
+        out.sort_unstable();
+        out.dedup();
+        out
+    }
+
+    /// Digits of the carrier's mesh are decided by the rank. Returns the (axis, table digit) pairs that
+    /// must be compared instead.
+    pub(super) fn cut(&mut self, carrier: Side, digits: &mut [MoveDigit]) -> Vec<(usize, usize)> {
+        let place = self.carried(carrier).clone();
+        let table = self.table(&place).clone();
+        let mut checks = Vec::new();
+        for (at, row) in table.digits.iter().enumerate() {
+            let Home::Mesh { weight, .. } = row.home else {
+                if row.home == Home::Owner {
+                    checks.push((row.axis, at));
+                }
+                continue;
+            };
+            let top = table.is_top(row);
+            let pieces = place.coords[row.axis].terms(digits).and_then(|(terms, constant)| {
+                (constant == 0).then(|| piece(&terms, 0, digits, row, top)).flatten()
+            });
+            let exact = |p: &super::Terms| {
+                p.iter().all(|(d, _)| digits[*d].cut.is_none())
+                    && (top
+                        || p.iter().map(|(d, _)| digits[*d].radix).product::<i64>()
+                            == row.radix.bound())
+            };
+            let Some(mine) = pieces.filter(exact) else {
+                checks.push((row.axis, at));
+                continue;
+            };
+            let highest = mine.iter().max_by_key(|(_, below)| *below).map(|(d, _)| *d);
+            for (d, below) in &mine {
+                let is_top = top && Some(*d) == highest;
+                digits[*d].cut =
+                    Some(Cut { weight, size: row.radix.bound(), below: *below, top: is_top });
+                if is_top && row.radix.bound() * row.weight > self.vars[digits[*d].var].extent {
+                    self.vars[digits[*d].var].guarded = true;
+                }
+            }
+            if mine.is_empty() {
+                checks.push((row.axis, at));
+            }
+        }
+        checks
+    }
+
+    /// Variables that the carrier's comparisons, or another variable's length, read.
+    pub(super) fn compared(&self, carrier: Side, checks: &[(usize, usize)]) -> Vec<usize> {
+        let place = self.carried(carrier);
+        let by_check = |v: &usize| checks.iter().any(|(axis, _)| place.coords[*axis].mentions(*v));
+        let by_length = |v: &usize| {
+            self.vars.iter().any(|x| matches!(&x.live, Live::Size(size) if reads(size, *v)))
+        };
+        (0..self.vars.len()).filter(|v| by_check(v) || by_length(v)).collect()
+    }
+
+    pub(super) fn guard(&mut self, digits: &mut [MoveDigit]) {
+        for (i, var) in self.vars.iter_mut().enumerate() {
+            let points: i64 = digits.iter().filter(|d| d.var == i).map(|d| d.radix).product();
+            var.guarded |= points != var.extent;
+        }
+    }
+
+    /// Loops in the order of the target's memory, the smallest step last; digits of the rank first.
+    pub(super) fn order(&self, digits: &[MoveDigit]) -> Vec<usize> {
+        let table = self.table(&self.target);
+        let key = |i: &usize| match step(table, &self.target, digits, *i) {
+            _ if digits[*i].cut.is_some() => (0, 0),
+            Step::Rank | Step::Memory(0) => (1, 0),
+            Step::Other => (2, 0),
+            Step::Memory(stride) => (3, -stride),
+        };
+        let mut order: Vec<usize> = (0..digits.len()).collect();
+        order.sort_by_key(key);
+        order
+    }
+}
+
+/// Whether a size reads the coordinate of a variable.
+fn reads(size: &Size, var: usize) -> bool {
+    match size {
+        Size::Coord(i) => *i == var,
+        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| reads(s, var)),
+        Size::Binary { lhs, rhs, .. } => reads(lhs, var) || reads(rhs, var),
+        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
+    }
+}
+
+/// Boundaries that divide each other, smallest first.
+fn chain(boundaries: &[i64], extent: i64) -> Vec<i64> {
+    let mut out = Vec::new();
+    boundaries.iter().for_each(|w| insert(&mut out, *w, extent));
+    out
+}
+
+/// Adds a boundary if it divides, or is divided by, all others.
+fn insert(cuts: &mut Vec<i64>, w: i64, extent: i64) {
+    let fits = w > 1 && w < extent && cuts.iter().all(|c| c % w == 0 || w % c == 0);
+    if fits && !cuts.contains(&w) {
+        cuts.push(w);
+        cuts.sort_unstable();
+    }
+}
+
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a.abs() } else { gcd(b, a % b) }
+}

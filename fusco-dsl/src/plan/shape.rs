@@ -1,0 +1,221 @@
+//! How a movement's elements travel: in runs that both sides step through without a gap, or in tiles where
+//! the two sides are contiguous along different digits; and how wide an access may be.
+
+use super::digits::{Step, step};
+use super::moves::{Coordinate, Live, MoveDigit, Place, Shape, TileShape};
+use super::refine::{Builder, gcd};
+use crate::layout::{Home, SpreadKind};
+use crate::sema::hir;
+
+/// Bytes from which a run is long enough to move without a tile.
+const LONG_RUN: i64 = 32;
+/// Elements of a tile along each side, unless the program asks for another number.
+const TILE: i64 = 64;
+/// Bytes of shared memory a tile may take.
+const SHARED: i64 = 48 * 1024;
+
+impl Builder<'_> {
+    pub(super) fn shape(
+        &self,
+        digits: Vec<MoveDigit>,
+        cast: Option<hir::Elem>,
+    ) -> (Shape, Vec<MoveDigit>, String) {
+        let Some(source) = self.source() else {
+            return (Shape::Rows { run: 1, vector: 1, digits: 0 }, digits, String::new());
+        };
+        let (from, to) = (self.table(source).clone(), self.table(&self.target).clone());
+        let steps: Vec<(Step, Step)> = (0..digits.len())
+            .map(|i| (step(&from, source, &digits, i), step(&to, &self.target, &digits, i)))
+            .collect();
+        let (run, taken, why) = self.run(&digits, &steps);
+        let bytes = self.bytes(source, cast);
+        let vector = self.vector(
+            run,
+            &digits,
+            &steps,
+            &(0..digits.len()).rev().take(taken).collect::<Vec<_>>(),
+        );
+        let vector = vector.min(16 / bytes).max(1);
+        if run * bytes < LONG_RUN
+            && let Some(tile) = self.tile(&digits, &steps, bytes)
+        {
+            return (Shape::Tile(tile), digits, why);
+        }
+        (Shape::Rows { run, vector, digits: taken }, digits, why)
+    }
+
+    /// Bytes of the wider of the two element types.
+    fn bytes(&self, source: &Place, cast: Option<hir::Elem>) -> i64 {
+        let from = self.program.tensors[source.tensor].dtype.elem.bytes();
+        let to = self.program.tensors[self.target.tensor].dtype.elem.bytes();
+        from.max(to).max(cast.map_or(1, hir::Elem::bytes))
+    }
+
+    /// The product of the last digits that both sides step through without a gap.
+    fn run(&self, digits: &[MoveDigit], steps: &[(Step, Step)]) -> (i64, usize, String) {
+        let (mut run, mut taken) = (1i64, 0);
+        for (i, digit) in digits.iter().enumerate().rev() {
+            let name = &self.vars[digit.var].name;
+            let reason = if digit.cut.is_some() {
+                format!("`{name}` is split over ranks beyond it")
+            } else if steps[i] != (Step::Memory(run), Step::Memory(run)) {
+                format!(
+                    "`{name}` steps by {} in the source, {} in the target",
+                    show(steps[i].0),
+                    show(steps[i].1)
+                )
+            } else if !self.whole(digit) {
+                format!("`{name}` ends inside a block")
+            } else {
+                run *= digit.radix;
+                taken += 1;
+                continue;
+            };
+            return (run, taken, reason);
+        }
+        (run, taken, "it is all of the movement".to_string())
+    }
+
+    /// Whether the variable's end does not cut the digit.
+    fn whole(&self, digit: &MoveDigit) -> bool {
+        let var = &self.vars[digit.var];
+        matches!(var.live, Live::Known)
+            && !self.checked.contains(&digit.var)
+            && var.extent % (digit.weight * digit.radix) == 0
+    }
+
+    /// Elements of the widest access: a power of two that divides the run and every other step.
+    fn vector(
+        &self,
+        run: i64,
+        digits: &[MoveDigit],
+        steps: &[(Step, Step)],
+        inside: &[usize],
+    ) -> i64 {
+        let mut unit = run;
+        for (i, (from, to)) in steps.iter().enumerate() {
+            if inside.contains(&i) {
+                continue;
+            }
+            for (side, step) in [(self.source(), from), (Some(&self.target), to)] {
+                unit = gcd(
+                    unit,
+                    match step {
+                        Step::Memory(stride) => *stride,
+                        Step::Rank => 0,
+                        Step::Other => side.map_or(1, |p| self.other_steps(p, digits[i].var)),
+                    },
+                );
+            }
+        }
+        for place in self.places() {
+            unit = gcd(unit, self.fixed_offset(place));
+        }
+        1 << unit.trailing_zeros().min(5)
+    }
+
+    /// What every offset of a variable's divided, mapped or counted digits is a multiple of.
+    fn other_steps(&self, place: &Place, var: usize) -> i64 {
+        let table = self.table(place);
+        let mut unit = 0;
+        for digit in &table.digits {
+            let reads = match &place.coords[digit.axis] {
+                Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
+                Coordinate::Gather { .. } => true,
+            };
+            unit = gcd(
+                unit,
+                match digit.home {
+                    Home::Memory { stride } if reads => stride,
+                    Home::Rows { stride } => {
+                        stride * table.counted.as_ref().map_or(1, |c| c.align).max(1)
+                    }
+                    _ => 0,
+                },
+            );
+        }
+        unit
+    }
+
+    /// The offset that constants in the indices add.
+    fn fixed_offset(&self, place: &Place) -> i64 {
+        let table = self.table(place);
+        let mut unit = 0;
+        for (axis, coordinate) in place.coords.iter().enumerate() {
+            if matches!(coordinate, Coordinate::Linear { constant, .. } if *constant != 0) {
+                let strides =
+                    table.digits.iter().filter(|d| d.axis == axis).map(|d| match d.home {
+                        Home::Memory { stride } | Home::Rows { stride } => stride,
+                        _ => 0,
+                    });
+                unit = strides.fold(unit, gcd);
+            }
+        }
+        unit
+    }
+
+    /// A tile if each side is contiguous along a digit of its own.
+    fn tile(&self, digits: &[MoveDigit], steps: &[(Step, Step)], bytes: i64) -> Option<TileShape> {
+        let minor = |pick: fn(&(Step, Step)) -> Step| {
+            (0..digits.len()).rev().find(|i| {
+                digits[*i].cut.is_none()
+                    && digits[*i].radix > 1
+                    && pick(&steps[*i]) == Step::Memory(1)
+            })
+        };
+        let (source, target) = (minor(|s| s.0)?, minor(|s| s.1)?);
+        let summed = self
+            .source()
+            .is_some_and(|p| self.table(p).spread.iter().any(|s| s.kind == SpreadKind::Sum));
+        if source == target || summed || digits[source].radix.min(digits[target].radix) < 4 {
+            return None;
+        }
+        let size = |i: usize| {
+            let name = &self.vars[digits[i].var].name;
+            let asked = self.asked.tile.iter().find(|(n, _)| n == name).map(|t| t.1);
+            let most = asked.unwrap_or(TILE).clamp(1, 256);
+            let fit = (digits[i].radix as u64).next_power_of_two() as i64;
+            fit.min((most as u64).next_power_of_two() as i64).max(16)
+        };
+        let (mut s, mut t) = (size(source), size(target));
+        while s * t * bytes > SHARED && s.max(t) > 16 {
+            *(if s > t { &mut s } else { &mut t }) /= 2;
+        }
+        let access = |i: usize, pick: fn(&(Step, Step)) -> Step, extent: i64| {
+            let others = steps.iter().enumerate().filter(|(j, _)| *j != i);
+            let unit = others.fold(extent, |unit, (j, step)| match pick(step) {
+                Step::Memory(stride) => gcd(unit, stride),
+                Step::Rank => unit,
+                Step::Other => {
+                    self.places().fold(unit, |u, p| gcd(u, self.other_steps(p, digits[j].var)))
+                }
+            });
+            let unit = gcd(unit, digits[i].radix);
+            let var = &self.vars[digits[i].var];
+            let unit = match var.live {
+                _ if self.checked.contains(&digits[i].var) => 1,
+                Live::Known if var.guarded && var.extent % digits[i].weight == 0 => {
+                    gcd(unit, var.extent / digits[i].weight)
+                }
+                Live::Known if var.guarded => 1,
+                Live::Known => unit,
+                Live::Size(_) => 1,
+            };
+            let unit = self.places().fold(unit, |u, p| gcd(u, self.fixed_offset(p)));
+            (1i64 << unit.trailing_zeros()).min(16 / bytes).max(1)
+        };
+        let shape = TileShape {
+            source: (source, s, access(source, |p| p.0, s)),
+            target: (target, t, access(target, |p| p.1, t)),
+        };
+        Some(shape)
+    }
+}
+
+fn show(step: Step) -> String {
+    match step {
+        Step::Memory(n) => n.to_string(),
+        Step::Rank => "a rank".to_string(),
+        Step::Other => "a table or a division".to_string(),
+    }
+}
