@@ -1,7 +1,7 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
+use super::arith::{cut, plus, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
-use super::moves::{cut, plus, times};
 use crate::arena::{Arena, Handle};
 use crate::layout::{Digit, Home, Radix, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};

@@ -1,10 +1,12 @@
 //! HOW data moves: the schedule IR, its lowering, and the verifier that is the only key to a back end.
 
 mod address;
+mod arith;
 pub mod ir;
 mod lower;
 mod moved;
 mod moves;
+mod places;
 mod print;
 mod scan;
 mod verify;

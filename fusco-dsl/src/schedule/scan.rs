@@ -1,8 +1,8 @@
 //! First rows of a packed axis that a tensor counts: a prefix sum over the groups of each rank.
 
 use super::address::Addresses;
+use super::arith::{cut, plus, times};
 use super::ir::*;
-use super::moves::{cut, plus, times};
 use crate::arena::Handle;
 use crate::layout::{Home, Owners, Table as Digits};
 use crate::sema::hir::{self, Size};

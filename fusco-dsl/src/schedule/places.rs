@@ -1,0 +1,310 @@
+//! Where a movement's elements lie: digit tables at the movement's coordinates, as a rank and an offset.
+
+use super::address::ix_op;
+use super::arith::{coordinate_of_me, cut, divide, plus, quotient, rest, times};
+use super::ir::*;
+use super::moves::MoveLowering;
+use crate::arena::Handle;
+use crate::layout::{Home, Map, Owners, SpreadKind, Table as Digits};
+use crate::plan::{Coordinate, Number, Place, Side, piece_of};
+use crate::sema::hir::{self, Size};
+
+impl MoveLowering<'_, '_, '_> {
+    /// A run of the place. `choice` numbers the copy of a target or the part of a source.
+    pub(super) fn access(
+        &mut self,
+        place: &Place,
+        run: i64,
+        vector: i64,
+        side: Side,
+        choice: Option<Ix>,
+    ) -> Access {
+        let own = side == self.movement.carrier && choice.is_none();
+        let (rank, offset) = self.locate(place, choice);
+        let tensor = self.at.tensor(place.tensor);
+        let rank = if own || self.at.schedule().ranks == 1 { Ix::Me } else { rank };
+        if rank != Ix::Me {
+            self.at.reach(tensor);
+        }
+        let bytes = self.elem(place).bytes();
+        Access {
+            tensor,
+            rank,
+            row: divide(offset, vector),
+            unit: vector,
+            run,
+            vector: vector * bytes,
+        }
+    }
+
+    /// Rank and element offset.
+    pub(super) fn locate(&mut self, place: &Place, choice: Option<Ix>) -> (Ix, Ix) {
+        let table = self.table(place);
+        let mut rank = plus(Ix::Lit(table.first), self.spread_rank(table, choice));
+        let (mut offset, mut group, mut rows) = (Ix::Lit(0), Ix::Lit(0), None);
+        for (at, row) in table.digits.iter().enumerate() {
+            let value = match row.home {
+                Home::Owner => self.owner_rank(place, row.axis, &table.maps[&row.axis]),
+                _ => self.digit(place, row.axis, at),
+            };
+            match row.home {
+                Home::Owner => rank = plus(rank, value),
+                Home::Mesh { weight, .. } => rank = plus(rank, times(value, weight)),
+                Home::Memory { stride } => offset = plus(offset, times(value, stride)),
+                Home::Parent { stride } => group = plus(group, times(value, stride)),
+                Home::Rows { stride } => rows = Some((value, stride)),
+                Home::Group { .. } | Home::Packed { .. } => {}
+            }
+        }
+        if let (Some((value, stride)), Some(counted)) = (rows, &table.counted) {
+            let base = self.base_table(place.tensor);
+            let index = plus(times(rank.clone(), counted.groups), group);
+            let first = Ix::Lookup { table: base, index: Box::new(index) };
+            offset = plus(offset, times(plus(first, value), stride));
+        }
+        (rank, offset)
+    }
+
+    /// What copies, single places and parts add to the rank.
+    pub(super) fn spread_rank(&self, table: &Digits, choice: Option<Ix>) -> Ix {
+        let home = self.table(self.carried());
+        let same_mesh = (table.first, table.ranks) == (home.first, home.ranks);
+        let everywhere = |s: &crate::layout::Spread| {
+            s.size == table.ranks
+                && table.first <= home.first
+                && home.first + home.ranks <= table.first + table.ranks
+        };
+        let mut out = Ix::Lit(0);
+        let chosen = |s: &&crate::layout::Spread| match s.kind {
+            SpreadKind::Sum => true,
+            SpreadKind::Copy => {
+                choice.is_some() && !table.spread.iter().any(|s| s.kind == SpreadKind::Sum)
+            }
+            SpreadKind::Only(_) => false,
+        };
+        let mut below = 1;
+        for spread in table.spread.iter().rev() {
+            let at = match (spread.kind, &choice) {
+                (SpreadKind::Only(at), _) => Ix::Lit(at),
+                (_, Some(choice)) if chosen(&spread) => {
+                    let outer = quotient(choice.clone(), below);
+                    below *= spread.size;
+                    let first = table.spread.iter().find(|s| chosen(s));
+                    if first.is_some_and(|f| f.axis == spread.axis) {
+                        outer
+                    } else {
+                        rest(outer, spread.size)
+                    }
+                }
+                _ if same_mesh || everywhere(spread) => {
+                    coordinate_of_me(table, spread.weight, spread.size)
+                }
+                _ => rest(Ix::Me, spread.size),
+            };
+            out = plus(out, times(at, spread.weight));
+        }
+        out
+    }
+
+    /// A digit of a table at the place.
+    pub(super) fn digit(&mut self, place: &Place, axis: usize, at: usize) -> Ix {
+        let table = self.table(place);
+        let row = &table.digits[at];
+        let top = table.is_top(row);
+        if let Some(map) = table.maps.get(&axis) {
+            let position = self.position(place, axis, map);
+            let top = table.digits.iter().find(|d| d.axis == axis && d.home != Home::Owner);
+            let top = top.is_some_and(|d| std::ptr::eq(d, row));
+            return cut(position, row.weight, row.radix.bound(), top);
+        }
+        let coordinate = &place.coords[axis];
+        match piece_of(coordinate, &self.movement.digits, row, top) {
+            Some(terms) => terms.into_iter().fold(Ix::Lit(0), |sum, (digit, times_of)| {
+                plus(sum, times(self.digits[digit].clone(), times_of))
+            }),
+            None => cut(self.coordinate(coordinate), row.weight, row.radix.bound(), top),
+        }
+    }
+
+    pub(super) fn coordinate(&mut self, coordinate: &Coordinate) -> Ix {
+        match coordinate {
+            Coordinate::Linear { terms, constant } => {
+                let sum = terms.iter().fold(Ix::Lit(0), |sum, (var, coefficient)| {
+                    plus(sum, times(self.var(*var), *coefficient))
+                });
+                plus(sum, Ix::Lit(*constant))
+            }
+            Coordinate::Gather { tensor, coords, .. } => {
+                self.element(&Place { tensor: *tensor, coords: coords.clone() })
+            }
+        }
+    }
+
+    pub(super) fn element(&mut self, place: &Place) -> Ix {
+        let (rank, at) = self.locate(place, None);
+        let tensor = self.at.tensor(place.tensor);
+        let rank = if self.at.schedule().ranks == 1 { Ix::Me } else { rank };
+        if rank != Ix::Me {
+            self.at.reach(tensor);
+        }
+        Ix::Element { tensor, rank: Box::new(rank), at: Box::new(at) }
+    }
+
+    /// The variable's value.
+    pub(super) fn var(&self, var: usize) -> Ix {
+        let mine = self.movement.digits.iter().enumerate().filter(|(_, d)| d.var == var);
+        let mut terms: Vec<(i64, Ix)> =
+            mine.map(|(i, d)| (d.weight, self.digits[i].clone())).collect();
+        terms.sort_by_key(|(weight, _)| -weight);
+        terms.into_iter().fold(Ix::Lit(0), |sum, (weight, digit)| plus(sum, times(digit, weight)))
+    }
+
+    /// A size at the current point.
+    pub(super) fn size(&mut self, size: &Size) -> Ix {
+        match size {
+            Size::Coord(i) => self.var(*i),
+            Size::Lit(v) => Ix::Lit(*v),
+            Size::Dyn { of, index } => {
+                let of_ = self.at.dyn_of(*of);
+                if index.is_empty() {
+                    return Ix::Dyn(of_);
+                }
+                let sizes = self.at.mesh_sizes(*of);
+                let rank = index
+                    .iter()
+                    .zip(sizes)
+                    .fold(Ix::Lit(0), |sum, (i, n)| plus(times(sum, n), self.size(i)));
+                Ix::DynAt { of: of_, rank: Box::new(rank) }
+            }
+            Size::Read { tensor, index } => {
+                let coords = index.iter().map(|i| self.at.coordinate(i)).collect();
+                self.element(&Place { tensor: *tensor, coords })
+            }
+            Size::Binary { op, lhs, rhs } => Ix::binary(ix_op(*op), self.size(lhs), self.size(rhs)),
+            Size::Param(_) | Size::Mesh(_) => Ix::Lit(self.at.known(size)),
+        }
+    }
+
+    pub(super) fn number(&self, number: &Number) -> Ix {
+        match number {
+            Number::Lit(v) => Ix::Lit(*v),
+            Number::Var(v) => self.var(*v),
+            Number::Binary { op, lhs, rhs } => {
+                Ix::binary(ix_op(*op), self.number(lhs), self.number(rhs))
+            }
+        }
+    }
+
+    /// What the owner of a mapped coordinate adds to the rank.
+    pub(super) fn owner_rank(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
+        let at = self.coordinate(&place.coords[axis]);
+        let owner = self.owner(place.tensor, axis, map, at);
+        let mut below: i64 = map.parts.iter().map(|(size, _)| size).product();
+        let whole = below;
+        let mut out = Ix::Lit(0);
+        for (size, weight) in &map.parts {
+            below /= size;
+            let digit = quotient(owner.clone(), below);
+            let digit = if below * size == whole { digit } else { rest(digit, *size) };
+            out = plus(out, times(digit, *weight));
+        }
+        out
+    }
+
+    pub(super) fn owner(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        map: &Map,
+        at: Ix,
+    ) -> Ix {
+        match &map.owners {
+            Owners::Known(values) => {
+                let name = format!("owner_{}", self.axis_name(tensor, axis));
+                let kind = || TableKind::Const(values.clone());
+                let table = self.at.lookup(&name, map.extent, kind);
+                Ix::Lookup { table, index: Box::new(at) }
+            }
+            Owners::Read(owners) => {
+                let place = Place { tensor: *owners, coords: Vec::new() };
+                let (rank, offset) = self.locate_at(&place, at);
+                let tensor = self.at.tensor(*owners);
+                Ix::Element { tensor, rank: Box::new(rank), at: Box::new(offset) }
+            }
+        }
+    }
+
+    /// A tensor of one axis, whole on each rank that holds it, at a coordinate.
+    pub(super) fn locate_at(&mut self, place: &Place, at: Ix) -> (Ix, Ix) {
+        let table = self.table(place);
+        let (mut rank, mut offset) =
+            (plus(Ix::Lit(table.first), self.spread_rank(table, None)), Ix::Lit(0));
+        for row in &table.digits {
+            let value = cut(at.clone(), row.weight, row.radix.bound(), table.is_top(row));
+            match row.home {
+                Home::Mesh { weight, .. } => rank = plus(rank, times(value, weight)),
+                Home::Memory { stride } => offset = plus(offset, times(value, stride)),
+                _ => {}
+            }
+        }
+        let rank = if self.at.schedule().ranks == 1 { Ix::Me } else { rank };
+        if rank != Ix::Me {
+            let tensor = self.at.tensor(place.tensor);
+            self.at.reach(tensor);
+        }
+        (rank, offset)
+    }
+
+    /// The position of a mapped coordinate among those of its owner.
+    pub(super) fn position(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
+        let at = self.coordinate(&place.coords[axis]);
+        let name = format!("position_{}", self.axis_name(place.tensor, axis));
+        let table = match &map.owners {
+            Owners::Known(values) => {
+                let kind = || TableKind::Const(positions(values));
+                self.at.lookup(&name, map.extent, kind)
+            }
+            Owners::Read(_) => {
+                let table = self.at.lookup(&name, map.extent, || TableKind::Computed);
+                let planned = self
+                    .prepare
+                    .iter()
+                    .any(|op| matches!(op, Op::Positions { table: t, .. } if *t == table));
+                if !planned {
+                    let var = self.at.var("x");
+                    let owner = self.owner(place.tensor, axis, map, Ix::Var(var));
+                    self.prepare.push(Op::Positions { table, var, extent: map.extent, owner });
+                }
+                table
+            }
+        };
+        Ix::Lookup { table, index: Box::new(at) }
+    }
+
+    /// The table of first rows of a counted tensor, and the scan that fills it.
+    pub(super) fn base_table(&mut self, tensor: Handle<hir::Tensor>) -> Handle<Table> {
+        let digits = self.at.table_of(tensor);
+        let name = format!("base_{}", digits.name);
+        let groups = digits.counted.as_ref().map_or(1, |c| c.groups);
+        let ranks = self.at.schedule().ranks;
+        let table = self.at.lookup(&name, ranks * groups, || TableKind::Computed);
+        let planned =
+            self.prepare.iter().any(|op| matches!(op, Op::Prefix { table: t, .. } if *t == table));
+        if !planned {
+            let scan = super::scan::prefix(self.at, tensor, table);
+            self.prepare.push(scan);
+        }
+        table
+    }
+
+    pub(super) fn axis_name(&self, tensor: Handle<hir::Tensor>, axis: usize) -> String {
+        let table = self.at.table_of(tensor);
+        format!("{}_{}", table.name, table.axes[axis])
+    }
+}
+
+/// The position of each coordinate among those of its owner.
+pub(super) fn positions(owners: &[i64]) -> Vec<i64> {
+    let before = |i: usize| owners[..i].iter().filter(|o| **o == owners[i]).count() as i64;
+    (0..owners.len()).map(before).collect()
+}
