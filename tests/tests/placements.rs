@@ -1,6 +1,7 @@
 //! Random pairs of placements, moved on both back ends and compared with the reference interpreter.
 
-use fusco_dsl::oracle::Inputs;
+use fusco_dsl::oracle::{Array, Inputs};
+use fusco_dsl::sema::hir::Elem;
 use fusco_runtime::World;
 use fusco_tests::placements::{Case, case};
 use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
@@ -100,7 +101,7 @@ fn copies_over_two_meshes_equal_the_oracle() {
     }";
     let array = |base: i64| {
         let values: Vec<i64> = (base..base + 8).collect();
-        fusco_dsl::oracle::Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![8], &values)
+        Array::from_i64(Elem::I32, vec![8], &values)
     };
     let case = Case {
         text: text.to_string(),
@@ -109,4 +110,29 @@ fn copies_over_two_meshes_equal_the_oracle() {
         entries: vec!["e0".to_string(), "e1".to_string()],
     };
     assert_eq!(check(&case, World::host(6).expect("a host")), 6 * 8 + 4 * 4);
+}
+
+/// Counts that are dealt out by a table themselves, on both sides of a jagged move.
+#[test]
+fn rows_counted_by_a_mapped_tensor_equal_the_oracle() {
+    let text = "program mapped {
+        mesh dp { gpu: 3 }
+        const OWNER = [2, 0, 1, 0];
+        in  len: i32[f: 4, b: 6]                    @ [f/gpu.map(OWNER), f, b];
+        in  ids: i64[f: 4, b: 6, l: len[f, b] <= 5] @ [f/gpu.map(OWNER), f, b, l.pack(1)];
+        out jds: i64[f: 4, b: 6, l: len[f, b] <= 5] @ [b/gpu, f, b, l.pack(2)] with fill(0);
+        entry go { jds[f, b, l] <- ids[f, b, l]; }
+    }";
+    let lens: Vec<i64> = (0..24).map(|i| i * 7 % 6).collect();
+    let ids: Vec<i64> = (1..=120).collect();
+    let case = Case {
+        text: text.to_string(),
+        ranks: 3,
+        inputs: vec![
+            ("len".to_string(), Array::from_i64(Elem::I32, vec![4, 6], &lens)),
+            ("ids".to_string(), Array::from_i64(Elem::I64, vec![4, 6, 5], &ids)),
+        ],
+        entries: vec!["go".to_string()],
+    };
+    assert!(check(&case, World::host(3).expect("a host")) > 0);
 }

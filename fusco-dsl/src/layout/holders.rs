@@ -59,7 +59,8 @@ impl Table {
         if self.is_top(digit) { above } else { above % digit.radix.bound() }
     }
 
-    fn is_top_in_memory(&self, digit: &Digit) -> bool {
+    /// Whether this is the most significant digit of a mapped axis's position.
+    pub fn is_top_in_memory(&self, digit: &Digit) -> bool {
         let mut memory =
             self.digits.iter().filter(|d| d.axis == digit.axis && d.home != Home::Owner);
         memory.next().is_some_and(|d| std::ptr::eq(d, digit))

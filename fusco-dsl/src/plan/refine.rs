@@ -59,6 +59,25 @@ impl Builder<'_> {
         [Some(&self.target), self.source()].into_iter().flatten()
     }
 
+    /// First rows are summed up in the order of coordinates, whose owners must be known at bind.
+    fn scans_a_device_table(&self, table: &Table) -> bool {
+        let Some(counted) = &table.counted else { return false };
+        let mut tables = vec![table];
+        let mut sizes = vec![&counted.rows];
+        while let Some(size) = sizes.pop() {
+            match size {
+                Size::Read { tensor, index } => {
+                    tables.push(&self.tables[tensor]);
+                    sizes.extend(index);
+                }
+                Size::Binary { lhs, rhs, .. } => sizes.extend([&**lhs, &**rhs]),
+                _ => {}
+            }
+        }
+        let on_device = |t: &&Table| t.maps.values().any(|m| m.owners.tensor().is_some());
+        tables.iter().any(on_device) || tables[1..].iter().any(|t| t.counted.is_some())
+    }
+
     pub(super) fn supported(&self, span: Span) -> Built<()> {
         let routed =
             |p: &Place| self.table(p).digits.iter().any(|d| matches!(d.home, Home::Group { .. }));
@@ -68,6 +87,9 @@ impl Builder<'_> {
                 .iter()
                 .any(|a| matches!(a.extent, Extent::Ragged { .. }))
         };
+        if self.places().any(|p| self.scans_a_device_table(self.table(p))) {
+            return Err(no(span, "rows counted over owners that are read on the device"));
+        }
         match self.places().any(|p| routed(p) || ragged(p)) {
             true => Err(no(span, "a move of routed rows without `via`")),
             false => Ok(()),

@@ -1,9 +1,10 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
-use super::arith::{cut, plus, times};
+use super::arith::{cut, owner_on_mesh, plus, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
+use super::places::positions;
 use crate::arena::{Arena, Handle};
-use crate::layout::{Digit, Home, Radix, Table};
+use crate::layout::{Digit, Home, Owners, Radix, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
@@ -159,7 +160,21 @@ impl<'p> Addresses<'p> {
             rank = plus(rank, times(own, spread.weight));
         }
         for row in &table.digits {
-            let value = cut(at[row.axis].clone(), row.weight, row.radix.bound(), table.is_top(row));
+            let at = at[row.axis].clone();
+            // Tables read on the device are refused here: the plan has seen to it.
+            let (local, top) = match table.maps.get(&row.axis).map(|m| (&m.owners, &m.parts)) {
+                Some((Owners::Known(owners), parts)) if row.home == Home::Owner => {
+                    let owner = self.known_owner(tensor, row.axis, owners, at);
+                    rank = plus(rank, owner_on_mesh(&owner, parts));
+                    continue;
+                }
+                Some((Owners::Known(owners), _)) => {
+                    let local = self.known_position(tensor, row.axis, owners, at);
+                    (local, table.is_top_in_memory(row))
+                }
+                _ => (at, table.is_top(row)),
+            };
+            let value = cut(local, row.weight, row.radix.bound(), top);
             match row.home {
                 Home::Mesh { weight, .. } => rank = plus(rank, times(value, weight)),
                 Home::Memory { stride } => offset = plus(offset, times(value, stride)),
@@ -170,6 +185,39 @@ impl<'p> Addresses<'p> {
         let rank = self.on_mesh(rank);
         self.schedule.tensors[tensor].remote |= rank != Ix::Me;
         Ix::Element { tensor, rank: Box::new(rank), at: Box::new(offset) }
+    }
+
+    /// The owner of a coordinate, from a table known at bind.
+    pub fn known_owner(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        owners: &[i64],
+        at: Ix,
+    ) -> Ix {
+        let name = format!("owner_{}", self.axis_name(tensor, axis));
+        let kind = || LookupKind::Const(owners.to_vec());
+        let table = self.lookup(&name, owners.len() as i64, kind);
+        Ix::Lookup { table, index: Box::new(at) }
+    }
+
+    /// The position of a coordinate among those of its owner, from a table known at bind.
+    pub fn known_position(
+        &mut self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        owners: &[i64],
+        at: Ix,
+    ) -> Ix {
+        let name = format!("position_{}", self.axis_name(tensor, axis));
+        let kind = || LookupKind::Const(positions(owners));
+        let table = self.lookup(&name, owners.len() as i64, kind);
+        Ix::Lookup { table, index: Box::new(at) }
+    }
+
+    pub fn axis_name(&self, tensor: Handle<hir::Tensor>, axis: usize) -> String {
+        let table = self.table_of(tensor);
+        format!("{}_{}", table.name, table.axes[axis])
     }
 
     /// A fresh loop variable.

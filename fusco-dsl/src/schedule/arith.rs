@@ -10,6 +10,19 @@ pub(super) fn coordinate_of_me(table: &Table, weight: i64, size: i64) -> Ix {
     if weight * size == table.ranks { above } else { rest(above, size) }
 }
 
+/// What a composite owner adds to the rank; `parts` are (size, weight) of its mesh axes, major first.
+pub(super) fn owner_on_mesh(owner: &Ix, parts: &[(i64, i64)]) -> Ix {
+    let whole: i64 = parts.iter().map(|(size, _)| size).product();
+    let (mut below, mut out) = (whole, Ix::Lit(0));
+    for (size, weight) in parts {
+        below /= size;
+        let digit = quotient(owner.clone(), below);
+        let digit = if below * size == whole { digit } else { rest(digit, *size) };
+        out = plus(out, times(digit, *weight));
+    }
+    out
+}
+
 pub(super) fn cut(value: Ix, weight: i64, radix: i64, top: bool) -> Ix {
     let above = quotient(value, weight);
     if top { above } else { rest(above, radix) }

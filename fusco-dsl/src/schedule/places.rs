@@ -1,7 +1,7 @@
 //! Where a movement's elements lie: digit tables at the movement's coordinates, as a rank and an offset.
 
 use super::address::ix_op;
-use super::arith::{coordinate_of_me, cut, divide, plus, quotient, rest, times};
+use super::arith::{coordinate_of_me, cut, divide, owner_on_mesh, plus, quotient, rest, times};
 use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
@@ -199,16 +199,7 @@ impl MoveLowering<'_, '_, '_> {
     pub(super) fn owner_rank(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
         let at = self.coordinate(&place.coords[axis]);
         let owner = self.owner(place.tensor, axis, map, at);
-        let mut below: i64 = map.parts.iter().map(|(size, _)| size).product();
-        let whole = below;
-        let mut out = Ix::Lit(0);
-        for (size, weight) in &map.parts {
-            below /= size;
-            let digit = quotient(owner.clone(), below);
-            let digit = if below * size == whole { digit } else { rest(digit, *size) };
-            out = plus(out, times(digit, *weight));
-        }
-        out
+        owner_on_mesh(&owner, &map.parts)
     }
 
     pub(super) fn owner(
@@ -219,12 +210,7 @@ impl MoveLowering<'_, '_, '_> {
         at: Ix,
     ) -> Ix {
         match &map.owners {
-            Owners::Known(values) => {
-                let name = format!("owner_{}", self.axis_name(tensor, axis));
-                let kind = || TableKind::Const(values.clone());
-                let table = self.at.lookup(&name, map.extent, kind);
-                Ix::Lookup { table, index: Box::new(at) }
-            }
+            Owners::Known(values) => self.at.known_owner(tensor, axis, values, at),
             Owners::Read(owners) => {
                 let place = Place { tensor: *owners, coords: Vec::new() };
                 let (rank, offset) = self.locate_at(&place, at);
@@ -258,11 +244,10 @@ impl MoveLowering<'_, '_, '_> {
     /// The position of a mapped coordinate among those of its owner.
     pub(super) fn position(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
         let at = self.coordinate(&place.coords[axis]);
-        let name = format!("position_{}", self.axis_name(place.tensor, axis));
+        let name = format!("position_{}", self.at.axis_name(place.tensor, axis));
         let table = match &map.owners {
             Owners::Known(values) => {
-                let kind = || TableKind::Const(positions(values));
-                self.at.lookup(&name, map.extent, kind)
+                return self.at.known_position(place.tensor, axis, values, at);
             }
             Owners::Read(_) => {
                 let table = self.at.lookup(&name, map.extent, || TableKind::Computed);
@@ -295,11 +280,6 @@ impl MoveLowering<'_, '_, '_> {
             self.prepare.push(scan);
         }
         table
-    }
-
-    pub(super) fn axis_name(&self, tensor: Handle<hir::Tensor>, axis: usize) -> String {
-        let table = self.at.table_of(tensor);
-        format!("{}_{}", table.name, table.axes[axis])
     }
 }
 
