@@ -9,17 +9,19 @@ use crate::sema::hir::{self, Extent, Size};
 use std::collections::BTreeMap;
 
 /// Each rank's bytes of a logical array, in the order of the placement.
+///
+/// # Errors
+/// Counts, owners or sizes that do not fit the placement.
 pub fn scatter(
     compiled: &Compiled,
     handle: Handle<hir::Tensor>,
     array: &Array,
     inputs: &Inputs,
-) -> Vec<Vec<u8>> {
+) -> Result<Vec<Vec<u8>>, oracle::Error> {
     let tensor = &compiled.hir.tensors[handle];
-    if oracle::is_static(&compiled.hir, tensor)
-        && let Ok(ranks) = oracle::scatter(&compiled.hir, inputs, &tensor.name)
-    {
-        return ranks.into_iter().map(|p| p.array.data).collect();
+    if oracle::is_static(&compiled.hir, tensor) {
+        let ranks = oracle::scatter(&compiled.hir, inputs, &tensor.name)?;
+        return Ok(ranks.into_iter().map(|p| p.array.data).collect());
     }
     let table = &compiled.tables()[&handle];
     let width = array.elem.bytes() as usize;
@@ -42,7 +44,7 @@ pub fn scatter(
         }
         buffer[to..to + run * width].copy_from_slice(&array.data[from..from + run * width]);
     }
-    ranks
+    Ok(ranks)
 }
 
 /// Elements of the last axis that lie together in memory.

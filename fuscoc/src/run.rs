@@ -147,7 +147,8 @@ fn scattered(
         };
         let reads = matches!(compiled.hir.tensors[handle].io, Io::In | Io::InOut);
         if let Some(array) = inputs.tensors.get(&name) {
-            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs);
+            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs)
+                .map_err(Failure::input)?;
             out.insert(name, ranks);
         } else if reads && work.raw {
             out.insert(name, data::raw(compiled, handle, &mut rng));

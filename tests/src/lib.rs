@@ -78,7 +78,7 @@ impl Session {
     pub fn upload(&self, inputs: &Inputs) {
         for (name, array) in &inputs.tensors {
             let handle = self.compiled.hir.tensor(name).expect("a tensor of the program");
-            let parts = ranks::scatter(&self.compiled, handle, array, inputs);
+            let parts = ranks::scatter(&self.compiled, handle, array, inputs).expect("it fits");
             for (rank, bytes) in parts.iter().enumerate() {
                 self.buffers[name].upload(rank, bytes).expect("fits");
             }
