@@ -10,6 +10,7 @@ pub enum Part {
     Barrier,
     Shuffle,
     Rows,
+    Bulk,
     Convert,
     Cast,
     Swizzle,
@@ -19,13 +20,14 @@ pub enum Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 12] = [
+pub const PRELUDE: [(Part, &str); 13] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
     (Part::Barrier, include_str!("prelude/barrier.cuh")),
     (Part::Shuffle, include_str!("prelude/shuffle.cuh")),
     (Part::Rows, include_str!("prelude/rows.cuh")),
+    (Part::Bulk, include_str!("prelude/bulk.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),
     (Part::Cast, include_str!("prelude/cast.cuh")),
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),

@@ -283,11 +283,18 @@ fn enqueue(
     for kernel in request.kernels() {
         let compiled = program.kernel(device, &request.entry().name, &kernel.name)?;
         let mut words = arguments(program, request, kernel, device, &reports.0[device], timeout)?;
-        queue.launch(
-            compiled,
-            program.devices.ranks_per_device as u32 * compiled.ctas_per_rank,
-            &mut words,
-        )?;
+        for field in &compiled.zeroed {
+            let plan = request.space(kernel.route)?.device();
+            plan.map_or(Ok(()), |plan| plan.zero(device, field, queue))?;
+        }
+        let ctas = match kernel.route {
+            Some(route) if compiled.by_position => {
+                request.most_positions(route).min(compiled.ctas_per_rank).max(1)
+            }
+            _ => compiled.ctas_per_rank,
+        };
+        let ranks = program.devices.ranks_per_device as u32;
+        queue.launch(compiled, (ctas, ranks), &mut words)?;
     }
     Ok(())
 }

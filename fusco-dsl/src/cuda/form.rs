@@ -1,0 +1,195 @@
+//! How the CTAs of a kernel share its work: threads, shared memory, and how many there are.
+
+use super::Target;
+use super::op::tile::is_large;
+use super::op::{self, bulk, reduce};
+use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
+
+/// Threads of a CTA that plans, or whose warps take a position each; two share a multiprocessor.
+const THREADS: u32 = 512;
+const CTAS_PER_SM: u32 = 2;
+/// Threads of a CTA of a movement without a route, and such CTAs of a multiprocessor.
+const MOVE: (u32, u32) = (256, 4);
+/// The same for large tiles.
+const MOVE_LARGE: (u32, u32) = (512, 2);
+/// CTAs of a rank in one launch, at most.
+const MOST_CTAS: i64 = 1 << 20;
+/// Shared memory that lets two CTAs share a multiprocessor, bytes.
+const SHARED_LIMIT: i64 = 112 * 1024;
+/// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
+const TEAM_THREADS: u32 = 1536;
+
+/// The work of one CTA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A part of the tuples to plan.
+    Plan,
+    /// A part of a flat grid, or some tiles.
+    Moves,
+    /// A position for each warp.
+    Warps,
+    /// Positions whose rows pass through shared memory.
+    Bulk(bulk::Staged),
+    /// One position.
+    Team,
+}
+
+/// A launch of one kernel, without its arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub work: Work,
+    pub threads: u32,
+    /// CTAs that share a multiprocessor, at least.
+    pub resident: u32,
+    pub ctas_per_rank: u32,
+    /// There is a CTA for each position of the rank with the most: a launch may have fewer.
+    pub by_position: bool,
+    /// Dynamic shared memory, bytes.
+    pub shared_bytes: u32,
+    /// CTAs wait for each other.
+    pub cooperative: bool,
+    /// All ranks share the launch, whose start and end are then all the handshake there is to make.
+    pub alone: bool,
+}
+
+impl Form {
+    pub fn of(schedule: &Schedule, target: &Target, kernel: &Kernel) -> Form {
+        let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
+        let Some(route) = kernel.route else { return moves(schedule, target, kernel, alone) };
+        let route = &schedule.routes[route];
+        let routed = |work, threads, shared_bytes| Form {
+            work,
+            threads,
+            resident: CTAS_PER_SM,
+            ctas_per_rank: routed_ctas(schedule, target),
+            by_position: false,
+            shared_bytes,
+            cooperative: !alone,
+            alone,
+        };
+        if is_plan(kernel) {
+            let threads = plan_threads(route);
+            let shared = shared_words(route, threads) * 4;
+            return Form {
+                cooperative: true,
+                alone: false,
+                ..routed(Work::Plan, threads, shared as u32)
+            };
+        }
+        if let Some(staged) = bulk::staged(schedule, kernel) {
+            let ctas = asked(kernel, resident(target, 1));
+            // One turn needs no barrier between turns.
+            let turns = route.positions_bound > i64::from(ctas) * staged.rows;
+            return Form {
+                resident: 1,
+                ctas_per_rank: ctas,
+                cooperative: !alone || turns,
+                ..routed(Work::Bulk(staged.clone()), bulk::THREADS, staged.bytes() as u32)
+            };
+        }
+        match reduce::team(schedule, kernel) {
+            Some(threads) => {
+                let each = (TEAM_THREADS / threads).max(1);
+                let most = resident(target, each);
+                let by_position = alone && kernel.tuning.blocks.is_none();
+                let ctas = if by_position {
+                    route.positions_bound.clamp(1, MOST_CTAS) as u32
+                } else {
+                    asked(kernel, most)
+                };
+                Form {
+                    resident: each,
+                    ctas_per_rank: ctas,
+                    by_position,
+                    ..routed(Work::Team, threads, 0)
+                }
+            }
+            None => routed(Work::Warps, THREADS, 0),
+        }
+    }
+
+    /// Handshakes at the start and the end of the kernel are emitted.
+    pub fn shakes(&self) -> bool {
+        !self.alone
+    }
+}
+
+/// CTAs of a movement. Where nothing waits, one for each piece of the largest role: the device deals them in
+/// order, which keeps neighbours in memory together (2 to 4 % over a loop of resident CTAs). Else as many as
+/// are resident at once.
+fn moves(schedule: &Schedule, target: &Target, kernel: &Kernel, alone: bool) -> Form {
+    let (threads, each) =
+        if tiles(kernel).any(|t| is_large(schedule, t)) { MOVE_LARGE } else { MOVE };
+    let most = resident(target, each);
+    let ctas_per_rank = match kernel.tuning.blocks {
+        Some(_) => asked(kernel, most),
+        None if alone => pieces(schedule, kernel, threads).clamp(1, MOST_CTAS) as u32,
+        None => most,
+    };
+    let (work, resident) = (Work::Moves, each);
+    Form {
+        work,
+        threads,
+        resident,
+        ctas_per_rank,
+        by_position: false,
+        shared_bytes: 0,
+        cooperative: !alone,
+        alone,
+    }
+}
+
+fn tiles(kernel: &Kernel) -> impl Iterator<Item = &Tile> {
+    kernel.roles.iter().flat_map(|r| &r.body).filter_map(|op| match op {
+        Op::Tile(tile) => Some(&**tile),
+        _ => None,
+    })
+}
+
+/// CTAs that have something to do in the largest role of a movement.
+fn pieces(schedule: &Schedule, kernel: &Kernel, threads: u32) -> i64 {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    ops.map(|op| op::pieces(schedule, op, i64::from(threads))).max().unwrap_or(1)
+}
+
+/// CTAs of a rank if all of a device's are resident at once, `each` on a multiprocessor.
+fn resident(target: &Target, each: u32) -> u32 {
+    (target.sms * each / target.ranks_per_device.max(1)).max(1)
+}
+
+/// As many as the program asks for, or all that are resident.
+fn asked(kernel: &Kernel, most: u32) -> u32 {
+    kernel.tuning.blocks.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+}
+
+/// CTAs of a rank that plan, or whose warps take positions: one number for a program, since its plans keep a
+/// histogram of each.
+pub(crate) fn routed_ctas(schedule: &Schedule, target: &Target) -> u32 {
+    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
+    let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+    let asked = kernels.filter(|k| k.route.is_some()).filter_map(|k| k.tuning.blocks).min();
+    let most = most_ctas(target);
+    asked.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+}
+
+/// CTAs of a rank that a program may ask for.
+pub(crate) fn most_ctas(target: &Target) -> u32 {
+    resident(target, CTAS_PER_SM)
+}
+
+pub(crate) fn is_plan(kernel: &Kernel) -> bool {
+    kernel.roles.iter().any(|r| r.kind == RoleKind::Plan)
+}
+
+/// A histogram for each warp, the starts of all bins, and the live rows of all groups.
+fn shared_words(route: &Route, threads: u32) -> i64 {
+    (i64::from(threads / 32) + 1) * route.bins() + route.groups
+}
+
+/// As many warps as shared memory has histograms for; 0 if it has none.
+pub(crate) fn plan_threads(route: &Route) -> u32 {
+    [512, 256, 128, 64, 32]
+        .into_iter()
+        .find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT)
+        .unwrap_or(0)
+}

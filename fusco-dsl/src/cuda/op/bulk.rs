@@ -1,0 +1,321 @@
+//! Push by the copy engine: a CTA takes some positions, loads their rows into shared memory and stores each
+//! to every slot of its tuples. Memory writes 8 % slower while it also reads, so all CTAs read at one time and
+//! write at another.
+
+use super::produce::{Loaded, Trip};
+use super::{Emit, vector_literal};
+use crate::cuda::index::{bare, pointer};
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
+
+/// Threads of a CTA: the copy engine moves the rows, threads only find their places.
+pub(in crate::cuda) const THREADS: u32 = 256;
+/// Shared memory for rows; one CTA has a multiprocessor to itself.
+const SHARED: i64 = 220 * 1024;
+/// Rows shorter than this cost the engine more than warps that copy them.
+const SHORT: i64 = 512;
+/// Vectors of a row that a thread copies by itself.
+const FEW: i64 = 16;
+
+/// Rows of a turn in shared memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cuda) struct Staged {
+    /// Positions of a CTA in one turn.
+    pub rows: i64,
+    /// Bytes of each row of a position that passes through shared memory.
+    parts: Vec<(Row, i64)>,
+}
+
+impl Staged {
+    /// Bytes of one position.
+    fn position(&self) -> i64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    pub fn bytes(&self) -> i64 {
+        self.rows * self.position()
+    }
+
+    /// Bytes before a row in its position's part of shared memory, and its own.
+    fn part(&self, row: Row) -> Option<(i64, i64)> {
+        let at = self.parts.iter().position(|(r, _)| *r == row)?;
+        Some((self.parts[..at].iter().map(|(_, bytes)| bytes).sum(), self.parts[at].1))
+    }
+}
+
+/// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
+/// bytes and long, and what else it carries is short.
+pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<Staged> {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
+    let trip = Trip::of(schedule, tokens.next()?)?;
+    if tokens.next().is_some() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for (value, to) in &trip.puts {
+        match value {
+            Value::Int(_) => {}
+            Value::Row(row) => match trip.loaded(*row)? {
+                Loaded::Shared(from) if from.vector == 16 && to.vector == 16 => {
+                    parts.push((*row, row_bytes(schedule, to)));
+                }
+                Loaded::Shared(_) | Loaded::Own(_) => {
+                    (row_bytes(schedule, to) / to.vector <= FEW).then_some(())?;
+                }
+            },
+            _ => return None,
+        }
+    }
+    let position: i64 = parts.iter().map(|(_, bytes)| bytes).sum();
+    let rows = (SHARED / position.max(1)).min(kernel.tuning.chunk).min(i64::from(THREADS));
+    (position >= SHORT && rows > 0).then_some(Staged { rows, parts })
+}
+
+fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
+    access.run * schedule.tensors[access.tensor].elem.bytes()
+}
+
+impl Emit<'_> {
+    pub(super) fn produce_bulk(&mut self, op: &Op, staged: &Staged) {
+        let Some(trip) = Trip::of(self.schedule, op) else { return };
+        let nest =
+            Nest { trip: &trip, staged, alone: self.form.alone, turns: self.form.cooperative };
+        self.out.line(
+            "// A CTA takes some positions a turn: all CTAs read their rows, then all write them,",
+        );
+        self.out.line("// since memory is slower while it does both.");
+        self.out.block("", |out| {
+            nest.memory(out);
+            nest.share(out);
+            nest.load(out);
+            nest.arrive(out);
+            nest.turns(out);
+        });
+    }
+
+    /// Padding rows are stores of one row in shared memory that holds the value.
+    pub(super) fn padding_bulk(&mut self, op: &Op, staged: &Staged) -> bool {
+        let Op::Padding { route, group, slot, until, body } = op else { return false };
+        let [Op::Fill { to, bits }] = &body[..] else { return false };
+        let (schedule, bytes) = (self.schedule, row_bytes(self.schedule, to));
+        if to.vector != 16 || bytes > staged.bytes() {
+            return false;
+        }
+        let per_rank = schedule.routes[*route].groups_per_rank;
+        let rows = super::padding_rows(until);
+        let [group, slot] = [group, slot].map(|v| crate::cuda::namer::var_name(schedule, *v));
+        let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
+        self.out.block("", |out| {
+            out.line("extern __shared__ Vec<16> staged[];");
+            out.line("wait_bulk_read();");
+            out.line("__syncthreads();");
+            out.line(&format!(
+                "for (i32 v = threadIdx.x; v < {}; v += blockDim.x) staged[v] = {literal};",
+                bytes / 16
+            ));
+            out.line("fence_bulk();");
+            out.line("__syncthreads();");
+            out.line("// CTAs take neighbouring rows, so that each has its share of every group.");
+            out.block(
+                &format!(
+                    "for (i32 i = threadIdx.x * CTAS + cta; i < {}; i += blockDim.x * CTAS)",
+                    per_rank * rows
+                ),
+                |out| {
+                    out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+                    out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
+                    out.line(&format!(
+                        "if ({slot} < {}) store_bulk({}, staged, {bytes});",
+                        bare(schedule, until),
+                        pointer(schedule, to)
+                    ));
+                },
+            );
+            out.line("commit_bulk();");
+        });
+        true
+    }
+}
+
+struct Nest<'a> {
+    trip: &'a Trip<'a>,
+    staged: &'a Staged,
+    alone: bool,
+    /// All CTAs of the device are resident, so that they may wait for each other.
+    turns: bool,
+}
+
+impl Nest<'_> {
+    fn bare(&self, ix: &Ix) -> String {
+        bare(self.trip.schedule, ix)
+    }
+
+    /// Vectors of one position in shared memory.
+    fn pitch(&self) -> i64 {
+        self.staged.position() / 16
+    }
+
+    fn memory(&self, out: &mut Out) {
+        out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
+        out.line("extern __shared__ Vec<16> staged[];");
+        out.line("__shared__ u64 full[ROWS];");
+        out.line("if (threadIdx.x < ROWS) init_full(&full[threadIdx.x]);");
+        out.line("fence_bulk();");
+        out.line("__syncthreads();");
+    }
+
+    /// Positions of a CTA in one turn; all CTAs that wait for each other take as many turns.
+    fn share(&self, out: &mut Out) {
+        let extent = self.bare(self.trip.extent);
+        let of_rank = extent.replace(".at[me]", ".at[rank]");
+        if self.alone && of_rank != extent {
+            out.line("i32 most = 0;  // positions of the rank with the most");
+            out.line(&format!(
+                "for (i32 rank = 0; rank < RANKS; ++rank) most = max(most, {of_rank});"
+            ));
+        } else {
+            out.line(&format!("const i32 most = {extent};"));
+        }
+        out.line("const i32 each = max(min((most + CTAS - 1) / CTAS, ROWS), 1);");
+    }
+
+    /// Each pair of the positions from `begin` on: one thread, which knows its `row`, position, k and slot.
+    fn pairs(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let (trip, fan) = (self.trip, self.trip.route.fan);
+        let (t, k) = (&trip.position, trip.var(trip.k));
+        let (group, slot) = (trip.var(trip.group), trip.var(trip.slot));
+        out.block(
+            &format!("for (i32 i = threadIdx.x; i < rows * {fan}; i += blockDim.x)"),
+            |out| {
+                out.line(&format!(
+                    "const i32 row = i / {fan}, {t} = begin + row, {k} = i % {fan};"
+                ));
+                out.line(&format!(
+                    "const Pair pair = plan->pairs[{} * {fan} + {k}];",
+                    super::ix(trip.schedule, trip.base_position)
+                ));
+                out.line("if (pair.group < 0) continue;");
+                out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+                body(out);
+            },
+        );
+    }
+
+    /// Tells the owners of the rows of a turn that they are there.
+    fn arrive(&self, out: &mut Out) {
+        let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = self.trip.signal else {
+            return;
+        };
+        let counter = &self.trip.schedule.signals[*signal].name;
+        out.line("auto arrive = [&](i32 begin, i32 rows) {");
+        out.indented(|out| {
+            out.line("wait_bulk();");
+            out.line("fence_system();  // the rows before their arrival");
+            self.pairs(out, |out| {
+                out.line(&format!(
+                    "add_system(&plans.at[{}]->{counter}[{}], 1);",
+                    self.bare(rank),
+                    self.bare(slot)
+                ));
+            });
+        });
+        out.line("};");
+    }
+
+    fn turns(&self, out: &mut Out) {
+        let extent = self.bare(self.trip.extent);
+        let head = "for (i32 turn = 0, begin = cta * each; turn * CTAS * each < most; ++turn, begin += CTAS * each)";
+        out.line("load_rows(cta * each);");
+        out.block(head, |out| {
+            out.line(&format!("const i32 rows = min(each, {extent} - begin);"));
+            self.pairs(out, |out| self.store(out));
+            out.line("commit_bulk();");
+            out.block("if ((turn + 1) * CTAS * each < most)", |out| {
+                out.line("wait_bulk_read();");
+                match self.alone && self.turns {
+                    true => out.line("barrier<CTAS * RANKS>(&plans.at[0]->barrier, me * CTAS + cta, launch, me);"),
+                    false => out.line("__syncthreads();"),
+                }
+                out.line("load_rows(begin + CTAS * each);");
+            });
+            if self.trip.signal.is_some() {
+                out.line("arrive(begin, rows);  // while the next rows are read");
+            }
+        });
+    }
+
+    /// The rows of the positions from `begin` on, each by one thread.
+    fn load(&self, out: &mut Out) {
+        let (trip, t) = (self.trip, &self.trip.position);
+        out.line("auto load_rows = [&](i32 begin) {");
+        out.indented(|out| {
+            out.line(&format!("const i32 row = threadIdx.x, {t} = begin + row;"));
+            out.line(&format!("if (row >= each || {t} >= {}) return;", self.bare(trip.extent)));
+            out.line(&format!("expect_bulk(&full[row], {});", self.staged.position()));
+            for (row, bytes) in &self.staged.parts {
+                let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };
+                let at = self.at("row", *row);
+                out.line(&format!(
+                    "load_bulk({at}, {}, {bytes}, &full[row]);",
+                    pointer(trip.schedule, from)
+                ));
+            }
+        });
+        out.line("};");
+    }
+
+    /// Where a row of position `number` of the turn is staged.
+    fn at(&self, number: &str, row: Row) -> String {
+        let before = self.staged.part(row).map_or(0, |(before, _)| before / 16);
+        let before = if before == 0 { String::new() } else { format!(" + {before}") };
+        format!("staged + {number} * {}{before}", self.pitch())
+    }
+
+    /// All that one tuple gets.
+    fn store(&self, out: &mut Out) {
+        let (trip, schedule) = (self.trip, self.trip.schedule);
+        for (value, to) in &trip.puts {
+            let place = pointer(schedule, to);
+            match value {
+                Value::Int(value) => {
+                    let elem = schedule.tensors[to.tensor].elem.name();
+                    out.line(&format!("*({place}) = {elem}({});", self.bare(value)));
+                }
+                Value::Row(row) if self.staged.part(*row).is_none() => self.copy(out, *row, to),
+                _ => {}
+            }
+        }
+        out.line("wait_full(&full[row], turn & 1);");
+        for (value, to) in &trip.puts {
+            let Value::Row(row) = value else { continue };
+            if let Some((_, bytes)) = self.staged.part(*row) {
+                out.line(&format!(
+                    "store_bulk({}, {}, {bytes});",
+                    pointer(schedule, to),
+                    self.at("row", *row)
+                ));
+            }
+        }
+    }
+
+    /// A short row, by the thread itself.
+    fn copy(&self, out: &mut Out, row: Row, to: &Access) {
+        let (schedule, width) = (self.trip.schedule, to.vector);
+        let (Some(Loaded::Shared(from)) | Some(Loaded::Own(from))) = self.trip.loaded(row) else {
+            return;
+        };
+        let vecs = row_bytes(schedule, to) / width;
+        out.block("", |out| {
+            out.line(&format!(
+                "const auto* from = reinterpret_cast<const Vec<{width}>*>({});",
+                pointer(schedule, from)
+            ));
+            out.line(&format!(
+                "auto* to = reinterpret_cast<Vec<{width}>*>({});",
+                pointer(schedule, to)
+            ));
+            out.line(&format!("for (i32 v = 0; v < {vecs}; ++v) store(to + v, load(from + v));"));
+        });
+    }
+}
