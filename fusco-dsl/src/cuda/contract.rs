@@ -15,7 +15,7 @@ pub(super) fn contract(
         name: kernel.name.clone(),
         entry: entry.name.clone(),
         threads: form.threads,
-        ctas_per_rank: form.ctas_per_rank,
+        grid: form.grid,
         by_position: form.by_position,
         cooperative: form.cooperative,
         shared_bytes: form.shared_bytes,

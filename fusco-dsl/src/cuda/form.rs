@@ -41,7 +41,10 @@ pub(crate) struct Form {
     pub threads: u32,
     /// CTAs that share a multiprocessor, at least.
     pub resident: u32,
+    /// CTAs that share the work of one rank.
     pub ctas_per_rank: u32,
+    /// Those by ranks; or all of a device, dealt to its ranks in turn.
+    pub grid: (u32, u32),
     /// There is a CTA for each position of the rank with the most: a launch may have fewer.
     pub by_position: bool,
     /// Dynamic shared memory, bytes.
@@ -57,60 +60,77 @@ impl Form {
         let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
         let Some(route) = kernel.route else { return moves(schedule, target, kernel, alone) };
         let route = &schedule.routes[route];
-        let routed = |work, threads, shared_bytes| Form {
-            work,
-            threads,
+        let warps = Form {
+            work: Work::Warps,
+            threads: THREADS,
             resident: CTAS_PER_SM,
-            ctas_per_rank: routed_ctas(schedule, target),
+            ctas_per_rank: 0,
+            grid: (0, target.ranks_per_device),
             by_position: false,
-            shared_bytes,
+            shared_bytes: 0,
             cooperative: !alone,
             alone,
-        };
+        }
+        .with(routed_ctas(schedule, target));
         if is_plan(kernel) {
-            let threads = plan_threads(route);
-            let shared = shared_words(route, threads) * 4;
-            return Form {
-                cooperative: true,
-                alone: false,
-                ..routed(Work::Plan, threads, shared as u32)
-            };
+            warps.plan(route)
+        } else if let Some(staged) = bulk::staged(schedule, kernel) {
+            warps.bulk(route, target, kernel, staged)
+        } else if let Some(threads) = reduce::team(schedule, kernel) {
+            warps.team(route, target, kernel, threads)
+        } else {
+            warps
         }
-        if let Some(staged) = bulk::staged(schedule, kernel) {
-            let ctas = asked(kernel, resident(target, 1));
-            // One turn needs no barrier between turns.
-            let turns = route.positions_bound > i64::from(ctas) * staged.rows;
-            return Form {
-                resident: 1,
-                ctas_per_rank: ctas,
-                cooperative: !alone || turns,
-                ..routed(Work::Bulk(staged.clone()), bulk::THREADS, staged.bytes() as u32)
-            };
-        }
-        match reduce::team(schedule, kernel) {
-            Some(threads) => {
-                let each = (TEAM_THREADS / threads).max(1);
-                let most = resident(target, each);
-                let by_position = alone && kernel.tuning.blocks.is_none();
-                let ctas = if by_position {
-                    route.positions_bound.clamp(1, MOST_CTAS) as u32
-                } else {
-                    asked(kernel, most)
-                };
-                Form {
-                    resident: each,
-                    ctas_per_rank: ctas,
-                    by_position,
-                    ..routed(Work::Team, threads, 0)
-                }
-            }
-            None => routed(Work::Warps, THREADS, 0),
-        }
+    }
+
+    /// With so many CTAs a rank.
+    fn with(self, ctas_per_rank: u32) -> Form {
+        Form { ctas_per_rank, grid: (ctas_per_rank, self.grid.1), ..self }
+    }
+
+    fn plan(self, route: &Route) -> Form {
+        let threads = plan_threads(route);
+        let shared_bytes = (shared_words(route, threads) * 4) as u32;
+        Form { work: Work::Plan, threads, shared_bytes, cooperative: true, alone: false, ..self }
+    }
+
+    /// Where all ranks share the launch, its CTAs are dealt to positions of any rank: none is left over.
+    fn bulk(self, route: &Route, target: &Target, kernel: &Kernel, staged: bulk::Staged) -> Form {
+        let each = asked(kernel, resident(target, 1));
+        let ranks = target.ranks_per_device;
+        let all = if kernel.tuning.blocks.is_some() { each * ranks } else { target.sms.max(ranks) };
+        let positions = route.positions_bound.saturating_mul(i64::from(ranks));
+        let turns = positions > i64::from(all) * staged.rows;
+        let form = Form {
+            threads: bulk::THREADS,
+            resident: 1,
+            shared_bytes: staged.bytes() as u32,
+            work: Work::Bulk(staged),
+            // One turn needs no barrier.
+            cooperative: !self.alone || turns,
+            ..self.with(each)
+        };
+        if form.alone { Form { grid: (all, 1), ..form } } else { form }
+    }
+
+    fn team(self, route: &Route, target: &Target, kernel: &Kernel, threads: u32) -> Form {
+        let resident = (TEAM_THREADS / threads).max(1);
+        let by_position = self.alone && kernel.tuning.blocks.is_none();
+        let ctas = match by_position {
+            true => route.positions_bound.clamp(1, MOST_CTAS) as u32,
+            false => asked(kernel, self::resident(target, resident)),
+        };
+        Form { work: Work::Team, threads, resident, by_position, ..self.with(ctas) }
     }
 
     /// Handshakes at the start and the end of the kernel are emitted.
     pub fn shakes(&self) -> bool {
         !self.alone
+    }
+
+    /// CTAs are not dealt to ranks beforehand.
+    pub fn is_flat(&self) -> bool {
+        self.alone && matches!(self.work, Work::Bulk(_))
     }
 }
 
@@ -132,6 +152,7 @@ fn moves(schedule: &Schedule, target: &Target, kernel: &Kernel, alone: bool) -> 
         threads,
         resident,
         ctas_per_rank,
+        grid: (ctas_per_rank, target.ranks_per_device),
         by_position: false,
         shared_bytes: 0,
         cooperative: !alone,

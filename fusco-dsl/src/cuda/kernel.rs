@@ -61,7 +61,10 @@ fn identity(out: &mut Out, form: &Form, roles: &Out) {
     } else {
         out.line(&format!("constexpr i32 CTAS = {};  // of one rank", form.ctas_per_rank));
     }
-    out.line("const i32 me = launch.first_rank + blockIdx.y, cta = blockIdx.x;");
+    match form.is_flat() {
+        true => out.line("const i32 me = blockIdx.x % RANKS, cta = blockIdx.x / RANKS;"),
+        false => out.line("const i32 me = launch.first_rank + blockIdx.y, cta = blockIdx.x;"),
+    }
     if roles.mentions("lane") {
         out.line("const i32 lane = threadIdx.x % 32;");
     }
@@ -118,6 +121,14 @@ fn emit_role(emit: &mut Emit, role: &Role) {
     if role.body.is_empty() {
         return;
     }
+    if emit.form.is_flat() && role.kind != RoleKind::Produce {
+        emit.out.block("if (cta < CTAS)", |out| emit_ops(&mut Emit { out, ..*emit }, role));
+    } else {
+        emit_ops(emit, role);
+    }
+}
+
+fn emit_ops(emit: &mut Emit, role: &Role) {
     for op in &role.body {
         // Only the rank's last act waits for others: one CTA is enough.
         match op {

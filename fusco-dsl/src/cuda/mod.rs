@@ -37,7 +37,7 @@ pub struct CudaUnit {
     pub workspaces: Vec<Workspace>,
 }
 
-/// One launch: `ctas_per_rank` by ranks of the device CTAs. The arguments are, in order, the
+/// One launch. The arguments are, in order, the
 /// `Launch` struct, the workspaces of all ranks, each tensor of the entry (one pointer a rank), each
 /// `dyn` of the entry (one i32 a rank, or one).
 #[derive(Clone, Debug)]
@@ -48,8 +48,9 @@ pub struct KernelContract {
     pub name: String,
     pub entry: String,
     pub threads: u32,
-    pub ctas_per_rank: u32,
-    /// A CTA takes one position: as many as the rank with the most positions has are enough.
+    /// CTAs in x and y: those of a rank by the ranks of the device, or all of the device by 1.
+    pub grid: (u32, u32),
+    /// A CTA takes one position: in x as many as the rank with the most positions has are enough.
     pub by_position: bool,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,

@@ -25,6 +25,7 @@ __device__ __forceinline__ void store_bulk(void* to, const void* from, u32 bytes
                  :: "l"(to), "r"(shared_address(from)), "r"(bytes), "l"(policy) : "memory");
 }
 __device__ __forceinline__ void commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
-// This thread's stores have read their rows; the second waits until they are written, too.
+// This thread's stores have read their rows.
 __device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
-__device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
+// They are written, but for those of the last LATER commits.
+template <int LATER> __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(LATER) : "memory"); }

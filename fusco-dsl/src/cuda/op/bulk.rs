@@ -4,7 +4,9 @@
 
 use super::produce::{Loaded, Trip};
 use super::{Emit, vector_literal};
+use crate::cuda::form::Form;
 use crate::cuda::index::{bare, pointer};
+use crate::cuda::namer;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
 
@@ -79,12 +81,13 @@ fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
 impl Emit<'_> {
     pub(super) fn produce_bulk(&mut self, op: &Op, staged: &Staged) {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
-        let nest =
-            Nest { trip: &trip, staged, alone: self.form.alone, turns: self.form.cooperative };
-        self.out.line(
-            "// A CTA takes some positions a turn: all CTAs read their rows, then all write them,",
-        );
-        self.out.line("// since memory is slower while it does both.");
+        let workspace = namer::workspace_type(self.schedule, self.kernel.route);
+        let nest = Nest { trip: &trip, staged, form: self.form, workspace };
+        let lines = [
+            "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
+            "// slower while it does both.",
+        ];
+        lines.iter().for_each(|l| self.out.line(l));
         self.out.block("", |out| {
             nest.memory(out);
             nest.share(out);
@@ -104,7 +107,7 @@ impl Emit<'_> {
         }
         let per_rank = schedule.routes[*route].groups_per_rank;
         let rows = super::padding_rows(until);
-        let [group, slot] = [group, slot].map(|v| crate::cuda::namer::var_name(schedule, *v));
+        let [group, slot] = [group, slot].map(|v| namer::var_name(schedule, *v));
         let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
         self.out.block("", |out| {
             out.line("extern __shared__ Vec<16> staged[];");
@@ -141,9 +144,9 @@ impl Emit<'_> {
 struct Nest<'a> {
     trip: &'a Trip<'a>,
     staged: &'a Staged,
-    alone: bool,
-    /// All CTAs of the device are resident, so that they may wait for each other.
-    turns: bool,
+    form: &'a Form,
+    /// The type of the plan.
+    workspace: String,
 }
 
 impl Nest<'_> {
@@ -156,7 +159,15 @@ impl Nest<'_> {
         self.staged.position() / 16
     }
 
+    /// The CTAs that take turns, and which of them this is: those of all ranks where one launch has them all.
+    fn ctas(&self) -> (&'static str, &'static str) {
+        if self.form.alone { ("ALL", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
+    }
+
     fn memory(&self, out: &mut Out) {
+        if self.form.alone {
+            out.line(&format!("constexpr i32 ALL = {};  // CTAs of all ranks", self.form.grid.0));
+        }
         out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
         out.line("extern __shared__ Vec<16> staged[];");
         out.line("__shared__ u64 full[ROWS];");
@@ -168,38 +179,52 @@ impl Nest<'_> {
     /// Positions of a CTA in one turn; all CTAs that wait for each other take as many turns.
     fn share(&self, out: &mut Out) {
         let extent = self.bare(self.trip.extent);
-        let of_rank = extent.replace(".at[me]", ".at[rank]");
-        if self.alone && of_rank != extent {
-            out.line("i32 most = 0;  // positions of the rank with the most");
-            out.line(&format!(
-                "for (i32 rank = 0; rank < RANKS; ++rank) most = max(most, {of_rank});"
-            ));
+        let (all, _) = self.ctas();
+        if self.form.alone {
+            let extent = extent.replace(".at[me]", ".at[rank]");
+            out.line("i32 total = 0;  // positions of all ranks");
+            out.line(&format!("for (i32 rank = 0; rank < RANKS; ++rank) total += {extent};"));
+            out.line("// The rank that has position t of them; t becomes its number there.");
+            out.line(&format!("auto rank_of = [&](i32& t) {{ i32 rank = 0; for (; t >= {extent}; ++rank) t -= {extent}; return rank; }};"));
         } else {
-            out.line(&format!("const i32 most = {extent};"));
+            out.line(&format!("const i32 total = {extent};"));
         }
-        out.line("const i32 each = max(min((most + CTAS - 1) / CTAS, ROWS), 1);");
+        out.line(&format!("const i32 each = max(min((total + {all} - 1) / {all}, ROWS), 1);"));
+        out.line(&format!("const i32 turns = (total + {all} * each - 1) / ({all} * each);"));
+    }
+
+    /// The position of `row`, and the rank that has it.
+    fn position(&self, out: &mut Out) {
+        let t = &self.trip.position;
+        if self.form.alone {
+            out.line(&format!("i32 {t} = begin + row;"));
+            out.line(&format!("const i32 me = rank_of({t});"));
+        } else {
+            out.line(&format!("const i32 {t} = begin + row;"));
+        }
     }
 
     /// Each pair of the positions from `begin` on: one thread, which knows its `row`, position, k and slot.
     fn pairs(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
         let (trip, fan) = (self.trip, self.trip.route.fan);
-        let (t, k) = (&trip.position, trip.var(trip.k));
-        let (group, slot) = (trip.var(trip.group), trip.var(trip.slot));
-        out.block(
-            &format!("for (i32 i = threadIdx.x; i < rows * {fan}; i += blockDim.x)"),
-            |out| {
-                out.line(&format!(
-                    "const i32 row = i / {fan}, {t} = begin + row, {k} = i % {fan};"
-                ));
-                out.line(&format!(
-                    "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-                    super::ix(trip.schedule, trip.base_position)
-                ));
-                out.line("if (pair.group < 0) continue;");
-                out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-                body(out);
-            },
+        let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
+        let head = format!(
+            "for (i32 i = threadIdx.x; i < min(each, total - begin) * {fan}; i += blockDim.x)"
         );
+        out.block(&head, |out| {
+            out.line(&format!("const i32 row = i / {fan}, {k} = i % {fan};"));
+            self.position(out);
+            if self.form.alone {
+                out.line(&format!("{}* plan = plans.at[me];", self.workspace));
+            }
+            out.line(&format!(
+                "const Pair pair = plan->pairs[{} * {fan} + {k}];",
+                super::ix(trip.schedule, trip.base_position)
+            ));
+            out.line("if (pair.group < 0) continue;");
+            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+            body(out);
+        });
     }
 
     /// Tells the owners of the rows of a turn that they are there.
@@ -208,10 +233,10 @@ impl Nest<'_> {
             return;
         };
         let counter = &self.trip.schedule.signals[*signal].name;
-        out.line("auto arrive = [&](i32 begin, i32 rows) {");
+        out.line("auto arrive = [&](i32 begin) {");
         out.indented(|out| {
-            out.line("wait_bulk();");
-            out.line("fence_system();  // the rows before their arrival");
+            let fan = self.trip.route.fan;
+            out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_system();  // the rows before their arrival"));
             self.pairs(out, |out| {
                 out.line(&format!(
                     "add_system(&plans.at[{}]->{counter}[{}], 1);",
@@ -224,34 +249,45 @@ impl Nest<'_> {
     }
 
     fn turns(&self, out: &mut Out) {
-        let extent = self.bare(self.trip.extent);
-        let head = "for (i32 turn = 0, begin = cta * each; turn * CTAS * each < most; ++turn, begin += CTAS * each)";
-        out.line("load_rows(cta * each);");
-        out.block(head, |out| {
-            out.line(&format!("const i32 rows = min(each, {extent} - begin);"));
+        let (all, cta) = self.ctas();
+        let signals = self.trip.signal.is_some();
+        out.line(&format!("i32 begin = {cta} * each;"));
+        out.line("load_rows(begin);");
+        let head = format!("for (i32 turn = 0; turn < turns; ++turn, begin += {all} * each)");
+        out.block(&head, |out| {
             self.pairs(out, |out| self.store(out));
             out.line("commit_bulk();");
-            out.block("if ((turn + 1) * CTAS * each < most)", |out| {
+            if signals {
+                let before =
+                    format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
+                out.line(&format!("{before}  // while these are written"));
+            }
+            out.block("if (turn + 1 < turns)", |out| {
                 out.line("wait_bulk_read();");
-                match self.alone && self.turns {
-                    true => out.line("barrier<CTAS * RANKS>(&plans.at[0]->barrier, me * CTAS + cta, launch, me);"),
+                match self.form.alone && self.form.cooperative {
+                    true => {
+                        out.line("barrier<ALL>(&plans.at[0]->barrier, blockIdx.x, launch, me);")
+                    }
                     false => out.line("__syncthreads();"),
                 }
-                out.line("load_rows(begin + CTAS * each);");
+                out.line(&format!("load_rows(begin + {all} * each);"));
             });
-            if self.trip.signal.is_some() {
-                out.line("arrive(begin, rows);  // while the next rows are read");
-            }
         });
+        if signals {
+            out.line(&format!(
+                "if (turns > 0) {{ wait_bulk<0>(); arrive(begin - {all} * each); }}"
+            ));
+        }
     }
 
     /// The rows of the positions from `begin` on, each by one thread.
     fn load(&self, out: &mut Out) {
-        let (trip, t) = (self.trip, &self.trip.position);
+        let trip = self.trip;
         out.line("auto load_rows = [&](i32 begin) {");
         out.indented(|out| {
-            out.line(&format!("const i32 row = threadIdx.x, {t} = begin + row;"));
-            out.line(&format!("if (row >= each || {t} >= {}) return;", self.bare(trip.extent)));
+            out.line("const i32 row = threadIdx.x;");
+            out.line("if (row >= min(each, total - begin)) return;");
+            self.position(out);
             out.line(&format!("expect_bulk(&full[row], {});", self.staged.position()));
             for (row, bytes) in &self.staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };

@@ -457,8 +457,8 @@ impl Drop for Module {
 pub(crate) struct Kernel {
     pub name: String,
     pub threads: u32,
-    /// CTAs of a rank, and whether one for each position is enough.
-    pub ctas_per_rank: u32,
+    /// CTAs in x and y, and whether in x one for each position is enough.
+    pub grid: (u32, u32),
     pub by_position: bool,
     /// Fields of the workspace that are zeroed before a launch.
     pub zeroed: Vec<String>,
@@ -474,11 +474,10 @@ unsafe impl Send for Kernel {}
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// Also checks, for a cooperative launch, that `ranks` ranks' CTAs are resident at once.
+    /// Also checks, for a cooperative launch, that all CTAs are resident at once.
     pub(crate) fn new(
         module: &Arc<Module>,
         contract: &fusco_dsl::cuda::KernelContract,
-        ranks: u32,
     ) -> Result<Kernel, Error> {
         module.gpu.enter()?;
         let name = contract.symbol.clone();
@@ -500,7 +499,7 @@ impl Kernel {
             )
             .map_err(fail)?
         } as u32;
-        let (wanted, most) = (ranks * contract.ctas_per_rank, resident * module.gpu.sms);
+        let (wanted, most) = (contract.grid.0 * contract.grid.1, resident * module.gpu.sms);
         if contract.cooperative && wanted > most {
             let message = format!(
                 "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
@@ -510,7 +509,7 @@ impl Kernel {
         }
         Ok(Kernel {
             threads: contract.threads,
-            ctas_per_rank: contract.ctas_per_rank,
+            grid: contract.grid,
             by_position: contract.by_position,
             zeroed: contract.zeroed.clone(),
             cooperative: contract.cooperative,

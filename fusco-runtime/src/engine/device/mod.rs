@@ -106,10 +106,7 @@ impl DeviceProgram {
         let cubin = crate::jit::cubin(&unit.source, &schedule.program, &target.arch)?;
         let load = |gpu: &Arc<Gpu>| {
             let module = Module::load(gpu, &cubin)?;
-            unit.kernels
-                .iter()
-                .map(|k| Kernel::new(&module, k, target.ranks_per_device))
-                .collect::<Result<Vec<_>, _>>()
+            unit.kernels.iter().map(|k| Kernel::new(&module, k)).collect::<Result<Vec<_>, _>>()
         };
         let kernels = devices.gpus.iter().map(load).collect::<Result<_, _>>()?;
         Ok(DeviceProgram { devices: devices.clone(), kernels, unit })

@@ -287,14 +287,11 @@ fn enqueue(
             let plan = request.space(kernel.route)?.device();
             plan.map_or(Ok(()), |plan| plan.zero(device, field, queue))?;
         }
-        let ctas = match kernel.route {
-            Some(route) if compiled.by_position => {
-                request.most_positions(route).min(compiled.ctas_per_rank).max(1)
-            }
-            _ => compiled.ctas_per_rank,
-        };
-        let ranks = program.devices.ranks_per_device as u32;
-        queue.launch(compiled, (ctas, ranks), &mut words)?;
+        let mut grid = compiled.grid;
+        if let Some(route) = kernel.route.filter(|_| compiled.by_position) {
+            grid.0 = request.most_positions(route).clamp(1, grid.0);
+        }
+        queue.launch(compiled, grid, &mut words)?;
     }
     Ok(())
 }
