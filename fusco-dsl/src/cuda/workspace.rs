@@ -72,19 +72,17 @@ pub(super) fn emit_home(out: &mut Out, schedule: &Schedule, workspace: &Workspac
     out.blank();
 }
 
-/// Tables known at bind.
-pub(super) fn emit_tables(out: &mut Out, schedule: &Schedule) {
-    for (_, table) in schedule.tables.iter() {
-        let TableKind::Const(values) = &table.kind else { continue };
-        let space = if values.len() <= CONSTANT_ENTRIES { "__constant__" } else { "__device__" };
-        let list: Vec<String> = values.iter().map(i64::to_string).collect();
-        out.line(&format!(
-            "{space} const i32 {}[{}] = {{{}}};",
-            namer::name(&table.name),
-            values.len().max(1),
-            list.join(", ")
-        ));
-    }
+/// A table known at bind.
+pub(super) fn emit_table(out: &mut Out, table: &Table) {
+    let TableKind::Const(values) = &table.kind else { return };
+    let space = if values.len() <= CONSTANT_ENTRIES { "__constant__" } else { "__device__" };
+    let list: Vec<String> = values.iter().map(i64::to_string).collect();
+    out.line(&format!(
+        "{space} const i32 {}[{}] = {{{}}};",
+        namer::name(&table.name),
+        values.len().max(1),
+        list.join(", ")
+    ));
 }
 
 /// (name, declarator, 32-bit words)

@@ -1,6 +1,5 @@
 // Planning a route: count, exchange, scan, stable slots. A warp owns a contiguous range of the rank's
 // tuples in slot order, so ranks within a range follow from lane order and no atomic decides an order.
-struct Pair { i32 group; i32 slot; };
 struct Range { i32 begin; i32 end; };
 
 // The tuples of one warp: CTA ranges are whole multiples of the warps' ranges.

@@ -102,14 +102,17 @@ impl DeviceProgram {
         schedule: &Verified<Schedule>,
     ) -> Result<DeviceProgram, Error> {
         let target = devices.target();
-        let unit = fusco_dsl::cuda::generate(schedule, &target).map_err(Error::Program)?;
-        let cubin = crate::jit::cubin(&unit.source, &schedule.program, &target.arch)?;
+        let (unit, texts) =
+            fusco_dsl::cuda::generate_each(schedule, &target).map_err(Error::Program)?;
+        let named = unit.kernels.iter().map(|k| k.symbol.as_str());
+        let sources: Vec<(&str, &str)> = named.zip(texts.iter().map(String::as_str)).collect();
+        let cubins = crate::jit::cubins(&sources, &target.arch)?;
         let load = |gpu: &Arc<Gpu>| {
-            let module = Module::load(gpu, &cubin)?;
-            unit.kernels
-                .iter()
-                .map(|k| Kernel::new(&module, k, target.ranks_per_device))
-                .collect::<Result<Vec<_>, _>>()
+            let each = unit.kernels.iter().zip(&cubins);
+            each.map(|(k, cubin)| {
+                Kernel::new(&Module::load(gpu, cubin)?, k, target.ranks_per_device)
+            })
+            .collect::<Result<Vec<_>, _>>()
         };
         let kernels = devices.gpus.iter().map(load).collect::<Result<_, _>>()?;
         Ok(DeviceProgram { devices: devices.clone(), kernels, unit })
