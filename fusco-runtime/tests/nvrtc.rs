@@ -1,7 +1,7 @@
 //! Every generated text compiles to a cubin, and what each kernel needs is on record. No GPU is needed;
 //! without NVRTC the tests say so and are skipped.
 
-use fusco_dsl::cuda::{Target, generate};
+use fusco_dsl::cuda::{Target, generate_each};
 use fusco_runtime::jit;
 use std::fmt::Write;
 
@@ -30,14 +30,29 @@ const CASES: [Case; 15] = [
     ("partials", "partials", &[("M", 4096), ("N", 4096)]),
 ];
 
-fn unit(program: &str, params: &[(&str, i64)]) -> String {
+/// Symbol and text of each kernel.
+fn kernels(program: &str, params: &[(&str, i64)]) -> Vec<(String, String)> {
+    kernels_of(program, params, None)
+}
+
+/// With so many ranks on a device, or all of them.
+fn kernels_of(
+    program: &str,
+    params: &[(&str, i64)],
+    ranks_per_device: Option<u32>,
+) -> Vec<(String, String)> {
     let path = format!("{}/../examples/programs/{program}.fusco", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the examples are in the repository");
     let params = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
     let compiled = fusco_dsl::compile(&text, None, &params).expect("it compiles");
-    generate(&compiled.schedule, &Target::hopper(compiled.schedule.ranks as u32))
-        .expect("it generates")
-        .source
+    let target = Target::hopper(ranks_per_device.unwrap_or(compiled.schedule.ranks as u32));
+    let (unit, texts) = generate_each(&compiled.schedule, &target).expect("it generates");
+    unit.kernels.into_iter().map(|k| k.symbol).zip(texts).collect()
+}
+
+/// What `jit::cubins` takes.
+fn named(kernels: &[(String, String)]) -> Vec<(&str, &str)> {
+    kernels.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect()
 }
 
 fn have_nvrtc() -> bool {
@@ -54,11 +69,16 @@ fn every_program_compiles_without_spills() {
         return;
     }
     for (case, program, params) in CASES {
-        let cubin = jit::compile(&unit(program, params), case, "sm_90a")
-            .unwrap_or_else(|e| panic!("{case}: {e}"));
-        assert!(!cubin.resources.is_empty(), "{case}: no resources in the log:\n{}", cubin.log);
+        let mut resources = Vec::new();
+        for (name, source) in kernels(program, params) {
+            let cubin = jit::compile(&source, &name, "sm_90a")
+                .unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
+            assert_eq!(cubin.resources.len(), 1, "{case}: one kernel a unit:\n{}", cubin.log);
+            resources.extend(cubin.resources);
+        }
+        resources.sort_by(|a, b| a.name.cmp(&b.name));
         let mut text = String::new();
-        for r in &cubin.resources {
+        for r in &resources {
             assert_eq!((r.spill_stores, r.spill_loads), (0, 0), "{case}: {} spills", r.name);
             _ = writeln!(
                 text,
@@ -69,6 +89,20 @@ fn every_program_compiles_without_spills() {
         insta::with_settings!({ description => format!("{program} {params:?}"), omit_expression => true }, {
             insta::assert_snapshot!(format!("{case}.resources"), text);
         });
+    }
+}
+
+/// Peers are waited for then, in every kernel.
+#[test]
+fn kernels_of_one_rank_a_device_compile() {
+    if !have_nvrtc() {
+        return;
+    }
+    for (case, program, params) in CASES {
+        for (name, source) in kernels_of(program, params, Some(1)) {
+            let compiled = jit::compile(&source, &name, "sm_90a");
+            compiled.unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
+        }
     }
 }
 
@@ -98,7 +132,7 @@ fn the_cache_keeps_cubins_and_distrusts_damaged_ones() {
     );
 }
 
-/// The bars are 1 s cold and 20 ms from the cache, on a quiet machine; tests share theirs.
+/// The bars are 600 ms cold and 10 ms from the cache, on a quiet machine; tests share theirs.
 #[test]
 fn compiling_is_quick_and_the_cache_quicker() {
     if !have_nvrtc() {
@@ -107,15 +141,32 @@ fn compiling_is_quick_and_the_cache_quicker() {
     let folder = tempfile::tempdir().expect("a folder");
     // SAFETY: as above.
     unsafe { std::env::set_var("FUSCO_CACHE_DIR", folder.path()) };
-    let source = unit(CASES[0].1, CASES[0].2);
+    let kernels = kernels(CASES[0].1, CASES[0].2);
     let timed = || {
         let started = std::time::Instant::now();
-        jit::cubin(&source, "moe", "sm_90a").expect("it compiles");
-        started.elapsed().as_secs_f64() * 1e3
+        let cubins = jit::cubins(&named(&kernels), "sm_90a").expect("it compiles");
+        (cubins, started.elapsed().as_secs_f64() * 1e3)
     };
-    let (cold, warm) = (timed(), timed());
-    println!("text to cubin: {cold:.0} ms cold, {warm:.2} ms from the cache");
+    let ((made, cold), (kept, warm)) = (timed(), timed());
+    println!("{} kernels to cubins: {cold:.0} ms cold, {warm:.2} ms from the cache", made.len());
+    assert_eq!(made, kept);
     assert!(cold < 10_000.0 && warm < 200.0, "{cold} {warm}");
+}
+
+/// What is not planned by a kernel is not in its text, and yet all kernels agree on the plan.
+#[test]
+fn a_kernel_stands_on_what_it_uses() {
+    let kernels = kernels(CASES[0].1, CASES[0].2);
+    assert!(kernels.len() >= 6, "{}", kernels.len());
+    let layout =
+        |text: &str| text.lines().find(|l| l.contains("sizeof(Plan_r)")).map(str::to_string);
+    for (name, text) in &kernels {
+        assert_eq!(layout(text), layout(&kernels[0].1), "{name}");
+        assert_eq!(text.matches("__global__").count(), 1, "{name}");
+        assert_eq!(text.contains("scan_and_send"), name.contains("plan"), "{name}");
+        let adds = ["combine", "bwd"].iter().any(|w| name.contains(w));
+        assert_eq!(text.contains("from_f32"), adds, "{name}");
+    }
 }
 
 #[test]
@@ -125,4 +176,22 @@ fn a_wrong_text_gives_the_log() {
     }
     let error = jit::compile("not cuda", "wrong", "sm_90a").expect_err("it is wrong").to_string();
     assert!(error.contains("wrong.cu"), "{error}");
+}
+
+#[test]
+fn of_several_wrong_texts_the_first_is_told_and_the_right_ones_are_kept() {
+    if !have_nvrtc() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    // SAFETY: as above.
+    unsafe { std::env::set_var("FUSCO_CACHE_DIR", folder.path()) };
+    let right = "extern \"C\" __global__ void right() {}";
+    let sources = [("first", "not cuda"), ("second", "nor this"), ("right", right)];
+    let error = jit::cubins(&sources, "sm_90a").expect_err("they are wrong").to_string();
+    assert!(error.contains("first.cu") && !error.contains("second.cu"), "{error}");
+    let kept = std::fs::read_dir(folder.path().join("cubin")).expect("the cache");
+    let cubins =
+        kept.filter_map(Result::ok).filter(|f| f.path().extension().is_some_and(|e| e == "cubin"));
+    assert_eq!(cubins.count(), 1);
 }

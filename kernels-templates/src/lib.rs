@@ -1,5 +1,5 @@
 //! CUDA device code as text: prelude parts in the order in which they may depend on each other.
-//! No logic: `fusco-dsl` decides which parts a program needs.
+//! No logic: `fusco-dsl` decides which parts a kernel needs, by the names that it uses.
 
 /// A constant piece of device code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,11 +16,53 @@ pub enum Part {
     Swizzle,
     Scan,
     Valid,
+    Pair,
     Route,
 }
 
+impl Part {
+    /// What it defines for others: types and constants as words, functions with an opening parenthesis.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Part::Types => {
+                &["u8", "u16", "u32", "u64", "i8", "i32", "i64", "f32", "bf16", "f16", "ALL"]
+            }
+            Part::Launch => &["Ranks", "Values", "Report", "Launch", "fail("],
+            Part::Sync => &[
+                "load_acquire(",
+                "store_release(",
+                "fence_system(",
+                "add_system(",
+                "now_ns(",
+                "wait_for(",
+            ],
+            Part::Barrier => &["barrier("],
+            Part::Shuffle => &["shuffle("],
+            Part::Rows => &["Vec", "load(", "store("],
+            Part::Bulk => &[
+                "init_full(",
+                "fence_bulk(",
+                "expect_bulk(",
+                "load_bulk(",
+                "wait_full(",
+                "store_bulk(",
+                "commit_bulk(",
+                "wait_bulk_read(",
+                "wait_bulk(",
+            ],
+            Part::Convert => &["to_f32(", "from_f32("],
+            Part::Cast => &["e4m3", "e5m2", "canonical(", "cast("],
+            Part::Swizzle => &["swizzled("],
+            Part::Scan => &["scan_block("],
+            Part::Valid => &["valid("],
+            Part::Pair => &["Pair"],
+            Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
+        }
+    }
+}
+
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 13] = [
+pub const PRELUDE: [(Part, &str); 14] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -33,8 +75,28 @@ pub const PRELUDE: [(Part, &str); 13] = [
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),
     (Part::Scan, include_str!("prelude/scan.cuh")),
     (Part::Valid, include_str!("prelude/valid.cuh")),
+    (Part::Pair, include_str!("prelude/pair.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];
 
 /// Device functions for kernels that consume an entry's rows while it runs: a header for users.
 pub const CONSUMER_CUH: &str = include_str!("consumer.cuh");
+
+#[cfg(test)]
+mod tests {
+    use super::PRELUDE;
+
+    #[test]
+    fn a_part_defines_what_it_says_and_uses_only_earlier_ones() {
+        for (i, (part, text)) in PRELUDE.iter().enumerate() {
+            for name in part.names() {
+                let word = name.trim_end_matches('(');
+                assert!(text.contains(word), "{part:?} has no {name}");
+                let before = PRELUDE[..i]
+                    .iter()
+                    .find(|(_, t)| name.ends_with('(') && t.contains(&format!(" {name}")));
+                assert!(before.is_none(), "{name} is used before {part:?} defines it");
+            }
+        }
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::form::Form;
 use super::{KernelContract, kernel, namer};
-use crate::schedule::ir::{Entry, Kernel, Op, RoleKind, Schedule};
+use crate::arena::Handle;
+use crate::schedule::ir::{Entry, Kernel, Op, RoleKind, Route, Schedule, Signal, SignalKind};
 
 pub(super) fn contract(
     schedule: &Schedule,
@@ -19,9 +20,23 @@ pub(super) fn contract(
         by_position: form.by_position,
         cooperative: form.cooperative,
         shared_bytes: form.shared_bytes,
-        zeroed: if form.alone { opened(schedule, kernel) } else { Vec::new() },
+        zeroed: if form.shakes() { Vec::new() } else { opened(schedule, kernel) },
+        cleared: if form.clears() {
+            counters(schedule, kernel.route).map(|s| schedule.signals[s].name.clone()).collect()
+        } else {
+            Vec::new()
+        },
         args: kernel::arguments(schedule, entry, kernel),
     }
+}
+
+/// Every counter of arrivals in a route's plan.
+pub(super) fn counters(
+    schedule: &Schedule,
+    route: Option<Handle<Route>>,
+) -> impl Iterator<Item = Handle<Signal>> {
+    let own = move |s: &Signal| s.route == route && matches!(s.kind, SignalKind::Tiles);
+    schedule.signals.iter().filter(move |(_, s)| own(s)).map(|(handle, _)| handle)
 }
 
 /// The counters that the handshake at the kernel's start would reset.

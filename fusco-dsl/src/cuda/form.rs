@@ -3,6 +3,7 @@
 use super::Target;
 use super::op::tile::is_large;
 use super::op::{self, bulk, reduce};
+use crate::arena::Handle;
 use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
 
 /// Threads of a CTA that plans, or whose warps take a position each; two share a multiprocessor.
@@ -16,6 +17,8 @@ const MOVE_LARGE: (u32, u32) = (512, 2);
 const MOST_CTAS: i64 = 1 << 20;
 /// Shared memory that lets two CTAs share a multiprocessor, bytes.
 const SHARED_LIMIT: i64 = 112 * 1024;
+/// Tuples of a thread that plans, where there are enough.
+const TUPLES: i64 = 2;
 /// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
 const TEAM_THREADS: u32 = 1536;
 
@@ -58,8 +61,8 @@ pub(crate) struct Form {
 impl Form {
     pub fn of(schedule: &Schedule, target: &Target, kernel: &Kernel) -> Form {
         let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
-        let Some(route) = kernel.route else { return moves(schedule, target, kernel, alone) };
-        let route = &schedule.routes[route];
+        let Some(handle) = kernel.route else { return moves(schedule, target, kernel, alone) };
+        let route = &schedule.routes[handle];
         let warps = Form {
             work: Work::Warps,
             threads: THREADS,
@@ -71,9 +74,9 @@ impl Form {
             cooperative: !alone,
             alone,
         }
-        .with(routed_ctas(schedule, target));
+        .with(asked(kernel, most_ctas(target)));
         if is_plan(kernel) {
-            warps.plan(route)
+            warps.with(plan_ctas(schedule, target, handle)).plan(route)
         } else if let Some(staged) = bulk::staged(schedule, kernel) {
             warps.bulk(route, target, kernel, staged)
         } else if let Some(threads) = reduce::team(schedule, kernel) {
@@ -91,7 +94,7 @@ impl Form {
     fn plan(self, route: &Route) -> Form {
         let threads = plan_threads(route);
         let shared_bytes = (shared_words(route, threads) * 4) as u32;
-        Form { work: Work::Plan, threads, shared_bytes, cooperative: true, alone: false, ..self }
+        Form { work: Work::Plan, threads, shared_bytes, cooperative: true, ..self }
     }
 
     /// Where all ranks share the launch, its CTAs are dealt to positions of any rank: none is left over.
@@ -125,7 +128,12 @@ impl Form {
 
     /// Handshakes at the start and the end of the kernel are emitted.
     pub fn shakes(&self) -> bool {
-        !self.alone
+        !self.alone || self.work == Work::Plan
+    }
+
+    /// The kernel makes a plan anew and zeroes all its counters, so that launches that take it need not.
+    pub fn clears(&self) -> bool {
+        self.alone && self.work == Work::Plan
     }
 
     /// CTAs are not dealt to ranks beforehand.
@@ -183,14 +191,17 @@ fn asked(kernel: &Kernel, most: u32) -> u32 {
     kernel.tuning.blocks.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
 }
 
-/// CTAs of a rank that plan, or whose warps take positions: one number for a program, since its plans keep a
-/// histogram of each.
-pub(crate) fn routed_ctas(schedule: &Schedule, target: &Target) -> u32 {
+/// CTAs of a rank that plan a route: its plans keep a histogram of each, so all its kernels agree. Few tuples
+/// take few, which then wait for fewer.
+pub(crate) fn plan_ctas(schedule: &Schedule, target: &Target, route: Handle<Route>) -> u32 {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
     let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
-    let asked = kernels.filter(|k| k.route.is_some()).filter_map(|k| k.tuning.blocks).min();
-    let most = most_ctas(target);
-    asked.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+    let blocks = kernels.filter(|k| k.route == Some(route)).filter_map(|k| k.tuning.blocks).min();
+    let most = blocks.unwrap_or(i64::MAX).min(i64::from(most_ctas(target)));
+    let info = &schedule.routes[route];
+    let tuples = info.positions_bound.saturating_mul(info.fan);
+    let each = TUPLES * i64::from(plan_threads(info).max(32));
+    (tuples.saturating_add(each - 1) / each).clamp(1, most.max(1)) as u32
 }
 
 /// CTAs of a rank that a program may ask for.

@@ -1,9 +1,9 @@
 //! One kernel: its arguments, who it is, its roles in order.
 
 use super::form::{Form, Work};
-use super::namer;
 use super::op::Emit;
 use super::out::Out;
+use super::{contract, namer};
 use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Until};
 use crate::sema::hir::Io;
 
@@ -129,7 +129,12 @@ fn emit_role(emit: &mut Emit, role: &Role) {
 }
 
 fn emit_ops(emit: &mut Emit, role: &Role) {
-    for op in &role.body {
+    let clears = emit.form.clears() && role.kind == RoleKind::Plan;
+    if clears {
+        let (schedule, route) = (emit.schedule, emit.kernel.route);
+        contract::counters(schedule, route).for_each(|signal| emit.op(&Op::Reset { signal }));
+    }
+    for op in role.body.iter().filter(|op| !(clears && matches!(op, Op::Reset { .. }))) {
         // Only the rank's last act waits for others: one CTA is enough.
         match op {
             Op::Wait { until: Until::Groups { .. }, .. } => {

@@ -19,10 +19,6 @@ impl Out {
         self.text.push('\n');
     }
 
-    pub fn raw(&mut self, text: &str) {
-        self.text.push_str(text);
-    }
-
     /// `head {`, the body, `}`.
     pub fn block(&mut self, head: &str, body: impl FnOnce(&mut Out)) {
         self.block_with(head, "}", body);

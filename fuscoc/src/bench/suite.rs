@@ -1,6 +1,6 @@
 //! The works that a release is measured by, with their bars and their peers.
 
-use super::bar::Bar::{self, Copy, Peer, Time};
+use super::bar::Bar::{self, Copy, Filled, Peer, Time};
 use super::peers::Folder;
 use super::row::Line;
 use super::work::{self, Timed};
@@ -122,7 +122,7 @@ const ITEMS: &[Item] = &[
         file: PARTS.0,
         text: PARTS.1,
         backend: Backend::Cuda,
-        run: &["plan_only", "move_only", "dispatch", "combine"],
+        run: &["plan_only", "rows_only", "dispatch", "combine"],
         feed: &["z=y"],
         whole: shape("G=8,E=256,K=8,H=7168,TMAX=4096", &["T=4096"]),
         small: Some(shape("G=8,E=256,K=8,H=32,TMAX=4096", &["T=4096"])),
@@ -135,16 +135,17 @@ const ITEMS: &[Item] = &[
                 Some(("plan.py", "plan")),
             ),
             work(
-                "dispatch",
-                &["dispatch"],
+                "dispatch_rows",
+                &["rows_only"],
                 &[
                     Copy(0.92),
                     Peer("PyTorch compiled gather", 1.7),
                     Peer("PyTorch three passes", 4.8),
                 ],
-                Some(("dispatch.py", "dispatch")),
+                Some(("dispatch.py", "dispatch_rows")),
             ),
-            work("dispatch_move", &["move_only"], &[Copy(0.92)], None),
+            // Plans, and fills the padding.
+            work("dispatch", &["dispatch"], &[Filled(0.92)], None),
             work(
                 "combine",
                 &["combine"],

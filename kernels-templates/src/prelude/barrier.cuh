@@ -2,6 +2,7 @@
 // last one has arrived, so the word needs no reset.
 template <i32 CTAS> __device__ __forceinline__ void barrier(u32* word, i32 cta, const Launch& launch, i32 me) {
     __syncthreads();
+    if (CTAS == 1) return;
     if (threadIdx.x == 0) {
         fence_system();
         const u32 old = atomicAdd(word, cta == 0 ? 0x80000000u - (CTAS - 1) : 1u);

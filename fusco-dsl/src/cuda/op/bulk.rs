@@ -161,12 +161,12 @@ impl Nest<'_> {
 
     /// The CTAs that take turns, and which of them this is: those of all ranks where one launch has them all.
     fn ctas(&self) -> (&'static str, &'static str) {
-        if self.form.alone { ("ALL", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
+        if self.form.alone { ("GRID", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
     }
 
     fn memory(&self, out: &mut Out) {
         if self.form.alone {
-            out.line(&format!("constexpr i32 ALL = {};  // CTAs of all ranks", self.form.grid.0));
+            out.line(&format!("constexpr i32 GRID = {};  // CTAs of all ranks", self.form.grid.0));
         }
         out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
         out.line("extern __shared__ Vec<16> staged[];");
@@ -266,7 +266,7 @@ impl Nest<'_> {
                 out.line("wait_bulk_read();");
                 match self.form.alone && self.form.cooperative {
                     true => {
-                        out.line("barrier<ALL>(&plans.at[0]->barrier, blockIdx.x, launch, me);")
+                        out.line("barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);")
                     }
                     false => out.line("__syncthreads();"),
                 }

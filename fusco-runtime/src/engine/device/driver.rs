@@ -460,8 +460,9 @@ pub(crate) struct Kernel {
     /// CTAs in x and y, and whether in x one for each position is enough.
     pub grid: (u32, u32),
     pub by_position: bool,
-    /// Fields of the workspace that are zeroed before a launch.
+    /// Fields of the workspace that are zeroed before a launch, and that a launch leaves zero.
     pub zeroed: Vec<String>,
+    pub cleared: Vec<String>,
     cooperative: bool,
     shared_bytes: u32,
     raw: sys::CUfunction,
@@ -512,6 +513,7 @@ impl Kernel {
             grid: contract.grid,
             by_position: contract.by_position,
             zeroed: contract.zeroed.clone(),
+            cleared: contract.cleared.clone(),
             cooperative: contract.cooperative,
             shared_bytes: contract.shared_bytes,
             raw,

@@ -102,11 +102,15 @@ impl DeviceProgram {
         schedule: &Verified<Schedule>,
     ) -> Result<DeviceProgram, Error> {
         let target = devices.target();
-        let unit = fusco_dsl::cuda::generate(schedule, &target).map_err(Error::Program)?;
-        let cubin = crate::jit::cubin(&unit.source, &schedule.program, &target.arch)?;
+        let (unit, texts) =
+            fusco_dsl::cuda::generate_each(schedule, &target).map_err(Error::Program)?;
+        let named = unit.kernels.iter().map(|k| k.symbol.as_str());
+        let sources: Vec<(&str, &str)> = named.zip(texts.iter().map(String::as_str)).collect();
+        let cubins = crate::jit::cubins(&sources, &target.arch)?;
         let load = |gpu: &Arc<Gpu>| {
-            let module = Module::load(gpu, &cubin)?;
-            unit.kernels.iter().map(|k| Kernel::new(&module, k)).collect::<Result<Vec<_>, _>>()
+            let each = unit.kernels.iter().zip(&cubins);
+            each.map(|(k, cubin)| Kernel::new(&Module::load(gpu, cubin)?, k))
+                .collect::<Result<Vec<_>, _>>()
         };
         let kernels = devices.gpus.iter().map(load).collect::<Result<_, _>>()?;
         Ok(DeviceProgram { devices: devices.clone(), kernels, unit })
@@ -169,6 +173,11 @@ impl DevicePlan {
     pub(crate) fn address(&self, rank: usize, name: &str) -> Result<(u64, usize), Error> {
         let (memory, offset, field) = self.field(rank, name)?;
         Ok((memory.at + offset as u64, field.bytes / 4))
+    }
+
+    /// Address of a field of the first rank of a device.
+    fn first(&self, device: usize, name: &str) -> Result<u64, Error> {
+        Ok(self.address(device * self.ranks_per_device, name)?.0)
     }
 
     /// Zeroes a field of every rank of a device, in the order of the queue.
