@@ -145,10 +145,10 @@ pub fn contract(unit: &CudaUnit) -> String {
             k.threads,
             k.shared_bytes
         );
-        if k.by_position {
+        if let Some(each) = k.by_position {
             _ = writeln!(
                 out,
-                "  grid x: as many as the rank with the most positions has are enough"
+                "  grid x: one for each {each} positions of the rank with the most is enough"
             );
         }
         if !k.zeroed.is_empty() {

@@ -31,8 +31,8 @@ impl Part {
             Part::Sync => &[
                 "load_acquire(",
                 "store_release(",
-                "fence_system(",
-                "add_system(",
+                "fence_peers(",
+                "add_peer(",
                 "now_ns(",
                 "wait_for(",
             ],

@@ -48,8 +48,8 @@ pub(crate) struct Form {
     pub ctas_per_rank: u32,
     /// Those by ranks; or all of a device, dealt to its ranks in turn.
     pub grid: (u32, u32),
-    /// There is a CTA for each position of the rank with the most: a launch may have fewer.
-    pub by_position: bool,
+    /// Positions of a CTA, where there is one for each so many of the bound: a launch may have fewer.
+    pub by_position: Option<u32>,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
     /// CTAs wait for each other.
@@ -69,7 +69,7 @@ impl Form {
             resident: CTAS_PER_SM,
             ctas_per_rank: 0,
             grid: (0, target.ranks_per_device),
-            by_position: false,
+            by_position: None,
             shared_bytes: 0,
             cooperative: !alone,
             alone,
@@ -79,8 +79,8 @@ impl Form {
             warps.with(plan_ctas(schedule, target, handle)).plan(route)
         } else if let Some(staged) = bulk::staged(schedule, kernel) {
             warps.bulk(route, target, kernel, staged)
-        } else if let Some(threads) = reduce::team(schedule, kernel) {
-            warps.team(route, target, kernel, threads)
+        } else if let Some(team) = reduce::team(schedule, kernel) {
+            warps.team(route, target, kernel, team)
         } else {
             warps
         }
@@ -116,14 +116,24 @@ impl Form {
         if form.alone { Form { grid: (all, 1), ..form } } else { form }
     }
 
-    fn team(self, route: &Route, target: &Target, kernel: &Kernel, threads: u32) -> Form {
-        let resident = (TEAM_THREADS / threads).max(1);
-        let by_position = self.alone && kernel.tuning.blocks.is_none();
+    fn team(
+        self,
+        route: &Route,
+        target: &Target,
+        kernel: &Kernel,
+        (threads, positions): (u32, u32),
+    ) -> Form {
+        let each = (TEAM_THREADS / threads).max(1);
+        let by_position = (self.alone && kernel.tuning.blocks.is_none()).then_some(positions);
         let ctas = match by_position {
-            true => route.positions_bound.clamp(1, MOST_CTAS) as u32,
-            false => asked(kernel, self::resident(target, resident)),
+            Some(_) => {
+                let all = route.positions_bound.saturating_add(i64::from(positions) - 1);
+                (all / i64::from(positions)).clamp(1, MOST_CTAS) as u32
+            }
+            None => asked(kernel, resident(target, each)),
         };
-        Form { work: Work::Team, threads, resident, by_position, ..self.with(ctas) }
+        let work = if positions == 1 { Work::Team } else { Work::Warps };
+        Form { work, threads, resident: each, by_position, ..self.with(ctas) }
     }
 
     /// Handshakes at the start and the end of the kernel are emitted.
@@ -161,7 +171,7 @@ fn moves(schedule: &Schedule, target: &Target, kernel: &Kernel, alone: bool) -> 
         resident,
         ctas_per_rank,
         grid: (ctas_per_rank, target.ranks_per_device),
-        by_position: false,
+        by_position: None,
         shared_bytes: 0,
         cooperative: !alone,
         alone,

@@ -56,10 +56,11 @@ fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) {
 
 /// Which rank and CTA this is, and what else the roles read of it.
 fn identity(out: &mut Out, form: &Form, roles: &Out) {
-    if form.by_position {
-        out.line("const i32 CTAS = gridDim.x;  // of one rank, each with a position");
-    } else {
-        out.line(&format!("constexpr i32 CTAS = {};  // of one rank", form.ctas_per_rank));
+    match form.by_position {
+        Some(1) => out.line("const i32 CTAS = gridDim.x;  // of one rank, each with a position"),
+        Some(n) => out
+            .line(&format!("const i32 CTAS = gridDim.x;  // of one rank, each with {n} positions")),
+        None => out.line(&format!("constexpr i32 CTAS = {};  // of one rank", form.ctas_per_rank)),
     }
     match form.is_flat() {
         true => out.line("const i32 me = blockIdx.x % RANKS, cta = blockIdx.x / RANKS;"),

@@ -50,8 +50,8 @@ pub struct KernelContract {
     pub threads: u32,
     /// CTAs in x and y: those of a rank by the ranks of the device, or all of the device by 1.
     pub grid: (u32, u32),
-    /// A CTA takes one position: in x as many as the rank with the most positions has are enough.
-    pub by_position: bool,
+    /// Positions that a CTA takes: in x as many as the rank with the most positions needs are enough.
+    pub by_position: Option<u32>,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
     /// CTAs wait for each other: all must be resident, which a cooperative launch makes sure of.

@@ -4,7 +4,7 @@ template <i32 CTAS> __device__ __forceinline__ void barrier(u32* word, i32 cta, 
     __syncthreads();
     if (CTAS == 1) return;
     if (threadIdx.x == 0) {
-        fence_system();
+        fence_peers();
         const u32 old = atomicAdd(word, cta == 0 ? 0x80000000u - (CTAS - 1) : 1u);
         const u64 deadline = now_ns() + launch.timeout_ns;
         while (((old ^ load_acquire(word)) & 0x80000000u) == 0) {

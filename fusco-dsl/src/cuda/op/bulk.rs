@@ -236,10 +236,10 @@ impl Nest<'_> {
         out.line("auto arrive = [&](i32 begin) {");
         out.indented(|out| {
             let fan = self.trip.route.fan;
-            out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_system();  // the rows before their arrival"));
+            out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_peers();  // the rows before their arrival"));
             self.pairs(out, |out| {
                 out.line(&format!(
-                    "add_system(&plans.at[{}]->{counter}[{}], 1);",
+                    "add_peer(&plans.at[{}]->{counter}[{}], 1);",
                     self.bare(rank),
                     self.bare(slot)
                 ));

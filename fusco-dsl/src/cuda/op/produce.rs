@@ -113,14 +113,14 @@ impl Emit<'_> {
                 });
                 if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = trip.signal {
                     out.line("__syncwarp();");
-                    out.line("fence_system();  // the rows before their arrival");
+                    out.line("fence_peers();  // the rows before their arrival");
                     out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
                         emit_tuples(out, &trip, |out| {
                             let counter = &trip.schedule.signals[*signal].name;
                             let (rank, slot) =
                                 (bare(trip.schedule, rank), bare(trip.schedule, slot));
                             out.line(&format!(
-                                "add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"
+                                "add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"
                             ));
                         });
                     });

@@ -12,21 +12,25 @@ use crate::sema::hir::Elem;
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
 const IN_FLIGHT: i64 = 4;
 
-/// Vectors of a row up to which a warp takes it alone.
+/// Vectors of a row up to which a warp takes it alone, and warps of a CTA then.
 const WARP_VECTORS: i64 = 128;
+const WARPS: u32 = 8;
 /// Threads of a CTA that takes a position, at most.
 const MOST_THREADS: i64 = 512;
 
-/// Threads of a CTA that takes one position at a time, if the kernel's rows are long enough for that: a CTA
-/// for each position, dealt in order, keeps what is read and written at one time close in memory.
-pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<u32> {
+/// Threads and positions of a CTA of a kernel that only adds up rows. Where such CTAs are dealt in order, what
+/// is read and written at one time is close in memory.
+pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<(u32, u32)> {
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let tokens: Vec<&Op> = ops.filter(|op| matches!(op, Op::Tokens { .. })).collect();
     let vecs = tokens.iter().map(|op| Nest::of(schedule, op).map(|n| n.to.run / n.width()));
     let most = vecs.collect::<Option<Vec<i64>>>()?.into_iter().max()?;
+    if most <= WARP_VECTORS {
+        return Some((WARPS * 32, WARPS));
+    }
     let passes = (most + MOST_THREADS - 1) / MOST_THREADS;
     let threads = (most + passes - 1) / passes;
-    (most > WARP_VECTORS).then_some((threads as u32).next_multiple_of(32))
+    Some(((threads as u32).next_multiple_of(32), 1))
 }
 
 struct Nest<'a> {
@@ -118,10 +122,10 @@ impl Emit<'_> {
             if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
                 out.line(if team { "__syncthreads();" } else { "__syncwarp();" });
                 out.block(if team { "if (threadIdx.x == 0)" } else { "if (lane == 0)" }, |out| {
-                    out.line("fence_system();  // the row before its arrival");
+                    out.line("fence_peers();  // the row before its arrival");
                     let counter = &nest.schedule.signals[*signal].name;
                     let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
-                    out.line(&format!("add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+                    out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
                 });
             }
         });

@@ -457,9 +457,9 @@ impl Drop for Module {
 pub(crate) struct Kernel {
     pub name: String,
     pub threads: u32,
-    /// CTAs in x and y, and whether in x one for each position is enough.
+    /// CTAs in x and y; in x one for each so many positions is enough.
     pub grid: (u32, u32),
-    pub by_position: bool,
+    pub by_position: Option<u32>,
     /// Fields of the workspace that are zeroed before a launch, and that a launch leaves zero.
     pub zeroed: Vec<String>,
     pub cleared: Vec<String>,
