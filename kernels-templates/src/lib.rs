@@ -46,6 +46,7 @@ impl Part {
                 "load_bulk(",
                 "wait_full(",
                 "store_bulk(",
+                "stream_bulk(",
                 "commit_bulk(",
                 "wait_bulk_read(",
                 "wait_bulk(",

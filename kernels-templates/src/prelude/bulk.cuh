@@ -17,8 +17,12 @@ __device__ __forceinline__ void wait_full(u64* full, u32 parity) {
     asm volatile("{\n.reg .pred done;\nWAIT:\nmbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n@!done bra WAIT;\n}"
                  :: "r"(shared_address(full)), "r"(parity) : "memory");
 }
-// Written once and not read again here: the first lines to leave L2.
 __device__ __forceinline__ void store_bulk(void* to, const void* from, u32 bytes) {
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+                 :: "l"(to), "r"(shared_address(from)), "r"(bytes) : "memory");
+}
+// More than L2 holds: its lines are the first to leave.
+__device__ __forceinline__ void stream_bulk(void* to, const void* from, u32 bytes) {
     u64 policy;
     asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
     asm volatile("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [%0], [%1], %2, %3;"

@@ -16,6 +16,8 @@ pub(in crate::cuda) const THREADS: u32 = 256;
 const SHARED: i64 = 220 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 512;
+/// Bytes that stay in L2 until the next kernel reads them.
+const L2: i64 = 40 << 20;
 /// Vectors of a row that a thread copies by itself.
 const FEW: i64 = 16;
 
@@ -26,9 +28,16 @@ pub(in crate::cuda) struct Staged {
     pub rows: i64,
     /// Bytes of each row of a position that passes through shared memory.
     parts: Vec<(Row, i64)>,
+    /// All that is written may be more than L2 holds.
+    streams: bool,
 }
 
 impl Staged {
+    /// The function that stores a row.
+    fn store(&self) -> &'static str {
+        if self.streams { "stream_bulk" } else { "store_bulk" }
+    }
+
     /// Bytes of one position.
     fn position(&self) -> i64 {
         self.parts.iter().map(|(_, bytes)| bytes).sum()
@@ -71,7 +80,9 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<St
     }
     let position: i64 = parts.iter().map(|(_, bytes)| bytes).sum();
     let rows = (SHARED / position.max(1)).min(kernel.tuning.chunk).min(i64::from(THREADS));
-    (position >= SHORT && rows > 0).then_some(Staged { rows, parts })
+    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
+    let streams = tuples.saturating_mul(position) > L2;
+    (position >= SHORT && rows > 0).then_some(Staged { rows, parts, streams })
 }
 
 fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
@@ -129,8 +140,9 @@ impl Emit<'_> {
                     out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
                     out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                     out.line(&format!(
-                        "if ({slot} < {}) store_bulk({}, staged, {bytes});",
+                        "if ({slot} < {}) {}({}, staged, {bytes});",
                         bare(schedule, until),
+                        staged.store(),
                         pointer(schedule, to)
                     ));
                 },
@@ -327,7 +339,8 @@ impl Nest<'_> {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {
                 out.line(&format!(
-                    "store_bulk({}, {}, {bytes});",
+                    "{}({}, {}, {bytes});",
+                    self.staged.store(),
                     pointer(schedule, to),
                     self.at("row", *row)
                 ));
