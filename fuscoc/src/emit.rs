@@ -136,14 +136,24 @@ pub fn contract(unit: &CudaUnit) -> String {
     for k in &unit.kernels {
         _ = writeln!(
             out,
-            "kernel {} of entry {}: {}, grid {} x ranks here, block {}, shared {} bytes",
+            "kernel {} of entry {}: {}, grid {} x {}, block {}, shared {} bytes",
             k.symbol,
             k.entry,
             if k.cooperative { "cooperative" } else { "plain" },
-            k.ctas_per_rank,
+            k.grid.0,
+            k.grid.1,
             k.threads,
             k.shared_bytes
         );
+        if let Some(each) = k.by_position {
+            _ = writeln!(
+                out,
+                "  grid x: one for each {each} positions of the rank with the most is enough"
+            );
+        }
+        if !k.zeroed.is_empty() {
+            _ = writeln!(out, "  zeroed before the launch, in each plan: {}", k.zeroed.join(", "));
+        }
         _ = writeln!(out, "  args: {}", k.args.join(", "));
     }
     for w in &unit.workspaces {

@@ -10,6 +10,7 @@ pub enum Part {
     Barrier,
     Shuffle,
     Rows,
+    Bulk,
     Convert,
     Cast,
     Swizzle,
@@ -30,14 +31,26 @@ impl Part {
             Part::Sync => &[
                 "load_acquire(",
                 "store_release(",
-                "fence_system(",
-                "add_system(",
+                "fence_peers(",
+                "add_peer(",
                 "now_ns(",
                 "wait_for(",
             ],
-            Part::Barrier => &["barrier_rank("],
+            Part::Barrier => &["barrier("],
             Part::Shuffle => &["shuffle("],
             Part::Rows => &["Vec", "load(", "store("],
+            Part::Bulk => &[
+                "init_full(",
+                "fence_bulk(",
+                "expect_bulk(",
+                "load_bulk(",
+                "wait_full(",
+                "store_bulk(",
+                "stream_bulk(",
+                "commit_bulk(",
+                "wait_bulk_read(",
+                "wait_bulk(",
+            ],
             Part::Convert => &["to_f32(", "from_f32("],
             Part::Cast => &["e4m3", "e5m2", "canonical(", "cast("],
             Part::Swizzle => &["swizzled("],
@@ -50,13 +63,14 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 13] = [
+pub const PRELUDE: [(Part, &str); 14] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
     (Part::Barrier, include_str!("prelude/barrier.cuh")),
     (Part::Shuffle, include_str!("prelude/shuffle.cuh")),
     (Part::Rows, include_str!("prelude/rows.cuh")),
+    (Part::Bulk, include_str!("prelude/bulk.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),
     (Part::Cast, include_str!("prelude/cast.cuh")),
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),

@@ -1,25 +1,22 @@
 //! One kernel: its arguments, who it is, its roles in order.
 
+use super::form::{Form, Work};
 use super::op::Emit;
 use super::out::Out;
-use super::{CTAS_PER_SM, Grid, MOVE_CTAS_PER_SM, contract, namer};
-use crate::schedule::ir::{
-    Entry, Ix, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Table, TableKind, Until,
-};
+use super::{contract, namer};
+use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Until};
 use crate::sema::hir::Io;
 
 pub(super) fn emit(
     out: &mut Out,
     schedule: &Schedule,
     (entry, kernel): (&Entry, &Kernel),
-    grid: &Grid,
-    ctas: u32,
+    form: &Form,
 ) {
-    let threads = contract::threads(schedule, kernel);
     let symbol = namer::symbol(&schedule.program, &kernel.name);
-    let resident = if kernel.route.is_none() { MOVE_CTAS_PER_SM } else { CTAS_PER_SM };
     out.line(&format!(
-        "extern \"C\" __global__ void __launch_bounds__({threads}, {resident}) {symbol}("
+        "extern \"C\" __global__ void __launch_bounds__({}, {}) {symbol}(",
+        form.threads, form.resident
     ));
     let arguments: Vec<String> = arguments(schedule, entry, kernel)
         .iter()
@@ -28,7 +25,7 @@ pub(super) fn emit(
         })
         .collect();
     let arguments = arguments.join(",\n    ");
-    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, (grid, ctas)));
+    out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, form));
     out.blank();
 }
 
@@ -46,39 +43,59 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
     out
 }
 
-fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, (grid, ctas): (&Grid, u32)) {
-    let workspace = namer::workspace_type(schedule, kernel.route);
-    if kernel.route.is_none() {
-        out.line(&format!("constexpr i32 CTAS = {ctas};  // of one rank"));
-    }
-    out.line("const i32 me = launch.first_rank + blockIdx.x / CTAS, cta = blockIdx.x % CTAS;");
-    if kernel.route.is_some() {
-        out.line(
-            "const i32 lane = threadIdx.x % 32, warp = cta * (blockDim.x / 32) + threadIdx.x / 32;",
-        );
-        out.line("const i32 warps = CTAS * (blockDim.x / 32);");
-    }
-    let alone = kernel.route.is_none() && grid.alone;
-    if !alone || looks_up(schedule, kernel) {
+fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) {
+    let mut roles = out.beside();
+    emit_roles(&mut roles, schedule, kernel, form);
+    identity(out, form, &roles);
+    if roles.mentions("plan") {
+        let workspace = namer::workspace_type(schedule, kernel.route);
         out.line(&format!("{workspace}* plan = plans.at[me];"));
     }
-    if alone {
-        let mut emit = Emit { out, schedule, kernel };
-        let handshake = |r: &&Role| !matches!(r.kind, RoleKind::Open | RoleKind::Close);
-        kernel.roles.iter().filter(handshake).for_each(|role| emit_role(&mut emit, role));
-        return;
+    out.append(roles);
+}
+
+/// Which rank and CTA this is, and what else the roles read of it.
+fn identity(out: &mut Out, form: &Form, roles: &Out) {
+    match form.by_position {
+        Some(1) => out.line("const i32 CTAS = gridDim.x;  // of one rank, each with a position"),
+        Some(n) => out
+            .line(&format!("const i32 CTAS = gridDim.x;  // of one rank, each with {n} positions")),
+        None => out.line(&format!("constexpr i32 CTAS = {};  // of one rank", form.ctas_per_rank)),
     }
-    let epochs = has_epoch(schedule, kernel);
+    match form.is_flat() {
+        true => out.line("const i32 me = blockIdx.x % RANKS, cta = blockIdx.x / RANKS;"),
+        false => out.line("const i32 me = launch.first_rank + blockIdx.y, cta = blockIdx.x;"),
+    }
+    if roles.mentions("lane") {
+        out.line("const i32 lane = threadIdx.x % 32;");
+    }
+    if roles.mentions("warp") {
+        out.line("const i32 warp = cta * (blockDim.x / 32) + threadIdx.x / 32;");
+        out.line("const i32 warps = CTAS * (blockDim.x / 32);");
+    }
+}
+
+fn emit_roles(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) {
     let counter = format!("plan->epoch_{}", epoch_name(schedule, kernel));
-    if epochs {
+    let epochs = has_epoch(schedule, kernel);
+    if epochs && form.shakes() {
         out.line(&format!("const u32 epoch = {counter} + 1;"));
+    } else if epochs && kernel.route.is_some() {
+        out.line("// The launch is open to consumers: its counters were zeroed before it.");
+        out.line(&format!(
+            "if (cta == 0 && threadIdx.x == 0) store_release(&{counter}, {counter} + 1);"
+        ));
     }
-    let mut emit = Emit { out, schedule, kernel };
-    for role in &kernel.roles {
+    let mut emit = Emit { out, schedule, kernel, form };
+    let handshake = |r: &&Role| matches!(r.kind, RoleKind::Open | RoleKind::Close);
+    for role in kernel.roles.iter().filter(|r| form.shakes() || !handshake(r)) {
         emit_role(&mut emit, role);
-        if epochs && matches!(role.kind, RoleKind::Plan | RoleKind::Open) {
+        if epochs && form.shakes() && matches!(role.kind, RoleKind::Plan | RoleKind::Open) {
             publish(emit.out, role.kind, &counter);
         }
+    }
+    if matches!(form.work, Work::Bulk(_)) {
+        emit.out.line("wait_bulk_read();  // the rows leave shared memory before the CTA does");
     }
 }
 
@@ -105,38 +122,30 @@ fn emit_role(emit: &mut Emit, role: &Role) {
     if role.body.is_empty() {
         return;
     }
-    for op in &role.body {
+    if emit.form.is_flat() && role.kind != RoleKind::Produce {
+        emit.out.block("if (cta < CTAS)", |out| emit_ops(&mut Emit { out, ..*emit }, role));
+    } else {
+        emit_ops(emit, role);
+    }
+}
+
+fn emit_ops(emit: &mut Emit, role: &Role) {
+    let clears = emit.form.clears() && role.kind == RoleKind::Plan;
+    if clears {
+        let (schedule, route) = (emit.schedule, emit.kernel.route);
+        contract::counters(schedule, route).for_each(|signal| emit.op(&Op::Reset { signal }));
+    }
+    for op in role.body.iter().filter(|op| !(clears && matches!(op, Op::Reset { .. }))) {
         // Only the rank's last act waits for others: one CTA is enough.
         match op {
             Op::Wait { until: Until::Groups { .. }, .. } => {
                 emit.out.block("if (cta == 0)", |out| {
-                    Emit { out, schedule: emit.schedule, kernel: emit.kernel }.op(op);
+                    Emit { out, ..*emit }.op(op);
                 })
             }
             _ => emit.op(op),
         }
     }
-}
-
-/// Whether the kernel reads or writes a table of its workspace.
-fn looks_up(schedule: &Schedule, kernel: &Kernel) -> bool {
-    let computed = |table: &Table| matches!(table.kind, TableKind::Computed);
-    let mut found = false;
-    for op in kernel.roles.iter().flat_map(|r| &r.body) {
-        op.walk(&mut |op| {
-            found |= matches!(op, Op::Prefix { .. } | Op::Positions { .. });
-            for access in op.accesses() {
-                let mut see = |ix: &Ix| {
-                    if let Ix::Lookup { table, .. } = ix {
-                        found |= computed(&schedule.tables[*table]);
-                    }
-                };
-                access.rank.walk(&mut see);
-                access.row.walk(&mut see);
-            }
-        });
-    }
-    found
 }
 
 fn has_epoch(schedule: &Schedule, kernel: &Kernel) -> bool {

@@ -5,6 +5,7 @@
 //! each kernel, to be compiled apart.
 
 mod contract;
+mod form;
 mod index;
 mod kernel;
 mod namer;
@@ -36,7 +37,7 @@ pub struct CudaUnit {
     pub workspaces: Vec<Workspace>,
 }
 
-/// One launch: `ranks_here * ctas_per_rank` CTAs. The arguments are, in order, the
+/// One launch. The arguments are, in order, the
 /// `Launch` struct, the workspaces of all ranks, each tensor of the entry (one pointer a rank), each
 /// `dyn` of the entry (one i32 a rank, or one).
 #[derive(Clone, Debug)]
@@ -47,11 +48,18 @@ pub struct KernelContract {
     pub name: String,
     pub entry: String,
     pub threads: u32,
-    pub ctas_per_rank: u32,
+    /// CTAs in x and y: those of a rank by the ranks of the device, or all of the device by 1.
+    pub grid: (u32, u32),
+    /// Positions that a CTA takes: in x as many as the rank with the most positions needs are enough.
+    pub by_position: Option<u32>,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
     /// CTAs wait for each other: all must be resident, which a cooperative launch makes sure of.
     pub cooperative: bool,
+    /// Fields of every rank's workspace that are zero when the kernel starts: counters of its arrivals.
+    pub zeroed: Vec<String>,
+    /// Fields of every rank's workspace that are zero when the kernel ends: all counters of arrivals.
+    pub cleared: Vec<String>,
     /// The arguments in order, as `type name`.
     pub args: Vec<String>,
 }
@@ -71,32 +79,10 @@ pub struct Field {
     pub bytes: usize,
 }
 
-/// Threads of a CTA; two CTAs share a multiprocessor.
-pub(crate) const THREADS: u32 = 512;
-const CTAS_PER_SM: u32 = 2;
-/// The same for movements without a route.
-pub(crate) const MOVE_THREADS: u32 = 256;
-pub(crate) const MOVE_CTAS_PER_SM: u32 = 4;
-/// CTAs of a rank in one launch, at most.
-const MOST_CTAS: i64 = 1 << 20;
-
-/// How CTAs are dealt to ranks.
-pub(crate) struct Grid {
-    /// CTAs of a rank in kernels over a route.
-    pub routed: u32,
-    /// All ranks share every launch, whose start and end are then all the handshake there is to make.
-    pub alone: bool,
-}
-
 impl Target {
     /// One H100 or H200 holding all ranks.
     pub fn hopper(ranks_per_device: u32) -> Target {
         Target { arch: "sm_90a".into(), sms: 132, ranks_per_device }
-    }
-
-    /// CTAs of a rank, so that all CTAs of a device are resident at once.
-    pub(crate) fn ctas_per_rank(&self) -> u32 {
-        (self.sms * CTAS_PER_SM / self.ranks_per_device.max(1)).max(1)
     }
 }
 
@@ -143,33 +129,9 @@ pub fn generate_each(
     Ok((program.unit(source), each))
 }
 
-/// Every kernel of a program has the same grid, so that workspaces fit all of them.
-fn ctas(schedule: &ir::Schedule, target: &Target) -> u32 {
-    let asked = schedule
-        .entries
-        .iter()
-        .flat_map(|e| &e.steps)
-        .flat_map(|s| &s.alternatives)
-        .filter_map(|a| a.kernel.tuning.blocks)
-        .min();
-    asked.map_or(target.ctas_per_rank(), |n| n.clamp(1, i64::from(target.ctas_per_rank())) as u32)
-}
-
-/// CTAs of a rank in a movement. Where nothing waits, one for each piece of the largest role: the device
-/// deals them in order, which keeps neighbours in memory together (2 to 4 % over a loop of resident CTAs).
-/// Else as many as are resident at once.
-fn move_ctas(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel, alone: bool) -> u32 {
-    let most = (target.sms * MOVE_CTAS_PER_SM / target.ranks_per_device.max(1)).max(1);
-    match kernel.tuning.blocks {
-        Some(asked) => asked.clamp(1, i64::from(most)) as u32,
-        None if alone => contract::pieces(schedule, kernel).clamp(1, MOST_CTAS) as u32,
-        None => most,
-    }
-}
-
 fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let most = i64::from(target.ctas_per_rank());
+    let most = i64::from(form::most_ctas(target));
     for entry in &schedule.entries {
         for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
             if let Some(blocks) = alternative.kernel.tuning.blocks.filter(|b| *b > most) {
@@ -180,7 +142,7 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
                         format!("{blocks} CTAs a rank cannot be resident"),
                     )
                     .note(format!(
-                        "{} SMs x {CTAS_PER_SM} / {} ranks = {most}; spinning waits would hang",
+                        "{} SMs x 2 / {} ranks = {most}; spinning waits would hang",
                         target.sms, target.ranks_per_device
                     ))
                     .help(format!("ask for `blocks {most}` or fewer")),
@@ -197,7 +159,7 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
                 format!("not supported yet: {tuples} tuples need 64-bit rows"),
             ));
         }
-        if contract::plan_threads(route) == 0 {
+        if form::plan_threads(route) == 0 {
             diagnostics.push(Diagnostic::error(
                 "F0999",
                 route.span,

@@ -38,6 +38,21 @@ impl Out {
         self.depth -= 1;
     }
 
+    /// An empty text as deep as this one.
+    pub fn beside(&self) -> Out {
+        Out { text: String::new(), depth: self.depth }
+    }
+
+    /// Whether the word occurs.
+    pub fn mentions(&self, word: &str) -> bool {
+        let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        self.text.split(|c| !inside(c)).any(|w| w == word)
+    }
+
+    pub fn append(&mut self, other: Out) {
+        self.text.push_str(&other.text);
+    }
+
     pub fn finish(self) -> String {
         self.text
     }

@@ -1,7 +1,7 @@
 //! The memory of a plan on one rank, as a struct whose layout the runtime knows too.
 
 use super::out::Out;
-use super::{Field, Workspace, namer};
+use super::{Field, Target, Workspace, form, namer};
 use crate::arena::Handle;
 use crate::schedule::ir::{Route, Schedule, SlotOrder, Table, TableKind};
 
@@ -9,13 +9,14 @@ use crate::schedule::ir::{Route, Schedule, SlotOrder, Table, TableKind};
 const CONSTANT_ENTRIES: usize = 1024;
 
 /// Offsets of every field: each starts at a multiple of 16.
-pub(super) fn workspaces(schedule: &Schedule, ctas: u32) -> Vec<Workspace> {
+pub(super) fn workspaces(schedule: &Schedule, target: &Target) -> Vec<Workspace> {
     schedule
         .routes
         .iter()
         .map(|(handle, route)| {
             let mut fields = Vec::new();
             let mut offset = 0;
+            let ctas = form::plan_ctas(schedule, target, handle);
             for (name, _, words) in members(schedule, handle, route, ctas) {
                 let bytes = words as usize * 4;
                 fields.push(Field { name, offset, bytes });
@@ -151,9 +152,10 @@ pub(super) fn emit_workspace(
     out.blank();
 }
 
-pub(super) fn emit_route(out: &mut Out, route: &Route) {
+pub(super) fn emit_route(out: &mut Out, route: &Route, ctas: u32) {
     out.block_with(&format!("struct {}", namer::route_type(&route.name)), "};", |out| {
         out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, GROUPS_PER_RANK = {}, BINS = {};", route.fan, route.groups, route.groups_per_rank, route.bins()));
+        out.line(&format!("static constexpr i32 CTAS = {ctas};  // that plan on one rank"));
         let fan_major = route.order == SlotOrder::FanRankPosition;
         let fan_first = route.order != SlotOrder::RankPositionFan;
         out.line(&format!("static constexpr bool FAN_FIRST = {fan_first}, FAN_MAJOR = {fan_major};  // order of slots"));

@@ -205,6 +205,14 @@ impl Request {
         }
     }
 
+    /// Positions of the rank that has the most, in a launch that takes this route.
+    pub(crate) fn most_positions(&self, route: Handle<Route>) -> u32 {
+        let positions = &self.schedule.routes[route].positions;
+        let ranks = 0..self.schedule.ranks as usize;
+        let most = ranks.map(|rank| self.number(positions, rank)).max().unwrap_or(0);
+        u32::try_from(most.max(0)).unwrap_or(u32::MAX)
+    }
+
     /// A condition's number: literals, ranks and dyns; anything else is not known at launch.
     pub(crate) fn number(&self, ix: &Ix, rank: usize) -> i64 {
         match ix {

@@ -7,6 +7,8 @@ use super::row::Row;
 pub enum Bar {
     /// Share of the rate of a copy of the same bytes.
     Copy(f64),
+    /// The same where the padding that the program fills counts as written.
+    Filled(f64),
     /// Microseconds of one run.
     Time(f64),
     /// Times faster than that peer.
@@ -25,6 +27,10 @@ impl Bar {
             Bar::Copy(share) => {
                 let ok = row.ratio().map(|r| r >= *share);
                 (format!(">= {:.0} % of a copy", share * 100.0), ok)
+            }
+            Bar::Filled(share) => {
+                let ok = row.with_fill().map(|r| r >= *share);
+                (format!(">= {:.0} % of a copy, with padding", share * 100.0), ok)
             }
             Bar::Time(most) => (format!("<= {most:.0} us"), Some(row.ours.median * 1e6 <= *most)),
             Bar::Peer(name, factor) => {

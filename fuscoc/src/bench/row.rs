@@ -73,7 +73,7 @@ impl Row {
     }
 
     /// The ratio if the padding that is filled counted too.
-    fn with_fill(&self) -> Option<f64> {
+    pub fn with_fill(&self) -> Option<f64> {
         let more = (self.moved.total() + self.moved.fill) as f64 / self.moved.total().max(1) as f64;
         self.ratio().map(|r| r * more)
     }

@@ -5,7 +5,7 @@ struct Range { i32 begin; i32 end; };
 // The tuples of one warp: CTA ranges are whole multiples of the warps' ranges.
 template <class R> __device__ __forceinline__ Range own_range(i32 positions, i32 cta) {
     const i32 total = positions * R::FAN;
-    const i32 warps = CTAS * (blockDim.x / 32);
+    const i32 warps = R::CTAS * (blockDim.x / 32);
     const i32 each = (total + warps * 32 - 1) / (warps * 32) * 32;
     const i32 begin = min((cta * i32(blockDim.x / 32) + i32(threadIdx.x / 32)) * each, total);
     return {begin, min(begin + each, total)};
@@ -68,17 +68,31 @@ __device__ __forceinline__ u32 scan_warp(u32 v) {
     return v;
 }
 
-// hist becomes exclusive over CTAs; the totals go to every rank, into the half of this epoch.
+// hist becomes exclusive over CTAs; the totals go to every rank, into the half of this epoch. A warp takes a
+// bin, or a thread where there are few CTAs to add up.
 template <class R, class P>
 __device__ void scan_and_send(const Ranks<P>& plans, i32 me, i32 cta, u32 epoch) {
     P* plan = plans.at[me];
+    if (R::CTAS <= 8) {
+        for (i32 b = cta * blockDim.x + threadIdx.x; b < R::BINS; b += R::CTAS * blockDim.x) {
+            u32 sum = 0;
+            #pragma unroll
+            for (i32 c = 0; c < R::CTAS; ++c) {
+                const u32 n = plan->hist[c][b];
+                plan->hist[c][b] = sum;
+                sum += n;
+            }
+            for (i32 peer = 0; peer < RANKS; ++peer) plans.at[peer]->counts[epoch & 1][me][b] = sum;
+        }
+        return;
+    }
     const i32 lane = threadIdx.x % 32;
-    for (i32 b = cta * (blockDim.x / 32) + threadIdx.x / 32; b < R::BINS; b += CTAS * (blockDim.x / 32)) {
+    for (i32 b = cta * (blockDim.x / 32) + threadIdx.x / 32; b < R::BINS; b += R::CTAS * (blockDim.x / 32)) {
         u32 sum = 0;
-        for (i32 first = 0; first < CTAS; first += 32) {
-            const u32 n = first + lane < CTAS ? plan->hist[first + lane][b] : 0;
+        for (i32 first = 0; first < R::CTAS; first += 32) {
+            const u32 n = first + lane < R::CTAS ? plan->hist[first + lane][b] : 0;
             const u32 inclusive = scan_warp(n);
-            if (first + lane < CTAS) plan->hist[first + lane][b] = sum + inclusive - n;
+            if (first + lane < R::CTAS) plan->hist[first + lane][b] = sum + inclusive - n;
             sum += __shfl_sync(ALL, inclusive, 31);
         }
         for (i32 peer = lane; peer < RANKS; peer += 32) plans.at[peer]->counts[epoch & 1][me][b] = sum;

@@ -1,13 +1,13 @@
 __device__ __forceinline__ u32 load_acquire(const u32* p) {
-    u32 v; asm volatile("ld.acquire.sys.global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v;
+    u32 v; asm volatile("ld.acquire." SCOPE ".global.u32 %0, [%1];" : "=r"(v) : "l"(p) : "memory"); return v;
 }
 __device__ __forceinline__ void store_release(u32* p, u32 v) {
-    asm volatile("st.release.sys.global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+    asm volatile("st.release." SCOPE ".global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
 }
-__device__ __forceinline__ void fence_system() { asm volatile("fence.acq_rel.sys;" ::: "memory"); }
+__device__ __forceinline__ void fence_peers() { asm volatile("fence.acq_rel." SCOPE ";" ::: "memory"); }
 // The writes it publishes were fenced before.
-__device__ __forceinline__ void add_system(u32* p, u32 v) {
-    asm volatile("red.relaxed.sys.global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+__device__ __forceinline__ void add_peer(u32* p, u32 v) {
+    asm volatile("red.relaxed." SCOPE ".global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
 }
 __device__ __forceinline__ u64 now_ns() { u64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); return t; }
 

@@ -1,15 +1,17 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
+pub(super) mod bulk;
 mod grid;
 mod points;
 mod produce;
-mod reduce;
+pub(super) mod reduce;
 mod route;
 mod scale;
 mod signal;
 mod tables;
-mod tile;
+pub(super) mod tile;
 
+use super::form::{Form, Work};
 use super::index::{bare, index, pointer};
 use super::namer::var_name;
 use super::out::Out;
@@ -20,12 +22,13 @@ pub(super) struct Emit<'a> {
     pub out: &'a mut Out,
     pub schedule: &'a Schedule,
     pub kernel: &'a Kernel,
+    pub form: &'a Form,
 }
 
 impl Emit<'_> {
     /// Threads of a CTA.
     fn threads(&self) -> i64 {
-        i64::from(crate::cuda::contract::threads(self.schedule, self.kernel))
+        i64::from(self.form.threads)
     }
 
     /// Emits one top-level op of a role.
@@ -36,7 +39,10 @@ impl Emit<'_> {
             {
                 self.reduce(op)
             }
-            Op::Tokens { .. } => self.produce(op),
+            Op::Tokens { .. } => match &self.form.work {
+                Work::Bulk(staged) => self.produce_bulk(op, staged),
+                _ => self.produce(op),
+            },
             Op::Groups { route, var, body } => self.groups(*route, *var, body),
             Op::Padding { .. } => self.padding(op),
             Op::Once { body } => self.once(body),
@@ -44,7 +50,7 @@ impl Emit<'_> {
             Op::Scan { route } => self.scan(*route),
             Op::Tables { route } => self.tables(*route),
             Op::Slots { route } => self.slots(*route),
-            Op::Barrier => self.out.line("barrier_rank<CTAS>(&plan->barrier, cta, launch, me);"),
+            Op::Barrier => self.out.line("barrier<CTAS>(&plan->barrier, cta, launch, me);"),
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot),
             Op::Wait { signal, until } => self.wait(*signal, until),
@@ -75,18 +81,18 @@ impl Emit<'_> {
     ) {
         let per_rank = self.schedule.routes[route].groups_per_rank;
         let group = var_name(self.schedule, var);
-        let (schedule, kernel) = (self.schedule, self.kernel);
+        let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
         self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
             out.line(&format!("const i32 {group} = me * {per_rank} + i;"));
-            let mut inner = Emit { out, schedule, kernel };
+            let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
     }
 
     fn once(&mut self, body: &[Op]) {
-        let (schedule, kernel) = (self.schedule, self.kernel);
+        let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
         self.out.block("if (cta == 0 && threadIdx.x < 32)", |out| {
-            let mut inner = Emit { out, schedule, kernel };
+            let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
     }
@@ -100,6 +106,11 @@ impl Emit<'_> {
 
     /// Rows past the live ones, dealt to the warps as (group, row) pairs.
     fn padding(&mut self, op: &Op) {
+        if let Work::Bulk(staged) = &self.form.work
+            && self.padding_bulk(op, staged)
+        {
+            return;
+        }
         let Op::Padding { route, group, slot, until, body } = op else { return };
         let per_rank = self.schedule.routes[*route].groups_per_rank;
         let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
@@ -123,11 +134,11 @@ impl Emit<'_> {
 }
 
 /// CTAs that an op of a movement keeps busy, each for one turn of its loop.
-pub(super) fn pieces(schedule: &Schedule, op: &Op) -> i64 {
-    let threads = i64::from(crate::cuda::MOVE_THREADS);
+pub(super) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
     match op {
         Op::Grid { .. } => grid::pieces(schedule, op, threads),
-        // Two tiles each: the second is loaded while the first is written.
+        // Small tiles two each: the second is loaded while the first is written.
+        Op::Tile(tile) if tile::is_large(schedule, tile) => points::count(&tile.vars),
         Op::Tile(tile) => (points::count(&tile.vars) + 1) / 2,
         Op::FillAll { tensor, .. } => {
             let info = &schedule.tensors[*tensor];

@@ -2,7 +2,6 @@
 
 use super::{Emit, ix, scale, unroll};
 use crate::arena::Handle;
-use crate::cuda::THREADS;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
@@ -14,21 +13,21 @@ const UNROLL: i64 = 4;
 /// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal } }` nest.
 pub(super) struct Trip<'a> {
     pub schedule: &'a Schedule,
-    position: String,
-    extent: &'a Ix,
-    route: &'a Route,
-    base_position: &'a Ix,
-    k: Handle<Var>,
-    group: Handle<Var>,
-    slot: Handle<Var>,
+    pub position: String,
+    pub extent: &'a Ix,
+    pub route: &'a Route,
+    pub base_position: &'a Ix,
+    pub k: Handle<Var>,
+    pub group: Handle<Var>,
+    pub slot: Handle<Var>,
     loads: Vec<(Row, &'a Access)>,
     tuple_loads: Vec<(Row, &'a Access)>,
-    puts: Vec<(&'a Value, &'a Access)>,
-    signal: Option<&'a Op>,
+    pub puts: Vec<(&'a Value, &'a Access)>,
+    pub signal: Option<&'a Op>,
 }
 
 impl<'a> Trip<'a> {
-    fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Trip<'a>> {
+    pub(super) fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Trip<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
         let (each, outer) = body.split_last()?;
         let Op::Each { route, position, k, group, slot, body } = each else { return None };
@@ -96,11 +95,12 @@ pub(super) enum Loaded<'a> {
 impl Emit<'_> {
     pub(super) fn produce(&mut self, op: &Op) {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
-        let batch = (self.kernel.tuning.chunk / i64::from(THREADS / 32)).max(1);
+        let warps = self.threads() / 32;
+        let batch = (self.kernel.tuning.chunk / warps).max(1);
         let (t, extent) = (&trip.position, bare(self.schedule, trip.extent));
         self.out.line(&format!(
             "// A CTA takes {} positions between two signals, a warp {batch}.",
-            batch * i64::from(THREADS / 32)
+            batch * warps
         ));
         self.out.block(
             &format!(
@@ -113,14 +113,14 @@ impl Emit<'_> {
                 });
                 if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = trip.signal {
                     out.line("__syncwarp();");
-                    out.line("fence_system();  // the rows before their arrival");
+                    out.line("fence_peers();  // the rows before their arrival");
                     out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
                         emit_tuples(out, &trip, |out| {
                             let counter = &trip.schedule.signals[*signal].name;
                             let (rank, slot) =
                                 (bare(trip.schedule, rank), bare(trip.schedule, slot));
                             out.line(&format!(
-                                "add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"
+                                "add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"
                             ));
                         });
                     });

@@ -1,15 +1,37 @@
-//! Pull: a warp reads the rows of a position's tuples and adds them up in ascending order, in f32.
+//! Pull: a warp or a CTA reads the rows of a position's tuples and adds them up in ascending order, in f32.
 
 use super::{Emit, ix};
 use crate::arena::Handle;
+use crate::cuda::form::Work;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Factor, Ix, Op, Peer, Row, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Factor, Ix, Kernel, Op, Peer, Row, Schedule, Value, Var};
 use crate::sema::hir::Elem;
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
 const IN_FLIGHT: i64 = 4;
+
+/// Vectors of a row up to which a warp takes it alone, and warps of a CTA then.
+const WARP_VECTORS: i64 = 128;
+const WARPS: u32 = 8;
+/// Threads of a CTA that takes a position, at most.
+const MOST_THREADS: i64 = 512;
+
+/// Threads and positions of a CTA of a kernel that only adds up rows. Where such CTAs are dealt in order, what
+/// is read and written at one time is close in memory.
+pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<(u32, u32)> {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    let tokens: Vec<&Op> = ops.filter(|op| matches!(op, Op::Tokens { .. })).collect();
+    let vecs = tokens.iter().map(|op| Nest::of(schedule, op).map(|n| n.to.run / n.width()));
+    let most = vecs.collect::<Option<Vec<i64>>>()?.into_iter().max()?;
+    if most <= WARP_VECTORS {
+        return Some((WARPS * 32, WARPS));
+    }
+    let passes = (most + MOST_THREADS - 1) / MOST_THREADS;
+    let threads = (most + passes - 1) / passes;
+    Some(((threads as u32).next_multiple_of(32), 1))
+}
 
 struct Nest<'a> {
     schedule: &'a Schedule,
@@ -88,19 +110,22 @@ impl Emit<'_> {
     pub(super) fn reduce(&mut self, op: &Op) {
         let Some(nest) = Nest::of(self.schedule, op) else { return };
         let (t, extent) = (&nest.position, bare(self.schedule, nest.extent));
-        self.out.block(&format!("for (i32 {t} = warp; {t} < {extent}; {t} += warps)"), |out| {
+        let team = self.form.work == Work::Team;
+        let (first, step) = if team { ("cta", "CTAS") } else { ("warp", "warps") };
+        let threads = if team { self.threads() } else { 32 };
+        self.out.block(&format!("for (i32 {t} = {first}; {t} < {extent}; {t} += {step})"), |out| {
             let rounds = (nest.fan + 31) / 32;
             if rounds == 1 {
                 emit_tuples(out, &nest, 0, nest.fan);
             }
-            emit_sum(out, &nest, rounds);
+            emit_sum(out, &nest, rounds, threads);
             if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
-                out.line("__syncwarp();");
-                out.block("if (lane == 0)", |out| {
-                    out.line("fence_system();  // the row before its arrival");
+                out.line(if team { "__syncthreads();" } else { "__syncwarp();" });
+                out.block(if team { "if (threadIdx.x == 0)" } else { "if (lane == 0)" }, |out| {
+                    out.line("fence_peers();  // the row before its arrival");
                     let counter = &nest.schedule.signals[*signal].name;
                     let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
-                    out.line(&format!("add_system(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+                    out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
                 });
             }
         });
@@ -155,34 +180,36 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
     ));
 }
 
-fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64) {
+fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64, threads: i64) {
     let width = nest.width();
     let vecs = nest.to.run / width;
     let to = pointer(nest.schedule, nest.to);
-    out.block(&format!("for (i32 first = 0; first < {vecs}; first += 32)"), |out| {
-        out.line("const i32 v = first + lane;");
-        if vecs % 32 != 0 {
+    let whole = vecs % threads == 0;
+    out.block(&format!("for (i32 first = 0; first < {vecs}; first += {threads})"), |out| {
+        let own = if threads == 32 { "lane" } else { "i32(threadIdx.x)" };
+        out.line(&format!("const i32 v = first + {own};"));
+        if !whole {
             out.line(&format!("const bool inside = v < {vecs};"));
         }
         out.line(&format!("float acc[{width}] = {{}};"));
         for round in 0..rounds {
             let fan = (nest.fan - round * 32).min(32);
             if rounds == 1 {
-                emit_groups(out, nest, fan, vecs);
+                emit_groups(out, nest, fan, whole);
             } else {
                 out.block("", |out| {
                     emit_tuples(out, nest, round * 32, fan);
-                    emit_groups(out, nest, fan, vecs);
+                    emit_groups(out, nest, fan, whole);
                 });
             }
         }
-        emit_store(out, nest, &to, vecs);
+        emit_store(out, nest, &to, whole);
     });
 }
 
 /// Tuples in groups whose rows are all in flight before the first is added.
-fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, vecs: i64) {
-    let inside = if vecs % 32 == 0 { "" } else { " && inside" };
+fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, whole: bool) {
+    let inside = if whole { "" } else { " && inside" };
     let most = if fan > 2 * IN_FLIGHT { IN_FLIGHT / 2 } else { IN_FLIGHT };
     let deep = (most / nest.rows.len().max(1) as i64).clamp(1, fan);
     // Two groups overlap; more only cost registers.
@@ -237,12 +264,12 @@ fn emit_terms(out: &mut Out, nest: &Nest) {
     out.line(&format!("for (i32 j = 0; j < {}; ++j) acc[j] = {term};", nest.width()));
 }
 
-fn emit_store(out: &mut Out, nest: &Nest, to: &str, vecs: i64) {
+fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
     let elem = nest.elem.name();
     let bytes = nest.to.vector;
     out.line(&format!("Vec<{bytes}> sum;"));
     out.line("#pragma unroll");
     out.line(&format!("for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>(acc[j]);", nest.width()));
-    let guard = if vecs % 32 == 0 { "" } else { "if (inside) " };
+    let guard = if whole { "" } else { "if (inside) " };
     out.line(&format!("{guard}store(reinterpret_cast<Vec<{bytes}>*>({to}) + v, sum);"));
 }

@@ -20,7 +20,7 @@ impl Emit<'_> {
         let slot = bare(self.schedule, slot);
         let Peer::All = to else { return };
         let loop_ = format!(
-            "for (i32 peer = threadIdx.x; peer < RANKS; peer += 32) {{ fence_system(); add_system(&plans.at[peer]->{}[{slot}], 1); }}",
+            "for (i32 peer = threadIdx.x; peer < RANKS; peer += 32) {{ fence_peers(); add_peer(&plans.at[peer]->{}[{slot}], 1); }}",
             info.name
         );
         if matches!(info.kind, SignalKind::Epoch { per_cta: true }) {

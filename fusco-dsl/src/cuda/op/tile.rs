@@ -9,6 +9,15 @@ use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Schedule, Tile};
 use crate::sema::hir::Elem;
 
+/// Bytes beyond which a tile takes twice the threads.
+const LARGE: i64 = 16 * 1024;
+
+/// Whether a CTA of a movement has twice the threads for it, and no second tile.
+pub(in crate::cuda) fn is_large(schedule: &Schedule, tile: &Tile) -> bool {
+    let bytes = schedule.tensors[tile.from.tensor].elem.bytes();
+    tile.along_source.1 * tile.along_target.1 * bytes > LARGE
+}
+
 struct Parts<'a> {
     schedule: &'a Schedule,
     tile: &'a Tile,
@@ -76,6 +85,17 @@ fn emit(out: &mut Out, parts: &Parts) {
     let begin = if begin == "0" { "cta".to_string() } else { format!("{begin} + cta") };
     let (width, from) = (parts.width(&tile.from), &tile.from);
     out.line(&format!("Vec<{}> loaded[{}];", from.vector, rounds(parts, width).0));
+    if is_large(parts.schedule, tile) {
+        out.block(&format!("for ({ty} block = {begin}; block < {end}; block += CTAS)"), |out| {
+            decode(out, parts.schedule, &tile.vars, "block", 1);
+            emit_load(out, parts);
+            emit_stage(out, parts);
+            out.line("__syncthreads();");
+            emit_store(out, parts);
+            out.line("__syncthreads();");
+        });
+        return;
+    }
     out.line(&format!("auto load_tile = [&]({ty} block) {{"));
     out.indented(|out| {
         decode(out, parts.schedule, &tile.vars, "block", 1);

@@ -20,8 +20,7 @@ pub(super) fn arguments(
     let plan = request.space(kernel.route)?.device();
     let plan = plan.ok_or_else(|| Error::plan("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;
-    let mut out =
-        vec![vec![first_rank, timeout.as_nanos() as u64, report.at], addresses(&plan.ranks)];
+    let mut out = vec![vec![first_rank, timeout.as_nanos() as u64, report.at], plan.addresses()];
     for tensor in &request.entry().tensors {
         let info = &schedule.tensors[*tensor];
         let memory = request.buffer(*tensor).map(|b| b.memory());

@@ -231,11 +231,11 @@ impl Queue {
             && unsafe { sys::cuStreamQuery(self.raw) } == sys::CUresult::CUDA_SUCCESS
     }
 
-    /// One launch. `arguments`: each the address of one kernel parameter's bytes.
+    /// One launch of `grid` CTAs, those of a rank by ranks. `arguments`: each one kernel parameter's bytes.
     pub(crate) fn launch(
         &self,
         kernel: &Kernel,
-        grid: u32,
+        grid: (u32, u32),
         arguments: &mut [Vec<u64>],
     ) -> Result<(), Error> {
         self.gpu.enter()?;
@@ -250,7 +250,7 @@ impl Queue {
             };
             launch(
                 kernel.raw,
-                (grid, 1, 1),
+                (grid.0, grid.1, 1),
                 (kernel.threads, 1, 1),
                 kernel.shared_bytes,
                 self.raw,
@@ -260,7 +260,10 @@ impl Queue {
         done.map_err(|e| {
             told(
                 e,
-                &format!("launch of `{}` with {grid} x {} threads", kernel.name, kernel.threads),
+                &format!(
+                    "launch of `{}` with {} x {} CTAs of {} threads",
+                    kernel.name, grid.0, grid.1, kernel.threads
+                ),
             )
         })
     }
@@ -310,6 +313,19 @@ impl Queue {
         self.gpu.enter()?;
         // SAFETY: both live, in one context.
         unsafe { result::event::record(mark.raw, self.raw) }.map_err(|e| told(e, "event"))
+    }
+
+    /// Zeroes `bytes` bytes, whole words, at each of `rows` places that are `pitch` bytes apart.
+    pub(crate) fn zero(
+        &self,
+        at: u64,
+        pitch: usize,
+        (bytes, rows): (usize, usize),
+    ) -> Result<(), Error> {
+        self.gpu.enter()?;
+        // SAFETY: the caller's memory has them, and lives until the queue is synchronised.
+        let done = unsafe { sys::cuMemsetD2D32Async(at, pitch, 0, bytes / 4, rows, self.raw) };
+        done.result().map_err(|e| told(e, "memset"))
     }
 
     /// All of `from` into `to`, which is as long, both on this queue's device.
@@ -441,7 +457,12 @@ impl Drop for Module {
 pub(crate) struct Kernel {
     pub name: String,
     pub threads: u32,
-    pub ctas_per_rank: u32,
+    /// CTAs in x and y; in x one for each so many positions is enough.
+    pub grid: (u32, u32),
+    pub by_position: Option<u32>,
+    /// Fields of the workspace that are zeroed before a launch, and that a launch leaves zero.
+    pub zeroed: Vec<String>,
+    pub cleared: Vec<String>,
     cooperative: bool,
     shared_bytes: u32,
     raw: sys::CUfunction,
@@ -454,11 +475,10 @@ unsafe impl Send for Kernel {}
 unsafe impl Sync for Kernel {}
 
 impl Kernel {
-    /// Also checks, for a cooperative launch, that `ranks` ranks' CTAs are resident at once.
+    /// Also checks, for a cooperative launch, that all CTAs are resident at once.
     pub(crate) fn new(
         module: &Arc<Module>,
         contract: &fusco_dsl::cuda::KernelContract,
-        ranks: u32,
     ) -> Result<Kernel, Error> {
         module.gpu.enter()?;
         let name = contract.symbol.clone();
@@ -480,7 +500,7 @@ impl Kernel {
             )
             .map_err(fail)?
         } as u32;
-        let (wanted, most) = (ranks * contract.ctas_per_rank, resident * module.gpu.sms);
+        let (wanted, most) = (contract.grid.0 * contract.grid.1, resident * module.gpu.sms);
         if contract.cooperative && wanted > most {
             let message = format!(
                 "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
@@ -488,14 +508,14 @@ impl Kernel {
             );
             return Err(Error::Invalid { code: "F0706", message });
         }
-        let (threads, ctas_per_rank, shared_bytes) =
-            (contract.threads, contract.ctas_per_rank, contract.shared_bytes);
-        let cooperative = contract.cooperative;
         Ok(Kernel {
-            threads,
-            ctas_per_rank,
-            cooperative,
-            shared_bytes,
+            threads: contract.threads,
+            grid: contract.grid,
+            by_position: contract.by_position,
+            zeroed: contract.zeroed.clone(),
+            cleared: contract.cleared.clone(),
+            cooperative: contract.cooperative,
+            shared_bytes: contract.shared_bytes,
             raw,
             _module: module.clone(),
             name,

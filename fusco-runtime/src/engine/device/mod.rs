@@ -109,10 +109,8 @@ impl DeviceProgram {
         let cubins = crate::jit::cubins(&sources, &target.arch)?;
         let load = |gpu: &Arc<Gpu>| {
             let each = unit.kernels.iter().zip(&cubins);
-            each.map(|(k, cubin)| {
-                Kernel::new(&Module::load(gpu, cubin)?, k, target.ranks_per_device)
-            })
-            .collect::<Result<Vec<_>, _>>()
+            each.map(|(k, cubin)| Kernel::new(&Module::load(gpu, cubin)?, k))
+                .collect::<Result<Vec<_>, _>>()
         };
         let kernels = devices.gpus.iter().map(load).collect::<Result<_, _>>()?;
         Ok(DeviceProgram { devices: devices.clone(), kernels, unit })
@@ -127,45 +125,79 @@ impl DeviceProgram {
     }
 }
 
-/// A plan's workspaces, one a rank.
+/// A plan's workspaces, one a rank; those of a device lie in one allocation.
 pub(crate) struct DevicePlan {
     pub workspace: Workspace,
-    pub ranks: Vec<Memory>,
+    devices: Vec<Memory>,
+    ranks_per_device: usize,
+    /// Bytes from one rank's workspace to the next.
+    pitch: usize,
 }
+
+/// Workspaces of different ranks share no line.
+const PITCH: usize = 256;
 
 impl DevicePlan {
     pub(crate) fn new(program: &DeviceProgram, route: &str) -> Result<DevicePlan, Error> {
         let workspace = program.unit.workspaces.iter().find(|w| w.route == route).cloned();
         let workspace =
             workspace.ok_or_else(|| Error::plan(format!("no workspace for route `{route}`")))?;
-        Ok(DevicePlan { ranks: program.devices.alloc(workspace.bytes)?, workspace })
+        let ranks_per_device = program.devices.ranks_per_device;
+        let pitch = workspace.bytes.next_multiple_of(PITCH);
+        let devices = program.devices.alloc_each(pitch * ranks_per_device)?;
+        Ok(DevicePlan { workspace, devices, ranks_per_device, pitch })
+    }
+
+    fn ranks(&self) -> usize {
+        self.devices.len() * self.ranks_per_device
+    }
+
+    /// Device addresses of the workspaces.
+    pub(crate) fn addresses(&self) -> Vec<u64> {
+        let of = |m: &Memory| {
+            let at = m.at;
+            (0..self.ranks_per_device).map(move |rank| at + (rank * self.pitch) as u64)
+        };
+        self.devices.iter().flat_map(of).collect()
     }
 
     /// A field of `rank`'s workspace, after the launches in flight.
     pub(crate) fn words(&self, rank: usize, name: &str) -> Result<Vec<u32>, Error> {
-        let (memory, field) = self.field(rank, name)?;
+        let (memory, offset, field) = self.field(rank, name)?;
         let mut bytes = vec![0; field.bytes];
-        memory.read(field.offset, &mut bytes)?;
+        memory.read(offset, &mut bytes)?;
         Ok(bytes.as_chunks::<4>().0.iter().map(|b| u32::from_ne_bytes(*b)).collect())
     }
 
     /// Device address and number of a field's words.
     pub(crate) fn address(&self, rank: usize, name: &str) -> Result<(u64, usize), Error> {
-        let (memory, field) = self.field(rank, name)?;
-        Ok((memory.at + field.offset as u64, field.bytes / 4))
+        let (memory, offset, field) = self.field(rank, name)?;
+        Ok((memory.at + offset as u64, field.bytes / 4))
+    }
+
+    /// Address of a field of the first rank of a device.
+    fn first(&self, device: usize, name: &str) -> Result<u64, Error> {
+        Ok(self.address(device * self.ranks_per_device, name)?.0)
+    }
+
+    /// Zeroes a field of every rank of a device, in the order of the queue.
+    fn zero(&self, device: usize, name: &str, queue: &driver::Queue) -> Result<(), Error> {
+        let (at, words) = self.address(device * self.ranks_per_device, name)?;
+        queue.zero(at, self.pitch, (words * 4, self.ranks_per_device))
     }
 
     pub(crate) fn reset(&self) -> Result<(), Error> {
-        self.ranks.iter().try_for_each(Memory::clear)
+        self.devices.iter().try_for_each(Memory::clear)
     }
 
-    fn field(&self, rank: usize, name: &str) -> Result<(&Memory, &Field), Error> {
-        let memory = self.ranks.get(rank).ok_or_else(|| {
-            Error::plan(format!("a plan of {} ranks has no rank {rank}", self.ranks.len()))
+    /// The memory that holds a field of `rank`, and where it begins there.
+    fn field(&self, rank: usize, name: &str) -> Result<(&Memory, usize, &Field), Error> {
+        let memory = self.devices.get(rank / self.ranks_per_device).ok_or_else(|| {
+            Error::plan(format!("a plan of {} ranks has no rank {rank}", self.ranks()))
         })?;
         let field = self.workspace.fields.iter().find(|f| f.name == name);
         field
-            .map(|f| (memory, f))
+            .map(|f| (memory, rank % self.ranks_per_device * self.pitch + f.offset, f))
             .ok_or_else(|| Error::plan(format!("the workspace has no `{name}`")))
     }
 }

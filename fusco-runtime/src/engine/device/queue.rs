@@ -1,10 +1,11 @@
 //! Streams and graphs of a CUDA world: one driver stream a device, one cooperative launch a device.
 
 use super::arguments::arguments;
-use super::driver::{Mark, Memory, Queue, Replay};
-use super::{DeviceProgram, Devices};
+use super::driver::{Kernel, Mark, Memory, Queue, Replay};
+use super::{DevicePlan, DeviceProgram, Devices};
 use crate::engine::{Error, Request, Space};
 use crate::mem::Buffer;
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -55,7 +56,8 @@ impl DeviceStream {
     pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
         self.check(&request)?;
         self.in_order(|device, queue| {
-            enqueue(&request, device, queue, &self.reports, self.timeout)
+            let zeros = &mut Zeros::default();
+            enqueue(&request, (device, queue), &self.reports, self.timeout, zeros)
         })?;
         lock(&self.flight).push(Flight::Launch(Box::new(request)));
         Ok(())
@@ -68,7 +70,10 @@ impl DeviceStream {
         for (device, gpu) in self.devices.gpus.iter().enumerate() {
             let queue = Queue::recorder(gpu)?;
             let all = || {
-                launches.iter().try_for_each(|r| enqueue(r, device, &queue, &reports, self.timeout))
+                let mut zeros = Zeros::default();
+                launches.iter().try_for_each(|r| {
+                    enqueue(r, (device, &queue), &reports, self.timeout, &mut zeros)
+                })
             };
             replays.push(queue.record(all)?);
         }
@@ -268,13 +273,37 @@ impl Seen {
     }
 }
 
+/// Addresses of counters that launches queued before have left zero.
+#[derive(Default)]
+struct Zeros(BTreeSet<u64>);
+
+impl Zeros {
+    /// Zeroes what the kernel wants zero and is not, and notes what it leaves zero.
+    fn prepare(
+        &mut self,
+        kernel: &Kernel,
+        plan: &DevicePlan,
+        (device, queue): (usize, &Queue),
+    ) -> Result<(), Error> {
+        for field in &kernel.zeroed {
+            if !self.0.remove(&plan.first(device, field)?) {
+                plan.zero(device, field, queue)?;
+            }
+        }
+        for field in &kernel.cleared {
+            self.0.insert(plan.first(device, field)?);
+        }
+        Ok(())
+    }
+}
+
 /// All kernels of a launch on one device.
 fn enqueue(
     request: &Request,
-    device: usize,
-    queue: &Queue,
+    (device, queue): (usize, &Queue),
     reports: &Reports,
     timeout: Duration,
+    zeros: &mut Zeros,
 ) -> Result<(), Error> {
     let program: &DeviceProgram = request
         .program
@@ -283,11 +312,14 @@ fn enqueue(
     for kernel in request.kernels() {
         let compiled = program.kernel(device, &request.entry().name, &kernel.name)?;
         let mut words = arguments(program, request, kernel, device, &reports.0[device], timeout)?;
-        queue.launch(
-            compiled,
-            program.devices.ranks_per_device as u32 * compiled.ctas_per_rank,
-            &mut words,
-        )?;
+        if let Some(plan) = request.space(kernel.route)?.device() {
+            zeros.prepare(compiled, plan, (device, queue))?;
+        }
+        let mut grid = compiled.grid;
+        if let Some((route, each)) = kernel.route.zip(compiled.by_position) {
+            grid.0 = request.most_positions(route).div_ceil(each).clamp(1, grid.0);
+        }
+        queue.launch(compiled, grid, &mut words)?;
     }
     Ok(())
 }

@@ -1,0 +1,237 @@
+//! How the CTAs of a kernel share its work: threads, shared memory, and how many there are.
+
+use super::Target;
+use super::op::tile::is_large;
+use super::op::{self, bulk, reduce};
+use crate::arena::Handle;
+use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
+
+/// Threads of a CTA that plans, or whose warps take a position each; two share a multiprocessor.
+const THREADS: u32 = 512;
+const CTAS_PER_SM: u32 = 2;
+/// Threads of a CTA of a movement without a route, and such CTAs of a multiprocessor.
+const MOVE: (u32, u32) = (256, 4);
+/// The same for large tiles.
+const MOVE_LARGE: (u32, u32) = (512, 2);
+/// CTAs of a rank in one launch, at most.
+const MOST_CTAS: i64 = 1 << 20;
+/// Shared memory that lets two CTAs share a multiprocessor, bytes.
+const SHARED_LIMIT: i64 = 112 * 1024;
+/// Tuples of a thread that plans, where there are enough.
+const TUPLES: i64 = 2;
+/// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
+const TEAM_THREADS: u32 = 1536;
+
+/// The work of one CTA.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Work {
+    /// A part of the tuples to plan.
+    Plan,
+    /// A part of a flat grid, or some tiles.
+    Moves,
+    /// A position for each warp.
+    Warps,
+    /// Positions whose rows pass through shared memory.
+    Bulk(bulk::Staged),
+    /// One position.
+    Team,
+}
+
+/// A launch of one kernel, without its arguments.
+#[derive(Clone, Debug)]
+pub(crate) struct Form {
+    pub work: Work,
+    pub threads: u32,
+    /// CTAs that share a multiprocessor, at least.
+    pub resident: u32,
+    /// CTAs that share the work of one rank.
+    pub ctas_per_rank: u32,
+    /// Those by ranks; or all of a device, dealt to its ranks in turn.
+    pub grid: (u32, u32),
+    /// Positions of a CTA, where there is one for each so many of the bound: a launch may have fewer.
+    pub by_position: Option<u32>,
+    /// Dynamic shared memory, bytes.
+    pub shared_bytes: u32,
+    /// CTAs wait for each other.
+    pub cooperative: bool,
+    /// All ranks share the launch, whose start and end are then all the handshake there is to make.
+    pub alone: bool,
+}
+
+impl Form {
+    pub fn of(schedule: &Schedule, target: &Target, kernel: &Kernel) -> Form {
+        let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
+        let Some(handle) = kernel.route else { return moves(schedule, target, kernel, alone) };
+        let route = &schedule.routes[handle];
+        let warps = Form {
+            work: Work::Warps,
+            threads: THREADS,
+            resident: CTAS_PER_SM,
+            ctas_per_rank: 0,
+            grid: (0, target.ranks_per_device),
+            by_position: None,
+            shared_bytes: 0,
+            cooperative: !alone,
+            alone,
+        }
+        .with(asked(kernel, most_ctas(target)));
+        if is_plan(kernel) {
+            warps.with(plan_ctas(schedule, target, handle)).plan(route)
+        } else if let Some(staged) = bulk::staged(schedule, kernel) {
+            warps.bulk(route, target, kernel, staged)
+        } else if let Some(team) = reduce::team(schedule, kernel) {
+            warps.team(route, target, kernel, team)
+        } else {
+            warps
+        }
+    }
+
+    /// With so many CTAs a rank.
+    fn with(self, ctas_per_rank: u32) -> Form {
+        Form { ctas_per_rank, grid: (ctas_per_rank, self.grid.1), ..self }
+    }
+
+    fn plan(self, route: &Route) -> Form {
+        let threads = plan_threads(route);
+        let shared_bytes = (shared_words(route, threads) * 4) as u32;
+        Form { work: Work::Plan, threads, shared_bytes, cooperative: true, ..self }
+    }
+
+    /// Where all ranks share the launch, its CTAs are dealt to positions of any rank: none is left over.
+    fn bulk(self, route: &Route, target: &Target, kernel: &Kernel, staged: bulk::Staged) -> Form {
+        let each = asked(kernel, resident(target, 1));
+        let ranks = target.ranks_per_device;
+        let all = if kernel.tuning.blocks.is_some() { each * ranks } else { target.sms.max(ranks) };
+        let positions = route.positions_bound.saturating_mul(i64::from(ranks));
+        let turns = positions > i64::from(all) * staged.rows;
+        let form = Form {
+            threads: bulk::THREADS,
+            resident: 1,
+            shared_bytes: staged.bytes() as u32,
+            work: Work::Bulk(staged),
+            // One turn needs no barrier.
+            cooperative: !self.alone || turns,
+            ..self.with(each)
+        };
+        if form.alone { Form { grid: (all, 1), ..form } } else { form }
+    }
+
+    fn team(
+        self,
+        route: &Route,
+        target: &Target,
+        kernel: &Kernel,
+        (threads, positions): (u32, u32),
+    ) -> Form {
+        let each = (TEAM_THREADS / threads).max(1);
+        let by_position = (self.alone && kernel.tuning.blocks.is_none()).then_some(positions);
+        let ctas = match by_position {
+            Some(_) => {
+                let all = route.positions_bound.saturating_add(i64::from(positions) - 1);
+                (all / i64::from(positions)).clamp(1, MOST_CTAS) as u32
+            }
+            None => asked(kernel, resident(target, each)),
+        };
+        let work = if positions == 1 { Work::Team } else { Work::Warps };
+        Form { work, threads, resident: each, by_position, ..self.with(ctas) }
+    }
+
+    /// Handshakes at the start and the end of the kernel are emitted.
+    pub fn shakes(&self) -> bool {
+        !self.alone || self.work == Work::Plan
+    }
+
+    /// The kernel makes a plan anew and zeroes all its counters, so that launches that take it need not.
+    pub fn clears(&self) -> bool {
+        self.alone && self.work == Work::Plan
+    }
+
+    /// CTAs are not dealt to ranks beforehand.
+    pub fn is_flat(&self) -> bool {
+        self.alone && matches!(self.work, Work::Bulk(_))
+    }
+}
+
+/// CTAs of a movement. Where nothing waits, one for each piece of the largest role: the device deals them in
+/// order, which keeps neighbours in memory together (2 to 4 % over a loop of resident CTAs). Else as many as
+/// are resident at once.
+fn moves(schedule: &Schedule, target: &Target, kernel: &Kernel, alone: bool) -> Form {
+    let (threads, each) =
+        if tiles(kernel).any(|t| is_large(schedule, t)) { MOVE_LARGE } else { MOVE };
+    let most = resident(target, each);
+    let ctas_per_rank = match kernel.tuning.blocks {
+        Some(_) => asked(kernel, most),
+        None if alone => pieces(schedule, kernel, threads).clamp(1, MOST_CTAS) as u32,
+        None => most,
+    };
+    let (work, resident) = (Work::Moves, each);
+    Form {
+        work,
+        threads,
+        resident,
+        ctas_per_rank,
+        grid: (ctas_per_rank, target.ranks_per_device),
+        by_position: None,
+        shared_bytes: 0,
+        cooperative: !alone,
+        alone,
+    }
+}
+
+fn tiles(kernel: &Kernel) -> impl Iterator<Item = &Tile> {
+    kernel.roles.iter().flat_map(|r| &r.body).filter_map(|op| match op {
+        Op::Tile(tile) => Some(&**tile),
+        _ => None,
+    })
+}
+
+/// CTAs that have something to do in the largest role of a movement.
+fn pieces(schedule: &Schedule, kernel: &Kernel, threads: u32) -> i64 {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    ops.map(|op| op::pieces(schedule, op, i64::from(threads))).max().unwrap_or(1)
+}
+
+/// CTAs of a rank if all of a device's are resident at once, `each` on a multiprocessor.
+fn resident(target: &Target, each: u32) -> u32 {
+    (target.sms * each / target.ranks_per_device.max(1)).max(1)
+}
+
+/// As many as the program asks for, or all that are resident.
+fn asked(kernel: &Kernel, most: u32) -> u32 {
+    kernel.tuning.blocks.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+}
+
+/// CTAs of a rank that plan a route: its plans keep a histogram of each, so all its kernels agree. Few tuples
+/// take few, which then wait for fewer.
+pub(crate) fn plan_ctas(schedule: &Schedule, target: &Target, route: Handle<Route>) -> u32 {
+    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
+    let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+    let blocks = kernels.filter(|k| k.route == Some(route)).filter_map(|k| k.tuning.blocks).min();
+    let most = blocks.unwrap_or(i64::MAX).min(i64::from(most_ctas(target)));
+    let info = &schedule.routes[route];
+    let tuples = info.positions_bound.saturating_mul(info.fan);
+    let each = TUPLES * i64::from(plan_threads(info).max(32));
+    (tuples.saturating_add(each - 1) / each).clamp(1, most.max(1)) as u32
+}
+
+/// CTAs of a rank that a program may ask for.
+pub(crate) fn most_ctas(target: &Target) -> u32 {
+    resident(target, CTAS_PER_SM)
+}
+
+pub(crate) fn is_plan(kernel: &Kernel) -> bool {
+    kernel.roles.iter().any(|r| r.kind == RoleKind::Plan)
+}
+
+/// A histogram for each warp, the starts of all bins, and the live rows of all groups.
+fn shared_words(route: &Route, threads: u32) -> i64 {
+    (i64::from(threads / 32) + 1) * route.bins() + route.groups
+}
+
+/// As many warps as shared memory has histograms for; 0 if it has none.
+pub(crate) fn plan_threads(route: &Route) -> u32 {
+    [512, 256, 128, 64, 32]
+        .into_iter()
+        .find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT)
+        .unwrap_or(0)
+}

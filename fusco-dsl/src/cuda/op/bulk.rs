@@ -1,0 +1,370 @@
+//! Push by the copy engine: a CTA takes some positions, loads their rows into shared memory and stores each
+//! to every slot of its tuples. Memory writes 8 % slower while it also reads, so all CTAs read at one time and
+//! write at another.
+
+use super::produce::{Loaded, Trip};
+use super::{Emit, vector_literal};
+use crate::cuda::form::Form;
+use crate::cuda::index::{bare, pointer};
+use crate::cuda::namer;
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
+
+/// Threads of a CTA: the copy engine moves the rows, threads only find their places.
+pub(in crate::cuda) const THREADS: u32 = 256;
+/// Shared memory for rows; one CTA has a multiprocessor to itself.
+const SHARED: i64 = 220 * 1024;
+/// Rows shorter than this cost the engine more than warps that copy them.
+const SHORT: i64 = 512;
+/// Bytes that stay in L2 until the next kernel reads them.
+const L2: i64 = 40 << 20;
+/// Vectors of a row that a thread copies by itself.
+const FEW: i64 = 16;
+
+/// Rows of a turn in shared memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cuda) struct Staged {
+    /// Positions of a CTA in one turn.
+    pub rows: i64,
+    /// Bytes of each row of a position that passes through shared memory.
+    parts: Vec<(Row, i64)>,
+    /// All that is written may be more than L2 holds.
+    streams: bool,
+}
+
+impl Staged {
+    /// The function that stores a row.
+    fn store(&self) -> &'static str {
+        if self.streams { "stream_bulk" } else { "store_bulk" }
+    }
+
+    /// Bytes of one position.
+    fn position(&self) -> i64 {
+        self.parts.iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    pub fn bytes(&self) -> i64 {
+        self.rows * self.position()
+    }
+
+    /// Bytes before a row in its position's part of shared memory, and its own.
+    fn part(&self, row: Row) -> Option<(i64, i64)> {
+        let at = self.parts.iter().position(|(r, _)| *r == row)?;
+        Some((self.parts[..at].iter().map(|(_, bytes)| bytes).sum(), self.parts[at].1))
+    }
+}
+
+/// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
+/// bytes and long, and what else it carries is short.
+pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<Staged> {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
+    let trip = Trip::of(schedule, tokens.next()?)?;
+    if tokens.next().is_some() {
+        return None;
+    }
+    let mut parts = Vec::new();
+    for (value, to) in &trip.puts {
+        match value {
+            Value::Int(_) => {}
+            Value::Row(row) => match trip.loaded(*row)? {
+                Loaded::Shared(from) if from.vector == 16 && to.vector == 16 => {
+                    parts.push((*row, row_bytes(schedule, to)));
+                }
+                Loaded::Shared(_) | Loaded::Own(_) => {
+                    (row_bytes(schedule, to) / to.vector <= FEW).then_some(())?;
+                }
+            },
+            _ => return None,
+        }
+    }
+    let position: i64 = parts.iter().map(|(_, bytes)| bytes).sum();
+    let rows = (SHARED / position.max(1)).min(kernel.tuning.chunk).min(i64::from(THREADS));
+    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
+    let streams = tuples.saturating_mul(position) > L2;
+    (position >= SHORT && rows > 0).then_some(Staged { rows, parts, streams })
+}
+
+fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
+    access.run * schedule.tensors[access.tensor].elem.bytes()
+}
+
+impl Emit<'_> {
+    pub(super) fn produce_bulk(&mut self, op: &Op, staged: &Staged) {
+        let Some(trip) = Trip::of(self.schedule, op) else { return };
+        let workspace = namer::workspace_type(self.schedule, self.kernel.route);
+        let nest = Nest { trip: &trip, staged, form: self.form, workspace };
+        let lines = [
+            "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
+            "// slower while it does both.",
+        ];
+        lines.iter().for_each(|l| self.out.line(l));
+        self.out.block("", |out| {
+            nest.memory(out);
+            nest.share(out);
+            nest.load(out);
+            nest.arrive(out);
+            nest.turns(out);
+        });
+    }
+
+    /// Padding rows are stores of one row in shared memory that holds the value.
+    pub(super) fn padding_bulk(&mut self, op: &Op, staged: &Staged) -> bool {
+        let Op::Padding { route, group, slot, until, body } = op else { return false };
+        let [Op::Fill { to, bits }] = &body[..] else { return false };
+        let (schedule, bytes) = (self.schedule, row_bytes(self.schedule, to));
+        if to.vector != 16 || bytes > staged.bytes() {
+            return false;
+        }
+        let per_rank = schedule.routes[*route].groups_per_rank;
+        let rows = super::padding_rows(until);
+        let [group, slot] = [group, slot].map(|v| namer::var_name(schedule, *v));
+        let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
+        self.out.block("", |out| {
+            out.line("extern __shared__ Vec<16> staged[];");
+            out.line("wait_bulk_read();");
+            out.line("__syncthreads();");
+            out.line(&format!(
+                "for (i32 v = threadIdx.x; v < {}; v += blockDim.x) staged[v] = {literal};",
+                bytes / 16
+            ));
+            out.line("fence_bulk();");
+            out.line("__syncthreads();");
+            out.line("// CTAs take neighbouring rows, so that each has its share of every group.");
+            out.block(
+                &format!(
+                    "for (i32 i = threadIdx.x * CTAS + cta; i < {}; i += blockDim.x * CTAS)",
+                    per_rank * rows
+                ),
+                |out| {
+                    out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+                    out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
+                    out.line(&format!(
+                        "if ({slot} < {}) {}({}, staged, {bytes});",
+                        bare(schedule, until),
+                        staged.store(),
+                        pointer(schedule, to)
+                    ));
+                },
+            );
+            out.line("commit_bulk();");
+        });
+        true
+    }
+}
+
+struct Nest<'a> {
+    trip: &'a Trip<'a>,
+    staged: &'a Staged,
+    form: &'a Form,
+    /// The type of the plan.
+    workspace: String,
+}
+
+impl Nest<'_> {
+    fn bare(&self, ix: &Ix) -> String {
+        bare(self.trip.schedule, ix)
+    }
+
+    /// Vectors of one position in shared memory.
+    fn pitch(&self) -> i64 {
+        self.staged.position() / 16
+    }
+
+    /// The CTAs that take turns, and which of them this is: those of all ranks where one launch has them all.
+    fn ctas(&self) -> (&'static str, &'static str) {
+        if self.form.alone { ("GRID", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
+    }
+
+    fn memory(&self, out: &mut Out) {
+        if self.form.alone {
+            out.line(&format!("constexpr i32 GRID = {};  // CTAs of all ranks", self.form.grid.0));
+        }
+        out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
+        out.line("extern __shared__ Vec<16> staged[];");
+        out.line("__shared__ u64 full[ROWS];");
+        out.line("if (threadIdx.x < ROWS) init_full(&full[threadIdx.x]);");
+        out.line("fence_bulk();");
+        out.line("__syncthreads();");
+    }
+
+    /// Positions of a CTA in one turn; all CTAs that wait for each other take as many turns.
+    fn share(&self, out: &mut Out) {
+        let extent = self.bare(self.trip.extent);
+        let (all, _) = self.ctas();
+        if self.form.alone {
+            let extent = extent.replace(".at[me]", ".at[rank]");
+            out.line("i32 total = 0;  // positions of all ranks");
+            out.line(&format!("for (i32 rank = 0; rank < RANKS; ++rank) total += {extent};"));
+            out.line("// The rank that has position t of them; t becomes its number there.");
+            out.line(&format!("auto rank_of = [&](i32& t) {{ i32 rank = 0; for (; t >= {extent}; ++rank) t -= {extent}; return rank; }};"));
+        } else {
+            out.line(&format!("const i32 total = {extent};"));
+        }
+        out.line(&format!("const i32 each = max(min((total + {all} - 1) / {all}, ROWS), 1);"));
+        out.line(&format!("const i32 turns = (total + {all} * each - 1) / ({all} * each);"));
+    }
+
+    /// The position of `row`, and the rank that has it.
+    fn position(&self, out: &mut Out) {
+        let t = &self.trip.position;
+        if self.form.alone {
+            out.line(&format!("i32 {t} = begin + row;"));
+            out.line(&format!("const i32 me = rank_of({t});"));
+        } else {
+            out.line(&format!("const i32 {t} = begin + row;"));
+        }
+    }
+
+    /// Each pair of the positions from `begin` on: one thread, which knows its `row`, position, k and slot.
+    fn pairs(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let (trip, fan) = (self.trip, self.trip.route.fan);
+        let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
+        let head = format!(
+            "for (i32 i = threadIdx.x; i < min(each, total - begin) * {fan}; i += blockDim.x)"
+        );
+        out.block(&head, |out| {
+            out.line(&format!("const i32 row = i / {fan}, {k} = i % {fan};"));
+            self.position(out);
+            if self.form.alone {
+                out.line(&format!("{}* plan = plans.at[me];", self.workspace));
+            }
+            out.line(&format!(
+                "const Pair pair = plan->pairs[{} * {fan} + {k}];",
+                super::ix(trip.schedule, trip.base_position)
+            ));
+            out.line("if (pair.group < 0) continue;");
+            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+            body(out);
+        });
+    }
+
+    /// Tells the owners of the rows of a turn that they are there.
+    fn arrive(&self, out: &mut Out) {
+        let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = self.trip.signal else {
+            return;
+        };
+        let counter = &self.trip.schedule.signals[*signal].name;
+        out.line("auto arrive = [&](i32 begin) {");
+        out.indented(|out| {
+            let fan = self.trip.route.fan;
+            out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_peers();  // the rows before their arrival"));
+            self.pairs(out, |out| {
+                out.line(&format!(
+                    "add_peer(&plans.at[{}]->{counter}[{}], 1);",
+                    self.bare(rank),
+                    self.bare(slot)
+                ));
+            });
+        });
+        out.line("};");
+    }
+
+    fn turns(&self, out: &mut Out) {
+        let (all, cta) = self.ctas();
+        let signals = self.trip.signal.is_some();
+        out.line(&format!("i32 begin = {cta} * each;"));
+        out.line("load_rows(begin);");
+        let head = format!("for (i32 turn = 0; turn < turns; ++turn, begin += {all} * each)");
+        out.block(&head, |out| {
+            self.pairs(out, |out| self.store(out));
+            out.line("commit_bulk();");
+            if signals {
+                let before =
+                    format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
+                out.line(&format!("{before}  // while these are written"));
+            }
+            out.block("if (turn + 1 < turns)", |out| {
+                out.line("wait_bulk_read();");
+                match self.form.alone && self.form.cooperative {
+                    true => {
+                        out.line("barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);")
+                    }
+                    false => out.line("__syncthreads();"),
+                }
+                out.line(&format!("load_rows(begin + {all} * each);"));
+            });
+        });
+        if signals {
+            out.line(&format!(
+                "if (turns > 0) {{ wait_bulk<0>(); arrive(begin - {all} * each); }}"
+            ));
+        }
+    }
+
+    /// The rows of the positions from `begin` on, each by one thread.
+    fn load(&self, out: &mut Out) {
+        let trip = self.trip;
+        out.line("auto load_rows = [&](i32 begin) {");
+        out.indented(|out| {
+            out.line("const i32 row = threadIdx.x;");
+            out.line("if (row >= min(each, total - begin)) return;");
+            self.position(out);
+            out.line(&format!("expect_bulk(&full[row], {});", self.staged.position()));
+            for (row, bytes) in &self.staged.parts {
+                let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };
+                let at = self.at("row", *row);
+                out.line(&format!(
+                    "load_bulk({at}, {}, {bytes}, &full[row]);",
+                    pointer(trip.schedule, from)
+                ));
+            }
+        });
+        out.line("};");
+    }
+
+    /// Where a row of position `number` of the turn is staged.
+    fn at(&self, number: &str, row: Row) -> String {
+        let before = self.staged.part(row).map_or(0, |(before, _)| before / 16);
+        let before = if before == 0 { String::new() } else { format!(" + {before}") };
+        format!("staged + {number} * {}{before}", self.pitch())
+    }
+
+    /// All that one tuple gets.
+    fn store(&self, out: &mut Out) {
+        let (trip, schedule) = (self.trip, self.trip.schedule);
+        for (value, to) in &trip.puts {
+            let place = pointer(schedule, to);
+            match value {
+                Value::Int(value) => {
+                    let elem = schedule.tensors[to.tensor].elem.name();
+                    out.line(&format!("*({place}) = {elem}({});", self.bare(value)));
+                }
+                Value::Row(row) if self.staged.part(*row).is_none() => self.copy(out, *row, to),
+                _ => {}
+            }
+        }
+        out.line("wait_full(&full[row], turn & 1);");
+        for (value, to) in &trip.puts {
+            let Value::Row(row) = value else { continue };
+            if let Some((_, bytes)) = self.staged.part(*row) {
+                out.line(&format!(
+                    "{}({}, {}, {bytes});",
+                    self.staged.store(),
+                    pointer(schedule, to),
+                    self.at("row", *row)
+                ));
+            }
+        }
+    }
+
+    /// A short row, by the thread itself.
+    fn copy(&self, out: &mut Out, row: Row, to: &Access) {
+        let (schedule, width) = (self.trip.schedule, to.vector);
+        let (Some(Loaded::Shared(from)) | Some(Loaded::Own(from))) = self.trip.loaded(row) else {
+            return;
+        };
+        let vecs = row_bytes(schedule, to) / width;
+        out.block("", |out| {
+            out.line(&format!(
+                "const auto* from = reinterpret_cast<const Vec<{width}>*>({});",
+                pointer(schedule, from)
+            ));
+            out.line(&format!(
+                "auto* to = reinterpret_cast<Vec<{width}>*>({});",
+                pointer(schedule, to)
+            ));
+            out.line(&format!("for (i32 v = 0; v < {vecs}; ++v) store(to + v, load(from + v));"));
+        });
+    }
+}

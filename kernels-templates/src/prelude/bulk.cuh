@@ -1,0 +1,35 @@
+// Whole rows between global and shared memory by the copy engine: addresses and sizes are multiples of 16.
+// A shared word counts the bytes of a row that are to come; its parity flips when all of them are there.
+__device__ __forceinline__ u32 shared_address(const void* p) { return u32(__cvta_generic_to_shared(p)); }
+__device__ __forceinline__ void init_full(u64* full) {
+    asm volatile("mbarrier.init.shared.b64 [%0], 1;" :: "r"(shared_address(full)) : "memory");
+}
+// The copy engine sees what was initialised or written in shared memory.
+__device__ __forceinline__ void fence_bulk() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+__device__ __forceinline__ void expect_bulk(u64* full, u32 bytes) {
+    asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" :: "r"(shared_address(full)), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void load_bulk(void* to, const void* from, u32 bytes, u64* full) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];"
+                 :: "r"(shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(full)) : "memory");
+}
+__device__ __forceinline__ void wait_full(u64* full, u32 parity) {
+    asm volatile("{\n.reg .pred done;\nWAIT:\nmbarrier.try_wait.parity.shared.b64 done, [%0], %1;\n@!done bra WAIT;\n}"
+                 :: "r"(shared_address(full)), "r"(parity) : "memory");
+}
+__device__ __forceinline__ void store_bulk(void* to, const void* from, u32 bytes) {
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;"
+                 :: "l"(to), "r"(shared_address(from)), "r"(bytes) : "memory");
+}
+// More than L2 holds: its lines are the first to leave.
+__device__ __forceinline__ void stream_bulk(void* to, const void* from, u32 bytes) {
+    u64 policy;
+    asm volatile("createpolicy.fractional.L2::evict_first.b64 %0, 1.0;" : "=l"(policy));
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [%0], [%1], %2, %3;"
+                 :: "l"(to), "r"(shared_address(from)), "r"(bytes), "l"(policy) : "memory");
+}
+__device__ __forceinline__ void commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
+// This thread's stores have read their rows.
+__device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
+// They are written, but for those of the last LATER commits.
+template <int LATER> __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(LATER) : "memory"); }
