@@ -4,6 +4,7 @@
 mod bar;
 mod check;
 mod curves;
+mod links;
 mod moved;
 mod peers;
 mod plot;
@@ -42,6 +43,10 @@ pub struct Args {
     /// Times dispatch and combine over one size at a time: tokens, experts, topk, hidden, ranks, ctas.
     #[arg(long, conflicts_with = "file")]
     curves: bool,
+    /// Times dispatch, combine and reshards with a rank on each of these devices, beside what all of them copy to
+    /// their neighbours at once. One device for all ranks is a dry run.
+    #[arg(long, value_name = "N[,N..]", value_delimiter = ',', conflicts_with_all = ["file", "curves"])]
+    devices: Vec<i32>,
     /// Only these works of the suite, or these curves.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     only: Vec<String>,
@@ -65,6 +70,9 @@ pub struct Args {
 pub fn run(args: &Args, format: Format) -> Outcome {
     if args.curves {
         return curves::run(args, format);
+    }
+    if !args.devices.is_empty() {
+        return links::run(args, format);
     }
     let lines = match &args.file {
         Some(file) => of_file(args, file, format)?,

@@ -333,6 +333,31 @@ fn curves_are_timed_checked_and_drawn() {
 }
 
 #[test]
+fn several_ranks_are_timed_beside_their_neighbours() {
+    let (out, rows) = benched(&["--devices", "0,0,0,0", "--small", "--backend", "host"]);
+    assert!(
+        out.contains("a dry run on the host") && out.contains("each device to the next"),
+        "{out}"
+    );
+    let works: Vec<_> = rows.iter().map(|r| r["work"].as_str().expect("a name")).collect();
+    let routed = ["dispatch", "combine", "dispatch_e256_trace", "combine_e256_trace"];
+    let others = ["dispatch_e128_trace", "combine_e128_trace", "ulysses_to_heads"];
+    assert_eq!(works[..7], [&routed[..], &others[..]].concat());
+    assert_eq!(works[7..], ["ulysses_to_seq", "reshard_transpose"]);
+    for row in &rows {
+        timed(row);
+        let number = |key: &str| row[key].as_i64().unwrap_or_default();
+        assert!(0 < number("across_once_bytes"), "{row}");
+        assert!(number("across_once_bytes") <= number("across_bytes"), "{row}");
+    }
+    // Three of four parts of [128, 64, 16] bf16 change ranks.
+    assert_eq!(rows[6]["across_bytes"], 128 * 64 * 16 * 2 * 3 / 4);
+    let output = fuscoc(&["bench", "--devices", "0,0", "--backend", "host", "--only", "dispach"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("they have dispatch, combine"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_work_that_is_not_in_the_suite_is_a_usage_error() {
     let output = fuscoc(&["bench", "--only", "plam"]);
     assert_eq!(output.status.code(), Some(2));
