@@ -3,6 +3,8 @@
 
 mod bar;
 mod check;
+mod curves;
+mod links;
 mod moved;
 mod peers;
 mod plot;
@@ -13,12 +15,12 @@ mod work;
 
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::{Backend, Work, launch, prepare};
+use crate::run::{Backend, Work, launch, prepare, world};
 use crate::source::Source;
 use crate::{Format, Outcome};
 use row::Line;
 use std::path::{Path, PathBuf};
-use work::Timed;
+use work::{Job, Timed};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -38,7 +40,14 @@ pub struct Args {
     /// Times without comparing with the reference interpreter.
     #[arg(long)]
     no_verify: bool,
-    /// Only these works of the suite.
+    /// Times dispatch and combine over one size at a time: tokens, experts, topk, hidden, ranks, ctas.
+    #[arg(long, conflicts_with = "file")]
+    curves: bool,
+    /// Times dispatch, combine and reshards with a rank on each of these devices, beside what all of them copy to
+    /// their neighbours at once. One device for all ranks is a dry run.
+    #[arg(long, value_name = "N[,N..]", value_delimiter = ',', conflicts_with_all = ["file", "curves"])]
+    devices: Vec<i32>,
+    /// Only these works of the suite, or these curves.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     only: Vec<String>,
     /// The suite's smaller shapes, to see that all of it works.
@@ -59,6 +68,12 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, format: Format) -> Outcome {
+    if args.curves {
+        return curves::run(args, format);
+    }
+    if !args.devices.is_empty() {
+        return links::run(args, format);
+    }
     let lines = match &args.file {
         Some(file) => of_file(args, file, format)?,
         None => suite::run(args, format)?,
@@ -82,17 +97,18 @@ fn of_file(args: &Args, file: &Path, format: Format) -> Result<Vec<Line>, Failur
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
     let ready = prepare(work, &Source::read(file)?, format)?;
     let backend = args.backend.unwrap_or(Backend::Host);
+    let world = world(&ready.compiled, backend)?;
     let progress = Progress::new(3 * args.entry.len());
     let (finished, checked) = if args.no_verify {
-        (launch(&ready, backend, 0, &progress)?, None)
+        (launch(&ready, &world, 0, &progress)?, None)
     } else {
-        let (finished, checked) = check::by_oracle(&ready, backend, &progress)?;
+        let (finished, checked) = check::by_oracle(&ready, &world, &progress)?;
         (finished, Some(checked))
     };
     let alone = |e: &String| Timed { name: e.clone(), entries: vec![e.clone()], bars: Vec::new() };
     let timed: Vec<Timed> = args.entry.iter().map(alone).collect();
-    let finished = (&finished, checked.as_ref());
-    let rows = work::rows(&ready, backend, finished, &timed, args.repeat, &progress)?;
+    let job = Job::new(&ready, &world, &finished, checked.as_ref());
+    let rows = work::rows(&job, &timed, args.repeat, &progress)?;
     Ok(rows.into_iter().map(|r| Line::Row(Box::new(r))).collect())
 }
 

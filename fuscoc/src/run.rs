@@ -105,7 +105,8 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let expected = if args.verify { Some(verify::expect(&ready, &progress)?) } else { None };
     let (compiled, inputs) = (&ready.compiled, &ready.inputs);
     for backend in &args.backend {
-        let finished = launch(&ready, *backend, args.repeat, &progress)?;
+        let world = world(compiled, *backend)?;
+        let finished = launch(&ready, &world, args.repeat, &progress)?;
         let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
         progress.pause();
         if args.json {
@@ -304,12 +305,11 @@ pub fn world(compiled: &Compiled, backend: Backend) -> Result<World, Failure> {
 /// Runs the entries in order; then each `repeat` times more, if any, to time those.
 pub fn launch(
     ready: &Prepared,
-    backend: Backend,
+    world: &World,
     repeat: u32,
     progress: &Progress,
 ) -> Result<Finished, Failure> {
-    let world = world(&ready.compiled, backend)?;
-    let bound = Bound::from_schedule(&world, ready.compiled.schedule.clone())?;
+    let bound = Bound::from_schedule(world, ready.compiled.schedule.clone())?;
     let memory = Memory::new(ready, &bound)?;
     let stream = world.stream()?;
     let mut times = Vec::new();
@@ -353,6 +353,16 @@ impl Memory {
             memory.plans.insert(route.name.clone(), bound.plan(&route.name)?);
         }
         Ok(memory)
+    }
+
+    /// The buffer of a tensor that no other feeds.
+    pub fn buffer(&self, name: &str) -> Option<&Buffer> {
+        self.buffers.get(name)
+    }
+
+    /// Live rows of each group, by route.
+    pub fn live(&self) -> Result<BTreeMap<String, Vec<u32>>, Failure> {
+        self.plans.iter().map(|(name, plan)| Ok((name.clone(), plan.live(0)?))).collect()
     }
 
     /// Bytes on all ranks, without plans.
@@ -417,14 +427,11 @@ pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
     times: Vec<(String, Duration)>,
-    Memory { buffers, plans }: &Memory,
+    memory: &Memory,
 ) -> Result<Finished, Failure> {
-    let live: BTreeMap<String, Vec<u32>> = plans
-        .iter()
-        .map(|(name, plan)| Ok((name.clone(), plan.live(0)?)))
-        .collect::<Result<_, Failure>>()?;
+    let live = memory.live()?;
     let mut outputs = BTreeMap::new();
-    for (name, buffer) in buffers {
+    for (name, buffer) in &memory.buffers {
         let Some(handle) =
             compiled.hir.tensor(name).filter(|h| compiled.hir.tensors[*h].io != Io::In)
         else {

@@ -310,6 +310,54 @@ fn a_work_of_the_suite_runs_small_as_a_graph() {
 }
 
 #[test]
+fn curves_are_timed_checked_and_drawn() {
+    let (out, rows) = benched(&["--curves", "--small", "--backend", "host"]);
+    let curves = ["tokens", "experts", "topk", "hidden", "ranks", "ctas"];
+    for (curve, points) in curves.iter().zip([3, 2, 3, 2, 3, 4]) {
+        let own: Vec<_> = rows.iter().filter(|r| r["curve"] == *curve).collect();
+        assert_eq!(own.len(), 2 * points, "{curve}");
+        assert!(out.contains(curve), "{out}");
+    }
+    for row in &rows {
+        timed(row);
+        assert_eq!(row["checked"]["by"], "the reference interpreter");
+        assert!(row["x"].as_i64() > Some(0) && row["cliff"].is_boolean(), "{row}");
+    }
+    assert_eq!(rows[2]["read_bytes"], 2 * 3 * (64 * 2 + 2 * 8));
+    assert!(out.contains("combine, 2 ranks"), "{out}");
+    let (_, rows) = benched(&["--curves", "--small", "--backend", "host", "--only", "ranks"]);
+    assert_eq!(rows.iter().map(|r| r["x"].clone()).collect::<Vec<_>>(), [1, 1, 2, 2, 4, 4]);
+    let output = fuscoc(&["bench", "--curves", "--only", "token"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("there are tokens, experts"), "{}", stderr(&output));
+}
+
+#[test]
+fn several_ranks_are_timed_beside_their_neighbours() {
+    let (out, rows) = benched(&["--devices", "0,0,0,0", "--small", "--backend", "host"]);
+    assert!(
+        out.contains("a dry run on the host") && out.contains("each device to the next"),
+        "{out}"
+    );
+    let works: Vec<_> = rows.iter().map(|r| r["work"].as_str().expect("a name")).collect();
+    let routed = ["dispatch", "combine", "dispatch_e256_trace", "combine_e256_trace"];
+    let others = ["dispatch_e128_trace", "combine_e128_trace", "ulysses_to_heads"];
+    assert_eq!(works[..7], [&routed[..], &others[..]].concat());
+    assert_eq!(works[7..], ["ulysses_to_seq", "reshard_transpose"]);
+    for row in &rows {
+        timed(row);
+        let number = |key: &str| row[key].as_i64().unwrap_or_default();
+        assert!(0 < number("across_once_bytes"), "{row}");
+        assert!(number("across_once_bytes") <= number("across_bytes"), "{row}");
+    }
+    // Three of four parts of [128, 64, 16] bf16 change ranks.
+    assert_eq!(rows[6]["across_bytes"], 128 * 64 * 16 * 2 * 3 / 4);
+    let output = fuscoc(&["bench", "--devices", "0,0", "--backend", "host", "--only", "dispach"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("they have dispatch, combine"), "{}", stderr(&output));
+}
+
+#[test]
 fn a_work_that_is_not_in_the_suite_is_a_usage_error() {
     let output = fuscoc(&["bench", "--only", "plam"]);
     assert_eq!(output.status.code(), Some(2));

@@ -118,6 +118,14 @@ impl Bound {
         self.schedule.clone()
     }
 
+    /// Multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
+    pub fn multiprocessors(&self, entry: &str) -> Option<u32> {
+        let program = self.device_program()?;
+        let own = program.unit.kernels.iter().filter(|k| k.entry == entry);
+        let ctas = own.map(|k| k.grid.0 * k.grid.1).max()?;
+        Some(ctas.min(program.devices.target().sms))
+    }
+
     pub(crate) fn device_program(&self) -> Option<&Arc<DeviceProgram>> {
         self.program.as_ref()
     }

@@ -107,10 +107,7 @@ impl Stream {
     /// # Errors
     /// F0902 if the buffers differ in ranks, bytes or devices; F0909 on a stream that captures.
     pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
-        if from.ranks() != to.ranks() || from.bytes(0) != to.bytes(0) {
-            let size = |b: &Buffer| format!("{} x {} bytes", b.ranks(), b.bytes(0));
-            return Err(Error::buffer(format!("a copy of {} to {}", size(from), size(to))));
-        }
+        alike(from, to)?;
         match (&self.kind, from.memory(), to.memory()) {
             (Kind::Host(stream), Memory::Host(sources), Memory::Host(targets)) => {
                 stream.ended();
@@ -127,6 +124,21 @@ impl Stream {
         }
     }
 
+    /// As [`copy`](Self::copy) of [scratch](super::World::scratch) memory, but each part goes to the next device, and the
+    /// last one's to the first: every link carries bytes both ways at once. On a host as `copy`.
+    ///
+    /// # Errors
+    /// As [`copy`](Self::copy).
+    pub fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        alike(from, to)?;
+        match (&self.kind, from.memory(), to.memory()) {
+            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
+                stream.copy_around((from, sources), (to, targets))
+            }
+            _ => self.copy(from, to),
+        }
+    }
+
     pub(crate) fn submit(&self, mut request: Request) -> Result<(), Error> {
         if let Kind::Recorder(launches) = &self.kind {
             launches.lock().unwrap_or_else(|e| e.into_inner()).push(request);
@@ -139,6 +151,14 @@ impl Stream {
             Kind::Recorder(_) => Ok(()),
         }
     }
+}
+
+fn alike(from: &Buffer, to: &Buffer) -> Result<(), Error> {
+    if from.ranks() != to.ranks() || from.bytes(0) != to.bytes(0) {
+        let size = |b: &Buffer| format!("{} x {} bytes", b.ranks(), b.bytes(0));
+        return Err(Error::buffer(format!("a copy of {} to {}", size(from), size(to))));
+    }
+    Ok(())
 }
 
 impl Graph {

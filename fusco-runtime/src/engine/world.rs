@@ -45,10 +45,13 @@ impl World {
         World::devices(&vec![ordinal; ranks])
     }
 
-    /// One rank for each element, on that CUDA device. Ranks of one device are neighbours, as many on each.
+    /// One rank for each element, on that CUDA device: `[0, 1, 2, 3]` are four ranks on four devices, `[0, 0, 1, 1]`
+    /// four on two. Ranks of one device are neighbours, as many on each. Kernels read and write the memory of
+    /// other devices, so every device must reach every other's, by NVLink or PCIe.
     ///
     /// # Errors
-    /// As [`device`](Self::device); F0911 too if a device cannot reach another's memory.
+    /// As [`device`](Self::device); F0909 if ranks of a device are not neighbours or not as many on each; F0911
+    /// if a device cannot reach another's memory, which names the two.
     pub fn devices(ordinals: &[i32]) -> Result<World, Error> {
         let devices = Arc::new(Devices::open(ordinals)?);
         Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })

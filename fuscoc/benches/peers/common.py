@@ -17,9 +17,9 @@ BEYOND_CACHE = 256 << 20
 
 
 def arguments():
-    """The work and its numbers; `traces` is a folder."""
+    """The work and its numbers; `traces` is a folder, `device` cuda or cpu."""
     values = dict(a.split("=", 1) for a in sys.argv[2:])
-    return sys.argv[1], {k: v if k == "traces" else int(v) for k, v in values.items()}
+    return sys.argv[1], {k: v if k in ("traces", "device") else int(v) for k, v in values.items()}
 
 
 def say(work, peer, ms, moved):

@@ -3,8 +3,9 @@
 
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::{Backend, Finished, Prepared, launch, verify};
+use crate::run::{Finished, Prepared, launch, verify};
 use crate::table::thousands;
+use fusco_runtime::World;
 
 /// What was compared, and found equal bit for bit.
 #[derive(Clone, Debug)]
@@ -22,11 +23,11 @@ impl Checked {
 /// Runs once; compares with the reference interpreter.
 pub fn by_oracle(
     ready: &Prepared,
-    backend: Backend,
+    world: &World,
     progress: &Progress,
 ) -> Result<(Finished, Checked), Failure> {
     let expected = verify::expect(ready, progress)?;
-    let finished = launch(ready, backend, 0, progress)?;
+    let finished = launch(ready, world, 0, progress)?;
     let elements =
         verify::compare(&ready.compiled, &expected, &finished).map_err(Failure::input)?;
     Ok((finished, Checked { elements, by: "the reference interpreter" }))
@@ -36,18 +37,27 @@ pub fn by_oracle(
 pub fn by_host(
     small: &Prepared,
     ready: &Prepared,
-    backend: Backend,
+    world: &World,
     progress: &Progress,
 ) -> Result<(Finished, Checked), Failure> {
-    let (_, checked) = by_oracle(small, backend, progress)?;
-    let finished = launch(ready, backend, 0, progress)?;
-    if backend == Backend::Host {
+    let (_, checked) = by_oracle(small, world, progress)?;
+    let finished = launch(ready, world, 0, progress)?;
+    if world.backend() == "host" {
         let by = "the reference interpreter, on a smaller shape";
         return Ok((finished, Checked { by, ..checked }));
     }
-    let host = launch(ready, Backend::Host, 0, progress)?;
-    let elements = same(ready, &host, &finished)?;
+    let elements = against_host(ready, &finished, progress)?;
     Ok((finished, Checked { elements, by: "the host back end, and it the reference interpreter" }))
+}
+
+/// Elements of all outputs, if the host back end leaves the same ones.
+pub fn against_host(
+    ready: &Prepared,
+    finished: &Finished,
+    progress: &Progress,
+) -> Result<u64, Failure> {
+    let world = World::host(ready.compiled.schedule.ranks as usize)?;
+    same(ready, &launch(ready, &world, 0, progress)?, finished)
 }
 
 /// Elements of all outputs, if both runs left the same ones.

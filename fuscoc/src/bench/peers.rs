@@ -13,6 +13,7 @@ const SCRIPTS: &[(&str, &str)] = &[
     ("combine.py", include_str!("../../benches/peers/combine.py")),
     ("plan.py", include_str!("../../benches/peers/plan.py")),
     ("reshard.py", include_str!("../../benches/peers/reshard.py")),
+    ("nccl.py", include_str!("../../benches/peers/nccl.py")),
     ("host.py", include_str!("../../benches/peers/host.py")),
 ];
 
@@ -73,20 +74,40 @@ impl Folder {
     pub fn run(&self, work: &str, script: &str, arguments: &str, traces: &Path) -> Vec<Peer> {
         let mut command = Command::new("python3");
         command.arg(self.0.join(script)).arg(work).arg(format!("traces={}", traces.display()));
-        let output = match command.args(arguments.split_whitespace()).output() {
-            Ok(output) => output,
-            Err(e) => return vec![Peer::missing("python3", e)],
-        };
-        let text = String::from_utf8_lossy(&output.stdout);
-        let lines = text.lines().filter_map(|l| serde_json::from_str(l).ok());
-        let mut peers: Vec<Peer> = lines.filter_map(|l: Value| Peer::read(&l)).collect();
-        if !output.status.success() {
-            let error = String::from_utf8_lossy(&output.stderr);
-            let last = error.lines().last().unwrap_or("it failed").to_string();
-            peers.push(Peer::missing(script, last));
-        }
-        peers
+        lines(command, script, arguments)
     }
+
+    /// The same by as many processes as there are ranks, each with a device of its own, or all on the host's.
+    pub fn run_across(
+        &self,
+        work: &str,
+        arguments: &str,
+        traces: &Path,
+        ranks: usize,
+    ) -> Vec<Peer> {
+        let mut command = Command::new("python3");
+        command.args(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]);
+        command.arg(ranks.to_string()).arg(self.0.join("nccl.py")).arg(work);
+        // No multicast: it is not everywhere.
+        command.arg(format!("traces={}", traces.display())).env("NCCL_NVLS_ENABLE", "0");
+        lines(command, "nccl.py", arguments)
+    }
+}
+
+fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
+    let output = match command.args(arguments.split_whitespace()).output() {
+        Ok(output) => output,
+        Err(e) => return vec![Peer::missing("python3", e)],
+    };
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines = text.lines().filter_map(|l| serde_json::from_str(l).ok());
+    let mut peers: Vec<Peer> = lines.filter_map(|l: Value| Peer::read(&l)).collect();
+    if !output.status.success() {
+        let error = String::from_utf8_lossy(&output.stderr);
+        let last = error.lines().last().unwrap_or("it failed").to_string();
+        peers.push(Peer::missing(script, last));
+    }
+    peers
 }
 
 impl Drop for Folder {

@@ -30,6 +30,31 @@ pub struct Row {
     pub peers: Vec<Peer>,
 }
 
+#[cfg(test)]
+impl Row {
+    /// A row with that ratio.
+    pub fn example(ratio: f64) -> Row {
+        let stats = |median| Stats { median, least: median, most: median, runs: 1 };
+        Row {
+            work: "dispatch".to_string(),
+            program: String::new(),
+            entries: Vec::new(),
+            backend: "host",
+            ranks: 1,
+            shape: String::new(),
+            moved: Moved { read: 1, written: 1, fill: 0 },
+            ours: stats(1.0),
+            copy: stats(ratio),
+            empty: None,
+            sets: 1,
+            batch: 1,
+            checked: None,
+            bars: Vec::new(),
+            peers: Vec::new(),
+        }
+    }
+}
+
 /// A row, or why there is none.
 pub enum Line {
     Row(Box<Row>),
@@ -185,7 +210,7 @@ impl Line {
         }
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         match self {
             Line::Row(row) => row.json(),
             Line::Missing { work, why, failed } => {

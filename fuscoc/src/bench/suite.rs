@@ -3,12 +3,12 @@
 use super::bar::Bar::{self, Copy, Filled, Peer, Time};
 use super::peers::Folder;
 use super::row::Line;
-use super::work::{self, Timed};
+use super::work::{self, Job, Timed};
 use super::{Args, check};
 use crate::Format;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::{Backend, Prepared, Work, prepare};
+use crate::run::{Backend, Prepared, Work, prepare, world};
 use crate::source::Source;
 use fusco_runtime::World;
 
@@ -385,22 +385,24 @@ impl Item {
         format: Format,
     ) -> Result<Vec<Line>, Failure> {
         let progress = Progress::new(4 * self.run.len() + works.len());
-        let (ready, finished, checked) = match self.small.filter(|_| !args.small) {
+        let (ready, world, finished, checked) = match self.small.filter(|_| !args.small) {
             None => {
                 let ready = self.prepare(args, self.shape(args), false, format)?;
-                let (finished, checked) = check::by_oracle(&ready, backend, &progress)?;
-                (ready, finished, checked)
+                let world = world(&ready.compiled, backend)?;
+                let (finished, checked) = check::by_oracle(&ready, &world, &progress)?;
+                (ready, world, finished, checked)
             }
             Some(small) => {
                 let small = self.prepare(args, small, false, format)?;
                 let ready = self.prepare(args, self.whole, true, format)?;
-                let (finished, checked) = check::by_host(&small, &ready, backend, &progress)?;
-                (ready, finished, checked)
+                let world = world(&ready.compiled, backend)?;
+                let (finished, checked) = check::by_host(&small, &ready, &world, &progress)?;
+                (ready, world, finished, checked)
             }
         };
         let timed: Vec<Timed> = works.iter().map(|w| w.timed(args, backend, self)).collect();
-        let finished = (&finished, Some(&checked));
-        let rows = work::rows(&ready, backend, finished, &timed, args.repeat, &progress)?;
+        let job = Job::new(&ready, &world, &finished, Some(&checked));
+        let rows = work::rows(&job, &timed, args.repeat, &progress)?;
         Ok(rows.into_iter().map(|r| Line::Row(Box::new(r))).collect())
     }
 

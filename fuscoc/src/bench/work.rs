@@ -5,10 +5,11 @@ use super::check::{Checked, same};
 use super::moved::Moved;
 use super::row::Row;
 use super::time::{BATCH, Clock, Copies, Queue, rotation};
+use crate::Outcome;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::{Backend, Finished, Memory, Prepared, collect, world};
-use fusco_runtime::{Bound, Graph, Stream};
+use crate::run::{Finished, Memory, Prepared, collect};
+use fusco_runtime::{Bound, Graph, Stream, World};
 
 /// What a row times.
 pub struct Timed {
@@ -26,27 +27,50 @@ struct Sets<'a> {
     sets: Vec<Memory>,
 }
 
-/// Times each of `timed`, beside a copy of its bytes. `finished`: the run that was checked; what the sets
-/// hold in the end must equal it.
+/// A program that ran and was checked.
+pub struct Job<'a> {
+    pub ready: &'a Prepared,
+    pub world: &'a World,
+    pub finished: &'a Finished,
+    pub checked: Option<&'a Checked>,
+    /// Whether a set of buffers still holds what the checked run left.
+    pub still: Box<dyn Fn(&Memory) -> Outcome + 'a>,
+}
+
+impl<'a> Job<'a> {
+    /// All outputs must equal those of the checked run in the end.
+    pub fn new(
+        ready: &'a Prepared,
+        world: &'a World,
+        finished: &'a Finished,
+        checked: Option<&'a Checked>,
+    ) -> Job<'a> {
+        let still = move |set: &Memory| {
+            let now = collect(&ready.compiled, finished.backend, Vec::new(), set)?;
+            same(ready, finished, &now).map(|_| ())
+        };
+        Job { ready, world, finished, checked, still: Box::new(still) }
+    }
+}
+
+/// Times each of `timed`, beside a copy of its bytes.
 pub fn rows(
-    ready: &Prepared,
-    backend: Backend,
-    (finished, checked): (&Finished, Option<&Checked>),
+    job: &Job,
     timed: &[Timed],
     repeat: usize,
     progress: &Progress,
 ) -> Result<Vec<Row>, Failure> {
-    let world = world(&ready.compiled, backend)?;
-    let bound = Bound::from_schedule(&world, ready.compiled.schedule.clone())?;
+    let Job { ready, world, finished, checked, still } = job;
+    let bound = Bound::from_schedule(world, ready.compiled.schedule.clone())?;
     let stream = world.stream()?;
     let moved: Vec<Moved> = timed.iter().map(|t| Moved::of(ready, finished, &t.entries)).collect();
     let least = moved.iter().map(Moved::total).min().unwrap_or(0);
     let sets = Sets::new(ready, &bound, &stream, least)?;
-    let clock = Clock::new(&world, &stream, repeat)?;
+    let clock = Clock::new(world, &stream, repeat)?;
     let mut out = Vec::new();
     for (timed, moved) in timed.iter().zip(moved) {
         progress.next(&format!("{} on {}", timed.name, world.backend()));
-        let copies = Copies::new(&world, moved.total())?;
+        let copies = Copies::new(world, moved.total())?;
         let (batch, graphs) = sets.graphs(timed, &clock)?;
         let ours = sets.queue(timed, batch, &graphs);
         let alone = clock.batch(&copies.queue(&stream, 1))?;
@@ -70,7 +94,7 @@ pub fn rows(
             peers: Vec::new(),
         });
     }
-    sets.unchanged(finished)?;
+    sets.sets.iter().try_for_each(still)?;
     Ok(out)
 }
 
@@ -151,15 +175,6 @@ impl<'a> Sets<'a> {
         let graph = self.stream.capture(|_| Ok(()))?;
         let next = |_| Ok((0..BATCH).try_for_each(|_| graph.launch(self.stream))?);
         Ok(clock.race(&Queue { batch: BATCH, next: Box::new(next) }, None)?.0)
-    }
-
-    /// Whether every set still holds what the checked run left.
-    fn unchanged(&self, finished: &Finished) -> Result<(), Failure> {
-        for set in &self.sets {
-            let now = collect(&self.ready.compiled, finished.backend, Vec::new(), set)?;
-            same(self.ready, finished, &now)?;
-        }
-        Ok(())
     }
 }
 

@@ -91,8 +91,10 @@ impl Gpu {
         asked.map_err(|e| told(e, "peer access"))?;
         if can == 0 {
             let text = format!(
-                "device {} cannot reach the memory of device {}: they need NVLink or PCIe peer access",
-                self.ordinal, peer.ordinal
+                "device {} cannot reach the memory of device {}: they need NVLink or PCIe peer access \
+                 (`nvidia-smi topo -p2p rw` shows who has it); choose devices that have it, or put all ranks \
+                 on device {}",
+                self.ordinal, peer.ordinal, self.ordinal
             );
             return Err(Error::Machine(text));
         }
@@ -329,7 +331,7 @@ impl Queue {
         done.result().map_err(|e| told(e, "memset"))
     }
 
-    /// All of `from` into `to`, which is as long, both on this queue's device.
+    /// All of `from` into `to`, which is as long, each on this queue's device or one that it reaches.
     pub(crate) fn copy(&self, from: &Memory, to: &Memory) -> Result<(), Error> {
         assert_eq!(from.bytes, to.bytes);
         self.gpu.enter()?;

@@ -117,6 +117,23 @@ impl DeviceStream {
         Ok(())
     }
 
+    /// Every part to the next one's place, the last to the first's; the caller has checked that the parts
+    /// match. Each goes with the queue of the device that it leaves.
+    pub(crate) fn copy_around(
+        &self,
+        (from, sources): (&Buffer, &[Memory]),
+        (to, targets): (&Buffer, &[Memory]),
+    ) -> Result<(), Error> {
+        if sources.len() != self.queues.len() {
+            return Err(Error::buffer("copies around take one part a device".to_string()));
+        }
+        self.in_order(|device, queue| {
+            queue.copy(&sources[device], &targets[(device + 1) % targets.len()])
+        })?;
+        lock(&self.flight).push(Flight::Copy([from.clone(), to.clone()]));
+        Ok(())
+    }
+
     fn check(&self, request: &Request) -> Result<(), Error> {
         match &request.program {
             Some(program) if Arc::ptr_eq(&program.devices, &self.devices) => Ok(()),
