@@ -145,10 +145,11 @@ pub fn contract(unit: &CudaUnit) -> String {
             k.threads,
             k.shared_bytes
         );
-        if let Some(each) = k.by_position {
+        if let Some(by) = k.by_position {
             _ = writeln!(
                 out,
-                "  grid x: one for each {each} positions of the rank with the most is enough"
+                "  grid x: one for each {} positions of the rank with the most, and {}, are enough",
+                by.each, by.least
             );
         }
         if !k.zeroed.is_empty() {

@@ -1,14 +1,16 @@
 //! How the CTAs of a kernel share its work: threads, shared memory, and how many there are.
 
-use super::Target;
 use super::op::tile::is_large;
 use super::op::{self, bulk, reduce};
+use super::{ByPosition, Target};
 use crate::arena::Handle;
 use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
 
 /// Threads of a CTA that plans, or whose warps take a position each; two share a multiprocessor.
 const THREADS: u32 = 512;
 const CTAS_PER_SM: u32 = 2;
+/// Threads of a CTA whose warps take short rows, and such CTAs of a multiprocessor.
+const SHORT: (u32, u32) = (256, 4);
 /// Threads of a CTA of a movement without a route, and such CTAs of a multiprocessor.
 const MOVE: (u32, u32) = (256, 4);
 /// The same for large tiles.
@@ -48,8 +50,8 @@ pub(crate) struct Form {
     pub ctas_per_rank: u32,
     /// Those by ranks; or all of a device, dealt to its ranks in turn.
     pub grid: (u32, u32),
-    /// Positions of a CTA, where there is one for each so many of the bound: a launch may have fewer.
-    pub by_position: Option<u32>,
+    /// The CTAs are those of the most positions there may be: a launch may have fewer.
+    pub by_position: Option<ByPosition>,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
     /// CTAs wait for each other.
@@ -82,7 +84,7 @@ impl Form {
         } else if let Some(team) = reduce::team(schedule, kernel) {
             warps.team(route, target, kernel, team)
         } else {
-            warps
+            warps.short(route, target, kernel)
         }
     }
 
@@ -124,16 +126,33 @@ impl Form {
         (threads, positions): (u32, u32),
     ) -> Form {
         let each = (TEAM_THREADS / threads).max(1);
-        let by_position = (self.alone && kernel.tuning.blocks.is_none()).then_some(positions);
-        let ctas = match by_position {
-            Some(_) => {
-                let all = route.positions_bound.saturating_add(i64::from(positions) - 1);
-                (all / i64::from(positions)).clamp(1, MOST_CTAS) as u32
-            }
-            None => asked(kernel, resident(target, each)),
-        };
         let work = if positions == 1 { Work::Team } else { Work::Warps };
-        Form { work, threads, resident: each, by_position, ..self.with(ctas) }
+        let form = Form { work, threads, resident: each, ..self };
+        form.dealt(
+            route,
+            kernel,
+            asked(kernel, resident(target, each)),
+            ByPosition { each: positions, least: 1 },
+        )
+    }
+
+    /// Rows that are too short for the copy engine, or that change on the way.
+    fn short(self, route: &Route, target: &Target, kernel: &Kernel) -> Form {
+        let (threads, each) = SHORT;
+        let form = Form { threads, resident: each, ..self };
+        let most = asked(kernel, resident(target, each));
+        form.dealt(route, kernel, most, ByPosition { each: threads / 32, least: most })
+    }
+
+    /// CTAs for all positions, dealt in order, where nothing waits and the program asks for no number of them.
+    /// Else those that are resident.
+    fn dealt(self, route: &Route, kernel: &Kernel, most: u32, by: ByPosition) -> Form {
+        if !self.alone || kernel.tuning.blocks.is_some() {
+            return self.with(most);
+        }
+        let positions = u32::try_from(route.positions_bound).unwrap_or(u32::MAX);
+        let ctas = by.ctas(positions, MOST_CTAS as u32);
+        Form { by_position: Some(by), ..self.with(ctas) }
     }
 
     /// Handshakes at the start and the end of the kernel are emitted.

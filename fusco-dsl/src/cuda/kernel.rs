@@ -57,9 +57,11 @@ fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) {
 /// Which rank and CTA this is, and what else the roles read of it.
 fn identity(out: &mut Out, form: &Form, roles: &Out) {
     match form.by_position {
-        Some(1) => out.line("const i32 CTAS = gridDim.x;  // of one rank, each with a position"),
-        Some(n) => out
-            .line(&format!("const i32 CTAS = gridDim.x;  // of one rank, each with {n} positions")),
+        Some(by) => {
+            let each =
+                if by.each == 1 { "a position".into() } else { format!("{} positions", by.each) };
+            out.line(&format!("const i32 CTAS = gridDim.x;  // of one rank, each with {each}"));
+        }
         None => out.line(&format!("constexpr i32 CTAS = {};  // of one rank", form.ctas_per_rank)),
     }
     match form.is_flat() {

@@ -50,8 +50,8 @@ pub struct KernelContract {
     pub threads: u32,
     /// CTAs in x and y: those of a rank by the ranks of the device, or all of the device by 1.
     pub grid: (u32, u32),
-    /// Positions that a CTA takes: in x as many as the rank with the most positions needs are enough.
-    pub by_position: Option<u32>,
+    /// In x, as many as the rank with the most positions needs are enough.
+    pub by_position: Option<ByPosition>,
     /// Dynamic shared memory, bytes.
     pub shared_bytes: u32,
     /// CTAs wait for each other: all must be resident, which a cooperative launch makes sure of.
@@ -62,6 +62,22 @@ pub struct KernelContract {
     pub cleared: Vec<String>,
     /// The arguments in order, as `type name`.
     pub args: Vec<String>,
+}
+
+/// A grid whose CTAs are dealt to positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByPosition {
+    /// Positions that a CTA takes.
+    pub each: u32,
+    /// CTAs for what else the kernel does.
+    pub least: u32,
+}
+
+impl ByPosition {
+    /// CTAs in x for so many positions, at most `most`.
+    pub fn ctas(self, positions: u32, most: u32) -> u32 {
+        positions.div_ceil(self.each).max(self.least).min(most).max(1)
+    }
 }
 
 /// The device memory of one plan on one rank, zeroed at creation.

@@ -15,7 +15,9 @@ pub(in crate::cuda) const THREADS: u32 = 256;
 /// Shared memory for rows; one CTA has a multiprocessor to itself.
 const SHARED: i64 = 220 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
-const SHORT: i64 = 512;
+const SHORT: i64 = 4096;
+/// Bytes of a piece of a row, where it has pieces.
+const PIECE: i64 = 4 * 1024;
 /// Bytes that stay in L2 until the next kernel reads them.
 const L2: i64 = 40 << 20;
 /// Vectors of a row that a thread copies by itself.
@@ -87,6 +89,13 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<St
 
 fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
     access.run * schedule.tensors[access.tensor].elem.bytes()
+}
+
+/// Copies of one row. CTAs begin together, so rows that all begin at multiples of 16 KB would be in the same
+/// few channels of memory at one time (70 % of a copy): each CTA begins with another piece.
+fn pieces(bytes: i64) -> i64 {
+    let aligned = bytes % (2 * PIECE) == 0 && bytes >= 4 * PIECE;
+    if aligned { bytes / PIECE } else { 1 }
 }
 
 impl Emit<'_> {
@@ -303,11 +312,10 @@ impl Nest<'_> {
             out.line(&format!("expect_bulk(&full[row], {});", self.staged.position()));
             for (row, bytes) in &self.staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };
-                let at = self.at("row", *row);
-                out.line(&format!(
-                    "load_bulk({at}, {}, {bytes}, &full[row]);",
-                    pointer(trip.schedule, from)
-                ));
+                let row = (&*self.at("row", *row), &*pointer(trip.schedule, from), *bytes);
+                self.pieces(out, row, |to, from, bytes| {
+                    format!("load_bulk({to}, {from}, {bytes}, &full[row]);")
+                });
             }
         });
         out.line("};");
@@ -338,14 +346,33 @@ impl Nest<'_> {
         for (value, to) in &trip.puts {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {
-                out.line(&format!(
-                    "{}({}, {}, {bytes});",
-                    self.staged.store(),
-                    pointer(schedule, to),
-                    self.at("row", *row)
-                ));
+                let store = self.staged.store();
+                let row = (&*pointer(schedule, to), &*self.at("row", *row), bytes);
+                self.pieces(out, row, |to, from, bytes| format!("{store}({to}, {from}, {bytes});"));
             }
         }
+    }
+
+    /// One row by `copy`, which takes (to, from, bytes) texts; or its pieces, see [`pieces`].
+    fn pieces(
+        &self,
+        out: &mut Out,
+        (to, from, bytes): (&str, &str, i64),
+        copy: impl Fn(&str, &str, i64) -> String,
+    ) {
+        let pieces = pieces(bytes);
+        if pieces == 1 {
+            return out.line(&copy(to, from, bytes));
+        }
+        let each = bytes / pieces;
+        let vectors = |p: &str, c: &str| match p.starts_with("staged") {
+            true => format!("{p} + v"),
+            false => format!("reinterpret_cast<{c}Vec<16>*>({p}) + v"),
+        };
+        out.block(&format!("for (i32 piece = 0; piece < {pieces}; ++piece)"), |out| {
+            out.line(&format!("const i32 v = (piece + blockIdx.x) % {pieces} * {};", each / 16));
+            out.line(&copy(&vectors(to, ""), &vectors(from, "const "), each));
+        });
     }
 
     /// A short row, by the thread itself.

@@ -96,7 +96,10 @@ impl Emit<'_> {
     pub(super) fn produce(&mut self, op: &Op) {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
         let warps = self.threads() / 32;
-        let batch = (self.kernel.tuning.chunk / warps).max(1);
+        let batch = match self.form.by_position {
+            Some(_) => 1,
+            None => (self.kernel.tuning.chunk / warps).max(1),
+        };
         let (t, extent) = (&trip.position, bare(self.schedule, trip.extent));
         self.out.line(&format!(
             "// A CTA takes {} positions between two signals, a warp {batch}.",

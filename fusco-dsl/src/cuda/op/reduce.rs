@@ -13,7 +13,7 @@ use crate::sema::hir::Elem;
 const IN_FLIGHT: i64 = 4;
 
 /// Vectors of a row up to which a warp takes it alone, and warps of a CTA then.
-const WARP_VECTORS: i64 = 128;
+const WARP_VECTORS: i64 = 32;
 const WARPS: u32 = 8;
 /// Threads of a CTA that takes a position, at most.
 const MOST_THREADS: i64 = 512;

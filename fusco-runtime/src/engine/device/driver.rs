@@ -5,6 +5,7 @@
 
 use crate::engine::Error;
 use cudarc::driver::{DriverError, result, sys};
+use fusco_dsl::cuda::ByPosition;
 use std::ffi::{CString, c_void};
 use std::sync::Arc;
 use std::time::Duration;
@@ -459,9 +460,9 @@ impl Drop for Module {
 pub(crate) struct Kernel {
     pub name: String,
     pub threads: u32,
-    /// CTAs in x and y; in x one for each so many positions is enough.
+    /// CTAs in x and y; in x fewer may do.
     pub grid: (u32, u32),
-    pub by_position: Option<u32>,
+    pub by_position: Option<ByPosition>,
     /// Fields of the workspace that are zeroed before a launch, and that a launch leaves zero.
     pub zeroed: Vec<String>,
     pub cleared: Vec<String>,

@@ -333,8 +333,8 @@ fn enqueue(
             zeros.prepare(compiled, plan, (device, queue))?;
         }
         let mut grid = compiled.grid;
-        if let Some((route, each)) = kernel.route.zip(compiled.by_position) {
-            grid.0 = request.most_positions(route).div_ceil(each).clamp(1, grid.0);
+        if let Some((route, by)) = kernel.route.zip(compiled.by_position) {
+            grid.0 = by.ctas(request.most_positions(route), grid.0);
         }
         queue.launch(compiled, grid, &mut words)?;
     }
