@@ -27,6 +27,18 @@ class World:
         dist.all_to_all_single(u8(out), u8(rows), got, send)
         return out
 
+    def agreed(self, check):
+        """Raises on every rank if the check fails on one, so that none waits for it."""
+        failure = None
+        try:
+            check()
+        except Exception as e:
+            failure = e
+        failed = self.torch.tensor([0 if failure is None else 1], device=self.device)
+        dist.all_reduce(failed)
+        if failed.item():
+            raise failure or AssertionError(f"wrong result on {failed.item()} ranks")
+
     def ms(self, f, inputs):
         """The median over runs of the slowest rank's time."""
         torch, times = self.torch, []
@@ -191,7 +203,7 @@ def measure(world, work, v):
 
     def timed(peer, before, after):
         f = lambda x: after(world.exchange(before(x), None, send, got))
-        right(f(*inputs[0]))
+        world.agreed(lambda: right(f(*inputs[0])))
         ms = world.ms(f, inputs)
         if world.rank == 0:
             say(work, peer, ms, moved)
@@ -202,11 +214,13 @@ def measure(world, work, v):
 
 
 def each(world, work, peer, f):
-    """As attempt, but one line for all ranks."""
+    """As attempt, but only rank 0 has a line to print."""
     if world.rank == 0:
-        attempt(work, peer, f)
-    else:
+        return attempt(work, peer, f)
+    try:
         f()
+    except Exception:
+        traceback.print_exc()
 
 
 def main():

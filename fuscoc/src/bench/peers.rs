@@ -104,7 +104,8 @@ fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
     let mut peers: Vec<Peer> = lines.filter_map(|l: Value| Peer::read(&l)).collect();
     if !output.status.success() {
         let error = String::from_utf8_lossy(&output.stderr);
-        let last = error.lines().last().unwrap_or("it failed").to_string();
+        let told = error.lines().rev().find(|l| l.contains("Error"));
+        let last = told.or(error.lines().last()).unwrap_or("it failed").trim().to_string();
         peers.push(Peer::missing(script, last));
     }
     peers
