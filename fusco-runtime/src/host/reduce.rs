@@ -29,19 +29,29 @@ impl Default for Addend {
 
 const BLOCK: usize = 64;
 
+/// Bytes that a row is fetched ahead.
+#[cfg(target_arch = "x86_64")]
+const AHEAD: usize = 2048;
+
 /// Terms of a sum that the fast path takes.
 const MOST_TERMS: usize = 32;
 
-/// Stores `run` sums as `elem` at `to`.
+/// Stores `run` sums as `elem` at `to`; `large` says that the destination tensor exceeds the caches.
 ///
 /// # Safety
 /// `to` has `run` writable elements, each row operand `run` readable ones; they do not overlap.
-pub(crate) unsafe fn sum(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
+pub(crate) unsafe fn sum(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx512bw") && is_x86_feature_detected!("fma") {
+        // SAFETY: the features were just detected; the rest by the caller.
+        return unsafe { sum_widest(addends, run, elem, to, large) };
+    }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         // SAFETY: the features were just detected; the rest by the caller.
-        return unsafe { sum_fast(addends, run, elem, to) };
+        return unsafe { sum_fast(addends, run, elem, to, large) };
     }
+    let _ = large;
     // SAFETY: by the caller.
     unsafe { sum_from(addends, 0, run, elem, to) }
 }
@@ -70,29 +80,48 @@ pub(crate) unsafe fn scale(product: &Addend, run: usize, elem: Elem, to: *mut u8
 /// As [`sum`].
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8) {
+unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
+    // SAFETY: by the caller.
+    unsafe { sum_with(addends, run, elem, to, large) }
+}
+
+/// # Safety
+/// As [`sum`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,fma")]
+unsafe fn sum_widest(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
+    // SAFETY: by the caller.
+    unsafe { sum_with(addends, run, elem, to, large) }
+}
+
+/// Vectors as wide as the caller's.
+///
+/// # Safety
+/// As [`sum`].
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn sum_with(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
     let weighted = |a: &Addend| {
         a.count == 2 && matches!(a.factors, [Operand::Number(_), Operand::Row(_, Elem::Bf16), _])
     };
     // SAFETY: by the caller; `done` is at most `run`.
     unsafe {
-        let done = if elem == Elem::Bf16 && addends.iter().all(weighted) {
-            weighted_bf16(addends, run, to)
-        } else {
-            0
+        let done = match elem == Elem::Bf16 && addends.iter().all(weighted) {
+            true => weighted_bf16(addends, run, to, large && to.addr().is_multiple_of(16)),
+            false => 0,
         };
         sum_from(addends, done, run, elem, to);
     }
 }
 
-/// The weighted sum of bf16 rows, 64 elements at a time; how many it did.
+/// The weighted sum of bf16 rows, 64 elements at a time; how many it did. `past` the caches, if so asked.
 ///
 /// # Safety
-/// As [`sum`]; every addend is a number times a bf16 row.
+/// As [`sum`]; every addend is a number times a bf16 row; `to` is a multiple of 16 if `past`.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8) -> usize {
-    use std::arch::x86_64::*;
+#[inline(always)]
+unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8, past: bool) -> usize {
+    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_stream_si128};
     let mut terms = [(0f32, std::ptr::null::<u8>()); MOST_TERMS];
     let Some(terms) = terms.get_mut(..addends.len()) else { return 0 };
     for (term, addend) in terms.iter_mut().zip(addends) {
@@ -101,43 +130,57 @@ unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8) -> usize {
     }
     let whole = run / BLOCK * BLOCK;
     for at in (0..whole).step_by(BLOCK) {
-        let mut acc = [_mm256_setzero_ps(); 8];
+        // Elements of even and of odd number apart: a bf16 is the high half of an f32.
+        let [mut even, mut odd] = [[0f32; BLOCK / 2]; 2];
         for (weight, row) in terms.iter() {
-            let weight = _mm256_set1_ps(*weight);
-            for (i, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: elements `at + 8i .. at + 8i + 8` are below `whole <= run`.
-                let bits = unsafe { _mm_loadu_si128(row.add((at + 8 * i) * 2).cast()) };
-                let wide =
-                    _mm256_castsi256_ps(_mm256_slli_epi32::<16>(_mm256_cvtepu16_epi32(bits)));
-                *acc = _mm256_fmadd_ps(weight, wide, *acc);
+            let row = row.wrapping_add(at * 2);
+            // SAFETY: elements `at..at + 64` are below `whole <= run`. The processor does not foresee the
+            // next page; to prefetch what is not there does nothing.
+            let words: [u32; BLOCK / 2] = unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(AHEAD + 64).cast());
+                row.cast::<[u32; BLOCK / 2]>().read_unaligned()
+            };
+            for (i, word) in words.iter().enumerate() {
+                even[i] = weight.mul_add(f32::from_bits(word << 16), even[i]);
+                odd[i] = weight.mul_add(f32::from_bits(word & HIGH), odd[i]);
             }
         }
-        for i in 0..4 {
-            let packed = _mm256_packus_epi32(round_bf16(acc[2 * i]), round_bf16(acc[2 * i + 1]));
-            let packed = _mm256_permute4x64_epi64::<0b11_01_10_00>(packed);
-            // SAFETY: elements `at + 16i .. at + 16i + 16` are below `whole <= run`.
-            unsafe { _mm256_storeu_si256(to.add((at + 16 * i) * 2).cast(), packed) };
+        let mut sums = [0u32; BLOCK / 2];
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum = round_bf16(even[i]) >> 16 | round_bf16(odd[i]) & HIGH;
+        }
+        // SAFETY: elements `at..at + 64` of `to`.
+        unsafe {
+            let (to, from) = (to.add(at * 2), sums.as_ptr().cast::<std::arch::x86_64::__m128i>());
+            match past {
+                true => (0..8).for_each(|i| {
+                    _mm_stream_si128(
+                        to.cast::<std::arch::x86_64::__m128i>().add(i),
+                        from.add(i).read_unaligned(),
+                    );
+                }),
+                false => to.cast::<[u32; BLOCK / 2]>().write_unaligned(sums),
+            }
         }
     }
     whole
 }
 
-/// Nearest even, NaN to 0x7fff, in the low half of each lane.
+/// The upper half of a word.
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
-fn round_bf16(v: std::arch::x86_64::__m256) -> std::arch::x86_64::__m256i {
-    use std::arch::x86_64::*;
-    let bits = _mm256_castps_si256(v);
-    let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
-    let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(
-        bits,
-        _mm256_add_epi32(odd, _mm256_set1_epi32(0x7fff)),
-    ));
-    let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(v, v));
-    _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fff), nan)
+const HIGH: u32 = 0xffff_0000;
+
+/// Nearest even, NaN to 0x7fff, in the upper half.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn round_bf16(v: f32) -> u32 {
+    let bits = v.to_bits();
+    let rounded = bits.wrapping_add(0x7fff).wrapping_add(bits >> 16 & 1);
+    if v.is_nan() { 0x7fff_0000 } else { rounded }
 }
 
-/// Elements `from..run` of any sum. Inlined into `sum_fast`, where `mul_add` is one instruction.
+/// Elements `from..run` of any sum. Inlined where `mul_add` is one instruction.
 ///
 /// # Safety
 /// As [`sum`].
@@ -245,7 +288,7 @@ mod tests {
             let (mut fast, mut plain) = (vec![0u16; run], vec![0u16; run]);
             // SAFETY: all rows have `run` elements.
             unsafe {
-                sum(&addends, run, Elem::Bf16, fast.as_mut_ptr().cast());
+                sum(&addends, run, Elem::Bf16, fast.as_mut_ptr().cast(), false);
                 sum_from(&addends, 0, run, Elem::Bf16, plain.as_mut_ptr().cast());
             }
             assert_eq!(fast, plain);

@@ -287,7 +287,7 @@ impl<'a> Runner<'a> {
                 let run = to.bytes * self.scale / elem.bytes() as usize;
                 let run = run.min(self.shortest);
                 // SAFETY: `at` has `run` elements; no addend's row is shorter.
-                unsafe { reduce::sum(&self.addends, run, *elem, at) }
+                unsafe { reduce::sum(&self.addends, run, *elem, at, to.large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
         }

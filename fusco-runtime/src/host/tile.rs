@@ -166,7 +166,7 @@ impl Tile {
             unsafe {
                 match self.to.elem.bytes() {
                     1 => empty::<u8>(square.cast(), to, steps.to, size),
-                    2 => empty::<u16>(square.cast(), to, steps.to, size),
+                    2 => empty_16(square.cast(), to, steps.to, size),
                     4 => empty::<u32>(square.cast(), to, steps.to, size),
                     _ => empty::<u64>(square, to, steps.to, size),
                 }
@@ -201,6 +201,65 @@ impl Tile {
                     std::ptr::copy_nonoverlapping(target, to, count * out as usize);
                 }
             }
+        }
+    }
+}
+
+/// [`empty`] for two-byte elements: 8 by 8 of them at a time where the target is dense.
+///
+/// # Safety
+/// As [`empty`].
+unsafe fn empty_16(square: *const u16, to: *mut u8, steps: (i64, i64), size: (i64, i64)) {
+    let (mut done, whole) = ((0, 0), (size.0 / 8 * 8, size.1 / 8 * 8));
+    #[cfg(target_arch = "x86_64")]
+    if steps.1 == 2 {
+        for (s, t) in
+            (0..whole.0).step_by(8).flat_map(|s| (0..whole.1).step_by(8).map(move |t| (s, t)))
+        {
+            // SAFETY: the 8 by 8 elements lie within `size`.
+            unsafe {
+                let from = square.add(t as usize * PITCH + s as usize);
+                transpose_8(from, to.offset((s * steps.0 + t * 2) as isize), steps.0 as isize);
+            }
+        }
+        done = whole;
+    }
+    let _ = whole;
+    let right = (size.0, size.1 - done.1);
+    // SAFETY: the elements past the whole blocks, right of them and below.
+    unsafe {
+        let beside = to.offset((done.1 * steps.1) as isize);
+        empty(square.add(done.1 as usize * PITCH), beside, steps, right);
+        let below = to.offset((done.0 * steps.0) as isize);
+        empty(square.add(done.0 as usize), below, steps, (size.0 - done.0, done.1));
+    }
+}
+
+/// Eight elements of each of eight rows of the square become eight lines of the target, `step` bytes apart.
+///
+/// # Safety
+/// Eight rows of eight elements are readable at `from`, eight lines of eight writable at `to`.
+#[cfg(target_arch = "x86_64")]
+unsafe fn transpose_8(from: *const u16, to: *mut u8, step: isize) {
+    use std::arch::x86_64::*;
+    // SAFETY: by the caller; SSE2 is part of x86-64.
+    unsafe {
+        let row = |i: usize| _mm_loadu_si128(from.add(i * PITCH).cast());
+        let pairs = |i: usize| {
+            let (a, b) = (row(i), row(i + 1));
+            [_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b)]
+        };
+        let fours = |i: usize| {
+            let ([a, b], [c, d]) = (pairs(i), pairs(i + 2));
+            let low = [_mm_unpacklo_epi32(a, c), _mm_unpackhi_epi32(a, c)];
+            [low, [_mm_unpacklo_epi32(b, d), _mm_unpackhi_epi32(b, d)]]
+        };
+        let (upper, lower) = (fours(0), fours(4));
+        for i in 0..4 {
+            let (a, b) = (upper[i / 2][i % 2], lower[i / 2][i % 2]);
+            let line = to.offset(2 * i as isize * step);
+            _mm_storeu_si128(line.cast(), _mm_unpacklo_epi64(a, b));
+            _mm_storeu_si128(line.offset(step).cast(), _mm_unpackhi_epi64(a, b));
         }
     }
 }

@@ -115,6 +115,21 @@ const fn decode(
     }
 }
 
+/// Dispatch and combine of a trace of two ranks on the host.
+const fn host(set: &'static str, works: &'static [WorkOf]) -> Item {
+    Item {
+        file: MOE.0,
+        text: MOE.1,
+        backend: Backend::Host,
+        run: LAYER,
+        feed: &["z=y"],
+        whole: shape(set, &["T=2048"]),
+        small: Some(shape("G=2,E=8,K=2,H=64,TMAX=512", &["T=512"])),
+        trace: Some("e8_k2_r2.safetensors"),
+        works,
+    }
+}
+
 const LAYER: &[&str] = &["dispatch", "combine"];
 
 const ITEMS: &[Item] = &[
@@ -284,16 +299,9 @@ const ITEMS: &[Item] = &[
             ],
         )
     },
-    Item {
-        file: MOE.0,
-        text: MOE.1,
-        backend: Backend::Host,
-        run: &["dispatch", "combine"],
-        feed: &["z=y"],
-        whole: shape("G=2,E=8,K=2,H=1024,TMAX=2048", &["T=2048"]),
-        small: Some(shape("G=2,E=8,K=2,H=64,TMAX=512", &["T=512"])),
-        trace: Some("e8_k2_r2.safetensors"),
-        works: &[
+    host(
+        "G=2,E=8,K=2,H=7168,TMAX=2048",
+        &[
             work(
                 "host_dispatch",
                 &["dispatch"],
@@ -307,7 +315,14 @@ const ITEMS: &[Item] = &[
                 Some(("host.py", "combine")),
             ),
         ],
-    },
+    ),
+    host(
+        "G=2,E=8,K=2,H=1024,TMAX=2048",
+        &[
+            work("host_dispatch_h1024", &["dispatch"], &[], Some(("host.py", "dispatch"))),
+            work("host_combine_h1024", &["combine"], &[], Some(("host.py", "combine"))),
+        ],
+    ),
     Item {
         backend: Backend::Host,
         ..moves(
