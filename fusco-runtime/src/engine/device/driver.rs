@@ -135,17 +135,11 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn zeroed(gpu: &Arc<Gpu>, bytes: usize) -> Result<Memory, Error> {
-        Memory::zeroed_at(gpu, bytes, 0)
-    }
-
-    /// `skew` bytes, a multiple of the alignment, behind the start of the driver's allocation.
-    pub(crate) fn zeroed_at(gpu: &Arc<Gpu>, bytes: usize, skew: usize) -> Result<Memory, Error> {
         gpu.enter()?;
         let fail = |e| told(e, &format!("{bytes} bytes on device {}", gpu.ordinal));
-        let whole = bytes.max(1) + skew + ALIGN as usize;
         // SAFETY: freed in `drop`; zeroed before anyone sees it.
-        let base = unsafe { result::malloc_sync(whole) }.map_err(fail)?;
-        let at = base.next_multiple_of(ALIGN) + skew as u64;
+        let base = unsafe { result::malloc_sync(bytes.max(1) + ALIGN as usize) }.map_err(fail)?;
+        let at = base.next_multiple_of(ALIGN);
         let memory = Memory { gpu: gpu.clone(), base, at, bytes };
         memory.clear()?;
         Ok(memory)

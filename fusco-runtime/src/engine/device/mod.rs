@@ -82,21 +82,11 @@ impl Devices {
         self.gpus.iter().map(|gpu| Memory::zeroed(gpu, bytes)).collect()
     }
 
-    /// One allocation a rank. Those of one device begin at different offsets: distances that are multiples of
-    /// large powers of two put what ranks write at one time into the same few channels of memory.
+    /// One allocation a rank.
     pub(crate) fn alloc(&self, bytes: usize) -> Result<Vec<Memory>, Error> {
-        let skew = |rank: usize| match rank % self.ranks_per_device {
-            own if bytes >= SKEWED => ((own as u32).wrapping_mul(GOLDEN) >> 22) as usize * 4096,
-            _ => 0,
-        };
-        (0..self.ranks()).map(|rank| Memory::zeroed_at(self.gpu(rank), bytes, skew(rank))).collect()
+        (0..self.ranks()).map(|rank| Memory::zeroed(self.gpu(rank), bytes)).collect()
     }
 }
-
-/// Bytes of a rank's allocation that are worth up to 4 MiB more.
-const SKEWED: usize = 64 << 20;
-/// Spreads small numbers over 32 bits.
-const GOLDEN: u32 = 0x9e37_79b1;
 
 /// A program's kernels on every device of a world.
 pub(crate) struct DeviceProgram {
