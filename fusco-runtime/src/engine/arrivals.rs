@@ -109,8 +109,12 @@ impl Arrivals {
         let seen = || self.count(rank, slot);
         self.count(rank, slot)
             .ok_or_else(|| Error::plan(format!("no counter {slot} on rank {rank}")))?;
-        let done =
-            spin(self.timeout, || seen().is_some_and(|n| n >= expected), || Ok::<(), Error>(()))?;
+        let done = spin(
+            self.timeout,
+            false,
+            || seen().is_some_and(|n| n >= expected),
+            || Ok::<(), Error>(()),
+        )?;
         if done { Ok(()) } else { Err(self.late(rank, slot, expected)) }
     }
 
@@ -164,7 +168,7 @@ impl Arrivals {
             space.signals[&self.signal].resets.load(Acquire) >= self.launch
                 && space.made.load(Acquire) >= wanted
         };
-        let done = spin(self.timeout, ready, || Ok::<(), Error>(()))?;
+        let done = spin(self.timeout, false, ready, || Ok::<(), Error>(()))?;
         if done { Ok(()) } else { Err(self.late(rank, 0, 1)) }
     }
 
@@ -215,7 +219,7 @@ impl Iterator for Tiles<'_> {
             found.set(waiting.iter().position(full));
             found.get().is_some()
         };
-        let _ = spin(self.arrivals.timeout, any, || Ok::<(), Error>(()));
+        let _ = spin(self.arrivals.timeout, false, any, || Ok::<(), Error>(()));
         match found.get() {
             Some(i) => Some(Ok(self.waiting.remove(i))),
             None => {

@@ -22,6 +22,8 @@ pub(crate) struct HostStream {
 
 struct Shared {
     timeout: Duration,
+    /// More ranks than cores.
+    crowded: bool,
     abort: AtomicBool,
     state: Mutex<State>,
     idle: Condvar,
@@ -44,8 +46,10 @@ struct Job {
 
 impl HostStream {
     pub(crate) fn new(ranks: usize, timeout: Duration) -> Result<HostStream, Error> {
+        let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let shared = Shared {
             timeout,
+            crowded: ranks > cores,
             abort: AtomicBool::new(false),
             state: Mutex::default(),
             idle: Condvar::new(),
@@ -145,8 +149,13 @@ fn serve(rank: usize, queue: &Receiver<Arc<Job>>, shared: &Shared) {
 fn execute(rank: usize, request: &Request, shared: &Shared) -> Result<(), Stop> {
     let entry = request.entry();
     for kernel in request.kernels() {
-        let watch =
-            Watch { entry: &entry.name, me: rank, timeout: shared.timeout, abort: &shared.abort };
+        let watch = Watch {
+            entry: &entry.name,
+            me: rank,
+            timeout: shared.timeout,
+            abort: &shared.abort,
+            crowded: shared.crowded,
+        };
         watch.check()?;
         let code = Resolver { request, me: rank, chunk: kernel.tuning.chunk }.kernel(kernel)?;
         advance(&code, rank);

@@ -15,7 +15,14 @@ pub(crate) struct Watch<'a> {
     pub timeout: Duration,
     /// Set when any rank of the stream fails.
     pub abort: &'a AtomicBool,
+    /// More ranks than cores: one that waits long sleeps, so that the system sees which core is free.
+    pub crowded: bool,
 }
+
+/// Yields before the first nap.
+const YIELDS: u32 = 8;
+/// As short as a system's timers go.
+const NAP: Duration = Duration::from_micros(20);
 
 /// Looks between two looks at the clock.
 const SPINS: u32 = 64;
@@ -73,7 +80,7 @@ impl Watch<'_> {
                 i64::from(seen) >= expected
             }
         };
-        spin(self.timeout, || reached(counter.load(Acquire)), || self.check())?
+        spin(self.timeout, self.crowded, || reached(counter.load(Acquire)), || self.check())?
             .then_some(())
             .ok_or_else(|| {
                 let (entry, signal, seconds) =
@@ -93,13 +100,14 @@ impl Watch<'_> {
     }
 }
 
-/// Whether `done` held before the timeout; `check` may end it earlier.
+/// Whether `done` held before the timeout; `check` may end it earlier. It `naps` where cores are scarce.
 pub(crate) fn spin<E>(
     timeout: Duration,
+    naps: bool,
     done: impl Fn() -> bool,
     check: impl Fn() -> Result<(), E>,
 ) -> Result<bool, E> {
-    let mut start = None;
+    let (mut start, mut yields) = (None, 0u32);
     loop {
         for _ in 0..SPINS {
             if done() {
@@ -111,7 +119,12 @@ pub(crate) fn spin<E>(
         if start.get_or_insert_with(Instant::now).elapsed() > timeout {
             return Ok(done());
         }
-        std::thread::yield_now();
+        if naps && yields >= YIELDS {
+            std::thread::sleep(NAP);
+        } else {
+            std::thread::yield_now();
+        }
+        yields = yields.saturating_add(1);
     }
 }
 
@@ -122,7 +135,13 @@ mod tests {
     use crate::host::plan::counters;
 
     fn watch(abort: &AtomicBool) -> Watch<'_> {
-        Watch { entry: "dispatch", me: 3, timeout: Duration::from_millis(50), abort }
+        Watch {
+            entry: "dispatch",
+            me: 3,
+            timeout: Duration::from_millis(50),
+            abort,
+            crowded: false,
+        }
     }
 
     #[test]
