@@ -10,6 +10,7 @@ mod guard;
 mod index;
 mod moves;
 mod number;
+mod pending;
 mod plan;
 mod reduce;
 mod route;

@@ -4,7 +4,8 @@ use super::access::At;
 use super::code::{Code, RouteStep, Source, Term};
 use super::index::take_wild;
 use super::number::{int_bits, load};
-use super::plan::{HostPlan, Table};
+use super::pending::Pending;
+use super::plan::HostPlan;
 use super::reduce::{self, Addend, Operand};
 use super::tile::Stage;
 use super::wait::Watch;
@@ -37,8 +38,7 @@ pub(crate) struct Runner<'a> {
     addends: Vec<Addend>,
     /// Elements of the shortest row among the addends.
     shortest: usize,
-    /// Signals of the current chunk, not yet sent.
-    pending: Vec<(Table, usize)>,
+    pending: Pending,
     /// How much longer than it says each access is: the points of a strip done at once.
     scale: usize,
     /// Rows that are not contiguous in memory, put together; the first `used` are in use.
@@ -66,7 +66,7 @@ impl<'a> Runner<'a> {
             rows: Vec::new(),
             addends: Vec::new(),
             shortest: usize::MAX,
-            pending: Vec::new(),
+            pending: Pending::default(),
             scale: 1,
             scratch: Vec::new(),
             used: 0,
@@ -286,8 +286,9 @@ impl<'a> Runner<'a> {
                 let at = self.target(to)?;
                 let run = to.bytes * self.scale / elem.bytes() as usize;
                 let run = run.min(self.shortest);
+                let large = to.large && to.swizzle.is_none();
                 // SAFETY: `at` has `run` elements; no addend's row is shorter.
-                unsafe { reduce::sum(&self.addends, run, *elem, at, to.large) }
+                unsafe { reduce::sum(&self.addends, run, *elem, at, large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
         }
@@ -384,7 +385,7 @@ impl<'a> Runner<'a> {
                 .filter(|slots| (0..slots.len() as i64).contains(&slot));
             let slots =
                 slots.ok_or_else(|| Error::plan(format!("no counter {slot} on rank {rank}")))?;
-            self.pending.push((slots.clone(), slot as usize));
+            self.pending.note(slots, slot as usize);
         }
         if to.is_none() {
             self.flush();
@@ -394,13 +395,7 @@ impl<'a> Runner<'a> {
 
     /// Releases everything written so far, then counts it.
     fn flush(&mut self) {
-        if self.pending.is_empty() {
-            return;
-        }
-        copy::fence();
-        for (slots, slot) in self.pending.drain(..) {
-            slots[slot].fetch_add(1, Release);
-        }
+        self.pending.send();
     }
 }
 
