@@ -5,6 +5,10 @@
 #[cfg(target_arch = "x86_64")]
 const STREAM_BYTES: usize = 512;
 
+/// Stores past the caches cost least where they fill it.
+#[cfg(target_arch = "x86_64")]
+const CACHE_LINE: usize = 64;
+
 /// Copies a row; `large` says that the destination tensor exceeds the caches.
 ///
 /// # Safety
@@ -46,6 +50,46 @@ unsafe fn stream(from: *const u8, to: *mut u8, bytes: usize) {
     }
     // SAFETY: the rest of the row.
     unsafe { std::ptr::copy_nonoverlapping(from.add(whole), to.add(whole), bytes - whole) }
+}
+
+/// Copies a piece of a tile's line: it streams if it is whole cache lines, however few.
+///
+/// # Safety
+/// As [`row`].
+#[inline]
+pub(super) unsafe fn line(from: *const u8, to: *mut u8, bytes: usize, large: bool) {
+    #[cfg(target_arch = "x86_64")]
+    if large && bytes.is_multiple_of(CACHE_LINE) && to.addr().is_multiple_of(CACHE_LINE) {
+        // SAFETY: by the caller, and whole aligned cache lines.
+        return unsafe { stream_lines(from, to, bytes) };
+    }
+    let _ = large;
+    // SAFETY: by the caller.
+    unsafe { std::ptr::copy_nonoverlapping(from, to, bytes) }
+}
+
+/// # Safety
+/// As [`row`]; `bytes` and the address of `to` are multiples of a cache line.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+unsafe fn stream_lines(from: *const u8, to: *mut u8, bytes: usize) {
+    use std::arch::x86_64::{_mm_loadu_si128, _mm_stream_si128};
+    for at in (0..bytes).step_by(16) {
+        // SAFETY: sixteen bytes below `bytes`; the store is aligned since `to` and `at` are.
+        unsafe { _mm_stream_si128(to.add(at).cast(), _mm_loadu_si128(from.add(at).cast())) }
+    }
+}
+
+/// Asks for bytes that will be read soon, into a cache behind the nearest; any address will do.
+#[inline(always)]
+pub(super) fn ask(from: *const u8, bytes: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for at in (0..bytes).step_by(CACHE_LINE) {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing that a program can see; SSE is part of x86-64.
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.wrapping_add(at).cast()) }
+    }
+    let _ = (from, bytes);
 }
 
 /// Orders streaming stores before the stores that follow.

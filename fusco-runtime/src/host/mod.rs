@@ -18,6 +18,7 @@ mod run;
 mod stream;
 mod table;
 mod tile;
+mod turn;
 mod wait;
 
 pub(crate) use plan::{HostPlan, Space, tile_rows};

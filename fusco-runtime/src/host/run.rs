@@ -44,7 +44,8 @@ pub(crate) struct Runner<'a> {
     /// Rows that are not contiguous in memory, put together; the first `used` are in use.
     scratch: Vec<Vec<u8>>,
     used: usize,
-    pub(super) stage: Stage,
+    /// Made by the first tile.
+    pub(super) stage: Option<Box<Stage>>,
     pub(super) watch: Watch<'a>,
 }
 
@@ -70,7 +71,7 @@ impl<'a> Runner<'a> {
             scale: 1,
             scratch: Vec::new(),
             used: 0,
-            stage: Stage::default(),
+            stage: None,
             watch,
         }
     }

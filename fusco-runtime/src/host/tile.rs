@@ -5,6 +5,7 @@ use super::access::At;
 use super::code::Resolver;
 use super::guard::{Part, Test, decode, points};
 use super::run::{Runner, Stop};
+use super::turn::turn;
 use super::{cast, copy};
 use crate::engine::Error;
 use fusco_dsl::schedule::ir;
@@ -37,9 +38,11 @@ const SIDE: i64 = 64;
 /// Elements between two rows of the square: not a power of two, which would share cache sets.
 const PITCH: usize = 72;
 
-/// The square, and a row of it before and after a cast.
+/// The square as it was read, and a row of it before and after a cast.
 pub(crate) struct Stage {
     square: Vec<u64>,
+    /// The square turned, as the target wants it.
+    turned: Vec<u64>,
     raw: [u64; SIDE as usize],
     done: [u64; SIDE as usize],
 }
@@ -47,7 +50,8 @@ pub(crate) struct Stage {
 impl Default for Stage {
     fn default() -> Self {
         let row = [0; SIDE as usize];
-        Stage { square: vec![0; SIDE as usize * PITCH], raw: row, done: row }
+        let square = vec![0; SIDE as usize * PITCH];
+        Stage { turned: square.clone(), square, raw: row, done: row }
     }
 }
 
@@ -80,11 +84,22 @@ impl Resolver<'_> {
 
 impl Tile {
     pub(crate) fn run(&self, runner: &mut Runner<'_>) -> Result<(), Stop> {
+        let mut stage = runner.stage.take().unwrap_or_default();
+        let ended = self.tiles(runner, &mut stage);
+        runner.stage = Some(stage);
+        ended
+    }
+
+    fn tiles(&self, runner: &mut Runner<'_>, stage: &mut Stage) -> Result<(), Stop> {
         let (first, last) = self.share.range(points(&self.vars), &runner.vars);
         for tile in first..last {
+            if tile + 1 < last {
+                decode(&self.vars, tile + 1, &mut runner.vars);
+                self.ask(runner);
+            }
             decode(&self.vars, tile, &mut runner.vars);
             match self.steps {
-                Some(steps) => self.blocks(runner, steps)?,
+                Some(steps) => self.blocks(runner, stage, steps)?,
                 None => self.each_point(runner)?,
             }
             runner.watch.check()?;
@@ -119,13 +134,31 @@ impl Tile {
         Ok(())
     }
 
+    /// Asks for the first block of the tile at hand: its rows lie too far apart for a machine to foresee, and
+    /// where a power of two lies between them they share few places of the nearest cache.
+    fn ask(&self, runner: &mut Runner<'_>) {
+        let Some(steps) = self.steps.filter(|_| self.guards.is_empty()) else { return };
+        if steps.from.0 != self.from.elem.bytes() {
+            return;
+        }
+        runner.vars[self.source.0] = 0;
+        runner.vars[self.target.0] = 0;
+        self.choose(runner, 0);
+        let size = (SIDE.min(self.source.1), SIDE.min(self.target.1));
+        let Ok(from) = rectangle(&self.from, &runner.vars, steps.from, size) else { return };
+        let bytes = (size.0 * steps.from.0) as usize;
+        for t in 0..size.1 {
+            copy::ask(from.wrapping_offset((t * steps.from.1) as isize), bytes);
+        }
+    }
+
     fn choose(&self, runner: &mut Runner<'_>, copy: i64) {
         if let Some((var, _)) = self.copies {
             runner.vars[var] = copy;
         }
     }
 
-    fn blocks(&self, runner: &mut Runner<'_>, steps: Steps) -> Result<(), Stop> {
+    fn blocks(&self, runner: &mut Runner<'_>, stage: &mut Stage, steps: Steps) -> Result<(), Stop> {
         runner.vars[self.source.0] = 0;
         runner.vars[self.target.0] = 0;
         let (mut along_source, mut along_target) = ((0, self.source.1), (0, self.target.1));
@@ -145,34 +178,39 @@ impl Tile {
                 runner.vars[self.source.0] = s;
                 runner.vars[self.target.0] = t;
                 let size = (SIDE.min(along_source.1 - s), SIDE.min(along_target.1 - t));
-                self.block(runner, steps, size)?;
+                self.block(runner, stage, steps, size)?;
             }
         }
         Ok(())
     }
 
     /// The block at the variables' point, `size` elements along either side.
-    fn block(&self, runner: &mut Runner<'_>, steps: Steps, size: (i64, i64)) -> Result<(), Stop> {
+    fn block(
+        &self,
+        runner: &mut Runner<'_>,
+        stage: &mut Stage,
+        steps: Steps,
+        size: (i64, i64),
+    ) -> Result<(), Stop> {
         self.choose(runner, 0);
         let from = rectangle(&self.from, &runner.vars, steps.from, size)?;
-        let mut stage = std::mem::take(&mut runner.stage);
         // SAFETY: `from` has that rectangle of elements.
-        unsafe { self.fill(&mut stage, from, steps.from, size) };
+        unsafe { self.fill(stage, from, steps.from, size) };
         for copy in 0..self.copies.map_or(1, |c| c.1) {
             self.choose(runner, copy);
             let to = rectangle(&self.to, &runner.vars, steps.to, size)?;
-            let square = stage.square.as_ptr();
+            let (square, turned) = (stage.square.as_ptr(), stage.turned.as_mut_ptr());
+            let large = self.to.large;
             // SAFETY: `to` has that rectangle of elements, and the square was filled to that size.
             unsafe {
                 match self.to.elem.bytes() {
-                    1 => empty::<u8>(square.cast(), to, steps.to, size),
-                    2 => empty_16(square.cast(), to, steps.to, size),
-                    4 => empty::<u32>(square.cast(), to, steps.to, size),
-                    _ => empty::<u64>(square, to, steps.to, size),
+                    1 => empty::<u8>((square.cast(), turned.cast()), to, steps.to, size, large),
+                    2 => empty::<u16>((square.cast(), turned.cast()), to, steps.to, size, large),
+                    4 => empty::<u32>((square.cast(), turned.cast()), to, steps.to, size, large),
+                    _ => empty::<u64>((square, turned), to, steps.to, size, large),
                 }
             }
         }
-        runner.stage = stage;
         Ok(())
     }
 
@@ -205,82 +243,30 @@ impl Tile {
     }
 }
 
-/// [`empty`] for two-byte elements: 8 by 8 of them at a time where the target is dense.
-///
-/// # Safety
-/// As [`empty`].
-unsafe fn empty_16(square: *const u16, to: *mut u8, steps: (i64, i64), size: (i64, i64)) {
-    let (mut done, whole) = ((0, 0), (size.0 / 8 * 8, size.1 / 8 * 8));
-    #[cfg(target_arch = "x86_64")]
-    if steps.1 == 2 {
-        for (s, t) in
-            (0..whole.0).step_by(8).flat_map(|s| (0..whole.1).step_by(8).map(move |t| (s, t)))
-        {
-            // SAFETY: the 8 by 8 elements lie within `size`.
-            unsafe {
-                let from = square.add(t as usize * PITCH + s as usize);
-                transpose_8(from, to.offset((s * steps.0 + t * 2) as isize), steps.0 as isize);
-            }
-        }
-        done = whole;
-    }
-    let _ = whole;
-    let right = (size.0, size.1 - done.1);
-    // SAFETY: the elements past the whole blocks, right of them and below.
-    unsafe {
-        let beside = to.offset((done.1 * steps.1) as isize);
-        empty(square.add(done.1 as usize * PITCH), beside, steps, right);
-        let below = to.offset((done.0 * steps.0) as isize);
-        empty(square.add(done.0 as usize), below, steps, (size.0 - done.0, done.1));
-    }
-}
-
-/// Eight elements of each of eight rows of the square become eight lines of the target, `step` bytes apart.
-///
-/// # Safety
-/// Eight rows of eight elements are readable at `from`, eight lines of eight writable at `to`.
-#[cfg(target_arch = "x86_64")]
-unsafe fn transpose_8(from: *const u16, to: *mut u8, step: isize) {
-    use std::arch::x86_64::*;
-    // SAFETY: by the caller; SSE2 is part of x86-64.
-    unsafe {
-        let row = |i: usize| _mm_loadu_si128(from.add(i * PITCH).cast());
-        let pairs = |i: usize| {
-            let (a, b) = (row(i), row(i + 1));
-            [_mm_unpacklo_epi16(a, b), _mm_unpackhi_epi16(a, b)]
-        };
-        let fours = |i: usize| {
-            let ([a, b], [c, d]) = (pairs(i), pairs(i + 2));
-            let low = [_mm_unpacklo_epi32(a, c), _mm_unpackhi_epi32(a, c)];
-            [low, [_mm_unpacklo_epi32(b, d), _mm_unpackhi_epi32(b, d)]]
-        };
-        let (upper, lower) = (fours(0), fours(4));
-        for i in 0..4 {
-            let (a, b) = (upper[i / 2][i % 2], lower[i / 2][i % 2]);
-            let line = to.offset(2 * i as isize * step);
-            _mm_storeu_si128(line.cast(), _mm_unpacklo_epi64(a, b));
-            _mm_storeu_si128(line.offset(step).cast(), _mm_unpackhi_epi64(a, b));
-        }
-    }
-}
-
 /// Writes the square to the target, along the target's variable.
 ///
 /// # Safety
-/// `square` has `PITCH` elements a row, and the rectangle of `size` and `steps` is writable at `to`.
-unsafe fn empty<T: Copy>(square: *const T, to: *mut u8, steps: (i64, i64), size: (i64, i64)) {
-    let dense = steps.1 == size_of::<T>() as i64;
-    for s in 0..size.0 as usize {
-        // SAFETY: by the caller.
-        unsafe {
-            let line = to.offset((s as i64 * steps.0) as isize);
-            for t in 0..size.1 as usize {
-                let v = *square.add(t * PITCH + s);
-                if dense {
-                    line.cast::<T>().add(t).write_unaligned(v);
-                } else {
-                    line.offset((t as i64 * steps.1) as isize).cast::<T>().write_unaligned(v);
-                }
+/// `square` has `PITCH` elements a row, `turned` room for as many, and the rectangle of `size` and `steps` is
+/// writable at `to`.
+unsafe fn empty<T: Copy>(
+    (square, turned): (*const T, *mut T),
+    to: *mut u8,
+    steps: (i64, i64),
+    size: (i64, i64),
+    large: bool,
+) {
+    let width = size_of::<T>();
+    let (lines, count) = (size.0 as usize, size.1 as usize);
+    // SAFETY: by the caller; a line of `turned` has `SIDE` elements.
+    unsafe {
+        turn(square, turned, (PITCH, SIDE as usize), (lines, count));
+        for s in 0..lines {
+            let line = turned.add(s * SIDE as usize).cast::<u8>();
+            let to = to.offset((s as i64 * steps.0) as isize);
+            if steps.1 == width as i64 {
+                copy::line(line, to, count * width, large);
+            } else {
+                copy::strided(line, to, (width as i64, steps.1), width, count, false);
             }
         }
     }
