@@ -14,7 +14,7 @@ pub const CASES: [Case; 14] = [
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
-    ("local_permute", "local_permute", &[("E", 128), ("H", 1024), ("TMAX", 4096)]),
+    ("local_permute", "local_permute", &[("E", 128), ("H", 4096), ("TMAX", 4096)]),
     ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),
     ("ulysses", "ulysses", &[("B", 1), ("S", 32768), ("N", 64), ("D", 128)]),
     ("cyclic_to_block", "cyclic_to_block", &[("M", 8192), ("N", 8192), ("LDB", 2048)]),

@@ -22,6 +22,9 @@ moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
+run $p/local_permute.fusco --entry permute --set E=16,H=4096,TMAX=512 --dyn T=300 --random 7 --verify
+moe --set G=4,E=16,K=3,H=16384,TMAX=64 --dyn T=64,1,0,33
+moe --set G=3,E=9,K=5,H=2056,TMAX=300 --dyn T=300,0,17
 # One test at a time: worlds in parts, and a consumer that waits, hold multiprocessors while they wait.
 for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --test-threads=1 --skip ui:: gpu_ 2>&1 | tail -n 20; done
 say "compute-sanitizer, small shapes"
@@ -31,6 +34,7 @@ clean() {
   done
 }
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40
+clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=2048,TMAX=64 --dyn T=64,3,0,40
 clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
 clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
 clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5
@@ -39,4 +43,5 @@ clean $p/to_tiles.fusco --entry main --set M=24,C=256
 clean $p/partials.fusco --entry reduce_scatter,all_reduce --set M=16,N=16
 say "2,000 random pairs of placements"
 for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
-say times; "$fuscoc" bench
+say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves
+[ "$(nvidia-smi -L | wc -l)" -lt 2 ] || { say "two devices"; "$fuscoc" bench --devices 0,1; }

@@ -2,8 +2,10 @@
 
 use crate::arena::Handle;
 use crate::schedule::ir::{Route, Schedule, Var};
+use kernels_templates::{PRELUDE, Part};
 
-/// Words of C++ and of the prelude that a tensor or variable may not take.
+/// Words of C++ and of generated kernels that a tensor or variable may not take, besides what the prelude
+/// defines.
 const TAKEN: &[&str] = &[
     "alignas",
     "alignof",
@@ -116,27 +118,32 @@ const TAKEN: &[&str] = &[
     "tuple",
     "scaled",
     "i",
-    "barrier",
     "staged",
     "full",
     "turn",
+    "turns",
     "each",
-    "most",
+    "total",
+    "holder",
+    "rank_of",
+    "load_rows",
     "arrive",
+    "RANKS",
+    "CTAS",
+    "GRID",
+    "ROWS",
+    "SCOPE",
+    "i16",
     "min",
     "max",
 ];
 
 pub(super) fn name(word: &str) -> String {
-    let typed = [
-        "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f16", "f32", "bf16", "e4m3", "e5m2",
-    ]
-    .contains(&word);
-    if TAKEN.contains(&word) || typed || numbered(word) || word == "_" {
-        format!("{word}_")
-    } else {
-        word.to_string()
-    }
+    let defined = |(part, _): &(Part, &str)| {
+        part.names().iter().any(|name| name.trim_end_matches('(') == word)
+    };
+    let taken = TAKEN.contains(&word) || PRELUDE.iter().any(defined);
+    if taken || numbered(word) || word == "_" { format!("{word}_") } else { word.to_string() }
 }
 
 /// `a0`, `row1`: rows and factors are numbered in the order of their loads.

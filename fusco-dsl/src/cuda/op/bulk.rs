@@ -1,6 +1,6 @@
 //! Push by the copy engine: a CTA takes some positions, loads their rows into shared memory and stores each
-//! to every slot of its tuples. Memory writes 8 % slower while it also reads, so all CTAs read at one time and
-//! write at another.
+//! to every slot of its tuples. Memory is slower while it both reads and writes, so all CTAs read at one time
+//! and write at another.
 
 use super::produce::{Loaded, Trip};
 use super::{Emit, vector_literal};
@@ -208,11 +208,11 @@ impl Nest<'_> {
         let extent = self.bare(self.trip.extent);
         let (all, _) = self.ctas();
         if self.form.alone {
-            let extent = extent.replace(".at[me]", ".at[rank]");
+            let extent = extent.replace(".at[me]", ".at[holder]");
             out.line("i32 total = 0;  // positions of all ranks");
-            out.line(&format!("for (i32 rank = 0; rank < RANKS; ++rank) total += {extent};"));
+            out.line(&format!("for (i32 holder = 0; holder < RANKS; ++holder) total += {extent};"));
             out.line("// The rank that has position t of them; t becomes its number there.");
-            out.line(&format!("auto rank_of = [&](i32& t) {{ i32 rank = 0; for (; t >= {extent}; ++rank) t -= {extent}; return rank; }};"));
+            out.line(&format!("auto rank_of = [&](i32& t) {{ i32 holder = 0; for (; t >= {extent}; ++holder) t -= {extent}; return holder; }};"));
         } else {
             out.line(&format!("const i32 total = {extent};"));
         }
