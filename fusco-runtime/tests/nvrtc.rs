@@ -101,11 +101,11 @@ fn words_of_generated_kernels_are_free_for_programs() {
     let words = [
         ("x", "turns"),
         ("y", "total"),
-        ("n", "holder"),
+        ("n", "ROWS"),
         ("w", "stream_bulk"),
         ("z", "load_rows"),
         ("o", "GRID"),
-        ("T", "ROWS"),
+        ("T", "t"),
         ("t", "barrier"),
         ("k", "i"),
     ];

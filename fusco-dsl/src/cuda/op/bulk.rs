@@ -211,8 +211,8 @@ impl Nest<'_> {
             let extent = extent.replace(".at[me]", ".at[holder]");
             out.line("i32 total = 0;  // positions of all ranks");
             out.line(&format!("for (i32 holder = 0; holder < RANKS; ++holder) total += {extent};"));
-            out.line("// The rank that has position t of them; t becomes its number there.");
-            out.line(&format!("auto rank_of = [&](i32& t) {{ i32 holder = 0; for (; t >= {extent}; ++holder) t -= {extent}; return holder; }};"));
+            out.line("// The rank that has a position, by its number among them; it becomes the number there.");
+            out.line(&format!("auto rank_of = [&](i32& number) {{ i32 holder = 0; for (; number >= {extent}; ++holder) number -= {extent}; return holder; }};"));
         } else {
             out.line(&format!("const i32 total = {extent};"));
         }
