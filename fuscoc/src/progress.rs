@@ -24,6 +24,11 @@ impl Progress {
         self.0.set_message(what.to_string());
     }
 
+    /// A line of its own on standard error, on a terminal or not: what is done so far.
+    pub fn say(&self, line: &str) {
+        self.0.suspend(|| eprintln!("{line}"));
+    }
+
     /// Clears the line, so that others may print.
     pub fn pause(&self) {
         self.0.disable_steady_tick();

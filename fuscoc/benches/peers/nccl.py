@@ -1,7 +1,7 @@
 """Several devices, one process each (torchrun): all_to_all_single with permutes before and after it.
 
 The counts and orders that the permutes need are known: planning is not timed. `device=cpu` runs on gloo, to try
-the script. Rank 0 prints the lines; a time is that of the slowest rank.
+the script. WORK may name several, with commas. Rank 0 prints the lines; a time is that of the slowest rank.
 """
 
 import torch.distributed as dist
@@ -231,11 +231,14 @@ def main():
     ranks, device = int(os.environ.get("WORLD_SIZE", "1")), v.get("device", "cuda")
     have = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == "cuda" and have < ranks:
-        if first:
-            missing(work, "NCCL", f"{ranks} processes need {ranks} CUDA devices, {have} are here")
+        for one in work.split(",") if first else []:
+            missing(one, "NCCL", f"{ranks} processes need {ranks} CUDA devices, {have} are here")
         return
     world = World(torch, device)
-    measure(world, work, v)
+    for one in work.split(","):
+        measure(world, one, v)
+        if world.cuda:
+            torch.cuda.empty_cache()
     dist.destroy_process_group()
 
 

@@ -4,7 +4,7 @@
 mod across;
 mod works;
 
-use super::peers::Folder;
+use super::peers::{Folder, Peer};
 use super::row::{Line, Row};
 use super::time::{Clock, Queue};
 use super::work::{self, Job, Timed};
@@ -38,7 +38,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         _ => World::devices(&args.devices)?,
     };
     let works = works::works(ranks, args.small);
-    let known: Vec<&str> = works.iter().map(|w| w.name).collect();
+    let known: Vec<&str> = works.iter().flat_map(|w| w.timed).map(|t| t.name).collect();
     if let Some(name) = args.only.iter().find(|n| !known.contains(&n.as_str())) {
         let known = known.join(", ");
         return Err(Failure::usage(format!("{ranks} ranks have no `{name}`; they have {known}")));
@@ -46,17 +46,28 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let folder = if args.peers { Some(Folder::new()?) } else { None };
     let neighbours = neighbours(args, &world)?;
     let mut links = Vec::new();
-    for work in works.iter().filter(|w| args.only.is_empty() || w.is_in(&args.only)) {
-        let mut link = match link(args, work, &world, format) {
-            Ok(link) => link,
-            Err(failure) => Link::missing(work.name, &failure),
-        };
-        if let (Some(folder), Some(row)) = (&folder, link.line.row_mut()) {
-            let device = if world.backend() == "host" { "cpu" } else { "cuda" };
-            let words = format!("{} device={device}", work.words(args.small));
-            row.peers = folder.run_across(work.peer, &words, &args.traces, ranks);
+    for work in &works {
+        let timed = work.wanted(&args.only);
+        if timed.is_empty() {
+            continue;
         }
-        links.push(link);
+        let first = links.len();
+        match of_work(args, work, &timed, &world, format) {
+            Ok(found) => links.extend(found),
+            Err(failure) => links.extend(timed.iter().map(|t| Link::missing(t.name, &failure))),
+        }
+        let Some(folder) = &folder else { continue };
+        let device = if world.backend() == "host" { "cpu" } else { "cuda" };
+        let words = format!("{} device={device}", work.words(args.small));
+        let mut names: Vec<&str> = timed.iter().map(|t| t.peer).collect();
+        names.dedup();
+        let peers = folder.run_across(&names, &words, &args.traces, ranks);
+        for (timed, link) in timed.iter().zip(&mut links[first..]) {
+            let of_it = |p: &&Peer| p.work == timed.peer || p.work.is_empty();
+            if let Some(row) = link.line.row_mut() {
+                row.peers = peers.iter().filter(of_it).cloned().collect();
+            }
+        }
     }
     println!("{}", text(args, &world, neighbours, &links));
     if let Some(path) = &args.json {
@@ -96,8 +107,14 @@ fn neighbours(args: &Args, world: &World) -> Result<f64, Failure> {
 }
 
 /// As in the suite: a smaller shape against the reference interpreter, the whole one against the host back end.
-fn link(args: &Args, work: &Work, world: &World, format: Format) -> Result<Link, Failure> {
-    let progress = Progress::new(5);
+fn of_work(
+    args: &Args,
+    work: &Work,
+    wanted: &[works::Timed],
+    world: &World,
+    format: Format,
+) -> Result<Vec<Link>, Failure> {
+    let progress = Progress::new(4 + wanted.len());
     let seed = args.work.random.unwrap_or_else(|| fastrand::u64(..));
     let prepared = |small: bool, raw: bool| {
         prepare(work.run(small, raw, seed, &args.traces), &work.source(), format)
@@ -111,20 +128,21 @@ fn link(args: &Args, work: &Work, world: &World, format: Format) -> Result<Link,
         let checked = check::by_host(&small, &ready, world, &progress)?;
         (ready, checked)
     };
-    let timed = [Timed {
-        name: work.name.to_string(),
-        entries: vec![work.entry.to_string()],
+    let alone = |t: &works::Timed| Timed {
+        name: t.name.to_string(),
+        entries: vec![t.entry.to_string()],
         bars: Vec::new(),
-    }];
+    };
+    let timed: Vec<Timed> = wanted.iter().map(alone).collect();
     let job = Job::new(&ready, world, &finished, Some(&checked));
-    let row = work::rows(&job, &timed, args.repeat, &progress)?.pop();
-    let row = row.ok_or_else(|| Failure::input("nothing was timed"))?;
+    let rows = work::rows(&job, &timed, args.repeat, &progress)?;
     let bound = Bound::from_schedule(world, ready.compiled.schedule.clone())?;
-    Ok(Link {
+    let link = |(timed, row): (&works::Timed, Row)| Link {
         across: Across::of(&ready, row.moved.written),
-        multiprocessors: bound.multiprocessors(work.entry),
+        multiprocessors: bound.multiprocessors(timed.entry),
         line: Line::Row(Box::new(row)),
-    })
+    };
+    Ok(wanted.iter().zip(rows).map(link).collect())
 }
 
 const HEADER: [&str; 11] = [

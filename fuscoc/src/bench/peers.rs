@@ -20,6 +20,8 @@ const SCRIPTS: &[(&str, &str)] = &[
 /// One peer's result on one work.
 #[derive(Clone, Debug)]
 pub struct Peer {
+    /// The script's name of the work; empty where it did not get so far.
+    pub work: String,
     pub peer: String,
     /// `None` with the reason if it did not run.
     pub ms: Option<f64>,
@@ -29,14 +31,15 @@ pub struct Peer {
 
 impl Peer {
     fn missing(peer: &str, why: impl std::fmt::Display) -> Peer {
-        Peer { peer: peer.to_string(), ms: None, gb_s: None, missing: Some(why.to_string()) }
+        let (work, peer) = (String::new(), peer.to_string());
+        Peer { work, peer, ms: None, gb_s: None, missing: Some(why.to_string()) }
     }
 
     fn read(line: &Value) -> Option<Peer> {
-        let peer = line.get("peer")?.as_str()?.to_string();
+        let word = |key: &str| line.get(key).and_then(Value::as_str).map(str::to_string);
+        let (work, peer) = (word("work").unwrap_or_default(), word("peer")?);
         let number = |key: &str| line.get(key).and_then(Value::as_f64);
-        let missing = line.get("missing").and_then(Value::as_str).map(str::to_string);
-        Some(Peer { peer, ms: number("ms"), gb_s: number("gb_s"), missing })
+        Some(Peer { work, peer, ms: number("ms"), gb_s: number("gb_s"), missing: word("missing") })
     }
 
     /// Beside our rate in GB/s: a peer that draws its own counts moves a little more or less than we do.
@@ -70,24 +73,25 @@ impl Folder {
         Ok(Folder(path))
     }
 
-    /// Every way that the script knows to do `work`.
+    /// Every way that the script knows to do `work`; as they come, on standard error.
     pub fn run(&self, work: &str, script: &str, arguments: &str, traces: &Path) -> Vec<Peer> {
         let mut command = Command::new("python3");
         command.arg(self.0.join(script)).arg(work).arg(format!("traces={}", traces.display()));
         lines(command, script, arguments)
     }
 
-    /// The same by as many processes as there are ranks, each with a device of its own, or all on the host's.
+    /// The same for several works, by as many processes as there are ranks, each with a device of its own or all
+    /// on the host's.
     pub fn run_across(
         &self,
-        work: &str,
+        works: &[&str],
         arguments: &str,
         traces: &Path,
         ranks: usize,
     ) -> Vec<Peer> {
         let mut command = Command::new("python3");
         command.args(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]);
-        command.arg(ranks.to_string()).arg(self.0.join("nccl.py")).arg(work);
+        command.arg(ranks.to_string()).arg(self.0.join("nccl.py")).arg(works.join(","));
         // No multicast: it is not everywhere.
         command.arg(format!("traces={}", traces.display())).env("NCCL_NVLS_ENABLE", "0");
         lines(command, "nccl.py", arguments)
@@ -107,6 +111,10 @@ fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
         let told = error.lines().rev().find(|l| l.contains("Error"));
         let last = told.or(error.lines().last()).unwrap_or("it failed").trim().to_string();
         peers.push(Peer::missing(script, last));
+    }
+    for peer in &peers {
+        let ms = peer.ms.map_or("missing".to_string(), |ms| format!("{ms:.4} ms"));
+        eprintln!("{} by {}: {ms}", peer.work, peer.peer);
     }
     peers
 }

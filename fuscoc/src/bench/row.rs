@@ -104,6 +104,13 @@ impl Row {
         ]
     }
 
+    /// One line, for those who wait for the table.
+    pub fn brief(&self) -> String {
+        let ratio = self.ratio().map_or("-".into(), |r| format!("{:.1} %", r * 100.0));
+        let ms = milliseconds(self.ours.median);
+        format!("{}, {}: {ms} ms, {ratio} of a copy", self.work, self.shape)
+    }
+
     /// Lines below the table.
     fn notes(&self) -> Vec<String> {
         let mut out = vec![format!(

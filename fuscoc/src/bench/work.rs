@@ -76,7 +76,7 @@ pub fn rows(
         let alone = clock.batch(&copies.queue(&stream, 1))?;
         let (ours, copy) = clock.race(&ours, Some(&copies.queue(&stream, alone)))?;
         let graph = timed.entries.len() > 1;
-        out.push(Row {
+        let row = Row {
             work: timed.name.clone(),
             program: ready.compiled.hir.name.clone(),
             entries: timed.entries.clone(),
@@ -92,7 +92,9 @@ pub fn rows(
             checked: checked.cloned(),
             bars: timed.bars.clone(),
             peers: Vec::new(),
-        });
+        };
+        progress.say(&row.brief());
+        out.push(row);
     }
     sets.sets.iter().try_for_each(still)?;
     Ok(out)
