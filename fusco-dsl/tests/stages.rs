@@ -54,6 +54,19 @@ fn stages() {
     }
 }
 
+/// Several devices with a rank each: peers are waited for, and links are kept busy.
+#[test]
+fn kernels_of_one_rank_a_device() {
+    let apart = ["moe", "reshard_transpose", "ulysses", "to_tiles_odd", "partials"];
+    for (case, program, params) in CASES.iter().filter(|c| apart.contains(&c.0)) {
+        let unit = generate(&compiled(program, params).schedule, &Target::hopper(1))
+            .expect("it generates");
+        insta::with_settings!({ description => format!("{program} {params:?}"), omit_expression => true }, {
+            insta::assert_snapshot!(format!("{case}.apart.cuda"), unit.source);
+        });
+    }
+}
+
 /// Text to verified schedule; the bar is 5 ms with optimisation, so a debug build gets ten times that.
 #[test]
 fn front_end_is_quick() {

@@ -108,6 +108,7 @@ fn words_of_generated_kernels_are_free_for_programs() {
         ("T", "t"),
         ("t", "barrier"),
         ("k", "i"),
+        ("c", "turn_at"),
     ];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/programs/moe.fusco");
     let text = std::fs::read_to_string(path).expect("the examples are in the repository");
@@ -140,7 +141,9 @@ fn kernels_of_one_rank_a_device_compile() {
     for (case, program, params) in CASES {
         for (name, source) in kernels_of(program, params, Some(1)) {
             let compiled = jit::compile(&source, &name, "sm_90a");
-            compiled.unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
+            let compiled = compiled.unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
+            let used = &compiled.resources[0];
+            assert_eq!((used.spill_stores, used.spill_loads), (0, 0), "{case}: {name} spills");
         }
     }
 }

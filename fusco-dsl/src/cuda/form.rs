@@ -79,7 +79,7 @@ impl Form {
         .with(asked(kernel, most_ctas(target)));
         if is_plan(kernel) {
             warps.with(plan_ctas(schedule, target, handle)).plan(route)
-        } else if let Some(staged) = bulk::staged(schedule, kernel) {
+        } else if let Some(staged) = bulk::staged(schedule, kernel, alone) {
             warps.bulk(route, target, kernel, staged)
         } else if let Some(team) = reduce::team(schedule, kernel) {
             warps.team(route, target, kernel, team)

@@ -97,7 +97,7 @@ fn emit_roles(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) 
         }
     }
     if matches!(form.work, Work::Bulk(_)) {
-        emit.out.line("wait_bulk_read();  // the rows leave shared memory before the CTA does");
+        emit.out.line("wait_bulk_read<0>();  // the rows leave shared memory before the CTA does");
     }
 }
 

@@ -122,6 +122,8 @@ const TAKEN: &[&str] = &[
     "full",
     "turn",
     "turns",
+    "turn_at",
+    "at",
     "each",
     "total",
     "holder",

@@ -29,7 +29,7 @@ __device__ __forceinline__ void stream_bulk(void* to, const void* from, u32 byte
                  :: "l"(to), "r"(shared_address(from)), "r"(bytes), "l"(policy) : "memory");
 }
 __device__ __forceinline__ void commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
-// This thread's stores have read their rows.
-__device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory"); }
-// They are written, but for those of the last LATER commits.
+// This thread's stores have read their rows, but for those of the last LATER commits.
+template <int LATER> __device__ __forceinline__ void wait_bulk_read() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(LATER) : "memory"); }
+// They are written.
 template <int LATER> __device__ __forceinline__ void wait_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(LATER) : "memory"); }

@@ -1,6 +1,7 @@
 //! Push by the copy engine: a CTA takes some positions, loads their rows into shared memory and stores each
-//! to every slot of its tuples. Memory is slower while it both reads and writes, so all CTAs read at one time
-//! and write at another.
+//! to every slot of its tuples. Memory is slower while it both reads and writes, so where one launch has all
+//! ranks, all CTAs read at one time and write at another. Where links are to be kept busy, a CTA has two halves
+//! of its shared memory, and loads rows into one while it stores those of the other.
 
 use super::produce::{Loaded, Trip};
 use super::{Emit, vector_literal};
@@ -31,6 +32,8 @@ const LINE: i64 = 128;
 pub(in crate::cuda) struct Staged {
     /// Positions of a CTA in one turn.
     pub rows: i64,
+    /// Turns whose rows are in shared memory at once: 1 or 2.
+    halves: i64,
     /// Bytes of each row of a position that passes through shared memory.
     parts: Vec<(Row, i64)>,
     /// All that is written may be more than L2 holds.
@@ -54,7 +57,7 @@ impl Staged {
     }
 
     pub fn bytes(&self) -> i64 {
-        self.rows * self.pitch()
+        self.halves * self.rows * self.pitch()
     }
 
     /// Bytes before a row in its position's part of shared memory, and its own.
@@ -66,7 +69,7 @@ impl Staged {
 
 /// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
 /// bytes and long, and what else it carries is short.
-pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<Staged> {
+pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool) -> Option<Staged> {
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let trip = Trip::of(schedule, tokens.next()?)?;
@@ -89,10 +92,12 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel) -> Option<St
         }
     }
     let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
-    let rows = (SHARED / position.max(1)).min(kernel.tuning.chunk).min(i64::from(THREADS));
+    let room = SHARED / position.max(1);
+    let halves = if alone || room < 2 { 1 } else { 2 };
+    let rows = (room / halves).min(kernel.tuning.chunk).min(i64::from(THREADS) / halves);
     let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
     let streams = tuples.saturating_mul(position) > L2;
-    (position >= SHORT && rows > 0).then_some(Staged { rows, parts, streams })
+    (position >= SHORT && rows > 0).then_some(Staged { rows, halves, parts, streams })
 }
 
 /// Whole lines.
@@ -109,11 +114,18 @@ impl Emit<'_> {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
         let nest = Nest { trip: &trip, staged, form: self.form, workspace };
-        let lines = [
-            "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
-            "// slower while it does both.",
-        ];
-        lines.iter().for_each(|l| self.out.line(l));
+        let lines = match (self.form.alone, staged.halves) {
+            (true, _) => [
+                "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
+                "// slower while it does both.",
+            ],
+            (false, 1) => ["// A CTA takes some positions a turn.", ""],
+            (false, _) => [
+                "// A CTA takes some positions a turn: their rows are loaded while those of the turn before are",
+                "// stored, so that the links do not wait.",
+            ],
+        };
+        lines.iter().filter(|l| !l.is_empty()).for_each(|l| self.out.line(l));
         self.out.block("", |out| {
             nest.memory(out);
             nest.share(out);
@@ -137,7 +149,7 @@ impl Emit<'_> {
         let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
         self.out.block("", |out| {
             out.line(STAGED);
-            out.line("wait_bulk_read();");
+            out.line("wait_bulk_read<0>();");
             out.line("__syncthreads();");
             out.line(&format!(
                 "for (i32 v = threadIdx.x; v < {}; v += blockDim.x) staged[v] = {literal};",
@@ -191,14 +203,19 @@ impl Nest<'_> {
         if self.form.alone { ("GRID", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
     }
 
+    fn in_halves<'t>(&self, one: &'t str, two: &'t str) -> &'t str {
+        if self.staged.halves == 1 { one } else { two }
+    }
+
     fn memory(&self, out: &mut Out) {
         if self.form.alone {
             out.line(&format!("constexpr i32 GRID = {};  // CTAs of all ranks", self.form.grid.0));
         }
         out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
         out.line(STAGED);
-        out.line("__shared__ u64 full[ROWS];");
-        out.line("if (threadIdx.x < ROWS) init_full(&full[threadIdx.x]);");
+        let all = self.in_halves("ROWS", "2 * ROWS");
+        out.line(&format!("__shared__ u64 full[{all}];"));
+        out.line(&format!("if (threadIdx.x < {all}) init_full(&full[threadIdx.x]);"));
         out.line("fence_bulk();");
         out.line("__syncthreads();");
     }
@@ -278,27 +295,34 @@ impl Nest<'_> {
     fn turns(&self, out: &mut Out) {
         let (all, cta) = self.ctas();
         let signals = self.trip.signal.is_some();
+        let barrier = match self.form.alone && self.form.cooperative {
+            true => "barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);",
+            false => "__syncthreads();",
+        };
+        let arrived = format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
         out.line(&format!("i32 begin = {cta} * each;"));
-        out.line("load_rows(begin);");
+        out.line(self.in_halves("load_rows(begin);", "load_rows(begin, 0);"));
         let head = format!("for (i32 turn = 0; turn < turns; ++turn, begin += {all} * each)");
         out.block(&head, |out| {
             self.pairs(out, |out| self.store(out));
             out.line("commit_bulk();");
-            if signals {
-                let before =
-                    format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
-                out.line(&format!("{before}  // while these are written"));
+            if self.staged.halves == 2 {
+                out.block("if (turn + 1 < turns)", |out| {
+                    out.line("wait_bulk_read<1>();  // those of the turn before");
+                    out.line(barrier);
+                    out.line(&format!("load_rows(begin + {all} * each, turn + 1);"));
+                });
             }
-            out.block("if (turn + 1 < turns)", |out| {
-                out.line("wait_bulk_read();");
-                match self.form.alone && self.form.cooperative {
-                    true => {
-                        out.line("barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);")
-                    }
-                    false => out.line("__syncthreads();"),
-                }
-                out.line(&format!("load_rows(begin + {all} * each);"));
-            });
+            if signals {
+                out.line(&format!("{arrived}  // while these are written"));
+            }
+            if self.staged.halves == 1 {
+                out.block("if (turn + 1 < turns)", |out| {
+                    out.line("wait_bulk_read<0>();");
+                    out.line(barrier);
+                    out.line(&format!("load_rows(begin + {all} * each);"));
+                });
+            }
         });
         if signals {
             out.line(&format!(
@@ -310,17 +334,25 @@ impl Nest<'_> {
     /// The rows of the positions from `begin` on, each by one thread.
     fn load(&self, out: &mut Out) {
         let trip = self.trip;
-        out.line("auto load_rows = [&](i32 begin) {");
+        out.line(self.in_halves(
+            "auto load_rows = [&](i32 begin) {",
+            "auto load_rows = [&](i32 begin, i32 turn) {",
+        ));
         out.indented(|out| {
             out.line("const i32 row = threadIdx.x;");
             out.line("if (row >= min(each, total - begin)) return;");
             self.position(out);
-            out.line(&format!("expect_bulk(&full[row], {});", self.staged.position()));
+            let at = self.in_halves("row", "turn % 2 * ROWS + row");
+            if at != "row" {
+                out.line(&format!("const i32 at = {at};"));
+            }
+            let full = self.in_halves("&full[row]", "&full[at]");
+            out.line(&format!("expect_bulk({full}, {});", self.staged.position()));
             for (row, bytes) in &self.staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };
-                let at = self.at("row", *row);
+                let at = self.at(self.in_halves("row", "at"), *row);
                 let from = pointer(trip.schedule, from);
-                out.line(&format!("load_bulk({at}, {from}, {bytes}, &full[row]);"));
+                out.line(&format!("load_bulk({at}, {from}, {bytes}, {full});"));
             }
         });
         out.line("};");
@@ -347,7 +379,15 @@ impl Nest<'_> {
                 _ => {}
             }
         }
-        out.line("wait_full(&full[row], turn & 1);");
+        if self.staged.halves == 2 {
+            out.line("const i32 at = turn % 2 * ROWS + row;");
+        }
+        out.line(
+            self.in_halves(
+                "wait_full(&full[row], turn & 1);",
+                "wait_full(&full[at], turn / 2 & 1);",
+            ),
+        );
         for (value, to) in &trip.puts {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {
@@ -355,7 +395,7 @@ impl Nest<'_> {
                     "{}({}, {}, {bytes});",
                     self.staged.store(),
                     pointer(schedule, to),
-                    self.at("row", *row)
+                    self.at(self.in_halves("row", "at"), *row)
                 ));
             }
         }

@@ -1,8 +1,9 @@
 //! Movements in runs: each thread takes vectors of the flattened grid, several in flight.
 
-use super::points::{bounds, condition, count, decode, flat_type, place};
+use super::points::{Turns, condition, count, decode, place};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
+use crate::cuda::form::Form;
 use crate::cuda::index::bare;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
@@ -111,34 +112,27 @@ impl Emit<'_> {
         parts.guards = guards;
         let rank = condition(self.schedule, &by_rank);
         let simple = parts.is_copy();
+        let form = self.form;
         let body = |out: &mut Out| {
-            if simple { emit_copy(out, &parts) } else { emit_points(out, &parts) }
+            if simple { emit_copy(out, &parts, form) } else { emit_points(out, &parts, form) }
         };
         match rank {
             Some(rank) => self.out.block(&format!("if ({rank})"), body),
-            None => body(self.out),
+            None if form.alone => body(self.out),
+            None => self.out.block("", body),
         }
     }
 }
 
-fn loop_head(parts: &Parts, each: i64) -> String {
-    let points = parts.points();
-    let ty = flat_type(points);
-    let (begin, end) = bounds(parts.schedule, parts.share, points);
-    let begin = if begin == "0" { String::new() } else { format!("{begin} + ") };
-    format!(
-        "for ({ty} first = {begin}cta * {each} + threadIdx.x; first < {end}; first += CTAS * {each})"
-    )
-}
-
 /// Load, convert, store; all loads of a thread before its first store.
-fn emit_copy(out: &mut Out, parts: &Parts) {
+fn emit_copy(out: &mut Out, parts: &Parts, form: &Form) {
     let Some(from) = parts.from else { return };
     let points = parts.points();
     let threads = parts.threads;
     let whole = points % (threads * UNROLL) == 0 && parts.share.is_none();
-    let (ty, (_, end)) = (flat_type(points), bounds(parts.schedule, parts.share, points));
-    out.block(&loop_head(parts, threads * UNROLL), |out| {
+    let turns = Turns::of((parts.schedule, parts.share), points, threads * UNROLL, form);
+    let (ty, end) = (turns.ty, &turns.end);
+    turns.each(out, "first", " + threadIdx.x", |out| {
         out.line(&format!("Vec<{}> loaded[{UNROLL}];", from.vector));
         out.line(&format!("Vec<{}>* place[{UNROLL}];", parts.to.vector));
         out.line("#pragma unroll");
@@ -183,10 +177,13 @@ fn emit_point(out: &mut Out, parts: &Parts) {
 }
 
 /// One vector at a time: sums, copies to several ranks, integers, literals.
-fn emit_points(out: &mut Out, parts: &Parts) {
-    let threads = parts.threads;
-    out.block(&loop_head(parts, threads), |out| {
-        out.line(&format!("const {} point = first;", flat_type(parts.points())));
+fn emit_points(out: &mut Out, parts: &Parts, form: &Form) {
+    let (points, threads) = (parts.points(), parts.threads);
+    let turns = Turns::of((parts.schedule, parts.share), points, threads, form);
+    turns.each(out, "point", " + threadIdx.x", |out| {
+        if !form.alone && (points % threads != 0 || parts.share.is_some()) {
+            out.line(&format!("if (point >= {}) continue;", turns.end));
+        }
         emit_point(out, parts);
         let v = if parts.vecs() == 1 { "0" } else { "v" };
         let value = emit_value(out, parts, v);

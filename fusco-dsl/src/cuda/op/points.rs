@@ -2,6 +2,7 @@
 
 use super::Emit;
 use crate::arena::Handle;
+use crate::cuda::form::Form;
 use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{name, var_name};
 use crate::cuda::out::Out;
@@ -77,8 +78,104 @@ impl Emit<'_> {
     }
 }
 
+/// The flat numbers of this rank's part, dealt to its CTAs: `each` consecutive ones in a turn.
+pub(super) struct Turns {
+    pub ty: &'static str,
+    begin: String,
+    pub end: String,
+    each: i64,
+    /// Several devices share the work: CTAs begin in different turns, so that no link waits while others are
+    /// busy, as it would if all CTAs went through the ranks together.
+    spread: bool,
+}
+
+impl Turns {
+    pub fn of(
+        (schedule, share): (&Schedule, &Option<Share>),
+        points: i64,
+        each: i64,
+        form: &Form,
+    ) -> Turns {
+        let ty = flat_type(points);
+        let (begin, end) = bounds(schedule, share, points);
+        let begin = if begin == "0" { String::new() } else { format!("{begin} + ") };
+        Turns { ty, begin, end, each, spread: !form.alone }
+    }
+
+    /// `CTAS * 1024`
+    fn step(&self) -> String {
+        if self.each == 1 { "CTAS".to_string() } else { format!("CTAS * {}", self.each) }
+    }
+
+    /// The first number of this CTA.
+    fn first(&self) -> String {
+        let own = if self.each == 1 { "cta".to_string() } else { format!("cta * {}", self.each) };
+        format!("{}{own}", self.begin)
+    }
+
+    /// A loop over the first number of each turn, plus `inside`, as `word`. It may reach `end`, where numbers
+    /// are not a multiple of `each`.
+    pub fn each(&self, out: &mut Out, word: &str, inside: &str, body: impl FnOnce(&mut Out)) {
+        let Turns { ty, end, .. } = self;
+        let (first, step) = (self.first(), self.step());
+        if !self.spread {
+            let head =
+                format!("for ({ty} {word} = {first}{inside}; {word} < {end}; {word} += {step})");
+            return out.block(&head, body);
+        }
+        self.spread(out);
+        out.block("for (i32 turn = 0; turn < turns; ++turn)", |out| {
+            out.line(&format!("const {ty} {word} = turn_at(turn){inside};"));
+            body(out);
+        });
+    }
+
+    /// The same with `ahead` of the first turn and, given the text of the turn, inside each.
+    pub fn each_ahead(
+        &self,
+        out: &mut Out,
+        word: &str,
+        ahead: &str,
+        body: impl FnOnce(&mut Out, &str),
+    ) {
+        let Turns { ty, end, .. } = self;
+        let (first, step) = (self.first(), self.step());
+        if !self.spread {
+            out.line(&format!("{ty} {word} = {first};"));
+            out.line(&format!("if ({word} < {end}) {ahead}({word});"));
+            return out.block(&format!("for (; {word} < {end}; {word} += {step})"), |out| {
+                body(out, &format!("if ({word} + {step} < {end}) {ahead}({word} + {step});"));
+            });
+        }
+        self.spread(out);
+        out.line(&format!("if (turns > 0) {ahead}(turn_at(0));"));
+        out.block("for (i32 turn = 0; turn < turns; ++turn)", |out| {
+            out.line(&format!("const {ty} {word} = turn_at(turn);"));
+            body(out, &format!("if (turn + 1 < turns) {ahead}(turn_at(turn + 1));"));
+        });
+    }
+
+    /// `turns` of this CTA, and where each begins.
+    fn spread(&self, out: &mut Out) {
+        let (first, step) = (self.first(), self.step());
+        let parts = |text: &str| match text.contains(' ') {
+            true => format!("({text})"),
+            false => text.to_string(),
+        };
+        let (from, by) = (parts(&first), parts(&step));
+        out.line("// CTAs begin in different turns: each link has its share of them at any time.");
+        out.line(&format!(
+            "const i32 turns = ({} - {from} + {step} - 1) / {by};  // of this CTA",
+            self.end
+        ));
+        let turn = "(turn + cta * turns / CTAS) % turns";
+        let turn = if self.ty == "i32" { turn.to_string() } else { format!("i64({turn})") };
+        out.line(&format!("auto turn_at = [&](i32 turn) {{ return {first} + {turn} * {by}; }};"));
+    }
+}
+
 /// First and last flat number of this rank's part.
-pub(super) fn bounds(schedule: &Schedule, share: &Option<Share>, points: i64) -> (String, String) {
+fn bounds(schedule: &Schedule, share: &Option<Share>, points: i64) -> (String, String) {
     match share {
         None => ("0".to_string(), points.to_string()),
         Some(share) => {

@@ -3,7 +3,8 @@
 //! every bank.
 
 use super::Emit;
-use super::points::{bounds, condition, count, decode, flat_type, place};
+use super::points::{Turns, condition, count, decode, place};
+use crate::cuda::form::Form;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Schedule, Tile};
@@ -68,25 +69,23 @@ impl Emit<'_> {
         };
         let head =
             condition(self.schedule, &by_rank).map_or(String::new(), |c| format!("if ({c})"));
-        self.out.block(&head, |out| emit(out, &parts));
+        let form = self.form;
+        self.out.block(&head, |out| emit(out, &parts, form));
     }
 }
 
-fn emit(out: &mut Out, parts: &Parts) {
+fn emit(out: &mut Out, parts: &Parts, form: &Form) {
     let tile = parts.tile;
     let elem = parts.elem(&tile.from).name();
     out.line(&format!(
         "__shared__ alignas(16) {elem} tile[{} * {}];  // {} by {}, columns exchanged",
         parts.target.1, parts.source.1, parts.target.0, parts.source.0
     ));
-    let tiles = count(&tile.vars);
-    let ty = flat_type(tiles);
-    let (begin, end) = bounds(parts.schedule, &tile.share, tiles);
-    let begin = if begin == "0" { "cta".to_string() } else { format!("{begin} + cta") };
+    let turns = Turns::of((parts.schedule, &tile.share), count(&tile.vars), 1, form);
     let (width, from) = (parts.width(&tile.from), &tile.from);
     out.line(&format!("Vec<{}> loaded[{}];", from.vector, rounds(parts, width).0));
     if is_large(parts.schedule, tile) {
-        out.block(&format!("for ({ty} block = {begin}; block < {end}; block += CTAS)"), |out| {
+        turns.each(out, "block", "", |out| {
             decode(out, parts.schedule, &tile.vars, "block", 1);
             emit_load(out, parts);
             emit_stage(out, parts);
@@ -96,20 +95,16 @@ fn emit(out: &mut Out, parts: &Parts) {
         });
         return;
     }
-    out.line(&format!("auto load_tile = [&]({ty} block) {{"));
+    out.line(&format!("auto load_tile = [&]({} block) {{", turns.ty));
     out.indented(|out| {
         decode(out, parts.schedule, &tile.vars, "block", 1);
         emit_load(out, parts);
     });
     out.line("};");
-    out.line(&format!("{ty} block = {begin};"));
-    out.line(&format!("if (block < {end}) load_tile(block);"));
-    out.block(&format!("for (; block < {end}; block += CTAS)"), |out| {
+    turns.each_ahead(out, "block", "load_tile", |out, ahead| {
         emit_stage(out, parts);
         out.line("__syncthreads();");
-        out.line(&format!(
-            "if (block + CTAS < {end}) load_tile(block + CTAS);  // in flight while this one is written"
-        ));
+        out.line(&format!("{ahead}  // in flight while this one is written"));
         decode(out, parts.schedule, &tile.vars, "block", 1);
         emit_store(out, parts);
         out.line("__syncthreads();");
