@@ -355,7 +355,11 @@ fn several_ranks_are_timed_beside_their_neighbours() {
     assert_eq!(rows[7]["across_bytes"], 128 * 64 * 16 * 2 * 3 / 4);
     let output = fuscoc(&["bench", "--devices", "0,0", "--backend", "host", "--only", "dispach"]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("they have dispatch_rows, dispatch, combine"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("they have dispatch_rows, dispatch, combine"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]

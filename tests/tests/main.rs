@@ -5,4 +5,5 @@ mod adjoint;
 mod consumer;
 mod graph;
 mod placements;
+mod rows;
 mod ui;

@@ -1,5 +1,6 @@
 //! `fuscoc bench --curves`: dispatch (its plan included) and combine over one size at a time, and over the
-//! CTAs they may use. A point whose ratio lies far below both neighbours' is a cliff.
+//! CTAs they may use. Ratios count the padding that is filled, which is most of what small batches of many
+//! experts write. A point whose ratio lies far below both neighbours' is a cliff.
 
 mod panels;
 mod sample;
@@ -178,7 +179,7 @@ fn checked(
 
 /// Neighbours are points of the same line.
 fn mark_cliffs(points: &mut [Point]) {
-    let ratio = |p: &Point| p.line.row().and_then(Row::ratio);
+    let ratio = |p: &Point| p.line.row().and_then(Row::with_fill);
     let same = |a: &Point, b: &Point| a.curve == b.curve && a.series == b.series;
     let falls = |i: usize, points: &[Point]| {
         let here = ratio(&points[i])?;

@@ -25,7 +25,7 @@ pub fn svg(points: &[Point]) -> String {
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
-         <text x=\"{GAP}\" y=\"24\" font-size=\"14\">rate of dispatch and combine, as a share of a copy of the same bytes</text>\n\
+         <text x=\"{GAP}\" y=\"24\" font-size=\"14\">rate of dispatch and combine, padding counted, as a share of a copy of the same bytes</text>\n\
          {body}</svg>\n"
     )
 }
@@ -44,7 +44,7 @@ fn panel(curve: &[Point], left: f64, top: f64) -> String {
         let own = curve.iter().filter(|p| p.series == series);
         let ratios: Vec<(f64, f64, bool)> = own
             .filter_map(|p| {
-                let ratio = p.line.row().and_then(Row::ratio)?;
+                let ratio = p.line.row().and_then(Row::with_fill)?;
                 Some((at(p.x), height(ratio), p.cliff))
             })
             .collect();

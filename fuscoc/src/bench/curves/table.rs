@@ -6,7 +6,7 @@ use crate::bench::row::Line;
 use crate::table::print;
 
 const HEADER: [&str; 9] =
-    ["", "entry", "MB", "ms", "copy ms", "GB/s", "copy GB/s", "ratio", "checked"];
+    ["", "entry", "MB", "ms", "copy ms", "GB/s", "copy GB/s", "with padding", "checked"];
 
 pub fn text(points: &[Point]) -> String {
     let mut out = Vec::new();
@@ -30,7 +30,7 @@ pub fn text(points: &[Point]) -> String {
 fn cells(point: &Point) -> Option<Vec<String>> {
     let row = point.line.row()?;
     let rate = |seconds: f64| row.moved.total() as f64 / seconds.max(f64::MIN_POSITIVE) / 1e9;
-    let ratio = row.ratio().unwrap_or(0.0) * 100.0;
+    let ratio = row.with_fill().unwrap_or(0.0) * 100.0;
     Some(vec![
         point.x.to_string(),
         point.series.clone(),
