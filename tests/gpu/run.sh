@@ -25,6 +25,8 @@ run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4
 run $p/local_permute.fusco --entry permute --set E=16,H=4096,TMAX=512 --dyn T=300 --random 7 --verify
 moe --set G=4,E=16,K=3,H=16384,TMAX=64 --dyn T=64,1,0,33
 moe --set G=3,E=9,K=5,H=2056,TMAX=300 --dyn T=300,0,17
+moe --set G=3,E=9,K=5,H=4104,TMAX=900 --dyn T=900,0,517
+moe --set G=2,E=16,K=3,H=16384,TMAX=1100 --dyn T=1100,1
 # One test at a time: worlds in parts, and a consumer that waits, hold multiprocessors while they wait.
 for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --test-threads=1 --skip ui:: gpu_ 2>&1 | tail -n 20; done
 say "compute-sanitizer, small shapes"
@@ -35,6 +37,7 @@ clean() {
 }
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=2048,TMAX=64 --dyn T=64,3,0,40
+clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=2,E=8,K=2,H=4096,TMAX=1060 --dyn T=1060,9
 clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
 clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
 clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5

@@ -1,7 +1,7 @@
 //! How the CTAs of a kernel share its work: threads, shared memory, and how many there are.
 
 use super::op::tile::is_large;
-use super::op::{self, bulk, reduce};
+use super::op::{self, bulk, reduce, ring};
 use super::{ByPosition, Target};
 use crate::arena::Handle;
 use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
@@ -24,6 +24,9 @@ const TUPLES: i64 = 2;
 /// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
 const TEAM_THREADS: u32 = 1536;
 
+/// Positions of a CTA from which on a ring of rows beats a CTA for each position.
+const RING_POSITIONS: i64 = 16;
+
 /// The work of one CTA.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Work {
@@ -35,6 +38,8 @@ pub(crate) enum Work {
     Warps,
     /// Positions whose rows pass through shared memory.
     Bulk(bulk::Staged),
+    /// Positions whose tuples' rows pass through shared memory on their way into a sum.
+    Ring(ring::Ring),
     /// One position.
     Team,
 }
@@ -81,6 +86,10 @@ impl Form {
             warps.with(plan_ctas(schedule, target, handle)).plan(route)
         } else if let Some(staged) = bulk::staged(schedule, kernel, alone) {
             warps.bulk(route, target, kernel, staged)
+        } else if let Some(ring) =
+            ring::ring(schedule, kernel).filter(|_| warps.rings(target, kernel, route))
+        {
+            warps.ring(target, ring)
         } else if let Some(team) = reduce::team(schedule, kernel) {
             warps.team(route, target, kernel, team)
         } else {
@@ -116,6 +125,26 @@ impl Form {
             ..self.with(each)
         };
         if form.alone { Form { grid: (all, 1), ..form } } else { form }
+    }
+
+    /// Whether a ring of rows pays: all ranks share the launch, and each CTA has positions enough.
+    fn rings(&self, target: &Target, kernel: &Kernel, route: &Route) -> bool {
+        let positions = route.positions_bound.saturating_mul(i64::from(target.ranks_per_device));
+        let each = positions / i64::from(target.sms.max(1));
+        self.alone && kernel.tuning.blocks.is_none() && each >= RING_POSITIONS
+    }
+
+    /// CTAs are dealt to positions of any rank, as those of [`Form::bulk`].
+    fn ring(self, target: &Target, ring: ring::Ring) -> Form {
+        let ranks = target.ranks_per_device;
+        Form {
+            threads: ring.threads(),
+            resident: 1,
+            shared_bytes: ring.bytes() as u32,
+            work: Work::Ring(ring),
+            grid: (target.sms.max(ranks), 1),
+            ..self.with(resident(target, 1))
+        }
     }
 
     fn team(
@@ -167,7 +196,7 @@ impl Form {
 
     /// CTAs are not dealt to ranks beforehand.
     pub fn is_flat(&self) -> bool {
-        self.alone && matches!(self.work, Work::Bulk(_))
+        self.alone && matches!(self.work, Work::Bulk(_) | Work::Ring(_))
     }
 }
 

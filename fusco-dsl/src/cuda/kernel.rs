@@ -124,7 +124,7 @@ fn emit_role(emit: &mut Emit, role: &Role) {
     if role.body.is_empty() {
         return;
     }
-    if emit.form.is_flat() && role.kind != RoleKind::Produce {
+    if emit.form.is_flat() && !matches!(role.kind, RoleKind::Produce | RoleKind::Reduce) {
         emit.out.block("if (cta < CTAS)", |out| emit_ops(&mut Emit { out, ..*emit }, role));
     } else {
         emit_ops(emit, role);

@@ -9,6 +9,10 @@ __device__ __forceinline__ void fence_peers() { asm volatile("fence.acq_rel." SC
 __device__ __forceinline__ void add_peer(u32* p, u32 v) {
     asm volatile("red.relaxed." SCOPE ".global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
 }
+// It publishes what this thread wrote, and what others did that it waited for.
+__device__ __forceinline__ void publish_peer(u32* p, u32 v) {
+    asm volatile("red.release." SCOPE ".global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+}
 __device__ __forceinline__ u64 now_ns() { u64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); return t; }
 
 // Spins until the counter has reached `expected`, in modular order. Reports a timeout and goes on.

@@ -3,9 +3,9 @@
 //! ranks, all CTAs read at one time and write at another. Where links are to be kept busy, a CTA has two halves
 //! of its shared memory, and loads rows into one while it stores those of the other.
 
+use super::dealt::Dealt;
 use super::produce::{Loaded, Trip};
 use super::{Emit, vector_literal};
-use crate::cuda::form::Form;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -14,7 +14,7 @@ use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
 /// Threads of a CTA: the copy engine moves the rows, threads only find their places.
 pub(in crate::cuda) const THREADS: u32 = 256;
 /// Shared memory for rows; one CTA has a multiprocessor to itself.
-const SHARED: i64 = 220 * 1024;
+pub(super) const SHARED: i64 = 220 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 4096;
 /// Bytes that stay in L2 until the next kernel reads them.
@@ -24,7 +24,7 @@ const FEW: i64 = 16;
 
 /// Rows in shared memory begin at whole lines: the engine takes a third more time for those that begin at odd
 /// multiples of 16 bytes.
-const STAGED: &str = "extern __shared__ __align__(128) Vec<16> staged[];";
+pub(super) const STAGED: &str = "extern __shared__ __align__(128) Vec<16> staged[];";
 const LINE: i64 = 128;
 
 /// Rows of a turn in shared memory.
@@ -101,11 +101,11 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool)
 }
 
 /// Whole lines.
-fn lines(bytes: i64) -> i64 {
+pub(super) fn lines(bytes: i64) -> i64 {
     (bytes + LINE - 1) / LINE * LINE
 }
 
-fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
+pub(super) fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
     access.run * schedule.tensors[access.tensor].elem.bytes()
 }
 
@@ -113,7 +113,8 @@ impl Emit<'_> {
     pub(super) fn produce_bulk(&mut self, op: &Op, staged: &Staged) {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
-        let nest = Nest { trip: &trip, staged, form: self.form, workspace };
+        let dealt = Dealt::new((self.schedule, trip.extent), &trip.position, self.form, workspace);
+        let nest = Nest { trip: &trip, staged, dealt };
         let lines = match (self.form.alone, staged.halves) {
             (true, _) => [
                 "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
@@ -183,9 +184,7 @@ impl Emit<'_> {
 struct Nest<'a> {
     trip: &'a Trip<'a>,
     staged: &'a Staged,
-    form: &'a Form,
-    /// The type of the plan.
-    workspace: String,
+    dealt: Dealt<'a>,
 }
 
 impl Nest<'_> {
@@ -198,54 +197,27 @@ impl Nest<'_> {
         self.staged.pitch() / 16
     }
 
-    /// The CTAs that take turns, and which of them this is: those of all ranks where one launch has them all.
-    fn ctas(&self) -> (&'static str, &'static str) {
-        if self.form.alone { ("GRID", "i32(blockIdx.x)") } else { ("CTAS", "cta") }
-    }
-
     fn in_halves<'t>(&self, one: &'t str, two: &'t str) -> &'t str {
         if self.staged.halves == 1 { one } else { two }
     }
 
     fn memory(&self, out: &mut Out) {
-        if self.form.alone {
-            out.line(&format!("constexpr i32 GRID = {};  // CTAs of all ranks", self.form.grid.0));
-        }
+        self.dealt.constants(out);
         out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
         out.line(STAGED);
         let all = self.in_halves("ROWS", "2 * ROWS");
         out.line(&format!("__shared__ u64 full[{all}];"));
-        out.line(&format!("if (threadIdx.x < {all}) init_full(&full[threadIdx.x]);"));
+        out.line(&format!("if (threadIdx.x < {all}) init_mbarrier(&full[threadIdx.x], 1);"));
         out.line("fence_bulk();");
         out.line("__syncthreads();");
     }
 
     /// Positions of a CTA in one turn; all CTAs that wait for each other take as many turns.
     fn share(&self, out: &mut Out) {
-        let extent = self.bare(self.trip.extent);
-        let (all, _) = self.ctas();
-        if self.form.alone {
-            let extent = extent.replace(".at[me]", ".at[holder]");
-            out.line("i32 total = 0;  // positions of all ranks");
-            out.line(&format!("for (i32 holder = 0; holder < RANKS; ++holder) total += {extent};"));
-            out.line("// The rank that has a position, by its number among them; it becomes the number there.");
-            out.line(&format!("auto rank_of = [&](i32& number) {{ i32 holder = 0; for (; number >= {extent}; ++holder) number -= {extent}; return holder; }};"));
-        } else {
-            out.line(&format!("const i32 total = {extent};"));
-        }
+        let (all, _) = self.dealt.ctas();
+        self.dealt.total(out);
         out.line(&format!("const i32 each = max(min((total + {all} - 1) / {all}, ROWS), 1);"));
         out.line(&format!("const i32 turns = (total + {all} * each - 1) / ({all} * each);"));
-    }
-
-    /// The position of `row`, and the rank that has it.
-    fn position(&self, out: &mut Out) {
-        let t = &self.trip.position;
-        if self.form.alone {
-            out.line(&format!("i32 {t} = begin + row;"));
-            out.line(&format!("const i32 me = rank_of({t});"));
-        } else {
-            out.line(&format!("const i32 {t} = begin + row;"));
-        }
     }
 
     /// Each pair of the positions from `begin` on: one thread, which knows its `row`, position, k and slot.
@@ -257,10 +229,8 @@ impl Nest<'_> {
         );
         out.block(&head, |out| {
             out.line(&format!("const i32 row = i / {fan}, {k} = i % {fan};"));
-            self.position(out);
-            if self.form.alone {
-                out.line(&format!("{}* plan = plans.at[me];", self.workspace));
-            }
+            self.dealt.position(out, "begin + row");
+            self.dealt.plan(out);
             out.line(&format!(
                 "const Pair pair = plan->pairs[{} * {fan} + {k}];",
                 super::ix(trip.schedule, trip.base_position)
@@ -293,9 +263,9 @@ impl Nest<'_> {
     }
 
     fn turns(&self, out: &mut Out) {
-        let (all, cta) = self.ctas();
+        let (all, cta) = self.dealt.ctas();
         let signals = self.trip.signal.is_some();
-        let barrier = match self.form.alone && self.form.cooperative {
+        let barrier = match self.dealt.form.alone && self.dealt.form.cooperative {
             true => "barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);",
             false => "__syncthreads();",
         };
@@ -341,7 +311,7 @@ impl Nest<'_> {
         out.indented(|out| {
             out.line("const i32 row = threadIdx.x;");
             out.line("if (row >= min(each, total - begin)) return;");
-            self.position(out);
+            self.dealt.position(out, "begin + row");
             let at = self.in_halves("row", "turn % 2 * ROWS + row");
             if at != "row" {
                 out.line(&format!("const i32 at = {at};"));
@@ -382,12 +352,10 @@ impl Nest<'_> {
         if self.staged.halves == 2 {
             out.line("const i32 at = turn % 2 * ROWS + row;");
         }
-        out.line(
-            self.in_halves(
-                "wait_full(&full[row], turn & 1);",
-                "wait_full(&full[at], turn / 2 & 1);",
-            ),
-        );
+        out.line(self.in_halves(
+            "wait_mbarrier(&full[row], turn & 1);",
+            "wait_mbarrier(&full[at], turn / 2 & 1);",
+        ));
         for (value, to) in &trip.puts {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {

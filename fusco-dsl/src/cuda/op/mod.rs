@@ -1,10 +1,12 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
 pub(super) mod bulk;
+mod dealt;
 mod grid;
 mod points;
 mod produce;
 pub(super) mod reduce;
+pub(super) mod ring;
 mod route;
 mod scale;
 mod signal;
@@ -37,7 +39,10 @@ impl Emit<'_> {
             Op::Tokens { body, .. }
                 if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum(_), .. })) =>
             {
-                self.reduce(op)
+                match &self.form.work {
+                    Work::Ring(ring) => self.reduce_ring(op, ring),
+                    _ => self.reduce(op),
+                }
             }
             Op::Tokens { .. } => match &self.form.work {
                 Work::Bulk(staged) => self.produce_bulk(op, staged),

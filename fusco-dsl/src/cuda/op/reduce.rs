@@ -33,24 +33,25 @@ pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<(u32
     Some(((threads as u32).next_multiple_of(32), 1))
 }
 
-struct Nest<'a> {
-    schedule: &'a Schedule,
-    position: String,
-    extent: &'a Ix,
-    fan: i64,
-    each_position: &'a Ix,
-    k: Handle<Var>,
-    group: Handle<Var>,
-    slot: Handle<Var>,
-    rows: Vec<(Row, &'a Access)>,
-    factors: &'a [Factor],
-    to: &'a Access,
-    elem: Elem,
-    signal: Option<&'a Op>,
+/// The parts of a `Tokens { Each { (Pull | Load)*, Reduce }, Put, Signal }` nest.
+pub(super) struct Nest<'a> {
+    pub schedule: &'a Schedule,
+    pub position: String,
+    pub extent: &'a Ix,
+    pub fan: i64,
+    pub each_position: &'a Ix,
+    pub k: Handle<Var>,
+    pub group: Handle<Var>,
+    pub slot: Handle<Var>,
+    pub rows: Vec<(Row, &'a Access)>,
+    pub factors: &'a [Factor],
+    pub to: &'a Access,
+    pub elem: Elem,
+    pub signal: Option<&'a Op>,
 }
 
 impl<'a> Nest<'a> {
-    fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
+    pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
         let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
             return None;
@@ -81,7 +82,7 @@ impl<'a> Nest<'a> {
         })
     }
 
-    fn var(&self, var: Handle<Var>) -> String {
+    pub fn var(&self, var: Handle<Var>) -> String {
         var_name(self.schedule, var)
     }
 
@@ -90,12 +91,12 @@ impl<'a> Nest<'a> {
     }
 
     /// Elements a lane handles at once.
-    fn width(&self) -> i64 {
+    pub fn width(&self) -> i64 {
         self.to.vector / self.elem_of(self.to).bytes()
     }
 
     /// Scalar factors as one f32 a tuple, held by lane k: (index, text).
-    fn scalars(&self) -> Vec<(usize, String)> {
+    pub fn scalars(&self) -> Vec<(usize, String)> {
         let scalar = |(i, factor): (usize, &Factor)| match factor {
             Factor::Scalar(access) => {
                 Some((i, format!("to_f32(*({}))", pointer(self.schedule, access))))
@@ -235,12 +236,13 @@ fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, whole: bool) {
                 "if (!(kept >> (group + i) & 1){}) continue;",
                 inside.replace(" && inside", " || !inside")
             ));
-            emit_terms(out, nest);
+            emit_terms(out, nest, "acc[j]");
         });
     });
 }
 
-fn emit_terms(out: &mut Out, nest: &Nest) {
+/// Adds the tuple's term to each element of the sum, which is `acc` for element j.
+pub(super) fn emit_terms(out: &mut Out, nest: &Nest, acc: &str) {
     for (row, access) in &nest.rows {
         let elem = nest.elem_of(access).name();
         out.line(&format!(
@@ -255,13 +257,13 @@ fn emit_terms(out: &mut Out, nest: &Nest) {
     };
     let f: Vec<String> = nest.factors.iter().enumerate().map(factor).collect();
     let term = match &f[..] {
-        [a] => format!("__fadd_rn(acc[j], {a})"),
-        [a, b] => format!("__fmaf_rn({a}, {b}, acc[j])"),
-        [a, b, c] => format!("__fmaf_rn(__fmul_rn({a}, {b}), {c}, acc[j])"),
-        _ => "acc[j]".to_string(),
+        [a] => format!("__fadd_rn({acc}, {a})"),
+        [a, b] => format!("__fmaf_rn({a}, {b}, {acc})"),
+        [a, b, c] => format!("__fmaf_rn(__fmul_rn({a}, {b}), {c}, {acc})"),
+        _ => acc.to_string(),
     };
     out.line("#pragma unroll");
-    out.line(&format!("for (i32 j = 0; j < {}; ++j) acc[j] = {term};", nest.width()));
+    out.line(&format!("for (i32 j = 0; j < {}; ++j) {acc} = {term};", nest.width()));
 }
 
 fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {

@@ -1,0 +1,317 @@
+//! Pull by the copy engine: a CTA's rows pass through a ring in shared memory. Two warps find the rows of the
+//! tuples of its positions, a thread has them fetched in order, most warps add them up, in ascending order in
+//! f32, and one warp tells of the sums. A load waits behind all rows that are on their way to the
+//! multiprocessor, so what finds a row must not be what fetches it; and memory is never without rows to fetch,
+//! as it is where CTAs that add up begin and end.
+
+use super::bulk::{self, STAGED};
+use super::dealt::Dealt;
+use super::reduce::{Nest, emit_terms};
+use super::{Emit, ix};
+use crate::cuda::index::{bare, pointer};
+use crate::cuda::namer;
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Kernel, Op, Peer, Schedule};
+
+/// Bytes of rows on their way to a multiprocessor; more do not make memory faster.
+const IN_FLIGHT: i64 = 112 * 1024;
+/// Rows on their way, at least and at most.
+const SLOTS: (i64, i64) = (4, 32);
+/// Rows shorter than this take longer to hand over than to fetch.
+const SHORT: i64 = 8192;
+/// Sums that may wait to be told of.
+const SUMS: i64 = 8;
+/// Threads that add up, at most, and vectors of a row that each has then, at most.
+const ADDERS: (i64, i64) = (256, 8);
+
+/// Rows in shared memory and the threads that add them up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cuda) struct Ring {
+    /// Bytes of a row, and of a sum.
+    row: i64,
+    slots: i64,
+    /// Threads that add up, and vectors of a row that each has.
+    adders: (i64, i64),
+    /// Arrivals are told.
+    tells: bool,
+}
+
+impl Ring {
+    /// Two warps more find, one fetches, and one tells.
+    pub fn threads(&self) -> u32 {
+        self.adders.0 as u32 + if self.tells { 128 } else { 96 }
+    }
+
+    /// Dynamic shared memory.
+    pub fn bytes(&self) -> i64 {
+        self.slots * bulk::lines(self.row)
+    }
+}
+
+/// Whether the kernel only adds up rows, one for each tuple, that are multiples of 16 bytes and long, as the
+/// sums are.
+pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel) -> Option<Ring> {
+    let ops = kernel.roles.iter().flat_map(|r| &r.body);
+    let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
+    let nest = Nest::of(schedule, tokens.next()?)?;
+    let [(_, from)] = nest.rows[..] else { return None };
+    if tokens.next().is_some() || from.vector != 16 || nest.to.vector != 16 || nest.fan > 32 {
+        return None;
+    }
+    let row = bulk::row_bytes(schedule, nest.to);
+    let slots = (IN_FLIGHT / bulk::lines(row).max(1)).clamp(SLOTS.0, SLOTS.1);
+    let (most, long) = ADDERS;
+    let vectors = row / 16;
+    let most = if vectors > most * long { 2 * most } else { most };
+    let each = (vectors + most - 1) / most;
+    let threads = ((vectors + each - 1) / each + 31) / 32 * 32;
+    let ring = Ring { row, slots, adders: (threads, each), tells: nest.signal.is_some() };
+    (row >= SHORT && ring.bytes() <= bulk::SHARED).then_some(ring)
+}
+
+impl Emit<'_> {
+    pub(super) fn reduce_ring(&mut self, op: &Op, ring: &Ring) {
+        let Some(nest) = Nest::of(self.schedule, op) else { return };
+        let workspace = namer::workspace_type(self.schedule, self.kernel.route);
+        let dealt = Dealt::new((self.schedule, nest.extent), &nest.position, self.form, workspace);
+        let lines = [
+            "// Rows pass through a ring in shared memory: ADDERS threads add them up, 64 find the next ones, one has them",
+            "// fetched, 32 tell of the sums.",
+        ];
+        lines.iter().for_each(|l| self.out.line(l));
+        let text = Text { nest: &nest, ring, dealt };
+        self.out.block("", |out| {
+            text.memory(out);
+            text.dealt.total(out);
+            let (all, cta) = text.dealt.ctas();
+            out.line(&format!(
+                "const i32 turns = (total - {cta} + {all} - 1) / {all};  // positions of this CTA"
+            ));
+            out.line("i32 slot = 0;  // of the next row");
+            out.line("u32 parity = 0;  // of its turn");
+            out.block("if (threadIdx.x < ADDERS)", |out| text.add(out));
+            out.block("else if (threadIdx.x < ADDERS + 64)", |out| text.find(out));
+            out.block("else if (threadIdx.x == ADDERS + 64)", |out| text.fetch(out));
+            if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
+                out.block("else if (threadIdx.x >= ADDERS + 96)", |out| {
+                    let counter = &nest.schedule.signals[*signal].name;
+                    let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
+                    text.tell(out, &format!("plans.at[{rank}]->{counter}[{slot}]"));
+                });
+            }
+        });
+    }
+}
+
+struct Text<'a> {
+    nest: &'a Nest<'a>,
+    ring: &'a Ring,
+    dealt: Dealt<'a>,
+}
+
+impl Text<'_> {
+    /// Vectors from one row to the next.
+    fn pitch(&self) -> i64 {
+        bulk::lines(self.ring.row) / 16
+    }
+
+    fn memory(&self, out: &mut Out) {
+        let ring = self.ring;
+        self.dealt.constants(out);
+        out.line(&format!("constexpr i32 SLOTS = {}, ADDERS = {};", ring.slots, ring.adders.0));
+        out.line(STAGED);
+        out.line(&format!(
+            "struct Tuple {{ const Vec<16>* place{}; Vec<16>* sum;{} }};  // its row, if it is kept",
+            self.row(),
+            self.nest.scalars().iter().map(|(i, _)| format!(" float factor{i};")).collect::<String>()
+        ));
+        out.line("__shared__ Tuple found[2][32], tuples[SLOTS];");
+        out.line("__shared__ u64 known[2], taken[2], full[SLOTS], empty[SLOTS];");
+        out.block("if (threadIdx.x < 2)", |out| {
+            out.line("init_mbarrier(&known[threadIdx.x], 1);");
+            out.line("init_mbarrier(&taken[threadIdx.x], 1);");
+        });
+        if ring.tells {
+            out.line(&format!("constexpr i32 SUMS = {SUMS};  // that may wait to be told of"));
+            out.line("__shared__ u64 summed[SUMS], told[SUMS];");
+            out.block("if (threadIdx.x < SUMS)", |out| {
+                out.line("init_mbarrier(&summed[threadIdx.x], ADDERS / 32);");
+                out.line("init_mbarrier(&told[threadIdx.x], 1);");
+            });
+        }
+        out.block("if (threadIdx.x < SLOTS)", |out| {
+            out.line("init_mbarrier(&full[threadIdx.x], 1);");
+            out.line("init_mbarrier(&empty[threadIdx.x], ADDERS / 32);");
+        });
+        out.line("fence_bulk();");
+        out.line("__syncthreads();");
+    }
+
+    /// The row that is added up.
+    fn row(&self) -> u32 {
+        self.nest.rows.first().map_or(0, |(row, _)| row.0)
+    }
+
+    /// Positions whose tuples a warp finds at once.
+    fn batch(&self) -> i64 {
+        32 / self.nest.fan
+    }
+
+    /// The number of this CTA's position `turn` among all.
+    fn number(&self, turn: &str) -> String {
+        let (all, cta) = self.dealt.ctas();
+        format!("{cta} + {turn} * {all}")
+    }
+
+    fn add(&self, out: &mut Out) {
+        let (nest, each) = (self.nest, self.ring.adders.1);
+        out.block("for (i32 turn = 0; turn < turns; ++turn)", |out| {
+            out.line("Vec<16>* to = nullptr;");
+            out.line(&format!("float acc[{each}][{}] = {{}};", nest.width()));
+            out.line("#pragma unroll 8");
+            out.block(&format!("for (i32 i = 0; i < {}; ++i)", nest.fan), |out| self.add_row(out));
+            self.store(out);
+            if self.ring.tells {
+                out.line("__syncwarp();");
+                out.block("if (lane == 0)", |out| {
+                    out.line("wait_mbarrier(&told[turn % SUMS], turn / SUMS % 2 ^ 1);");
+                    out.line("arrive_mbarrier(&summed[turn % SUMS]);");
+                });
+            }
+        });
+    }
+
+    /// One row of the ring into the sums.
+    fn add_row(&self, out: &mut Out) {
+        let (nest, pitch, each) = (self.nest, self.pitch(), self.ring.adders.1);
+        let n = self.row();
+        out.line("wait_mbarrier(&full[slot], parity);");
+        out.line("const Tuple tuple = tuples[slot];");
+        out.line(&format!("Vec<16> row{n}[{each}];"));
+        let at = "ADDERS * i + threadIdx.x";
+        out.line("#pragma unroll");
+        out.line(&format!(
+            "for (i32 i = 0; i < {each}; ++i) {}row{n}[i] = staged[slot * {pitch} + {at}];",
+            self.guard(at)
+        ));
+        out.line("__syncwarp();");
+        out.line("if (lane == 0) arrive_mbarrier(&empty[slot]);");
+        out.line("to = tuple.sum;");
+        out.block(&format!("if (tuple.place{n})"), |out| {
+            for (i, _) in nest.scalars() {
+                out.line(&format!("const float a{i} = tuple.factor{i};"));
+            }
+            out.line("#pragma unroll");
+            out.block(&format!("for (i32 i = 0; i < {each}; ++i)"), |out| {
+                emit_terms(out, nest, "acc[i][j]");
+            });
+        });
+        out.line("if (++slot == SLOTS) { slot = 0; parity ^= 1; }");
+    }
+
+    /// A row may end before the last thread's last vector.
+    fn guard(&self, at: &str) -> String {
+        let vectors = self.ring.row / 16;
+        let (threads, each) = self.ring.adders;
+        if threads * each == vectors { String::new() } else { format!("if ({at} < {vectors}) ") }
+    }
+
+    fn store(&self, out: &mut Out) {
+        let (nest, elem) = (self.nest, self.nest.elem.name());
+        out.line("#pragma unroll");
+        out.block(&format!("for (i32 i = 0; i < {}; ++i)", self.ring.adders.1), |out| {
+            out.line("Vec<16> sum;");
+            out.line("#pragma unroll");
+            out.line(&format!(
+                "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>(acc[i][j]);",
+                nest.width()
+            ));
+            let at = "ADDERS * i + threadIdx.x";
+            out.line(&format!("{}store(to + {at}, sum);", self.guard(at)));
+        });
+    }
+
+    /// A lane finds the row of a tuple; the two warps take turns with as many positions as they have lanes for.
+    fn find(&self, out: &mut Out) {
+        let (nest, n, fan, batch) = (self.nest, self.row(), self.nest.fan, self.batch());
+        let Some((_, from)) = nest.rows.first() else { return };
+        let [k, group, slot] = [nest.k, nest.group, nest.slot].map(|v| nest.var(v));
+        out.line("const i32 finder = threadIdx.x / 32 - ADDERS / 32;");
+        let head = format!(
+            "for (i32 first = finder * {batch}, use = 0; first < turns; first += {}, ++use)",
+            2 * batch
+        );
+        out.block(&head, |out| {
+            let own = format!("first + lane / {fan}");
+            let own = match 32 % fan {
+                0 => own,
+                _ => format!("lane < {} ? {own} : turns", batch * fan),
+            };
+            out.line(&format!("const i32 {k} = lane % {fan}, turn = {own};"));
+            out.line("Tuple tuple = {};");
+            out.block("if (turn < turns)", |out| {
+                self.dealt.position(out, &self.number("turn"));
+                self.dealt.plan(out);
+                let position = ix(nest.schedule, nest.each_position);
+                out.line(&format!("const Pair pair = plan->pairs[{position} * {fan} + {k}];"));
+                let (from, to) = (pointer(nest.schedule, from), pointer(nest.schedule, nest.to));
+                out.line(&format!("tuple.sum = reinterpret_cast<Vec<16>*>({to});"));
+                out.block("if (pair.group >= 0)", |out| {
+                    out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+                    out.line(&format!(
+                        "tuple.place{n} = reinterpret_cast<const Vec<16>*>({from});"
+                    ));
+                    for (i, text) in nest.scalars() {
+                        out.line(&format!("tuple.factor{i} = {text};"));
+                    }
+                });
+            });
+            out.line("wait_mbarrier(&taken[finder], use % 2 ^ 1);");
+            out.line("found[finder][lane] = tuple;");
+            out.line("__syncwarp();");
+            out.line("if (lane == 0) arrive_mbarrier(&known[finder]);");
+        });
+    }
+
+    /// The rows of the tuples, in order; a tuple that is dropped has a slot without one.
+    fn fetch(&self, out: &mut Out) {
+        let (pitch, bytes, n) = (self.pitch(), self.ring.row, self.row());
+        let (fan, batch) = (self.nest.fan, self.batch());
+        let head = format!(
+            "for (i32 first = 0, finder = 0, use = 0; first < turns; first += {batch}, use += finder, finder ^= 1)"
+        );
+        out.block(&head, |out| {
+            out.line("wait_mbarrier(&known[finder], use % 2);");
+            let count = format!("min(turns - first, {batch}) * {fan}");
+            out.block(&format!("for (i32 i = 0; i < {count}; ++i)"), |out| {
+                out.line("const Tuple tuple = found[finder][i];");
+                out.line("wait_mbarrier(&empty[slot], parity ^ 1);");
+                out.line("tuples[slot] = tuple;");
+                out.block(&format!("if (tuple.place{n})"), |out| {
+                    out.line(&format!("expect_bulk(&full[slot], {bytes});"));
+                    out.line(&format!(
+                        "load_bulk(staged + slot * {pitch}, tuple.place{n}, {bytes}, &full[slot]);"
+                    ));
+                });
+                out.line("else arrive_mbarrier(&full[slot]);");
+                out.line("if (++slot == SLOTS) { slot = 0; parity ^= 1; }");
+            });
+            out.line("arrive_mbarrier(&taken[finder]);");
+        });
+    }
+
+    /// The arrivals of sums, of as many at once as there are: to publish takes as long as to add up a position.
+    fn tell(&self, out: &mut Out, counter: &str) {
+        out.block("for (i32 first = 0; first < turns;)", |out| {
+            out.line("const i32 turn = first + lane;");
+            out.line("const bool ready = lane < SUMS && turn < turns && test_mbarrier(&summed[turn % SUMS], turn / SUMS % 2);");
+            out.line("const i32 all = __ffs(~__ballot_sync(ALL, ready)) - 1;  // without a gap");
+            out.block("if (lane < all)", |out| {
+                self.dealt.position(out, &self.number("turn"));
+                out.line(&format!("publish_peer(&{counter}, 1);"));
+                out.line("arrive_mbarrier(&told[turn % SUMS]);");
+            });
+            out.line("first += all;");
+        });
+    }
+}
