@@ -31,8 +31,8 @@ fn two_rows(tokens: &[i64], (h, d): (i64, i64), world: World) {
     let (session, params) = session(tokens, (h, d), world);
     let longest = *tokens.iter().max().expect("a rank") as usize;
     let mut random = Random(tokens.len() as u64 + h as u64);
-    let mut inputs = Inputs::default();
-    inputs.params = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+    let params = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+    let mut inputs = Inputs { params, ..Inputs::default() };
     inputs.dyns.insert("T".into(), tokens.to_vec());
     let pairs = tokens.len() * longest * FAN as usize;
     // Every fourth or so is none.
