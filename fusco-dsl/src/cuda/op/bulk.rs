@@ -221,7 +221,8 @@ impl Nest<'_> {
     }
 
     /// Each pair of the positions from `begin` on: one thread, which knows its `row`, position, k and slot.
-    fn pairs(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+    /// `dropped`: what it does about a pair that is.
+    fn pairs(&self, out: &mut Out, dropped: &str, body: impl FnOnce(&mut Out)) {
         let (trip, fan) = (self.trip, self.trip.route.fan);
         let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
         let head = format!(
@@ -235,10 +236,18 @@ impl Nest<'_> {
                 "const Pair pair = plan->pairs[{} * {fan} + {k}];",
                 super::ix(trip.schedule, trip.base_position)
             ));
-            out.line("if (pair.group < 0) continue;");
+            out.line(&format!("if (pair.group < 0) {dropped}"));
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             body(out);
         });
+    }
+
+    /// Until the row of this turn is there.
+    fn loaded(&self) -> &'static str {
+        self.in_halves(
+            "wait_mbarrier(&full[row], turn & 1);",
+            "wait_mbarrier(&full[turn % 2 * ROWS + row], turn / 2 & 1);",
+        )
     }
 
     /// Tells the owners of the rows of a turn that they are there.
@@ -251,7 +260,7 @@ impl Nest<'_> {
         out.indented(|out| {
             let fan = self.trip.route.fan;
             out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_peers();  // the rows before their arrival"));
-            self.pairs(out, |out| {
+            self.pairs(out, "continue;", |out| {
                 out.line(&format!(
                     "add_peer(&plans.at[{}]->{counter}[{}], 1);",
                     self.bare(rank),
@@ -274,7 +283,9 @@ impl Nest<'_> {
         out.line(self.in_halves("load_rows(begin);", "load_rows(begin, 0);"));
         let head = format!("for (i32 turn = 0; turn < turns; ++turn, begin += {all} * each)");
         out.block(&head, |out| {
-            self.pairs(out, |out| self.store(out));
+            // A row whose tuples are all dropped arrives, too.
+            let dropped = format!("{{ {} continue; }}", self.loaded());
+            self.pairs(out, &dropped, |out| self.store(out));
             out.line("commit_bulk();");
             if self.staged.halves == 2 {
                 out.block("if (turn + 1 < turns)", |out| {
@@ -349,13 +360,10 @@ impl Nest<'_> {
                 _ => {}
             }
         }
+        out.line(self.loaded());
         if self.staged.halves == 2 {
             out.line("const i32 at = turn % 2 * ROWS + row;");
         }
-        out.line(self.in_halves(
-            "wait_mbarrier(&full[row], turn & 1);",
-            "wait_mbarrier(&full[at], turn / 2 & 1);",
-        ));
         for (value, to) in &trip.puts {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {
