@@ -109,6 +109,9 @@ fn words_of_generated_kernels_are_free_for_programs() {
         ("t", "barrier"),
         ("k", "i"),
         ("c", "turn_at"),
+        ("e", "found"),
+        ("s", "tuple"),
+        ("h", "parity"),
     ];
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/programs/moe.fusco");
     let text = std::fs::read_to_string(path).expect("the examples are in the repository");
