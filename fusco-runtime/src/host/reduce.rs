@@ -29,9 +29,10 @@ impl Default for Addend {
 
 const BLOCK: usize = 64;
 
-/// Bytes that a row is fetched ahead.
+/// Bytes that a row is fetched ahead: the processor does not foresee the next page. Shorter rows half as far, to
+/// where the next one may lie.
 #[cfg(target_arch = "x86_64")]
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4096;
 
 /// Terms of a sum that the fast path takes.
 const MOST_TERMS: usize = 32;
@@ -82,7 +83,7 @@ pub(crate) unsafe fn scale(product: &Addend, run: usize, elem: Elem, to: *mut u8
 #[target_feature(enable = "avx2,fma")]
 unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
     // SAFETY: by the caller.
-    unsafe { sum_with(addends, run, elem, to, large) }
+    unsafe { sum_with::<false>(addends, run, elem, to, large) }
 }
 
 /// # Safety
@@ -91,23 +92,31 @@ unsafe fn sum_fast(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, larg
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,fma")]
 unsafe fn sum_widest(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
     // SAFETY: by the caller.
-    unsafe { sum_with(addends, run, elem, to, large) }
+    unsafe { sum_with::<true>(addends, run, elem, to, large) }
 }
 
-/// Vectors as wide as the caller's.
+/// Vectors as wide as the caller's: whole lines if `AVX512`.
 ///
 /// # Safety
 /// As [`sum`].
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn sum_with(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, large: bool) {
+unsafe fn sum_with<const AVX512: bool>(
+    addends: &[Addend],
+    run: usize,
+    elem: Elem,
+    to: *mut u8,
+    large: bool,
+) {
     let weighted = |a: &Addend| {
         a.count == 2 && matches!(a.factors, [Operand::Number(_), Operand::Row(_, Elem::Bf16), _])
     };
     // SAFETY: by the caller; `done` is at most `run`.
     unsafe {
         let done = match elem == Elem::Bf16 && addends.iter().all(weighted) {
-            true => weighted_bf16(addends, run, to, large && to.addr().is_multiple_of(16)),
+            true => {
+                weighted_bf16::<AVX512>(addends, run, to, large && to.addr().is_multiple_of(16))
+            }
             false => 0,
         };
         sum_from(addends, done, run, elem, to);
@@ -117,11 +126,18 @@ unsafe fn sum_with(addends: &[Addend], run: usize, elem: Elem, to: *mut u8, larg
 /// The weighted sum of bf16 rows, 64 elements at a time; how many it did. `past` the caches, if so asked.
 ///
 /// # Safety
-/// As [`sum`]; every addend is a number times a bf16 row; `to` is a multiple of 16 if `past`.
+/// As [`sum`]; every addend is a number times a bf16 row; `to` is a multiple of 16 if `past`. `AVX512`: the
+/// processor has avx512f.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
-unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8, past: bool) -> usize {
-    use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch, _mm_stream_si128};
+unsafe fn weighted_bf16<const AVX512: bool>(
+    addends: &[Addend],
+    run: usize,
+    to: *mut u8,
+    past: bool,
+) -> usize {
+    use std::arch::x86_64::{__m128i, __m512i, _MM_HINT_T0};
+    use std::arch::x86_64::{_mm_prefetch, _mm_stream_si128, _mm512_stream_si512};
     let mut terms = [(0f32, std::ptr::null::<u8>()); MOST_TERMS];
     let Some(terms) = terms.get_mut(..addends.len()) else { return 0 };
     for (term, addend) in terms.iter_mut().zip(addends) {
@@ -129,16 +145,26 @@ unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8, past: bool)
         *term = (weight, row);
     }
     let whole = run / BLOCK * BLOCK;
+    let long = whole * 2 > AHEAD;
+    let ahead = if long { AHEAD } else { AHEAD / 2 };
+    let lines = AVX512 && to.addr().is_multiple_of(64);
+    // The first page of all rows at once: one after the other, each would wait for memory.
+    for at in (0..if long { AHEAD } else { 0 }).step_by(64) {
+        // SAFETY: to prefetch what is not there does nothing.
+        terms.iter().for_each(|(_, row)| unsafe {
+            _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(at).cast());
+        });
+    }
     for at in (0..whole).step_by(BLOCK) {
         // Elements of even and of odd number apart: a bf16 is the high half of an f32.
         let [mut even, mut odd] = [[0f32; BLOCK / 2]; 2];
         for (weight, row) in terms.iter() {
             let row = row.wrapping_add(at * 2);
-            // SAFETY: elements `at..at + 64` are below `whole <= run`. The processor does not foresee the
-            // next page; to prefetch what is not there does nothing.
+            // SAFETY: elements `at..at + 64` are below `whole <= run`; to prefetch what is not there does
+            // nothing.
             let words: [u32; BLOCK / 2] = unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(AHEAD + 64).cast());
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(ahead).cast());
+                _mm_prefetch::<_MM_HINT_T0>(row.wrapping_add(ahead + 64).cast());
                 row.cast::<[u32; BLOCK / 2]>().read_unaligned()
             };
             for (i, word) in words.iter().enumerate() {
@@ -150,15 +176,17 @@ unsafe fn weighted_bf16(addends: &[Addend], run: usize, to: *mut u8, past: bool)
         for (i, sum) in sums.iter_mut().enumerate() {
             *sum = round_bf16(even[i]) >> 16 | round_bf16(odd[i]) & HIGH;
         }
-        // SAFETY: elements `at..at + 64` of `to`.
+        // SAFETY: elements `at..at + 64` of `to`, a line or two; the caller has the features of `AVX512`.
         unsafe {
-            let (to, from) = (to.add(at * 2), sums.as_ptr().cast::<std::arch::x86_64::__m128i>());
+            let (to, from) = (to.add(at * 2), sums.as_ptr());
             match past {
+                true if lines => (0..2).for_each(|i| {
+                    let line = from.cast::<__m512i>().add(i).read_unaligned();
+                    _mm512_stream_si512(to.cast::<__m512i>().add(i), line);
+                }),
                 true => (0..8).for_each(|i| {
-                    _mm_stream_si128(
-                        to.cast::<std::arch::x86_64::__m128i>().add(i),
-                        from.add(i).read_unaligned(),
-                    );
+                    let part = from.cast::<__m128i>().add(i).read_unaligned();
+                    _mm_stream_si128(to.cast::<__m128i>().add(i), part);
                 }),
                 false => to.cast::<[u32; BLOCK / 2]>().write_unaligned(sums),
             }
@@ -263,9 +291,15 @@ unsafe fn store(values: &[f32], elem: Elem, to: *mut u8) {
 mod tests {
     use super::*;
 
+    /// Rows shorter and longer than a page, cached and past the caches, from whole lines to elements.
     #[test]
     fn fast_path_agrees_with_the_plain_one_bit_for_bit() {
-        let run = 107;
+        for (run, large) in [(107, false), (107, true), (2500, false), (2500, true)] {
+            [0, 1, 8, 32].into_iter().for_each(|before| agrees(run, large, before));
+        }
+    }
+
+    fn agrees(run: usize, large: bool, before: usize) {
         let rows: Vec<Vec<u16>> = (0..5u32)
             .map(|r| {
                 (0..run as u32)
@@ -285,13 +319,18 @@ mod tests {
                     count: 2,
                 })
                 .collect();
-            let (mut fast, mut plain) = (vec![0u16; run], vec![0u16; run]);
-            // SAFETY: all rows have `run` elements.
+            // Elements before the first that is a line's first.
+            let (mut room, mut plain) = (vec![0x55u16; run + 64], vec![0u16; run]);
+            let begin = (room.as_ptr().addr().next_multiple_of(64) - room.as_ptr().addr()) / 2;
+            let begin = begin + before;
+            // SAFETY: all rows have `run` elements, and `room` as many from `begin` on.
             unsafe {
-                sum(&addends, run, Elem::Bf16, fast.as_mut_ptr().cast(), false);
+                sum(&addends, run, Elem::Bf16, room[begin..].as_mut_ptr().cast(), large);
                 sum_from(&addends, 0, run, Elem::Bf16, plain.as_mut_ptr().cast());
             }
-            assert_eq!(fast, plain);
+            assert_eq!(room[begin..begin + run], plain, "{run} {large} {before}");
+            let others = room[..begin].iter().chain(&room[begin + run..]);
+            assert!(others.copied().all(|v| v == 0x55), "{run} {large} {before}");
         }
     }
 }
