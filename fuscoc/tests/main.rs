@@ -255,6 +255,12 @@ fn benched(args: &[&str]) -> (String, Vec<serde_json::Value>) {
     assert!(drawn.starts_with("<svg") && drawn.ends_with("</svg>\n"), "{drawn}");
     let rows = parsed["rows"].take();
     let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    // Each work is told of as soon as it is timed.
+    for row in rows.as_array().expect("a list").iter().filter(|r| r["missing"].is_null()) {
+        let work = row["work"].as_str().expect("a name");
+        let told = stderr(&output).lines().any(|l| l.starts_with(&format!("{work}, ")));
+        assert!(told, "{work}\n{}", stderr(&output));
+    }
     (out, rows.as_array().expect("a list").clone())
 }
 

@@ -73,7 +73,7 @@ impl Folder {
         Ok(Folder(path))
     }
 
-    /// Every way that the script knows to do `work`; as they come, on standard error.
+    /// Every way that the script knows to do `work`; told on standard error, too, once it ends.
     pub fn run(&self, work: &str, script: &str, arguments: &str, traces: &Path) -> Vec<Peer> {
         let mut command = Command::new("python3");
         command.arg(self.0.join(script)).arg(work).arg(format!("traces={}", traces.display()));

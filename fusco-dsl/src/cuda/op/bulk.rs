@@ -115,18 +115,18 @@ impl Emit<'_> {
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
         let dealt = Dealt::new((self.schedule, trip.extent), &trip.position, self.form, workspace);
         let nest = Nest { trip: &trip, staged, dealt };
-        let lines = match (self.form.alone, staged.halves) {
-            (true, _) => [
+        let lines: &[&str] = match (self.form.alone, staged.halves) {
+            (true, _) => &[
                 "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
                 "// slower while it does both.",
             ],
-            (false, 1) => ["// A CTA takes some positions a turn.", ""],
-            (false, _) => [
+            (false, 1) => &["// A CTA takes some positions a turn."],
+            (false, _) => &[
                 "// A CTA takes some positions a turn: their rows are loaded while those of the turn before are",
                 "// stored, so that the links do not wait.",
             ],
         };
-        lines.iter().filter(|l| !l.is_empty()).for_each(|l| self.out.line(l));
+        lines.iter().for_each(|l| self.out.line(l));
         self.out.block("", |out| {
             nest.memory(out);
             nest.share(out);
@@ -323,9 +323,8 @@ impl Nest<'_> {
             out.line("const i32 row = threadIdx.x;");
             out.line("if (row >= min(each, total - begin)) return;");
             self.dealt.position(out, "begin + row");
-            let at = self.in_halves("row", "turn % 2 * ROWS + row");
-            if at != "row" {
-                out.line(&format!("const i32 at = {at};"));
+            if self.staged.halves == 2 {
+                out.line("const i32 at = turn % 2 * ROWS + row;");
             }
             let full = self.in_halves("&full[row]", "&full[at]");
             out.line(&format!("expect_bulk({full}, {});", self.staged.position()));

@@ -39,14 +39,14 @@ pub(super) struct Nest<'a> {
     pub position: String,
     pub extent: &'a Ix,
     pub fan: i64,
-    pub each_position: &'a Ix,
+    each_position: &'a Ix,
     pub k: Handle<Var>,
-    pub group: Handle<Var>,
-    pub slot: Handle<Var>,
+    group: Handle<Var>,
+    slot: Handle<Var>,
     pub rows: Vec<(Row, &'a Access)>,
-    pub factors: &'a [Factor],
+    factors: &'a [Factor],
     pub to: &'a Access,
-    pub elem: Elem,
+    elem: Elem,
     pub signal: Option<&'a Op>,
 }
 
@@ -151,34 +151,38 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
             "const i32 {k} = lane{};",
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {} + {k}];",
-            ix(nest.schedule, nest.each_position),
-            nest.fan
-        ));
-        out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!(
-                "const i32 {} = pair.group, {} = pair.slot;",
-                nest.var(nest.group),
-                nest.var(nest.slot)
-            ));
-            for (row, access) in &nest.rows {
-                out.line(&format!(
-                    "place{} = reinterpret_cast<const Vec<{}>*>({});",
-                    row.0,
-                    access.vector,
-                    pointer(nest.schedule, access)
-                ));
-            }
-            for (i, text) in nest.scalars() {
-                out.line(&format!("factor{i} = {text};"));
-            }
-        });
+        emit_pair(out, nest);
+        emit_kept(out, nest, "");
     });
     out.line(&format!(
         "const u32 kept = __ballot_sync(ALL, place{} != nullptr);",
         nest.rows[0].0.0
     ));
+}
+
+/// What the plan says of tuple k.
+pub(super) fn emit_pair(out: &mut Out, nest: &Nest) {
+    let (position, k) = (ix(nest.schedule, nest.each_position), nest.var(nest.k));
+    out.line(&format!("const Pair pair = plan->pairs[{position} * {} + {k}];", nest.fan));
+}
+
+/// The rows and the scalar factors of a tuple that is kept, to variables with that prefix.
+pub(super) fn emit_kept(out: &mut Out, nest: &Nest, prefix: &str) {
+    out.block("if (pair.group >= 0)", |out| {
+        let [group, slot] = [nest.group, nest.slot].map(|v| nest.var(v));
+        out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+        for (row, access) in &nest.rows {
+            out.line(&format!(
+                "{prefix}place{} = reinterpret_cast<const Vec<{}>*>({});",
+                row.0,
+                access.vector,
+                pointer(nest.schedule, access)
+            ));
+        }
+        for (i, text) in nest.scalars() {
+            out.line(&format!("{prefix}factor{i} = {text};"));
+        }
+    });
 }
 
 fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64, threads: i64) {
@@ -266,12 +270,19 @@ pub(super) fn emit_terms(out: &mut Out, nest: &Nest, acc: &str) {
     out.line(&format!("for (i32 j = 0; j < {}; ++j) {acc} = {term};", nest.width()));
 }
 
-fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
+/// `sum`: the elements `acc`, rounded.
+pub(super) fn emit_rounded(out: &mut Out, nest: &Nest, acc: &str) {
     let elem = nest.elem.name();
-    let bytes = nest.to.vector;
-    out.line(&format!("Vec<{bytes}> sum;"));
+    out.line(&format!("Vec<{}> sum;", nest.to.vector));
     out.line("#pragma unroll");
-    out.line(&format!("for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>(acc[j]);", nest.width()));
+    out.line(&format!(
+        "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>({acc});",
+        nest.width()
+    ));
+}
+
+fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
+    emit_rounded(out, nest, "acc[j]");
     let guard = if whole { "" } else { "if (inside) " };
-    out.line(&format!("{guard}store(reinterpret_cast<Vec<{bytes}>*>({to}) + v, sum);"));
+    out.line(&format!("{guard}store(reinterpret_cast<Vec<{}>*>({to}) + v, sum);", nest.to.vector));
 }

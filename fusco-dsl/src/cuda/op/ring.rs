@@ -4,10 +4,10 @@
 //! multiprocessor, so what finds a row must not be what fetches it; and memory is never without rows to fetch,
 //! as it is where CTAs that add up begin and end.
 
+use super::Emit;
 use super::bulk::{self, STAGED};
 use super::dealt::Dealt;
-use super::reduce::{Nest, emit_terms};
-use super::{Emit, ix};
+use super::reduce::{Nest, emit_kept, emit_pair, emit_rounded, emit_terms};
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -17,7 +17,7 @@ use crate::schedule::ir::{Kernel, Op, Peer, Schedule};
 const IN_FLIGHT: i64 = 112 * 1024;
 /// Rows on their way, at least and at most.
 const SLOTS: (i64, i64) = (4, 32);
-/// Rows shorter than this take longer to hand over than to fetch.
+/// Shorter rows stay with a CTA for each position: a ring was not quicker at 4 KB.
 const SHORT: i64 = 8192;
 /// Sums that may wait to be told of.
 const SUMS: i64 = 8;
@@ -65,7 +65,8 @@ pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel) -> Option<Ring
     let most = if vectors > most * long { 2 * most } else { most };
     let each = (vectors + most - 1) / most;
     let threads = ((vectors + each - 1) / each + 31) / 32 * 32;
-    let ring = Ring { row, slots, adders: (threads, each), tells: nest.signal.is_some() };
+    let tells = matches!(nest.signal, Some(Op::Signal { to: Peer::Rank(_), .. }));
+    let ring = Ring { row, slots, adders: (threads, each), tells };
     (row >= SHORT && ring.bytes() <= bulk::SHARED).then_some(ring)
 }
 
@@ -217,15 +218,9 @@ impl Text<'_> {
     }
 
     fn store(&self, out: &mut Out) {
-        let (nest, elem) = (self.nest, self.nest.elem.name());
         out.line("#pragma unroll");
         out.block(&format!("for (i32 i = 0; i < {}; ++i)", self.ring.adders.1), |out| {
-            out.line("Vec<16> sum;");
-            out.line("#pragma unroll");
-            out.line(&format!(
-                "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>(acc[i][j]);",
-                nest.width()
-            ));
+            emit_rounded(out, self.nest, "acc[i][j]");
             let at = "ADDERS * i + threadIdx.x";
             out.line(&format!("{}store(to + {at}, sum);", self.guard(at)));
         });
@@ -233,9 +228,8 @@ impl Text<'_> {
 
     /// A lane finds the row of a tuple; the two warps take turns with as many positions as they have lanes for.
     fn find(&self, out: &mut Out) {
-        let (nest, n, fan, batch) = (self.nest, self.row(), self.nest.fan, self.batch());
-        let Some((_, from)) = nest.rows.first() else { return };
-        let [k, group, slot] = [nest.k, nest.group, nest.slot].map(|v| nest.var(v));
+        let (nest, fan, batch) = (self.nest, self.nest.fan, self.batch());
+        let k = nest.var(nest.k);
         out.line("const i32 finder = threadIdx.x / 32 - ADDERS / 32;");
         let head = format!(
             "for (i32 first = finder * {batch}, use = 0; first < turns; first += {}, ++use)",
@@ -252,19 +246,10 @@ impl Text<'_> {
             out.block("if (turn < turns)", |out| {
                 self.dealt.position(out, &self.number("turn"));
                 self.dealt.plan(out);
-                let position = ix(nest.schedule, nest.each_position);
-                out.line(&format!("const Pair pair = plan->pairs[{position} * {fan} + {k}];"));
-                let (from, to) = (pointer(nest.schedule, from), pointer(nest.schedule, nest.to));
+                emit_pair(out, nest);
+                let to = pointer(nest.schedule, nest.to);
                 out.line(&format!("tuple.sum = reinterpret_cast<Vec<16>*>({to});"));
-                out.block("if (pair.group >= 0)", |out| {
-                    out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-                    out.line(&format!(
-                        "tuple.place{n} = reinterpret_cast<const Vec<16>*>({from});"
-                    ));
-                    for (i, text) in nest.scalars() {
-                        out.line(&format!("tuple.factor{i} = {text};"));
-                    }
-                });
+                emit_kept(out, nest, "tuple.");
             });
             out.line("wait_mbarrier(&taken[finder], use % 2 ^ 1);");
             out.line("found[finder][lane] = tuple;");
