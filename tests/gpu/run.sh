@@ -31,7 +31,8 @@ moe --set G=2,E=16,K=3,H=16384,TMAX=1100 --dyn T=1100,1
 for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --test-threads=1 --skip ui:: gpu_ 2>&1 | tail -n 20; done
 say "compute-sanitizer, small shapes"
 clean() {
-  for tool in memcheck racecheck; do
+  for tool in memcheck racecheck "synccheck --num-cuda-barriers 16384"; do
+    # shellcheck disable=SC2086 # a tool and its option
     compute-sanitizer --tool $tool "$fuscoc" run "$@" --backend cuda --random 5 --verify 2>&1 | grep -E "verified|ERROR SUMMARY|Error|RACECHECK" | tail -n 4
   done
 }

@@ -129,7 +129,7 @@ impl Text<'_> {
         out.line("__shared__ Tuple found[2][32], tuples[SLOTS];");
         out.line("__shared__ u64 known[2], taken[2], full[SLOTS], empty[SLOTS];");
         out.block("if (threadIdx.x < 2)", |out| {
-            out.line("init_mbarrier(&known[threadIdx.x], 1);");
+            out.line("init_mbarrier(&known[threadIdx.x], 32);");
             out.line("init_mbarrier(&taken[threadIdx.x], 1);");
         });
         if ring.tells {
@@ -142,7 +142,7 @@ impl Text<'_> {
         }
         out.block("if (threadIdx.x < SLOTS)", |out| {
             out.line("init_mbarrier(&full[threadIdx.x], 1);");
-            out.line("init_mbarrier(&empty[threadIdx.x], ADDERS / 32);");
+            out.line("init_mbarrier(&empty[threadIdx.x], ADDERS);");
         });
         out.line("fence_bulk();");
         out.line("__syncthreads();");
@@ -195,8 +195,7 @@ impl Text<'_> {
             "for (i32 i = 0; i < {each}; ++i) {}row{n}[i] = staged[slot * {pitch} + {at}];",
             self.guard(at)
         ));
-        out.line("__syncwarp();");
-        out.line("if (lane == 0) arrive_mbarrier(&empty[slot]);");
+        out.line("arrive_mbarrier(&empty[slot]);");
         out.line("to = tuple.sum;");
         out.block(&format!("if (tuple.place{n})"), |out| {
             for (i, _) in nest.scalars() {
@@ -253,8 +252,7 @@ impl Text<'_> {
             });
             out.line("wait_mbarrier(&taken[finder], use % 2 ^ 1);");
             out.line("found[finder][lane] = tuple;");
-            out.line("__syncwarp();");
-            out.line("if (lane == 0) arrive_mbarrier(&known[finder]);");
+            out.line("arrive_mbarrier(&known[finder]);");
         });
     }
 
