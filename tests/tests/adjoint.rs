@@ -4,7 +4,7 @@ use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 use fusco_runtime::{World, jit};
-use fusco_tests::{Random, Session, gpu};
+use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
 
 const MOE: &str = include_str!("../../examples/programs/moe.fusco");
 const CAPACITY: &str = include_str!("../../examples/programs/moe_capacity.fusco");
@@ -90,6 +90,22 @@ fn gpu_backward_of_moe_equals_the_oracle() {
     let long = Shape { experts: 4, fan: 3, hidden: 4096, tokens: &[1100, 1040] };
     for shape in SHAPES.iter().chain([&long]) {
         gpu(shape.tokens.len()).into_iter().for_each(|world| moe(shape, world, 4));
+    }
+}
+
+/// Sums of long rows that come by mail from the other launch: of two ranks and of four, rows of odd lengths,
+/// ranks without tokens, all tuples of a token on the other side, the most tuples of a token.
+#[test]
+fn gpu_sums_by_mail_equal_the_oracle() {
+    let _alone = alone();
+    let shapes = [
+        Shape { experts: 4, fan: 3, hidden: 4096, tokens: &[1100, 1040] },
+        Shape { experts: 12, fan: 5, hidden: 4104, tokens: &[700, 0, 531, 1] },
+        Shape { experts: 2, fan: 1, hidden: 7168, tokens: &[0, 800] },
+        Shape { experts: 34, fan: 17, hidden: 4104, tokens: &[530, 3] },
+    ];
+    for shape in &shapes {
+        gpu_in_parts(shape.tokens.len()).into_iter().for_each(|world| moe(shape, world, 2));
     }
 }
 

@@ -27,6 +27,8 @@ const TEAM_THREADS: u32 = 1536;
 /// Positions of a CTA from which on its rows pass through a ring: with 8 an earlier ring was slower than a CTA for each
 /// position, with 124 and more it is quicker; between them nothing was measured.
 const RING_POSITIONS: i64 = 16;
+/// The same where peers are on other devices.
+const RING_POSITIONS_APART: i64 = 8;
 
 /// The work of one CTA.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +90,7 @@ impl Form {
         } else if let Some(staged) = bulk::staged(schedule, kernel, alone) {
             warps.bulk(route, target, kernel, staged)
         } else if let Some(ring) =
-            ring::ring(schedule, kernel).filter(|_| warps.rings(target, kernel, route))
+            ring::ring(schedule, kernel, alone).filter(|_| warps.rings(target, kernel, route))
         {
             warps.ring(target, ring)
         } else if let Some(team) = reduce::team(schedule, kernel) {
@@ -128,24 +130,25 @@ impl Form {
         if form.alone { Form { grid: (all, 1), ..form } } else { form }
     }
 
-    /// Whether a ring of rows pays: all ranks share the launch, and each CTA has positions enough.
+    /// Whether a ring of rows pays: each CTA has positions enough.
     fn rings(&self, target: &Target, kernel: &Kernel, route: &Route) -> bool {
         let positions = route.positions_bound.saturating_mul(i64::from(target.ranks_per_device));
         let each = positions / i64::from(target.sms.max(1));
-        self.alone && kernel.tuning.blocks.is_none() && each >= RING_POSITIONS
+        let least = if self.alone { RING_POSITIONS } else { RING_POSITIONS_APART };
+        kernel.tuning.blocks.is_none() && each >= least
     }
 
-    /// CTAs are dealt to positions of any rank, as those of [`Form::bulk`].
+    /// Where all ranks share the launch, CTAs are dealt to positions of any rank, as those of [`Form::bulk`].
     fn ring(self, target: &Target, ring: ring::Ring) -> Form {
         let ranks = target.ranks_per_device;
-        Form {
+        let form = Form {
             threads: ring.threads(),
             resident: 1,
             shared_bytes: ring.bytes() as u32,
             work: Work::Ring(ring),
-            grid: (target.sms.max(ranks), 1),
             ..self.with(resident(target, 1))
-        }
+        };
+        if form.alone { Form { grid: (target.sms.max(ranks), 1), ..form } } else { form }
     }
 
     fn team(

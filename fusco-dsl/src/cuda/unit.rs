@@ -96,7 +96,8 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         let (name, ctas) = (&route.name, form::plan_ctas(schedule, target, handle));
         let constants = |out: &mut Out| workspace::emit_route(out, route, ctas);
         out.push(define(namer::route_type(name), constants));
-        let layout = |out: &mut Out| workspace::emit_workspace(out, schedule, handle, plan, ctas);
+        let of = (schedule, target);
+        let layout = |out: &mut Out| workspace::emit_workspace(out, of, handle, plan, ctas);
         out.push(define(namer::plan_type(name), layout));
     }
     for (_, table) in schedule.tables.iter() {

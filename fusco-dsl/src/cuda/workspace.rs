@@ -1,5 +1,6 @@
 //! The memory of a plan on one rank, as a struct whose layout the runtime knows too.
 
+use super::form::{Form, Work};
 use super::out::Out;
 use super::{Field, Target, Workspace, form, namer};
 use crate::arena::Handle;
@@ -17,7 +18,7 @@ pub(super) fn workspaces(schedule: &Schedule, target: &Target) -> Vec<Workspace>
             let mut fields = Vec::new();
             let mut offset = 0;
             let ctas = form::plan_ctas(schedule, target, handle);
-            for (name, _, words) in members(schedule, handle, route, ctas) {
+            for (name, _, words) in members(schedule, target, handle, ctas) {
                 let bytes = words as usize * 4;
                 fields.push(Field { name, offset, bytes });
                 offset += bytes.next_multiple_of(16);
@@ -89,11 +90,13 @@ pub(super) fn emit_table(out: &mut Out, table: &Table) {
 /// (name, declarator, 32-bit words)
 fn members(
     schedule: &Schedule,
+    target: &Target,
     handle: Handle<Route>,
-    route: &Route,
     ctas: u32,
 ) -> Vec<(String, String, i64)> {
-    let mut out = Vec::new();
+    let route = &schedule.routes[handle];
+    // Rows in the mail come first: they begin at whole lines.
+    let mut out = mails(schedule, target, handle);
     let mut word = |name: String, dims: &[i64]| {
         let declarator = dims.iter().fold(format!("u32 {name}"), |d, n| format!("{d}[{n}]"));
         out.push((name, declarator, dims.iter().product::<i64>()));
@@ -117,6 +120,27 @@ fn members(
     out
 }
 
+/// The rows that peers push to a kernel's CTAs, how many have come for each place, and what peers ask for.
+fn mails(schedule: &Schedule, target: &Target, route: Handle<Route>) -> Vec<(String, String, i64)> {
+    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
+    let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+    let (mut rows, mut words) = (Vec::new(), Vec::new());
+    for kernel in kernels.filter(|k| k.route == Some(route)) {
+        let form = Form::of(schedule, target, kernel);
+        let Work::Ring(ring) = &form.work else { continue };
+        let Some(mail) = ring.mail else { continue };
+        let (ctas, places, name) = (i64::from(form.ctas_per_rank), mail.places, &kernel.name);
+        let vectors = ring.pitch();
+        let mail = format!("Vec<16> mail_{name}[{ctas}][{places}][{vectors}]");
+        rows.push((format!("mail_{name}"), mail, ctas * places * vectors * 4));
+        let came = format!("u32 came_{name}[{ctas}][{places}]");
+        words.push((format!("came_{name}"), came, ctas * places));
+        let asked = format!("u32 asked_{name}[{}][{ctas}][{places}]", schedule.ranks);
+        words.push((format!("asked_{name}"), asked, schedule.ranks * ctas * places));
+    }
+    rows.into_iter().chain(words).collect()
+}
+
 /// Kernel names that keep an epoch in this plan: one a step, so that alternatives share it.
 fn kernels_of(schedule: &Schedule, route: Option<Handle<Route>>) -> Vec<String> {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
@@ -129,19 +153,22 @@ fn kernels_of(schedule: &Schedule, route: Option<Handle<Route>>) -> Vec<String> 
 
 pub(super) fn emit_workspace(
     out: &mut Out,
-    schedule: &Schedule,
+    (schedule, target): (&Schedule, &Target),
     handle: Handle<Route>,
     workspace: &Workspace,
     ctas: u32,
 ) {
     let route = &schedule.routes[handle];
     let plan = namer::plan_type(&route.name);
+    let members = members(schedule, target, handle, ctas);
+    let mail = members.iter().any(|(name, ..)| name.starts_with("mail_"));
+    let what = if mail { "counts, signals and mail" } else { "counts and signals" };
     out.line(&format!(
-        "// The plan of route {} on one rank. Peers write counts and signals; the rest is its own.",
+        "// The plan of route {} on one rank. Peers write {what}; the rest is its own.",
         route.name
     ));
     out.block_with(&format!("struct {plan}"), "};", |out| {
-        for (_, declarator, _) in members(schedule, handle, route, ctas) {
+        for (_, declarator, _) in members {
             out.line(&format!("alignas(16) {declarator};"));
         }
     });

@@ -20,6 +20,8 @@ __device__ __forceinline__ bool test_mbarrier(u64* word, u32 parity) {
 }
 // The copy engine sees what was initialised or written in shared memory.
 __device__ __forceinline__ void fence_bulk() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+// The copy engine sees what a peer's copy engine wrote in global memory and this thread knows of.
+__device__ __forceinline__ void fence_bulk_global() { asm volatile("fence.proxy.async.global;" ::: "memory"); }
 __device__ __forceinline__ void expect_bulk(u64* full, u32 bytes) {
     asm volatile("mbarrier.arrive.expect_tx.shared.b64 _, [%0], %1;" :: "r"(shared_address(full)), "r"(bytes) : "memory");
 }

@@ -9,6 +9,10 @@ __device__ __forceinline__ void fence_peers() { asm volatile("fence.acq_rel." SC
 __device__ __forceinline__ void add_peer(u32* p, u32 v) {
     asm volatile("red.relaxed." SCOPE ".global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
 }
+// One word that says all there is to say: nothing else is published.
+__device__ __forceinline__ void post_peer(u32* p, u32 v) {
+    asm volatile("st.relaxed." SCOPE ".global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
+}
 // It publishes what this thread wrote, and what others did that it waited for.
 __device__ __forceinline__ void publish_peer(u32* p, u32 v) {
     asm volatile("red.release." SCOPE ".global.add.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");

@@ -3,6 +3,7 @@
 pub(super) mod bulk;
 mod dealt;
 mod grid;
+mod mail;
 mod points;
 mod produce;
 pub(super) mod reduce;

@@ -152,7 +152,7 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
         emit_pair(out, nest);
-        emit_kept(out, nest, "");
+        emit_kept(out, nest, "", |_| {});
     });
     out.line(&format!(
         "const u32 kept = __ballot_sync(ALL, place{} != nullptr);",
@@ -166,8 +166,9 @@ pub(super) fn emit_pair(out: &mut Out, nest: &Nest) {
     out.line(&format!("const Pair pair = plan->pairs[{position} * {} + {k}];", nest.fan));
 }
 
-/// The rows and the scalar factors of a tuple that is kept, to variables with that prefix.
-pub(super) fn emit_kept(out: &mut Out, nest: &Nest, prefix: &str) {
+/// The rows and the scalar factors of a tuple that is kept, to variables with that prefix; and what else is
+/// to be known of its group and slot.
+pub(super) fn emit_kept(out: &mut Out, nest: &Nest, prefix: &str, more: impl FnOnce(&mut Out)) {
     out.block("if (pair.group >= 0)", |out| {
         let [group, slot] = [nest.group, nest.slot].map(|v| nest.var(v));
         out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
@@ -182,6 +183,7 @@ pub(super) fn emit_kept(out: &mut Out, nest: &Nest, prefix: &str) {
         for (i, text) in nest.scalars() {
             out.line(&format!("{prefix}factor{i} = {text};"));
         }
+        more(out);
     });
 }
 

@@ -2,11 +2,12 @@
 //! tuples of its positions, a thread has them fetched in order, most warps add them up, in ascending order in
 //! f32, and one warp tells of the sums. A load waits behind all rows that are on their way to the
 //! multiprocessor, so what finds a row must not be what fetches it; and memory is never without rows to fetch,
-//! as it is where CTAs that add up begin and end.
+//! as it is where CTAs that add up begin and end. Rows of peers on other devices come by mail.
 
 use super::Emit;
 use super::bulk::{self, STAGED};
 use super::dealt::Dealt;
+use super::mail::{self, Mail};
 use super::reduce::{Nest, emit_kept, emit_pair, emit_rounded, emit_terms};
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
@@ -28,29 +29,42 @@ const ADDERS: (i64, i64) = (256, 8);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::cuda) struct Ring {
     /// Bytes of a row, and of a sum.
-    row: i64,
+    pub row: i64,
     slots: i64,
     /// Threads that add up, and vectors of a row that each has.
     adders: (i64, i64),
     /// Arrivals are told.
     tells: bool,
+    /// Ranks are on several devices.
+    pub mail: Option<Mail>,
 }
 
 impl Ring {
-    /// Two warps more find, one fetches, and one tells.
+    /// Two warps more find, one fetches, one tells, and some push what peers ask for.
     pub fn threads(&self) -> u32 {
-        self.adders.0 as u32 + if self.tells { 128 } else { 96 }
+        (self.told() + if self.mail.is_some() { mail::THREADS } else { 0 }) as u32
+    }
+
+    /// Threads before those that push.
+    pub(super) fn told(&self) -> i64 {
+        self.adders.0 + if self.tells { 128 } else { 96 }
     }
 
     /// Dynamic shared memory.
     pub fn bytes(&self) -> i64 {
-        self.slots * bulk::lines(self.row)
+        let pushed = if self.mail.is_some() { mail::PUSHERS } else { 0 };
+        (self.slots + pushed) * bulk::lines(self.row)
+    }
+
+    /// Vectors from one row to the next.
+    pub fn pitch(&self) -> i64 {
+        bulk::lines(self.row) / 16
     }
 }
 
 /// Whether the kernel only adds up rows, one for each tuple, that are multiples of 16 bytes and long, as the
 /// sums are.
-pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel) -> Option<Ring> {
+pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel, alone: bool) -> Option<Ring> {
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let nest = Nest::of(schedule, tokens.next()?)?;
@@ -66,7 +80,8 @@ pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel) -> Option<Ring
     let each = (vectors + most - 1) / most;
     let threads = ((vectors + each - 1) / each + 31) / 32 * 32;
     let tells = matches!(nest.signal, Some(Op::Signal { to: Peer::Rank(_), .. }));
-    let ring = Ring { row, slots, adders: (threads, each), tells };
+    let mail = (!alone).then(|| Mail::new(slots));
+    let ring = Ring { row, slots, adders: (threads, each), tells, mail };
     (row >= SHORT && ring.bytes() <= bulk::SHARED).then_some(ring)
 }
 
@@ -80,7 +95,10 @@ impl Emit<'_> {
             "// fetched, 32 tell of the sums.",
         ];
         lines.iter().for_each(|l| self.out.line(l));
-        let text = Text { nest: &nest, ring, dealt };
+        if ring.mail.is_some() {
+            mail::ABOUT.iter().for_each(|l| self.out.line(l));
+        }
+        let text = Text { nest: &nest, ring, dealt, kernel: self.kernel };
         self.out.block("", |out| {
             text.memory(out);
             text.dealt.total(out);
@@ -92,39 +110,51 @@ impl Emit<'_> {
             out.line("u32 parity = 0;  // of its turn");
             out.block("if (threadIdx.x < ADDERS)", |out| text.add(out));
             out.block("else if (threadIdx.x < ADDERS + 64)", |out| text.find(out));
-            out.block("else if (threadIdx.x == ADDERS + 64)", |out| text.fetch(out));
+            match &ring.mail {
+                Some(_) => {
+                    out.block("else if (threadIdx.x < ADDERS + 96)", |out| {
+                        out.block("if (lane == 0)", |out| text.fetch_mail(out));
+                        text.end_mail(out);
+                    });
+                }
+                None => out.block("else if (threadIdx.x == ADDERS + 64)", |out| text.fetch(out)),
+            }
             if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
-                out.block("else if (threadIdx.x >= ADDERS + 96)", |out| {
+                let tellers = match ring.mail {
+                    Some(_) => "else if (threadIdx.x < ADDERS + 128)",
+                    None => "else if (threadIdx.x >= ADDERS + 96)",
+                };
+                out.block(tellers, |out| {
                     let counter = &nest.schedule.signals[*signal].name;
                     let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
                     text.tell(out, &format!("plans.at[{rank}]->{counter}[{slot}]"));
                 });
             }
+            if let Some(mail) = &ring.mail {
+                out.block("else", |out| text.push(out, mail));
+            }
         });
     }
 }
 
-struct Text<'a> {
-    nest: &'a Nest<'a>,
-    ring: &'a Ring,
+pub(super) struct Text<'a> {
+    pub nest: &'a Nest<'a>,
+    pub ring: &'a Ring,
     dealt: Dealt<'a>,
+    pub kernel: &'a Kernel,
 }
 
 impl Text<'_> {
-    /// Vectors from one row to the next.
-    fn pitch(&self) -> i64 {
-        bulk::lines(self.ring.row) / 16
-    }
-
     fn memory(&self, out: &mut Out) {
         let ring = self.ring;
         self.dealt.constants(out);
         out.line(&format!("constexpr i32 SLOTS = {}, ADDERS = {};", ring.slots, ring.adders.0));
         out.line(STAGED);
         out.line(&format!(
-            "struct Tuple {{ const Vec<16>* place{}; Vec<16>* sum;{} }};  // its row, if it is kept",
+            "struct Tuple {{ const Vec<16>* place{}; Vec<16>* sum;{}{} }};  // its row, if it is kept",
             self.row(),
-            self.nest.scalars().iter().map(|(i, _)| format!(" float factor{i};")).collect::<String>()
+            self.nest.scalars().iter().map(|(i, _)| format!(" float factor{i};")).collect::<String>(),
+            if ring.mail.is_some() { " i32 owner;" } else { "" }
         ));
         out.line("__shared__ Tuple found[2][32], tuples[SLOTS];");
         out.line("__shared__ u64 known[2], taken[2], full[SLOTS], empty[SLOTS];");
@@ -144,17 +174,25 @@ impl Text<'_> {
             out.line("init_mbarrier(&full[threadIdx.x], 1);");
             out.line("init_mbarrier(&empty[threadIdx.x], ADDERS);");
         });
+        if let Some(mail) = &ring.mail {
+            self.mail_memory(out, mail);
+        }
         out.line("fence_bulk();");
         out.line("__syncthreads();");
     }
 
+    /// Ranks of one device, where there are several.
+    pub fn here(&self) -> u32 {
+        self.dealt.form.grid.1
+    }
+
     /// The row that is added up.
-    fn row(&self) -> u32 {
+    pub fn row(&self) -> u32 {
         self.nest.rows.first().map_or(0, |(row, _)| row.0)
     }
 
     /// Positions whose tuples a warp finds at once.
-    fn batch(&self) -> i64 {
+    pub fn batch(&self) -> i64 {
         32 / self.nest.fan
     }
 
@@ -184,7 +222,7 @@ impl Text<'_> {
 
     /// One row of the ring into the sums.
     fn add_row(&self, out: &mut Out) {
-        let (nest, pitch, each) = (self.nest, self.pitch(), self.ring.adders.1);
+        let (nest, pitch, each) = (self.nest, self.ring.pitch(), self.ring.adders.1);
         let n = self.row();
         out.line("wait_mbarrier(&full[slot], parity);");
         out.line("const Tuple tuple = tuples[slot];");
@@ -248,7 +286,11 @@ impl Text<'_> {
                 emit_pair(out, nest);
                 let to = pointer(nest.schedule, nest.to);
                 out.line(&format!("tuple.sum = reinterpret_cast<Vec<16>*>({to});"));
-                emit_kept(out, nest, "tuple.");
+                emit_kept(out, nest, "tuple.", |out| {
+                    if self.ring.mail.is_some() {
+                        out.line(&format!("tuple.owner = {};", self.owner()));
+                    }
+                });
             });
             out.line("wait_mbarrier(&taken[finder], use % 2 ^ 1);");
             out.line("found[finder][lane] = tuple;");
@@ -258,7 +300,6 @@ impl Text<'_> {
 
     /// The rows of the tuples, in order; a tuple that is dropped has a slot without one.
     fn fetch(&self, out: &mut Out) {
-        let (pitch, bytes, n) = (self.pitch(), self.ring.row, self.row());
         let (fan, batch) = (self.nest.fan, self.batch());
         let head = format!(
             "for (i32 first = 0, finder = 0, use = 0; first < turns; first += {batch}, use += finder, finder ^= 1)"
@@ -269,18 +310,23 @@ impl Text<'_> {
             out.block(&format!("for (i32 i = 0; i < {count}; ++i)"), |out| {
                 out.line("const Tuple tuple = found[finder][i];");
                 out.line("wait_mbarrier(&empty[slot], parity ^ 1);");
-                out.line("tuples[slot] = tuple;");
-                out.block(&format!("if (tuple.place{n})"), |out| {
-                    out.line(&format!("expect_bulk(&full[slot], {bytes});"));
-                    out.line(&format!(
-                        "load_bulk(staged + slot * {pitch}, tuple.place{n}, {bytes}, &full[slot]);"
-                    ));
-                });
-                out.line("else arrive_mbarrier(&full[slot]);");
-                out.line("if (++slot == SLOTS) { slot = 0; parity ^= 1; }");
+                self.load(out, &format!("tuple.place{}", self.row()), |_| {});
             });
             out.line("arrive_mbarrier(&taken[finder]);");
         });
+    }
+
+    /// Has the row of `tuple` fetched into the slot, which is empty.
+    pub fn load(&self, out: &mut Out, from: &str, before: impl FnOnce(&mut Out)) {
+        let (pitch, bytes, n) = (self.ring.pitch(), self.ring.row, self.row());
+        out.line("tuples[slot] = tuple;");
+        out.block(&format!("if (tuple.place{n})"), |out| {
+            before(out);
+            out.line(&format!("expect_bulk(&full[slot], {bytes});"));
+            out.line(&format!("load_bulk(staged + slot * {pitch}, {from}, {bytes}, &full[slot]);"));
+        });
+        out.line("else arrive_mbarrier(&full[slot]);");
+        out.line("if (++slot == SLOTS) { slot = 0; parity ^= 1; }");
     }
 
     /// The arrivals of sums, of as many at once as there are: to publish takes as long as to add up a position.
