@@ -101,8 +101,8 @@ fn gpu_sums_by_mail_equal_the_oracle() {
     let shapes = [
         Shape { experts: 4, fan: 3, hidden: 4096, tokens: &[1100, 1040] },
         Shape { experts: 12, fan: 5, hidden: 4104, tokens: &[700, 0, 531, 1] },
-        Shape { experts: 2, fan: 1, hidden: 7168, tokens: &[0, 800] },
-        Shape { experts: 34, fan: 17, hidden: 4104, tokens: &[530, 3] },
+        Shape { experts: 2, fan: 1, hidden: 7168, tokens: &[0, 1000] },
+        Shape { experts: 34, fan: 17, hidden: 4104, tokens: &[990, 3] },
     ];
     for shape in &shapes {
         gpu_in_parts(shape.tokens.len()).into_iter().for_each(|world| moe(shape, world, 2));

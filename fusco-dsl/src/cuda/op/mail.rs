@@ -13,7 +13,7 @@ use crate::cuda::out::Out;
 pub(super) const PUSHERS: i64 = 4;
 pub(super) const THREADS: i64 = PUSHERS * 32;
 /// Rows that are asked for ahead of the ring, at least. At most as many as a warp has found at once, 17 or more.
-const AHEAD: i64 = 9;
+const AHEAD: i64 = 8;
 /// What a word says besides the vector of a row, which is counted from here: that no more will be asked for.
 const END: i64 = 1;
 const FIRST: i64 = 2;
