@@ -144,6 +144,8 @@ const TAKEN: &[&str] = &[
     "MAIL",
     "AHEAD",
     "PUSHERS",
+    "WORDS",
+    "answered",
     "owner",
     "ahead",
     "asked",

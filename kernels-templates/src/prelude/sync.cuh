@@ -19,14 +19,15 @@ __device__ __forceinline__ void publish_peer(u32* p, u32 v) {
 }
 __device__ __forceinline__ u64 now_ns() { u64 t; asm volatile("mov.u64 %0, %globaltimer;" : "=l"(t)); return t; }
 
-// Spins until the counter has reached `expected`, in modular order. Reports a timeout and goes on.
-__device__ __forceinline__ void wait_for(const u32* counter, u32 expected, const Launch& launch, i32 me, i32 peer, i32 slot) {
+// Spins until the counter has reached `expected`, in modular order. Reports a timeout, goes on, and says so.
+__device__ __forceinline__ bool wait_for(const u32* counter, u32 expected, const Launch& launch, i32 me, i32 peer, i32 slot) {
     u32 seen = load_acquire(counter);
-    if (i32(seen - expected) >= 0) return;
+    if (i32(seen - expected) >= 0) return true;
     const u64 deadline = now_ns() + launch.timeout_ns;
     do {
         seen = load_acquire(counter);
-        if (i32(seen - expected) >= 0) return;
+        if (i32(seen - expected) >= 0) return true;
     } while (now_ns() < deadline);
     fail(launch, 908, me, peer, slot, expected, seen);
+    return false;
 }

@@ -17,6 +17,8 @@ const AHEAD: i64 = 8;
 /// What a word says besides the vector of a row, which is counted from here: that no more will be asked for.
 const END: i64 = 1;
 const FIRST: i64 = 2;
+/// Vectors that words can name.
+pub(super) const MOST: i64 = u32::MAX as i64 - FIRST;
 
 pub(super) const ABOUT: [&str; 2] = [
     "// Rows of other devices are asked for AHEAD of their turn and come by mail: the CTA of the same number there",
@@ -77,6 +79,7 @@ impl Text<'_> {
         out.line("for (i32 i = 0; i < MAIL; ++i) came[i] = 0;");
         out.line("fence_peers();  // before anything is asked for");
         out.line("i32 ahead = 0, asked = 0, got = 0;  // rows looked at, asked for and taken from the mail");
+        out.line("bool answered = true;  // one timeout is enough");
         let found = |at: &str| format!("found[{at} / {rows} % 2][{at} % {rows}]");
         out.block(&format!("for (i32 i = 0; i < turns * {}; ++i)", self.nest.fan), |out| {
             out.line("wait_mbarrier(&empty[slot], parity ^ 1);");
@@ -97,7 +100,7 @@ impl Text<'_> {
             out.line(&format!("const Vec<16>* from = tuple.place{n};"));
             self.load(out, "from", |out| {
                 out.block(&format!("if ({})", self.device("tuple.owner", "!=")), |out| {
-                    out.line("wait_for(&came[got % MAIL], got / MAIL + 1, launch, me, tuple.owner, cta);");
+                    out.line("answered = answered && wait_for(&came[got % MAIL], got / MAIL + 1, launch, me, tuple.owner, cta);");
                     out.line("fence_bulk_global();");
                     out.line(&format!("from = plan->mail_{name}[cta][got++ % MAIL];"));
                 });
@@ -135,9 +138,10 @@ impl Text<'_> {
         ));
         out.line("u64 deadline = now_ns() + launch.timeout_ns;");
         out.line(&format!(
-            "i32 open = (RANKS - {}) * {each};  // words of peers that may ask",
+            "constexpr i32 WORDS = (RANKS - {}) * {each};  // of peers that may ask",
             self.here()
         ));
+        out.line("i32 open = WORDS;");
         let head = match words <= 32 {
             true => "while (open > 0)".to_string(),
             false => format!(
@@ -158,7 +162,7 @@ impl Text<'_> {
             out.line(&format!("u32 ready = __ballot_sync(ALL, asked >= {FIRST});"));
             out.line("if (__any_sync(ALL, asked != 0)) deadline = now_ns() + launch.timeout_ns;");
             out.block("else if (__any_sync(ALL, now_ns() > deadline))", |out| {
-                out.line("if (lane == 0) fail(launch, 908, me, -1, cta, 0, open);");
+                out.line("if (lane == 0) fail(launch, 908, me, -1, cta, WORDS, WORDS - open);");
                 out.line("break;");
             });
             out.block("for (; ready; ready &= ready - 1)", |out| {

@@ -82,7 +82,10 @@ pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel, alone: bool) -
     let tells = matches!(nest.signal, Some(Op::Signal { to: Peer::Rank(_), .. }));
     let mail = (!alone).then(|| Mail::new(slots));
     let ring = Ring { row, slots, adders: (threads, each), tells, mail };
-    (row >= SHORT && ring.bytes() <= bulk::SHARED).then_some(ring)
+    // A word names a vector of the tensor.
+    let tensor = &schedule.tensors[from.tensor];
+    let named = alone || tensor.elems * tensor.elem.bytes() / 16 < mail::MOST;
+    (row >= SHORT && ring.bytes() <= bulk::SHARED && named).then_some(ring)
 }
 
 impl Emit<'_> {
