@@ -45,6 +45,9 @@ clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5
 clean $p/kv_migrate.fusco --entry main --set L=2,P=64,N=8,D=64,JMAX=8,RMAX=9 --dyn R=7
 clean $p/to_tiles.fusco --entry main --set M=24,C=256
 clean $p/partials.fusco --entry reduce_scatter,all_reduce --set M=16,N=16
+for binary in "${tests[@]}"; do  # the test that has rows come by mail
+  compute-sanitizer --tool racecheck "$binary" gpu_sums_by_mail 2>&1 | grep -E "test result|RACECHECK"
+done
 say "2,000 random pairs of placements"
 for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
 say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves
