@@ -149,13 +149,30 @@ fn kernels_of_one_rank_a_device_compile() {
     if !have_nvrtc() {
         return;
     }
-    for (case, program, params) in CASES {
-        for (name, source) in kernels_of(program, params, Some(1)) {
-            let compiled = jit::compile(&source, &name, "sm_90a");
-            let compiled = compiled.unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
-            let used = &compiled.resources[0];
-            assert_eq!((used.spill_stores, used.spill_loads), (0, 0), "{case}: {name} spills");
-        }
+    // More ranks ask for rows than a warp has lanes for.
+    let many: Case =
+        ("moe_many", "moe", &[("G", 16), ("E", 256), ("K", 17), ("H", 4104), ("TMAX", 4096)]);
+    for (case, program, params) in CASES.iter().chain([&many]) {
+        compile_without_spills(case, &kernels_of(program, params, Some(1)));
+    }
+}
+
+/// Ranks of one device are no peers to wait for, those of others are.
+#[test]
+fn kernels_of_two_ranks_a_device_compile() {
+    if !have_nvrtc() {
+        return;
+    }
+    let (case, program, params) = CASES[0];
+    compile_without_spills(case, &kernels_of(program, params, Some(2)));
+}
+
+fn compile_without_spills(case: &str, kernels: &[(String, String)]) {
+    for (name, source) in kernels {
+        let compiled = jit::compile(source, name, "sm_90a");
+        let compiled = compiled.unwrap_or_else(|e| panic!("{case}: {e}\n{source}"));
+        let used = &compiled.resources[0];
+        assert_eq!((used.spill_stores, used.spill_loads), (0, 0), "{case}: {name} spills");
     }
 }
 

@@ -27,7 +27,7 @@ const TEAM_THREADS: u32 = 1536;
 /// Positions of a CTA from which on its rows pass through a ring: with 8 an earlier ring was slower than a CTA for each
 /// position, with 124 and more it is quicker; between them nothing was measured.
 const RING_POSITIONS: i64 = 16;
-/// The same where peers are on other devices: with 15 it was 2 %, with 31 6 % quicker; fewer were not measured.
+/// The same where peers are on other devices: with 15 it was 3 %, with 31 7 % quicker; fewer were not measured.
 const RING_POSITIONS_APART: i64 = 15;
 
 /// The work of one CTA.

@@ -142,16 +142,12 @@ impl Text<'_> {
             self.here()
         ));
         out.line("i32 open = WORDS;");
-        let head = match words <= 32 {
-            true => "while (open > 0)".to_string(),
-            false => format!(
-                "for (i32 first = 0; open > 0; first = first + 32 < {words} ? first + 32 : 0)"
-            ),
-        };
+        let head =
+            format!("for (i32 first = 0; open > 0; first = first + 32 < {words} ? first + 32 : 0)");
         out.block(&head, |out| {
-            let word = if words <= 32 { "lane" } else { "(first + lane)" };
+            out.line("const i32 at = first + lane;");
             out.line(&format!(
-                "const i32 peer = {word} / {each}, place = {word} % {each} * PUSHERS + pusher;"
+                "const i32 peer = at / {each}, place = at % {each} * PUSHERS + pusher;"
             ));
             out.line(&format!(
                 "u32* word = peer < RANKS ? &plan->asked_{name}[peer][cta][place] : nullptr;"
