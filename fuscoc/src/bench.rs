@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Work, launch, prepare, world};
 use crate::source::Source;
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use row::Line;
 use std::path::{Path, PathBuf};
 use work::{Job, Timed};
@@ -75,27 +75,27 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         return links::run(args, format);
     }
     let lines = match &args.file {
-        Some(file) => of_file(args, file, format)?,
+        Some(path) => of_file(args, path, format)?,
         None => suite::run(args, format)?,
     };
-    println!("{}", row::text(&lines));
+    file::say(row::text(&lines) + "\n")?;
     if let Some(path) = &args.json {
-        write(path, &format!("{:#}\n", row::json(&lines, &machine())))?;
+        file::write(path, &format!("{:#}\n", row::json(&lines, &machine())))?;
     }
     if let Some(path) = &args.svg {
-        write(path, &plot::svg(&lines))?;
+        file::write(path, &plot::svg(&lines))?;
     }
     // What failed is in the table; the exit code says so.
     if lines.iter().any(Line::failed) { Err(Failure::Input(String::new())) } else { Ok(()) }
 }
 
 /// Each entry of a file.
-fn of_file(args: &Args, file: &Path, format: Format) -> Result<Vec<Line>, Failure> {
+fn of_file(args: &Args, path: &Path, format: Format) -> Result<Vec<Line>, Failure> {
     if args.entry.is_empty() {
         return Err(Failure::usage("name the entries to time: --entry E[,E..]"));
     }
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
-    let ready = prepare(work, &Source::read(file)?, format)?;
+    let ready = prepare(work, &Source::read(path)?, format)?;
     let backend = args.backend.unwrap_or(Backend::Host);
     let world = world(&ready.compiled, backend)?;
     let progress = Progress::new(3 * args.entry.len());
@@ -118,9 +118,4 @@ fn machine() -> Vec<String> {
     let mut out = vec![format!("{cores} cores")];
     out.extend(fusco_runtime::engine::devices().unwrap_or_default());
     out
-}
-
-fn write(path: &Path, text: &str) -> Outcome {
-    std::fs::write(path, text)
-        .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
 }

@@ -27,7 +27,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         });
         match checked {
             Ok(warnings) if warnings.0.is_empty() => {}
-            Ok(warnings) => eprintln!("{}", show(&warnings, &source, format)),
+            Ok(warnings) => crate::file::tell(&show(&warnings, &source, format)),
             Err(diagnostics) => failures.push(show(&diagnostics, &source, format)),
         }
     }

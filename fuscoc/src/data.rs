@@ -59,8 +59,9 @@ pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result
             TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
         views.push((name.clone(), view));
     }
-    safetensors::serialize_to_file(views, None, path)
-        .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))
+    crate::file::replace(path, |file| {
+        safetensors::serialize_to_file(views, None, file).map_err(std::io::Error::other)
+    })
 }
 
 /// The logical shape of a tensor without routed axes: `dyn` axes at their longest, counted ones at their

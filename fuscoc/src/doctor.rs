@@ -1,7 +1,7 @@
 //! `fuscoc doctor`
 
-use crate::Outcome;
 use crate::failure::Failure;
+use crate::{Outcome, file};
 use fusco_runtime::jit::doctor;
 
 #[derive(clap::Args)]
@@ -13,10 +13,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Outcome {
     if args.fetch {
-        println!("fetched into {}", doctor::fetch()?);
+        file::say(format!("fetched into {}\n", doctor::fetch()?))?;
     }
     let report = doctor::report();
-    println!("{report}");
+    file::say(format!("{report}\n"))?;
     // A machine without a GPU is fine: it compiles, and runs on the host.
     match report.nvrtc {
         Ok(_) => Ok(()),

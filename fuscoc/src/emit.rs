@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use clap::ValueEnum;
 use fusco_dsl::cuda::{CudaUnit, Target, generate_entries};
 use fusco_dsl::diag::hint;
@@ -54,9 +54,8 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let source = Source::read(&args.file)?;
     let bytes = stage(args, &source, format)?;
     match &args.output {
-        None => std::io::Write::write_all(&mut std::io::stdout(), &bytes).map_err(Failure::input),
-        Some(path) => std::fs::write(path, bytes)
-            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display()))),
+        None => file::say(bytes),
+        Some(path) => file::write(path, bytes),
     }
 }
 

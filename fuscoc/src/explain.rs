@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use fusco_dsl::diag::{self, Diagnostics, render};
 use fusco_dsl::{Compiled, explain};
 use serde_json::json;
@@ -27,8 +27,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, format: Format) -> Outcome {
-    let text = if is_code(&args.what) { code(&args.what, format)? } else { file(args, format)? };
-    std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()).map_err(Failure::input)
+    let text = if is_code(&args.what) { code(&args.what, format)? } else { of_file(args, format)? };
+    file::say(text)
 }
 
 /// `F` and four digits.
@@ -75,14 +75,13 @@ fn said(entry: &diag::Entry) -> Result<String, Failure> {
     Ok(render(&Diagnostics(found), "wrong.fusco", wrong, false))
 }
 
-fn file(args: &Args, format: Format) -> Result<String, Failure> {
+fn of_file(args: &Args, format: Format) -> Result<String, Failure> {
     let source = Source::read(Path::new(&args.what))?;
     let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
     let entry = args.entry.as_deref();
     known_entry(&compiled, entry)?;
     if let Some(path) = &args.svg {
-        std::fs::write(path, explain::svg(&compiled, entry))
-            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+        file::write(path, explain::svg(&compiled, entry))?;
     }
     let text = explain::text(&compiled, entry);
     Ok(match format {

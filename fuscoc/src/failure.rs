@@ -48,7 +48,7 @@ impl Failure {
     pub fn print(&self) {
         let text = self.text();
         if !text.is_empty() {
-            eprintln!("{text}");
+            crate::file::tell(text);
         }
     }
 }

@@ -25,8 +25,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         }
         unformatted.push(source.name.clone());
         if !args.check {
-            std::fs::write(file, text)
-                .map_err(|e| Failure::input(format!("cannot write {}: {e}", source.name)))?;
+            crate::file::write(file, text)?;
         }
     }
     if args.check && !unformatted.is_empty() {

@@ -7,6 +7,7 @@ mod doctor;
 mod emit;
 mod explain;
 mod failure;
+mod file;
 mod fmt;
 mod progress;
 mod run;

@@ -26,7 +26,7 @@ impl Progress {
 
     /// A line of its own on standard error, on a terminal or not: what is done so far.
     pub fn say(&self, line: &str) {
-        self.0.suspend(|| eprintln!("{line}"));
+        self.0.suspend(|| crate::file::tell(line));
     }
 
     /// Clears the line, so that others may print.

@@ -8,7 +8,7 @@ use crate::data;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use clap::ValueEnum;
 use fusco_dsl::Compiled;
 use fusco_dsl::diag::hint;
@@ -110,9 +110,11 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
         progress.pause();
         if args.json {
-            println!("{}", report::json(compiled, inputs, &finished, verdict.as_ref()));
+            file::say(
+                report::json(compiled, inputs, &finished, verdict.as_ref()).to_string() + "\n",
+            )?;
         } else {
-            println!("{}", report::text(compiled, inputs, &finished, verdict.as_ref()));
+            file::say(report::text(compiled, inputs, &finished, verdict.as_ref()) + "\n")?;
         }
         if let Some(path) = &args.out {
             data::write(path, &report::arrays(compiled, &finished, expected.as_ref()))?;

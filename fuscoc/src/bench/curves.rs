@@ -10,12 +10,12 @@ mod table;
 use super::check::{self, Checked};
 use super::row::{Line, Row};
 use super::work::{self, Job, Timed};
-use super::{Args, machine, write};
+use super::{Args, machine};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Finished, Memory, Prepared, Work, collect, prepare, world};
 use crate::source::Source;
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use fusco_runtime::{Bound, World};
 use serde_json::{Value, json};
 use shapes::{Curve, Shape};
@@ -59,12 +59,12 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     }
     progress.pause();
     mark_cliffs(&mut points);
-    println!("{}", table::text(&points));
+    file::say(table::text(&points) + "\n")?;
     if let Some(path) = &args.json {
-        write(path, &format!("{:#}\n", to_json(&points)))?;
+        file::write(path, &format!("{:#}\n", to_json(&points)))?;
     }
     if let Some(path) = &args.svg {
-        write(path, &panels::svg(&points))?;
+        file::write(path, &panels::svg(&points))?;
     }
     match points.iter().any(|p| p.line.failed()) {
         true => Err(Failure::Input(String::new())),

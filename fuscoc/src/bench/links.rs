@@ -8,12 +8,12 @@ use super::peers::{Folder, Peer};
 use super::row::{Line, Row};
 use super::time::{Clock, Queue};
 use super::work::{self, Job, Timed};
-use super::{Args, check, machine, write};
+use super::{Args, check, machine};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, prepare};
 use crate::table::print;
-use crate::{Format, Outcome};
+use crate::{Format, Outcome, file};
 use across::Across;
 use fusco_runtime::{Bound, World};
 use serde_json::{Value, json};
@@ -69,13 +69,13 @@ pub fn run(args: &Args, format: Format) -> Outcome {
             }
         }
     }
-    println!("{}", text(args, &world, neighbours, &links));
+    file::say(text(args, &world, neighbours, &links) + "\n")?;
     if let Some(path) = &args.json {
-        write(path, &format!("{:#}\n", to_json(args, neighbours, &links)))?;
+        file::write(path, &format!("{:#}\n", to_json(args, neighbours, &links)))?;
     }
     let lines: Vec<Line> = links.into_iter().map(|l| l.line).collect();
     if let Some(path) = &args.svg {
-        write(path, &super::plot::svg(&lines))?;
+        file::write(path, &super::plot::svg(&lines))?;
     }
     if lines.iter().any(Line::failed) { Err(Failure::Input(String::new())) } else { Ok(()) }
 }

@@ -65,12 +65,13 @@ pub struct Folder(PathBuf);
 impl Folder {
     pub fn new() -> Result<Folder, Failure> {
         let path = std::env::temp_dir().join(format!("fusco-peers-{}", std::process::id()));
-        let write = || {
-            std::fs::create_dir_all(&path)?;
-            SCRIPTS.iter().try_for_each(|(name, text)| std::fs::write(path.join(name), text))
-        };
-        write().map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
-        Ok(Folder(path))
+        std::fs::create_dir_all(&path)
+            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+        let folder = Folder(path);
+        SCRIPTS
+            .iter()
+            .try_for_each(|(name, text)| crate::file::write(&folder.0.join(name), text))?;
+        Ok(folder)
     }
 
     /// Every way that the script knows to do `work`; told on standard error, too, once it ends.
@@ -114,7 +115,7 @@ fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
     }
     for peer in &peers {
         let ms = peer.ms.map_or("missing".to_string(), |ms| format!("{ms:.4} ms"));
-        eprintln!("{} by {}: {ms}", peer.work, peer.peer);
+        crate::file::tell(&format!("{} by {}: {ms}", peer.work, peer.peer));
     }
     peers
 }
