@@ -158,6 +158,7 @@ impl Moe {
                 var: v[4],
                 group: v[3],
                 order: Order::Keys(self.keys.map(|k| v[k]).to_vec()),
+                by: span(),
                 span: span(),
             },
         ];

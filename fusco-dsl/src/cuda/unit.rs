@@ -94,7 +94,7 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
     let mut out: Vec<Definition> = prelude.collect();
     for ((handle, route), plan) in schedule.routes.iter().zip(workspaces) {
         let (name, ctas) = (&route.name, form::plan_ctas(schedule, target, handle));
-        let constants = |out: &mut Out| workspace::emit_route(out, route, ctas);
+        let constants = |out: &mut Out| workspace::emit_route(out, schedule, route, ctas);
         out.push(define(namer::route_type(name), constants));
         let of = (schedule, target);
         let layout = |out: &mut Out| workspace::emit_workspace(out, of, handle, plan, ctas);

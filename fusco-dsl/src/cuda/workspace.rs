@@ -4,7 +4,7 @@ use super::form::{Form, Work};
 use super::out::Out;
 use super::{Field, Target, Workspace, form, namer};
 use crate::arena::Handle;
-use crate::schedule::ir::{Route, Schedule, SlotOrder, Table, TableKind};
+use crate::schedule::ir::{Ix, Route, Schedule, SlotOrder, Table, TableKind};
 
 /// Entries of a table that go to constant memory.
 const CONSTANT_ENTRIES: usize = 1024;
@@ -179,7 +179,7 @@ pub(super) fn emit_workspace(
     out.blank();
 }
 
-pub(super) fn emit_route(out: &mut Out, route: &Route, ctas: u32) {
+pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas: u32) {
     out.block_with(&format!("struct {}", namer::route_type(&route.name)), "};", |out| {
         out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, GROUPS_PER_RANK = {}, BINS = {};", route.fan, route.groups, route.groups_per_rank, route.bins()));
         out.line(&format!("static constexpr i32 CTAS = {ctas};  // that plan on one rank"));
@@ -190,6 +190,27 @@ pub(super) fn emit_route(out: &mut Out, route: &Route, ctas: u32) {
         out.line(&format!("static constexpr u32 CAP = {cap};"));
         out.line(&format!("static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};", route.none.is_some(), route.trap_none, route.trap_cap));
         out.line(&format!("static constexpr i64 NONE = {};", route.none.unwrap_or(-1)));
+        emit_index_element(out, schedule, route);
     });
     out.blank();
+}
+
+/// Where the index tensor keeps the tuple that is number `at` of `[position][fan]`.
+fn emit_index_element(out: &mut Out, schedule: &Schedule, route: &Route) {
+    out.line("// Where the index tensor keeps tuple `at` of [position][choice].");
+    let head = "static __device__ __forceinline__ i32 element(i32 at)";
+    if route.is_row_major() {
+        out.line(&format!("{head} {{ return at; }}"));
+        return;
+    }
+    let mut used = Vec::new();
+    route.at.walk(&mut |ix| used.extend(if let Ix::Var(v) = ix { Some(*v) } else { None }));
+    out.block(head, |out| {
+        for (var, value) in [(route.position, "at / FAN"), (route.choice, "at % FAN")] {
+            if used.contains(&var) {
+                out.line(&format!("const i32 {} = {value};", namer::var_name(schedule, var)));
+            }
+        }
+        out.line(&format!("return {};", super::index::bare(schedule, &route.at)));
+    });
 }

@@ -3,6 +3,7 @@
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::sema::hir::{self, Bindings, ExprKind, OrElse, Order, Program, Size, Step, VarExtent};
+use crate::source::Span;
 
 /// Numbering of a group's tuples, major to minor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,18 @@ pub fn route_shape(
     if rank_var.is_none() && ranks > 1 {
         return Err(no("sources that are not sharded over the mesh"));
     }
+    if let Some(var) = rank_var {
+        let each = match &route.vars[var].extent {
+            VarExtent::Fixed(size) => eval(size)?,
+            _ => return Err(no("a ragged source")),
+        };
+        if each != ranks {
+            let name = &route.vars[var].name;
+            return Err(no(&format!(
+                "a sharded source `{name}` of {each} values, not one for each of the {ranks} ranks"
+            )));
+        }
+    }
     if groups % ranks != 0 {
         return Err(no("groups that do not divide over the ranks"));
     }
@@ -106,7 +119,14 @@ pub fn route_shape(
         return Err(no("a ragged source"));
     };
     let positions_bound = match positions {
-        Size::Dyn { of, .. } => eval(&program.dyns[*of].bound)?,
+        Size::Dyn { of, index } => {
+            // One for all, or the one of the tuple's own rank.
+            let own = matches!(index[..], [] | [Size::Coord(0)]);
+            if !own || rank_var.is_none() && !index.is_empty() {
+                return Err(no("as many positions as a `dyn` of another rank says"));
+            }
+            eval(&program.dyns[*of].bound)?
+        }
         size => eval(size)?,
     };
     let fan = match fan_var.map(|v| &route.vars[v].extent) {
@@ -116,8 +136,17 @@ pub fn route_shape(
             return Err(no("a ragged source"));
         }
     };
-    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var)
-        .ok_or_else(|| no("this order of slots: the position must be numbered after the rank"))?;
+    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var).map_err(|by| {
+        Box::new(
+            Diagnostic::error(
+                "F0999",
+                by,
+                format!("not supported yet: route `{}` numbers slots in this order", route.name),
+            )
+            .note("the position is numbered after the rank")
+            .help("write the key of the rank before the key of the position"),
+        )
+    })?;
     let cap = route.steps.iter().find_map(|s| match s {
         Step::Cap { limit, orelse, .. } => Some((limit, *orelse)),
         _ => None,
@@ -187,24 +216,18 @@ fn slot_step(
     rank: Option<Handle<hir::Var>>,
     position: Handle<hir::Var>,
     fan: Option<Handle<hir::Var>>,
-) -> Option<(Handle<hir::Var>, SlotOrder)> {
-    let (var, order) = route.steps.iter().find_map(|s| match s {
-        Step::Slot { var, order, .. } => Some((*var, order)),
+) -> Result<(Handle<hir::Var>, SlotOrder), Span> {
+    let slot = route.steps.iter().find_map(|s| match s {
+        Step::Slot { var, order, by, .. } => Some((*var, order, *by)),
         _ => None,
-    })?;
-    let Order::Keys(keys) = order else { return Some((var, SlotOrder::RankPositionFan)) };
-    let at = |v: Option<Handle<hir::Var>>| v.map(|v| keys.iter().position(|k| *k == v));
-    let position = at(Some(position))??;
-    let rank = match at(rank) {
-        None => None,
-        Some(found) => Some(found?),
-    };
-    let fan = match at(fan) {
-        None => None,
-        Some(found) => Some(found?),
-    };
+    });
+    let (var, order, by) = slot.ok_or(route.span)?;
+    let Order::Keys(keys) = order else { return Ok((var, SlotOrder::RankPositionFan)) };
+    // Every source is a key: F0402 is decided before.
+    let at = |v: Handle<hir::Var>| keys.iter().position(|k| *k == v).unwrap_or(keys.len());
+    let (rank, position, fan) = (rank.map(at), at(position), fan.map(at));
     if rank.is_some_and(|r| r > position) {
-        return None;
+        return Err(by);
     }
     let order = match (rank, fan) {
         (_, None) => SlotOrder::RankPositionFan,
@@ -212,7 +235,7 @@ fn slot_step(
         (Some(r), Some(f)) if f < r => SlotOrder::FanRankPosition,
         _ => SlotOrder::RankFanPosition,
     };
-    Some((var, order))
+    Ok((var, order))
 }
 
 fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> bool {

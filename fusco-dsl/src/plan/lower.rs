@@ -3,7 +3,7 @@
 use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Movement, Plan, Point};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::layout::{Home, RouteShape, Table, route_shape};
+use crate::layout::{RouteShape, Table, route_shape};
 use crate::sema::hir::{self, Bindings, Expr, ExprKind, Program, Scalar, TermKind};
 use std::collections::BTreeMap;
 
@@ -24,6 +24,14 @@ pub fn lower(
         match route_shape(program, bound, handle) {
             Ok(shape) => _ = routes.insert(handle, shape),
             Err(diagnostic) => diagnostics.push(*diagnostic),
+        }
+    }
+    if diagnostics.has_errors() {
+        return Err(diagnostics);
+    }
+    for shape in routes.values() {
+        if let Err(diagnostic) = super::routed::index(program, &tables[&shape.index], shape) {
+            diagnostics.push(*diagnostic);
         }
     }
     if diagnostics.has_errors() {
@@ -111,6 +119,8 @@ impl<'a> Statement<'a> {
         match &value.kind {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
+                let table = &self.plan.tables[tensor];
+                super::routed::first_rows(self.program, table, self.shape())?;
                 Ok((Kind::Derive { value: Derived::Offset(*tensor) }, 1))
             }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
@@ -123,8 +133,18 @@ impl<'a> Statement<'a> {
                 self.scale(inner, value.ty)
             }
             ExprKind::Cast(_) => Err(no(value.span, "a cast of a row that is not a `sum`")),
-            _ => Ok((Kind::PushInt { value: self.int(value)? }, 1)),
+            _ => {
+                let target = (self.assign.target, self.assign.index.as_slice());
+                if self.common_run(&[target])? > 1 {
+                    return Err(no(self.assign.span, "a number in every element of a row"));
+                }
+                Ok((Kind::PushInt { value: self.int(value)? }, 1))
+            }
         }
+    }
+
+    fn shape(&self) -> &RouteShape {
+        &self.plan.routes[&self.route]
     }
 
     fn push(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Built<(Kind, i64)> {
@@ -133,10 +153,17 @@ impl<'a> Statement<'a> {
             return Err(no(self.assign.value.span, "a move between element types"));
         }
         let source = self.point(tensor, index, run)?;
-        if source.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot)) {
+        let reads = |coord| source.coords.contains(&Some(coord));
+        if reads(Coord::Slot) {
             return Err(no(
                 self.assign.value.span,
                 "a move from the destination side of a route that is not a `sum`",
+            ));
+        }
+        if reads(Coord::Group) {
+            return Err(no(
+                self.assign.value.span,
+                "a moved row that the group of a tuple chooses",
             ));
         }
         Ok((Kind::Push { source }, run))
@@ -260,12 +287,13 @@ impl<'a> Statement<'a> {
 
     /// The tensor at the index, its trailing run left out.
     fn point(&self, tensor: Handle<hir::Tensor>, index: &[Expr], run: i64) -> Built<Point> {
-        let trailing = if run == 1 { Vec::new() } else { self.trailing(tensor, index) };
+        let trailing = self.trailing(tensor, index);
         let coords = index
             .iter()
             .enumerate()
             .map(|(axis, i)| match &i.kind {
                 _ if trailing.iter().any(|(a, _)| *a == axis) => Ok(None),
+                _ if self.is_free(i) && self.is_one(tensor, axis) => Ok(None),
                 ExprKind::Var(v) => self
                     .coord_of(*v)
                     .map(Some)
@@ -273,30 +301,22 @@ impl<'a> Statement<'a> {
                 _ => Err(no(i.span, "an index that is not a variable")),
             })
             .collect::<Built<Vec<_>>>()?;
-        self.check_local(tensor, &coords)?;
         let vector = widest(run * self.elem(tensor).bytes());
-        Ok(Point { tensor, coords, vector })
+        let point = Point { tensor, coords, vector };
+        super::routed::point(self.program, &self.plan.tables[&tensor], self.shape(), &point)?;
+        Ok(point)
     }
 
-    /// A source-side access must be on the tuple's own rank.
-    fn check_local(&self, tensor: Handle<hir::Tensor>, coords: &[Option<Coord>]) -> Built<()> {
-        let table = &self.plan.tables[&tensor];
-        for digit in &table.digits {
-            if let Home::Mesh { .. } = digit.home {
-                let ok = matches!(coords[digit.axis], Some(Coord::Rank | Coord::Group));
-                if !ok {
-                    return Err(no(
-                        self.assign.span,
-                        "a mesh axis that shards neither the source rank nor the group",
-                    ));
-                }
-            }
+    /// An axis of one element: it says nothing about the order in memory.
+    fn is_one(&self, tensor: Handle<hir::Tensor>, axis: usize) -> bool {
+        match &self.program.tensors[tensor].axes[axis].extent {
+            hir::Extent::Fixed(size) => self.program.eval(size, self.bound) == Some(1),
+            _ => false,
         }
-        Ok(())
     }
 
     /// Trailing axes of the placement that are whole, unrouted and indexed by a plain variable,
-    /// from the right: (axis, variable).
+    /// from the right, those of one element left out: (axis, variable).
     fn trailing(
         &self,
         tensor: Handle<hir::Tensor>,
@@ -308,8 +328,12 @@ impl<'a> Statement<'a> {
             let whole = matches!(term.kind, TermKind::Rest)
                 && placement.iter().filter(|t| t.axis == term.axis).count() == 1;
             match index.get(term.axis).map(|i| &i.kind) {
-                Some(ExprKind::Var(v)) if whole && self.coord_of(*v).is_none() => {
-                    out.push((term.axis, *v))
+                Some(ExprKind::Var(v)) if self.coord_of(*v).is_none() => {
+                    match self.is_one(tensor, term.axis) {
+                        true => {}
+                        false if whole => out.push((term.axis, *v)),
+                        false => break,
+                    }
                 }
                 _ => break,
             }

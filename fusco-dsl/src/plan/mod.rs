@@ -13,6 +13,7 @@ mod print;
 mod prove;
 mod reader;
 mod refine;
+mod routed;
 mod shape;
 
 pub use claims::warnings;

@@ -4,7 +4,7 @@ use super::arith::{cut, owner_on_mesh, plus, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
 use super::places::positions;
 use crate::arena::{Arena, Handle};
-use crate::layout::{Digit, Home, Owners, Radix, Table};
+use crate::layout::{Digit, Home, Owners, Radix, RouteShape, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
@@ -73,11 +73,25 @@ impl<'p> Addresses<'p> {
 
     fn declare_route(&mut self, handle: Handle<hir::Route>, info: &hir::Route, bound: &Bindings) {
         let shape = &self.plan.routes[&handle];
+        let mut var = |h: Option<Handle<hir::Var>>| {
+            let name = h.map_or("_".to_string(), |h| info.vars[h].name.clone());
+            self.schedule.vars.append(Var { name })
+        };
+        let vars = TupleVars {
+            position: var(Some(shape.position_var)),
+            fan: var(shape.fan_var),
+            group: var(Some(shape.group_var)),
+            slot: var(Some(shape.slot_var)),
+        };
+        self.vars.insert(handle, vars);
         let positions =
             self.size(&shape.positions, bound).unwrap_or(Ix::Lit(shape.positions_bound));
         self.schedule.routes.append(Route {
             name: info.name.clone(),
             index: map_handle(&self.schedule.tensors, shape.index.index()),
+            position: vars.position,
+            choice: vars.fan,
+            at: self.index_element(shape, vars),
             none: shape.none,
             positions,
             positions_bound: shape.positions_bound,
@@ -90,17 +104,25 @@ impl<'p> Addresses<'p> {
             trap_cap: shape.trap_cap,
             span: info.span,
         });
-        let mut var = |h: Option<Handle<hir::Var>>| {
-            let name = h.map_or("_".to_string(), |h| info.vars[h].name.clone());
-            self.schedule.vars.append(Var { name })
-        };
-        let vars = TupleVars {
-            position: var(Some(shape.position_var)),
-            fan: var(shape.fan_var),
-            group: var(Some(shape.group_var)),
-            slot: var(Some(shape.slot_var)),
-        };
-        self.vars.insert(handle, vars);
+    }
+
+    /// The element of the index tensor that names a tuple's group, by the tensor's placement. Its axes are the
+    /// sources of the route in order; the source rank is this rank, so its digits add nothing here.
+    fn index_element(&self, shape: &RouteShape, vars: TupleVars) -> Ix {
+        let table = &self.plan.tables[&shape.index];
+        let rank_axes = usize::from(shape.rank_var.is_some());
+        let mut at = Ix::Lit(0);
+        for digit in table.digits.iter().filter(|d| d.radix.bound() > 1) {
+            let (Some(source), Home::Memory { stride }) =
+                (digit.axis.checked_sub(rank_axes), &digit.home)
+            else {
+                continue;
+            };
+            let coord = Ix::Var(if source == 0 { vars.position } else { vars.fan });
+            let value = cut(coord, digit.weight, digit.radix.bound(), table.is_top(digit));
+            at = plus(at, times(value, *stride));
+        }
+        at
     }
 
     pub fn schedule(&self) -> &Schedule {
@@ -306,17 +328,16 @@ impl<'p> Addresses<'p> {
     /// The point's address, from any rank.
     pub fn access(&mut self, route: Handle<hir::Route>, point: &Point, run: i64) -> Access {
         let table = &self.plan.tables[&point.tensor];
-        let (mut rank, mut row) = (Ix::Lit(0), Ix::Lit(0));
+        // `plan::routed` has compared the mesh digits with these.
+        let (mut rank, mut row) = (Ix::Me, Ix::Lit(0));
         for digit in &table.digits {
             let Some(coord) = point.coords[digit.axis] else { continue };
             let value = self.digit(route, table, digit, coord);
             match digit.home {
                 // Only movements without a route reach these: see `moves`.
                 Home::Owner | Home::Parent { .. } | Home::Rows { .. } => {}
-                Home::Mesh { weight, .. } => {
-                    rank =
-                        Ix::binary(IxOp::Add, rank, Ix::binary(IxOp::Mul, value, Ix::Lit(weight)))
-                }
+                Home::Mesh { .. } if coord == Coord::Group => rank = self.owner(route),
+                Home::Mesh { .. } => {}
                 Home::Memory { stride } | Home::Packed { stride, .. } => {
                     row = Ix::binary(
                         IxOp::Add,
@@ -337,7 +358,6 @@ impl<'p> Addresses<'p> {
             }
         }
         let tensor = map_handle(&self.schedule.tensors, point.tensor.index());
-        let rank = self.on_mesh(rank);
         self.schedule.tensors[tensor].remote |= rank != Ix::Me;
         Access { tensor, rank, row, unit: run, run, vector: point.vector }
     }

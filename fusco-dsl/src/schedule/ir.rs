@@ -78,8 +78,13 @@ pub enum TableKind {
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,
-    /// The index tensor that names the group, laid out `[position][fan]` on each rank.
+    /// The index tensor that names the group.
     pub index: Handle<Tensor>,
+    /// Variables of `at`: the local position and the choice.
+    pub position: Handle<Var>,
+    pub choice: Handle<Var>,
+    /// The element of the index tensor of a position and a choice, on their own rank.
+    pub at: Ix,
     pub none: Option<i64>,
     /// Local positions of this rank (`T[me]`, or a constant).
     pub positions: Ix,
@@ -451,6 +456,21 @@ pub struct Entry {
 }
 
 impl Route {
+    /// Whether the index tensor is laid out `[position][choice]`.
+    pub fn is_row_major(&self) -> bool {
+        self.at == Route::row_major((self.position, self.positions_bound), (self.choice, self.fan))
+    }
+
+    /// The element of a position and a choice, each below its bound, laid out `[position][choice]`.
+    pub fn row_major(
+        (position, positions): (Handle<Var>, i64),
+        (choice, fan): (Handle<Var>, i64),
+    ) -> Ix {
+        let of = |var, bound| if bound > 1 { Ix::Var(var) } else { Ix::Lit(0) };
+        let row = Ix::binary(IxOp::Mul, of(position, positions), Ix::Lit(fan));
+        Ix::binary(IxOp::Add, row, of(choice, fan))
+    }
+
     /// Histogram bins: one a group, times the fan when `k` is numbered before the rank.
     pub fn bins(&self) -> i64 {
         match self.order {

@@ -8,8 +8,9 @@ use super::address::Addresses;
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::layout::Radix;
 use crate::plan::{
-    Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
+    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 use crate::source::Span;
@@ -100,6 +101,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
 
         let mut moved = super::moved::Moved::new(self.at, self.moves);
+        for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
+            moved.fill(movement.target.tensor, &movement.text);
+        }
         let mut steps = Vec::new();
         steps.extend(moved.prepare(self.at, self.program, self.entry, Some(route)));
         if self.plans_here {
@@ -343,9 +347,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let movements = self.movements;
         for movement in movements {
             let tensor = &self.program.tensors[movement.target.tensor];
-            let (Some(fill), true) = (tensor.attrs.fill, is_push(&movement.kind)) else {
-                continue;
-            };
+            let by_rows = is_push(&movement.kind) && !self.fills_whole(movement);
+            let (Some(fill), true) = (tensor.attrs.fill, by_rows) else { continue };
             let vars = self.at.tuple_vars(self.route);
             let Some(until) = self.at.storage_end(movement.target.tensor, route, vars.group) else {
                 continue;
@@ -363,6 +366,26 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             roles.push(self.role(RoleKind::Fill, text, body));
         }
         roles
+    }
+
+    /// A target with a fill, of which a launch may write any part: one element for each source tuple, some of
+    /// which are dropped, or rows of positions that may be fewer than there is room for. Rows of groups that
+    /// are written from slot 0 on are filled from the last one on: see [`Self::fills`].
+    fn fills_whole(&self, movement: &Movement) -> bool {
+        let target = &movement.target;
+        let table = self.at.table_of(target.tensor);
+        let by_source = target
+            .coords
+            .iter()
+            .flatten()
+            .any(|c| matches!(c, Coord::Rank | Coord::Position | Coord::Fan));
+        let room = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
+        let partly = match movement.kind {
+            Kind::Reduce { .. } => room,
+            Kind::Derive { .. } => false,
+            _ => by_source,
+        };
+        partly && self.program.tensors[target.tensor].attrs.fill.is_some()
     }
 
     fn derives(&mut self, route: Handle<Route>) -> Vec<Role> {

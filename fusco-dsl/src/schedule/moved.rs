@@ -44,6 +44,13 @@ impl Moved {
         out
     }
 
+    /// The whole of a target gets its fill before a movement of a route writes some of it.
+    pub fn fill(&mut self, tensor: Handle<hir::Tensor>, text: &str) {
+        if !self.fills.iter().any(|(t, _)| *t == tensor) {
+            self.fills.push((tensor, text.to_string()));
+        }
+    }
+
     /// Fills and tables, in a kernel before the others.
     pub fn prepare(
         &mut self,

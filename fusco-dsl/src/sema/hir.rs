@@ -313,7 +313,8 @@ pub enum Step {
     /// `e = topk[s, t, k] else drop;`
     Bind { var: Handle<Var>, value: Expr, orelse: Option<OrElse>, span: Span },
     /// `c = slot(e) by (s, t, k);`
-    Slot { var: Handle<Var>, group: Handle<Var>, order: Order, span: Span },
+    /// `by` is where the order is written.
+    Slot { var: Handle<Var>, group: Handle<Var>, order: Order, by: Span, span: Span },
     /// `cap c < C else drop;`
     Cap { var: Handle<Var>, limit: Size, orelse: OrElse, span: Span },
 }

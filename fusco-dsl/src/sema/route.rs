@@ -328,7 +328,7 @@ impl Checker<'_> {
             );
         };
         if order.keys.len() == 1 && order.keys[0].name == "any" {
-            return Ok(Step::Slot { var, group, order: Order::Any, span });
+            return Ok(Step::Slot { var, group, order: Order::Any, by: order.span, span });
         }
         let mut keys = Vec::new();
         for key in &order.keys {
@@ -372,7 +372,7 @@ impl Checker<'_> {
                 .fix(order.span, format!("by ({given}, {})", missing.join(", "))),
             );
         }
-        Ok(Step::Slot { var, group, order: Order::Keys(keys), span })
+        Ok(Step::Slot { var, group, order: Order::Keys(keys), by: order.span, span })
     }
 
     /// The tensor of that name, marked as used.

@@ -146,10 +146,10 @@ impl Checker<'_> {
             }
             return self.unsupported(e.span, "reading an `out` that another entry writes");
         }
+        let index = self.index(frame, tensor, args, e.span, false)?;
         if !frame.is_static {
             self.behind_route(tensor, e.span)?;
         }
-        let index = self.index(frame, tensor, args, e.span, false)?;
         let elem = self.hir.tensors[tensor].dtype.elem;
         if frame.in_sum && is_integer(elem) {
             return self.fail(

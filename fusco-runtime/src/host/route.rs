@@ -23,6 +23,11 @@ pub(crate) struct RouteCode {
     index: Buffer,
     index_name: String,
     elem: Elem,
+    /// The index tensor's element of a tuple, where it is not laid out `[position][fan]`.
+    at: Option<Number>,
+    vars: usize,
+    /// Elements of the index tensor on a rank.
+    elems: i64,
     positions: i64,
     info: Route,
     /// Each base table and its alignment.
@@ -50,6 +55,9 @@ impl RouteCode {
             index: resolver.buffer(info.index)?,
             index_name: tensor.name.clone(),
             elem: tensor.elem,
+            at: (!info.is_row_major()).then(|| resolver.number(&info.at)).transpose()?,
+            vars: schedule.vars.len(),
+            elems: tensor.elems,
             positions,
             bases,
             info,
@@ -60,7 +68,12 @@ impl RouteCode {
     }
 
     fn check_size(&self) -> Result<(), Error> {
-        let needed = self.positions * self.info.fan * self.elem.bytes();
+        let elems = match self.at {
+            None => self.positions * self.info.fan,
+            Some(_) if self.positions == 0 => 0,
+            Some(_) => self.elems,
+        };
+        let needed = elems * self.elem.bytes();
         if self.positions < 0
             || self.positions > self.info.positions_bound
             || needed as usize > self.index.bytes(self.me)
@@ -89,11 +102,25 @@ impl RouteCode {
         }
     }
 
-    /// The group a tuple names; `None` drops it.
-    fn group(&self, position: i64, k: i64) -> Result<Option<i64>, Error> {
-        let at = (position * self.info.fan + k) * self.elem.bytes();
+    /// Room for the variables of `at`.
+    fn vars(&self) -> Vec<i64> {
+        vec![0; if self.at.is_some() { self.vars } else { 0 }]
+    }
+
+    /// The element of the index tensor that names a tuple's group.
+    fn element(&self, vars: &mut [i64], position: i64, k: i64) -> i64 {
+        let Some(at) = &self.at else { return position * self.info.fan + k };
+        vars[self.info.position.index()] = position;
+        vars[self.info.choice.index()] = k;
+        at.get(vars)
+    }
+
+    /// The group a tuple names; `None` drops it. `vars` is what [`RouteCode::vars`] made.
+    fn group(&self, vars: &mut [i64], position: i64, k: i64) -> Result<Option<i64>, Error> {
+        let at = self.element(vars, position, k) * self.elem.bytes();
         let Memory::Host(parts) = self.index.memory() else { return Ok(None) };
-        // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`.
+        // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`; by any other
+        // layout `element` is below `elems`, the product of the digits that it is made of.
         let value = unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) };
         if self.info.none == Some(value) {
             return if self.info.trap_none {
@@ -121,9 +148,10 @@ impl RouteCode {
     /// Histogram of own tuples.
     pub(crate) fn count(&self) -> Result<(), Error> {
         let mut hist = vec![0u32; self.bins()];
+        let mut vars = self.vars();
         for position in 0..self.positions {
             for k in 0..self.info.fan {
-                if let Some(group) = self.group(position, k)? {
+                if let Some(group) = self.group(&mut vars, position, k)? {
                     hist[self.bin(group, k)] += 1;
                 }
             }
@@ -214,6 +242,7 @@ impl RouteCode {
     /// The slot of each own tuple, in the route's order.
     pub(crate) fn slots(&self) -> Result<(), Error> {
         let mut next = self.first_slots(&self.matrix());
+        let mut vars = self.vars();
         let fan_major = self.info.order == SlotOrder::RankFanPosition;
         let (outer, inner) = if fan_major {
             (self.info.fan, self.positions)
@@ -223,16 +252,16 @@ impl RouteCode {
         for a in 0..outer {
             for b in 0..inner {
                 let (position, k) = if fan_major { (b, a) } else { (a, b) };
-                self.slot(position, k, &mut next)?;
+                self.slot(&mut vars, position, k, &mut next)?;
             }
         }
         self.space().made.fetch_add(1, Release);
         Ok(())
     }
 
-    fn slot(&self, position: i64, k: i64, next: &mut [i64]) -> Result<(), Error> {
+    fn slot(&self, vars: &mut [i64], position: i64, k: i64, next: &mut [i64]) -> Result<(), Error> {
         let to = &self.space().pairs[(position * self.info.fan + k) as usize];
-        let Some(group) = self.group(position, k)? else {
+        let Some(group) = self.group(vars, position, k)? else {
             to.store(pack(-1, 0), Relaxed);
             return Ok(());
         };

@@ -57,9 +57,14 @@ impl Shape {
         let n = tensor("n", Io::Out, Elem::I32, self.experts / self.ranks, false);
         let z = tensor("z", Io::In, Elem::Bf16, self.rows() * self.hidden, true);
         let o = tensor("o", Io::Out, Elem::Bf16, self.tokens * self.hidden, false);
+        let mut var = |name: &str| s.vars.append(Var { name: name.into() });
+        let (t, k, e, c) = (var("t"), var("k"), var("e"), var("c"));
         let route = s.routes.append(Route {
             name: "r".into(),
             index: topk,
+            position: t,
+            choice: k,
+            at: Route::row_major((t, self.tokens), (k, self.fan)),
             none: Some(-1),
             positions: tokens.clone(),
             positions_bound: self.tokens,
@@ -73,8 +78,6 @@ impl Shape {
             span: Span::default(),
         });
         let base = s.bases.append(Base { route, align: TILE_ROWS });
-        let mut var = |name: &str| s.vars.append(Var { name: name.into() });
-        let (t, k, e, c) = (var("t"), var("k"), var("e"), var("c"));
         Names { x, w, y, n, z, o, topk, route, base, tokens, t, k, e, c }
     }
 

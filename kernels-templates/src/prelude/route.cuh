@@ -18,7 +18,7 @@ template <class R> __device__ __forceinline__ i32 tuple_at(i32 i, i32 positions)
 
 // The tuple's group, or -1 if it names none.
 template <class R, class I> __device__ __forceinline__ i32 group_of(const I* index, i32 at, const Launch& launch, i32 me) {
-    const i64 value = index[at];
+    const i64 value = index[R::element(at)];
     if (value >= 0 && value < R::GROUPS) return i32(value);
     if (!R::HAS_NONE || value != R::NONE) fail(launch, 906, me, at / R::FAN, at % R::FAN, R::GROUPS, value);
     else if (R::TRAP_NONE) fail(launch, 403, me, at / R::FAN, at % R::FAN, R::GROUPS, value);

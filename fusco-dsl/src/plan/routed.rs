@@ -1,0 +1,92 @@
+//! What the placement of a tensor behind a route must be: its sources on their own rank, its groups in blocks.
+//!
+//! A plan numbers ranks and groups: tuples of rank `s` are planned on rank `s`, and rank `r` holds the groups
+//! `r * n .. (r + 1) * n`. Every digit table that a routed movement addresses is compared with that, number
+//! by number; what lies elsewhere is F0999, never an address that is nearly right.
+
+use super::{Coord, Point};
+use crate::diag::Diagnostic;
+use crate::layout::{Digit, Home, RouteShape, Table};
+use crate::sema::hir::{self, Program};
+
+type Decided = Result<(), Box<Diagnostic>>;
+
+/// The index tensor of a route: each rank reads its own part alone.
+pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+    let sharded = |d: &&Digit| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1;
+    for digit in table.digits.iter().filter(sharded) {
+        if shape.rank_var.is_none() || digit.axis != 0 {
+            let what = "a mesh axis that splits a position or a choice of a route";
+            return Err(refuse(program, table, what));
+        }
+    }
+    match shape.rank_var {
+        Some(_) => by_rank(program, table, 0, shape.ranks),
+        None => Ok(()),
+    }
+}
+
+/// A tensor that a movement reads or writes at a point.
+pub(super) fn point(
+    program: &Program,
+    table: &Table,
+    shape: &RouteShape,
+    point: &Point,
+) -> Decided {
+    for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
+        match point.coords[digit.axis] {
+            Some(Coord::Rank) => by_rank(program, table, digit.axis, shape.ranks)?,
+            Some(Coord::Group) => groups(program, table, digit.axis, shape)?,
+            _ => {
+                let what = "a mesh axis that shards neither the source rank nor the group";
+                return Err(refuse(program, table, what));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A ragged tensor of a route whose first rows are asked for.
+pub(super) fn first_rows(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+    let tensor = &program.tensors[table.tensor];
+    let ragged = tensor.axes.iter().position(|a| matches!(a.extent, hir::Extent::Ragged { .. }));
+    match ragged.and_then(|at| at.checked_sub(1)) {
+        Some(parent) => groups(program, table, parent, shape),
+        None => Err(refuse(program, table, "a ragged axis without a group")),
+    }
+}
+
+/// Coordinate `s` of the axis lies on rank `s`.
+fn by_rank(program: &Program, table: &Table, axis: usize, ranks: i64) -> Decided {
+    let elsewhere = (0..ranks).find(|s| table.rank_part(axis, *s) != Some(*s));
+    elsewhere.map_or(Ok(()), |s| {
+        let what =
+            format!("`{}` = {s} on another rank than {s}, behind a route,", table.axes[axis]);
+        Err(refuse(program, table, &what))
+    })
+}
+
+/// Groups lie in blocks, and a packed one is numbered by a single digit.
+fn groups(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided {
+    let block = |g: i64| g / shape.groups_per_rank;
+    let elsewhere = (0..shape.groups).find(|g| table.rank_part(axis, *g) != Some(block(*g)));
+    if let Some(g) = elsewhere {
+        let what = format!(
+            "`{}` = {g} on another rank than {} (groups of a route that are not dealt in blocks)",
+            table.axes[axis],
+            block(g)
+        );
+        return Err(refuse(program, table, &what));
+    }
+    let memory = |d: &&Digit| d.axis == axis && !matches!(d.home, Home::Mesh { .. });
+    if table.pack().is_some() && table.digits.iter().filter(memory).count() > 1 {
+        return Err(refuse(program, table, "a packed group of several digits"));
+    }
+    Ok(())
+}
+
+fn refuse(program: &Program, table: &Table, what: &str) -> Box<Diagnostic> {
+    let tensor = &program.tensors[table.tensor];
+    let message = format!("not supported yet: {what} in the placement of `{}`", tensor.name);
+    Box::new(Diagnostic::error("F0999", tensor.placement_span, message))
+}
