@@ -2,6 +2,8 @@
 //! Everything panics on failure: it is for tests.
 
 pub mod placements;
+pub mod routes;
+pub mod writes;
 
 use fusco_dsl::oracle::{Array, Inputs, Outputs, run_entry};
 use fusco_dsl::ranks;
@@ -57,9 +59,13 @@ impl Session {
         let compiled = compile(text, None, &params).unwrap_or_else(|d| {
             panic!("{}", fusco_dsl::diag::render(&d, "test.fusco", text, false))
         });
+        let feeds: Vec<_> = feeds.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        Session::of(compiled, &feeds, world)
+    }
+
+    pub fn of(compiled: Compiled, feeds: &[(String, String)], world: World) -> Session {
         let bound = Bound::from_schedule(&world, compiled.schedule.clone()).expect("binds");
-        let feeds: BTreeMap<_, _> =
-            feeds.iter().map(|(a, b)| (a.to_string(), b.to_string())).collect();
+        let feeds: BTreeMap<_, _> = feeds.iter().cloned().collect();
         let own = compiled.hir.tensors.iter().map(|(_, t)| &t.name);
         let buffers = own
             .filter(|n| !feeds.contains_key(*n))

@@ -5,5 +5,6 @@ mod adjoint;
 mod consumer;
 mod graph;
 mod placements;
+mod routes;
 mod rows;
 mod ui;

@@ -1,0 +1,740 @@
+//! Random programs that plan a route and move along it, over random placements.
+//!
+//! Most of what is drawn is lowered; some placements are of kinds that a route does not take yet (owner tables,
+//! copies, cyclic groups, several token axes ..), which the compiler must refuse, located, and never take for
+//! another.
+
+use crate::Random;
+use fusco_dsl::oracle::{Array, Inputs};
+use fusco_dsl::sema::hir::Elem;
+
+/// A program with its inputs, and the entries to launch in order.
+pub struct Case {
+    pub text: String,
+    pub ranks: usize,
+    pub inputs: Inputs,
+    pub entries: Vec<String>,
+    /// What the entry `go` writes along the route.
+    pub targets: Vec<String>,
+    /// `in` tensors that an earlier entry writes: (to, from).
+    pub feeds: Vec<(String, String)>,
+}
+
+type Named = (&'static str, Elem);
+
+const ANY: [Named; 8] = [
+    ("f32", Elem::F32),
+    ("bf16", Elem::Bf16),
+    ("f16", Elem::F16),
+    ("i32", Elem::I32),
+    ("u8", Elem::U8),
+    ("i64", Elem::I64),
+    ("e4m3", Elem::E4m3),
+    ("i8", Elem::I8),
+];
+
+const FLOATS: [Named; 3] = [ANY[0], ANY[1], ANY[2]];
+
+/// Whether something is drawn that may be refused.
+enum Odd {
+    Never,
+    /// Once, after so many questions.
+    After(u64),
+    /// One in so many.
+    Often(u64),
+}
+
+impl Odd {
+    fn next(&mut self, random: &mut Random) -> bool {
+        match self {
+            Odd::Never => false,
+            Odd::Often(n) => rarely(random, *n),
+            Odd::After(0) => {
+                *self = Odd::Never;
+                true
+            }
+            Odd::After(n) => {
+                *n -= 1;
+                false
+            }
+        }
+    }
+}
+
+/// One in `n`.
+fn rarely(random: &mut Random, n: u64) -> bool {
+    random.below(n) == 0
+}
+
+fn pick<T: Copy>(random: &mut Random, from: &[T]) -> T {
+    from[random.below(from.len() as u64) as usize]
+}
+
+fn shuffle<T>(random: &mut Random, list: &mut [T]) {
+    for i in (1..list.len()).rev() {
+        list.swap(i, random.below(i as u64 + 1) as usize);
+    }
+}
+
+/// What the statements of a case share.
+struct Draw<'r> {
+    random: &'r mut Random,
+    ranks: i64,
+    /// The mesh digits of a sharded axis, major first, with their sizes: `gpu`, an alias, or the axes apart.
+    mesh: Vec<(&'static str, i64)>,
+    /// Every axis of the mesh.
+    axes: Vec<(&'static str, i64)>,
+    /// The extent of the source rank as a size.
+    all: String,
+    /// Sources of the route: `s` and `k` may be missing.
+    has_rank: bool,
+    has_choice: bool,
+    /// A rank has two values of `s`: two token axes.
+    several: bool,
+    odd: Odd,
+    positions: Vec<i64>,
+    positions_text: String,
+    choices: i64,
+    groups: i64,
+    rows: i64,
+    /// Storage of the slots, and the digits to their left if they are packed.
+    cap: Option<i64>,
+    drops: bool,
+    declarations: Vec<String>,
+    inputs: Inputs,
+}
+
+pub fn case(random: &mut Random) -> Case {
+    let mut odd = match random.below(5) {
+        0 | 1 => Odd::Never,
+        2 | 3 => Odd::After(random.below(30)),
+        _ => Odd::Often(5),
+    };
+    let (declaration, axes, mesh, all) = mesh(random, &mut odd);
+    let ranks: i64 = axes.iter().map(|(_, n)| n).product();
+    let has_rank = ranks > 1 || rarely(random, 2);
+    let each = pick(random, &[1, 1, 2, 3, 4]);
+    let groups = if odd.next(random) { 1 + random.below(7) as i64 } else { ranks * each };
+    let longest = pick(random, &[1, 2, 3, 5, 8, 17]);
+    let several = has_rank && odd.next(random);
+    let mut draw = Draw {
+        several,
+        ranks,
+        mesh,
+        axes,
+        all,
+        has_rank,
+        has_choice: !rarely(random, 5),
+        odd,
+        positions: Vec::new(),
+        positions_text: String::new(),
+        choices: pick(random, &[1, 2, 2, 3, 4]),
+        groups,
+        rows: pick(random, &[1, 2, 3, 4, 8, 10, 16]),
+        cap: rarely(random, 3).then(|| pick(random, &[1, 2, 3, 8])),
+        drops: rarely(random, 2),
+        declarations: vec![declaration],
+        inputs: Inputs::default(),
+        random,
+    };
+    if !draw.has_choice {
+        draw.choices = 1;
+    }
+    draw.positions(longest);
+    draw.case()
+}
+
+type Mesh = (String, Vec<(&'static str, i64)>, Vec<(&'static str, i64)>, String);
+
+/// Its declaration, axes, the digits by which tensors are sharded, and the size of them all.
+fn mesh(random: &mut Random, odd: &mut Odd) -> Mesh {
+    if rarely(random, 2) {
+        let n = 1 + random.below(5) as i64;
+        return (
+            format!("mesh m {{ gpu: {n} }}"),
+            vec![("gpu", n)],
+            vec![("gpu", n)],
+            "gpu".into(),
+        );
+    }
+    let axes = vec![("dp", 1 + random.below(3) as i64), ("ep", 1 + random.below(3) as i64)];
+    let alias = if odd.next(random) { "(ep, dp)" } else { "(dp, ep)" };
+    let declaration = format!("mesh m {{ dp: {}, ep: {}, all = {alias} }}", axes[0].1, axes[1].1);
+    let all = axes[0].1 * axes[1].1;
+    let mesh = match (odd.next(random), random.below(2)) {
+        (false, 0) => vec![("all", all)],
+        (false, _) => axes.clone(),
+        (true, 0) => vec![axes[1], axes[0]],
+        (true, _) => vec![axes[1]],
+    };
+    (declaration, axes, mesh, "all".into())
+}
+
+/// An axis as a placement sees it.
+#[derive(Clone)]
+struct Axis {
+    name: &'static str,
+    /// Known at bind.
+    fixed: Option<i64>,
+    sharded: bool,
+}
+
+impl Draw<'_> {
+    fn odd(&mut self) -> bool {
+        self.odd.next(self.random)
+    }
+
+    /// How many positions each rank has, as a number, one `dyn` or one a rank.
+    fn positions(&mut self, longest: i64) {
+        let kind = self.random.below(4);
+        let ranks = self.ranks as usize;
+        match kind {
+            0 => {
+                self.positions = vec![longest; ranks];
+                self.positions_text = longest.to_string();
+            }
+            1 => {
+                let live = self.random.below(longest as u64 + 1) as i64;
+                self.positions = vec![live; ranks];
+                self.positions_text = "T".into();
+                self.declarations.push(format!("dyn T: int <= {longest};"));
+                self.inputs.dyns.insert("T".into(), vec![live]);
+            }
+            _ if !self.has_rank || self.several => self.positions(longest),
+            _ => {
+                let mut live = |_| match self.random.below(4) {
+                    0 => 0,
+                    1 => longest,
+                    _ => self.random.below(longest as u64 + 1) as i64,
+                };
+                self.positions = (0..ranks).map(&mut live).collect();
+                self.positions_text = "T[s]".into();
+                self.declarations.push(format!("dyn T[{}]: int <= {longest};", self.all));
+                self.inputs.dyns.insert("T".into(), self.positions.clone());
+            }
+        }
+    }
+
+    fn longest(&self) -> usize {
+        self.positions.iter().copied().max().unwrap_or(0) as usize
+    }
+
+    fn rank_axis(&self) -> Axis {
+        Axis { name: "s", fixed: Some(self.rank_extent()), sharded: true }
+    }
+
+    fn rank_extent(&self) -> i64 {
+        if self.several { 2 * self.ranks } else { self.ranks }
+    }
+
+    fn rank_size(&self) -> String {
+        if self.several { self.rank_extent().to_string() } else { self.all.clone() }
+    }
+
+    fn position_axis(&self) -> Axis {
+        let fixed = self.positions_text.parse().ok();
+        Axis { name: "t", fixed, sharded: false }
+    }
+
+    fn sources(&self) -> Vec<Axis> {
+        let choice = Axis { name: "k", fixed: Some(self.choices), sharded: false };
+        let mut out = Vec::new();
+        out.extend(self.has_rank.then(|| self.rank_axis()));
+        out.push(self.position_axis());
+        out.extend(self.has_choice.then_some(choice));
+        out
+    }
+
+    /// Digits of an axis, major to minor.
+    fn digits(&mut self, axis: &Axis) -> Vec<String> {
+        let name = axis.name;
+        let mut out = vec![name.to_string()];
+        if let Some(size) = axis.fixed
+            && rarely(self.random, 4)
+        {
+            let inner = pick(self.random, &[2, 3, 4]);
+            if size % inner == 0 && !axis.sharded || self.odd() {
+                out.push(format!("{name}:{inner}"));
+            }
+        }
+        if !axis.sharded {
+            return out;
+        }
+        let mesh: Vec<String> = match axis.fixed {
+            Some(size) if self.odd() => {
+                let mut owner = || self.random.below(self.ranks as u64).to_string();
+                let owners = (0..size).map(|_| owner()).collect::<Vec<_>>().join(", ");
+                let table = format!("W{}", self.declarations.len());
+                self.declarations.push(format!("const {table} = [{owners}];"));
+                let all = if self.axes.len() > 1 { "all" } else { "gpu" };
+                vec![format!("{name}/{all}.map({table})")]
+            }
+            _ => self.mesh.iter().map(|(m, _)| format!("{name}/{m}")).collect(),
+        };
+        // Cyclic, or dealt out in the middle.
+        let at = if self.odd() { self.random.below(out.len() as u64 + 1) as usize } else { 0 };
+        out.splice(at..at, mesh);
+        out
+    }
+
+    /// A placement of the axes, each of which may be cut; `row` axes stay last, whole and in order.
+    fn placement(&mut self, axes: &[Axis], ragged: Option<(&str, &str)>, row: &[&str]) -> String {
+        let mut axes = axes.to_vec();
+        if self.odd() {
+            // Another axis over the mesh, or none.
+            axes.iter_mut().for_each(|a| a.sharded = false);
+            let at = self.random.below(axes.len() as u64 + 1) as usize;
+            axes.iter_mut().skip(at).take(1).for_each(|a| a.sharded = true);
+        }
+        // What must stay together.
+        let mut groups: Vec<Vec<String>> = Vec::new();
+        for axis in &axes {
+            for digit in self.digits(axis) {
+                let bare = digit == axis.name;
+                groups.push(vec![digit]);
+                if let (true, Some((parent, storage))) = (bare, ragged)
+                    && parent == axis.name
+                {
+                    groups.last_mut().expect("pushed").push(storage.to_string());
+                }
+            }
+        }
+        let used: String = groups.iter().flatten().map(String::as_str).collect();
+        for (m, _) in self
+            .axes
+            .iter()
+            .filter(|(m, _)| !used.contains("/all") && !used.contains(&format!("/{m}")))
+        {
+            groups.push(vec![format!("copy/{m}")]);
+        }
+        if rarely(self.random, 3) || self.odd() {
+            self.reorder(&mut groups);
+        }
+        for axis in row {
+            groups.push(vec![axis.to_string()]);
+        }
+        if self.odd() {
+            shuffle(self.random, &mut groups);
+        }
+        let terms: Vec<String> = groups.into_iter().flatten().collect();
+        let with = match self.random.below(8) {
+            0 if self.odd() => " with uneven",
+            1 if self.odd() => " with swizzle(b32), align(256)",
+            _ => "",
+        };
+        format!("[{}]{with}", terms.join(", "))
+    }
+
+    /// Another order that keeps what belongs together, and the digits of each axis major to minor.
+    fn reorder(&mut self, groups: &mut [Vec<String>]) {
+        let axis =
+            |g: &Vec<String>| g[0].split(['/', ':', '.']).next().unwrap_or_default().to_string();
+        let names: Vec<String> = groups.iter().map(axis).collect();
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        shuffle(self.random, &mut order);
+        // The places of an axis get its digits in their order.
+        let mut next: Vec<Option<Vec<String>>> =
+            groups.iter_mut().map(|g| Some(std::mem::take(g))).collect();
+        for (place, from) in order.into_iter().enumerate() {
+            let name = &names[from];
+            let first = (0..names.len()).find(|i| names[*i] == *name && next[*i].is_some());
+            if let Some(taken) = first.and_then(|i| next[i].take()) {
+                groups[place] = taken;
+            }
+        }
+    }
+
+    /// `s: gpu, t: T[s]`, with more behind.
+    fn source_dims(&self, choice: bool, more: &str) -> String {
+        let mut dims = Vec::new();
+        if self.has_rank {
+            dims.push(format!("s: {}", self.rank_size()));
+        }
+        dims.push(format!("t: {}", self.positions_text));
+        if choice && self.has_choice {
+            dims.push(format!("k: {}", self.choices));
+        }
+        dims.join(", ") + more
+    }
+
+    fn source_index(&self, choice: bool, more: &str) -> String {
+        let rank = if self.has_rank { "s, " } else { "" };
+        let choice = if choice && self.has_choice { ", k" } else { "" };
+        format!("{rank}t{choice}{more}")
+    }
+
+    fn source_axes(&self, choice: bool) -> Vec<Axis> {
+        self.sources().into_iter().filter(|a| choice || a.name != "k").collect()
+    }
+
+    fn source_shape(&self, choice: bool, more: &[i64]) -> Vec<usize> {
+        let mut shape = Vec::new();
+        if self.has_rank {
+            shape.push(self.rank_extent() as usize);
+        }
+        shape.push(self.longest());
+        if choice && self.has_choice {
+            shape.push(self.choices as usize);
+        }
+        shape.extend(more.iter().map(|n| *n as usize));
+        shape
+    }
+
+    fn random_input(&mut self, name: &str, elem: Elem, shape: Vec<usize>) {
+        let mut array = Array::zeros(elem, shape);
+        self.random.fill(&mut array);
+        self.inputs.tensors.insert(name.to_string(), array);
+    }
+
+    /// An input at the sources, with its row behind: (its name).
+    fn source_tensor(
+        &mut self,
+        name: &str,
+        elem: Named,
+        choice: bool,
+        row: &[(&'static str, i64)],
+    ) {
+        let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
+        let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
+        let axes = self.source_axes(choice);
+        let placement = self.placement(&axes, None, &names);
+        let dims = self.source_dims(choice, &more);
+        self.declarations.push(format!("in {name}: {}[{dims}] @ {placement};", elem.0));
+        let sizes: Vec<i64> = row.iter().map(|(_, n)| *n).collect();
+        let shape = self.source_shape(choice, &sizes);
+        self.random_input(name, elem.1, shape);
+    }
+
+    /// An output at the sources.
+    fn source_target(
+        &mut self,
+        name: &str,
+        elem: &str,
+        choice: bool,
+        row: &[(&'static str, i64)],
+        with: &str,
+    ) {
+        let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
+        let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
+        let axes = self.source_axes(choice);
+        let placement = self.placement(&axes, None, &names);
+        let placement = join(&placement, with);
+        let dims = self.source_dims(choice, &more);
+        self.declarations.push(format!("out {name}: {elem}[{dims}] @ {placement};"));
+    }
+
+    /// `c.pack(4)`, or a slab where the cap bounds the rows.
+    fn storage(&mut self) -> String {
+        match self.cap {
+            Some(cap) if rarely(self.random, 2) => format!("c.slab({cap})"),
+            _ => format!("c.pack({})", pick(self.random, &[1, 1, 2, 4, 8, 128])),
+        }
+    }
+
+    fn group_axis(&self) -> Axis {
+        Axis { name: "e", fixed: Some(self.groups), sharded: true }
+    }
+
+    /// The type and placement of a tensor of slots with a row.
+    fn slots(
+        &mut self,
+        elem: &str,
+        row: &[(&'static str, i64)],
+        between: &[Axis],
+        with: &str,
+    ) -> String {
+        let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
+        let storage = self.storage();
+        // Nothing of a packed tensor lies left of its groups.
+        let packed = storage.contains("pack");
+        let mut axes = vec![self.group_axis()];
+        axes[0].fixed = axes[0].fixed.filter(|_| !packed || self.odd());
+        axes.extend_from_slice(between);
+        let placement = self.placement(&axes, Some(("e", &storage)), &names);
+        let placement = join(&placement, with);
+        let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
+        let between: String =
+            between.iter().map(|a| format!(", {}: {}", a.name, a.fixed.unwrap_or(1))).collect();
+        let ragged = self.cap.map_or("c: ragged".to_string(), |cap| format!("c: ragged <= {cap}"));
+        format!("{elem}[e: {}, {ragged}{between}{more}] @ {placement}", self.groups)
+    }
+
+    fn fill(&mut self, elem: Elem) -> &'static str {
+        match self.random.below(4) {
+            0 => "",
+            1 if !matches!(elem, Elem::E4m3 | Elem::U8) => "fill(3)",
+            _ => "fill(0)",
+        }
+    }
+
+    fn row(&mut self) -> Vec<(&'static str, i64)> {
+        let second = pick(self.random, &[1, 2, 3]);
+        match self.random.below(4) {
+            0 => vec![("h", self.rows), ("d", second)],
+            _ => vec![("h", self.rows)],
+        }
+    }
+
+    /// An index tensor.
+    fn index(&mut self, name: &str) {
+        let wide = rarely(self.random, 2);
+        let none = if self.drops { ", none = -1" } else { "" };
+        let axes = self.source_axes(true);
+        let placement = self.placement(&axes, None, &[]);
+        let dims = self.source_dims(true, "");
+        let ix = if wide { "ix64" } else { "ix32" };
+        self.declarations
+            .push(format!("in {name}: {ix}({}{none})[{dims}] @ {placement};", self.groups));
+        let shape = self.source_shape(true, &[]);
+        let hot = rarely(self.random, 5).then(|| self.random.below(self.groups as u64) as i64);
+        let values: Vec<i64> = (0..shape.iter().product::<usize>())
+            .map(|_| match self.random.below(4) {
+                0 if self.drops => -1,
+                _ => hot.unwrap_or_else(|| self.random.below(self.groups as u64) as i64),
+            })
+            .collect();
+        let mut values = values;
+        if self.has_choice && self.choices <= self.groups && rarely(self.random, 4) {
+            // Neighbours of the first choice, so that none is named twice.
+            for tuple in values.chunks_mut(self.choices as usize) {
+                let first = tuple[0].max(0);
+                for (k, v) in tuple.iter_mut().enumerate().filter(|(_, v)| **v >= 0) {
+                    *v = (first + k as i64) % self.groups;
+                }
+            }
+            let tuple = self.source_index(true, "");
+            self.declarations.push(format!("assume distinct(k: {name}[{tuple}]);"));
+        }
+        let elem = if wide { Elem::I64 } else { Elem::I32 };
+        self.inputs.tensors.insert(name.into(), Array::from_i64(elem, shape, &values));
+    }
+
+    fn route(&mut self, name: &str, index: &str) -> String {
+        let mut keys: Vec<&str> = self.sources().iter().map(|a| a.name).collect();
+        if rarely(self.random, 3) {
+            shuffle(self.random, &mut keys);
+            // The rank before the position is what is lowered.
+            let at = |k: &str| keys.iter().position(|x| *x == k);
+            if let (Some(s), Some(t)) = (at("s"), at("t"))
+                && s > t
+                && !self.odd()
+            {
+                keys.swap(s, t);
+            }
+        }
+        let sources = self.source_index(true, "");
+        let orelse = if self.drops { " else drop" } else { "" };
+        let cap = self.cap.map_or(String::new(), |cap| format!(" cap c < {cap} else drop;"));
+        format!(
+            "route {name}: ({sources}) -> (e, c) {{ e = {index}[{sources}]{orelse}; c = slot(e) by ({});{cap} }}",
+            keys.join(", ")
+        )
+    }
+
+    /// The statements of the planning entry.
+    fn statements(&mut self) -> Vec<String> {
+        let mut out = Vec::new();
+        // One that counts `y.c` comes first.
+        let kinds: Vec<u64> = (0..self.random.below(5)).map(|_| self.random.below(12)).collect();
+        for (i, kind) in std::iter::once(0).chain(kinds).enumerate() {
+            let statement = self.statement(i, kind);
+            out.push(statement);
+        }
+        out
+    }
+
+    fn statement(&mut self, i: usize, kind: u64) -> String {
+        let row = self.row();
+        let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
+        let bare = self.source_index(false, "");
+        let tuple = self.source_index(true, "");
+        match kind {
+            // Rows of a position, or of a tuple.
+            0..=2 => {
+                let (elem, choice) = (pick(self.random, &ANY), kind == 2);
+                self.source_tensor(&format!("x{i}"), elem, choice, &row);
+                let fill = self.fill(elem.1);
+                let slots = self.slots(elem.0, &row, &[], fill);
+                self.declarations.push(format!("out y{i}: {slots};"));
+                let from = if choice { tuple } else { bare };
+                format!("y{i}[e, c{names}] <- x{i}[{from}{names}] via r;")
+            }
+            3 => {
+                self.source_tensor(&format!("w{i}"), ANY[0], true, &[]);
+                let slots = self.slots("f32", &[], &[], "fill(0)");
+                self.declarations.push(format!("out p{i}: {slots};"));
+                format!("p{i}[e, c] <- w{i}[{tuple}] via r;")
+            }
+            4 => {
+                let (from, to) = (pick(self.random, &FLOATS), pick(self.random, &FLOATS));
+                let weight = pick(self.random, &FLOATS);
+                self.source_tensor(&format!("w{i}"), weight, true, &[]);
+                self.source_tensor(&format!("x{i}"), from, false, &row);
+                let fill = self.fill(to.1);
+                let slots = self.slots(to.0, &row, &[], fill);
+                self.declarations.push(format!("out q{i}: {slots};"));
+                format!(
+                    "q{i}[e, c{names}] <- cast({}, w{i}[{tuple}] * x{i}[{bare}{names}]) via r;",
+                    to.0
+                )
+            }
+            5 => {
+                let elem = pick(self.random, &["i32", "i64"]);
+                let slots = self.slots(elem, &[], &[], "fill(-1)");
+                self.declarations.push(format!("out g{i}: {slots};"));
+                let rank = if self.has_rank { "s * 100 + " } else { "" };
+                let choice = if self.has_choice { " + k" } else { "" };
+                let value = pick(self.random, &["", " + e * 3", " + c"]);
+                format!("g{i}[e, c] <- {rank}t * 4{choice}{value} via r;")
+            }
+            // Numbers back at their tuple.
+            6 | 7 => {
+                let lossless = !self.drops && self.cap.is_none();
+                let with = if lossless && rarely(self.random, 2) { "" } else { "fill(-1)" };
+                self.source_target(&format!("b{i}"), "i32", true, &[], with);
+                let value = pick(self.random, &["c", "e", "e * 7 + c"]);
+                format!("b{i}[{tuple}] <- {value} via r;")
+            }
+            // Rows of the kept tuples, where they were.
+            8 => {
+                let elem = pick(self.random, &ANY);
+                self.source_tensor(&format!("x{i}"), elem, false, &row);
+                self.source_target(&format!("u{i}"), elem.0, true, &row, "fill(0)");
+                format!("u{i}[{tuple}{names}] <- x{i}[{bare}{names}] via r;")
+            }
+            9 => {
+                let (word, with) =
+                    pick(self.random, &[("count", ""), ("offset", ""), ("count", "fill(7)")]);
+                let axis = self.group_axis();
+                let placement = self.placement(&[axis], None, &[]);
+                let placement = join(&placement, with);
+                self.declarations.push(format!("out n{i}: i32[e: {}] @ {placement};", self.groups));
+                format!("n{i}[e] <- {word}(y0.c);")
+            }
+            10 if self.has_rank => {
+                let axis = self.rank_axis();
+                let placement = self.placement(&[axis], None, &[]);
+                let size = self.rank_size();
+                self.declarations.push(format!("out l{i}: i32[s: {size}] @ {placement};"));
+                format!("l{i}[s] <- dropped(r, s);")
+            }
+            // A slot has one choice: the others of its row keep the fill.
+            10 => {
+                let between = [Axis { name: "k", fixed: Some(self.choices), sharded: false }];
+                if !self.has_choice {
+                    return self.statement(i, 0);
+                }
+                let elem = pick(self.random, &ANY);
+                self.source_tensor(&format!("x{i}"), elem, false, &row);
+                let slots = self.slots(elem.0, &row, &between, "fill(0)");
+                self.declarations.push(format!("out m{i}: {slots};"));
+                format!("m{i}[e, c, k{names}] <- x{i}[{bare}{names}] via r;")
+            }
+            // Without a route, beside the others.
+            _ => {
+                let (a, b) = (1 + self.random.below(9) as i64, 1 + self.random.below(4) as i64);
+                let copies: Vec<String> =
+                    self.axes.iter().map(|(m, _)| format!("copy/{m}")).collect();
+                self.declarations
+                    .push(format!("in v{i}: i32[i: {a}, j: {b}] @ [{}, i, j];", copies.join(", ")));
+                self.declarations.push(format!(
+                    "out r{i}: i32[j: {b}, i: {a}] @ [{}, j, i];",
+                    copies.join(", ")
+                ));
+                self.random_input(&format!("v{i}"), Elem::I32, vec![a as usize, b as usize]);
+                format!("r{i}[j, i] <- v{i}[i, j];")
+            }
+        }
+    }
+
+    /// Rows to their slots, and back, added up.
+    fn combine(&mut self) -> (String, String) {
+        let (elem, to) = (pick(self.random, &FLOATS), pick(self.random, &FLOATS));
+        let row = self.row();
+        let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
+        let (bare, tuple) = (self.source_index(false, ""), self.source_index(true, ""));
+        self.source_tensor("zx", elem, false, &row);
+        let slots = self.slots(elem.0, &row, &[], "");
+        self.declarations.push(format!("out zy: {slots};"));
+        self.declarations.push(format!("in z: {slots};"));
+        let mut factors = vec![format!("z[e, c{names}]")];
+        if !rarely(self.random, 4) {
+            let weight = pick(self.random, &FLOATS);
+            self.source_tensor("w", weight, true, &[]);
+            factors.push(format!("w[{tuple}]"));
+        }
+        if rarely(self.random, 4) {
+            let axis = self.group_axis();
+            let placement = self.placement(&[axis], None, &[]);
+            self.declarations.push(format!("in scale: f32[e: {}] @ {placement};", self.groups));
+            self.random_input("scale", Elem::F32, vec![self.groups as usize]);
+            factors.push("scale[e]".into());
+        }
+        shuffle(self.random, &mut factors);
+        let fill = pick(self.random, &["", "", "fill(0)", "fill(2)"]);
+        self.source_target("o", to.0, false, &row, fill);
+        let sum = format!("sum(k: {})", factors.join(" * "));
+        let value = if to.1 == Elem::F32 { sum } else { format!("cast({}, {sum})", to.0) };
+        (
+            format!("zy[e, c{names}] <- zx[{bare}{names}] via r;"),
+            format!("o[{bare}{names}] <- {value} via r;"),
+        )
+    }
+
+    fn case(mut self) -> Case {
+        self.index("ids");
+        let mut route = self.route("r", "ids");
+        let mut statements = self.statements();
+        let mut entries = vec!["go".to_string()];
+        let mut back = String::new();
+        let mut feeds = Vec::new();
+        if self.has_choice && !rarely(self.random, 3) {
+            let (push, pull) = self.combine();
+            statements.push(push);
+            back = format!("    entry back {{ {pull} {} }}\n", self.schedule("pull"));
+            entries.push("back".into());
+            feeds.push(("z".to_string(), "zy".to_string()));
+        }
+        if rarely(self.random, 6) {
+            // A second route, in an entry of its own.
+            self.index("jds");
+            route += &format!("\n    {}", self.route("q", "jds"));
+            let statement = self.statement(9, 2).replace("via r", "via q");
+            match self.odd() {
+                true => statements.push(format!("plan q; {statement}")),
+                false => {
+                    back += &format!("    entry other {{ plan q; {statement} }}\n");
+                    entries.push("other".into());
+                }
+            }
+        }
+        let schedule = self.schedule("push");
+        let declarations = self.declarations.join("\n    ");
+        let routed = statements.iter().filter(|s| s.contains("via r") || s.contains("(y0.c)"));
+        let targets = routed.filter_map(|s| Some(s.split_once('[')?.0.to_string())).collect();
+        let text = format!(
+            "program routed {{\n    {declarations}\n    {route}\n    entry go {{\n        plan r;\n        {}\n        {schedule}\n    }}\n{back}}}\n",
+            statements.join("\n        ")
+        );
+        Case { text, ranks: self.ranks as usize, inputs: self.inputs, entries, targets, feeds }
+    }
+
+    fn schedule(&mut self, carrier: &str) -> String {
+        match self.random.below(6) {
+            0 => format!("schedule {{ {carrier}; chunk t: {}; }}", 1 + self.random.below(8)),
+            1 => format!("schedule {{ {carrier}; stages {}; }}", 1 + self.random.below(4)),
+            2 if self.positions_text != "T" => String::new(),
+            2 => format!("schedule when T <= 2 {{ {carrier}; }} schedule {{ {carrier}; }}"),
+            _ => String::new(),
+        }
+    }
+}
+
+/// A placement with one more word behind `with`.
+fn join(placement: &str, with: &str) -> String {
+    match (with.is_empty(), placement.contains(" with ")) {
+        (true, _) => placement.to_string(),
+        (false, true) => format!("{placement}, {with}"),
+        (false, false) => format!("{placement} with {with}"),
+    }
+}

@@ -1,0 +1,182 @@
+//! Who writes what: the routed part of an entry's schedule, walked for every rank with the kept tuples of the
+//! reference interpreter, without a back end.
+
+use fusco_dsl::arena::Handle;
+use fusco_dsl::oracle::{Inputs, Relation};
+use fusco_dsl::schedule::ir::{Access, Entry, Ix, IxOp, Op, Schedule, Tensor};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Elements of a tensor by (rank that holds them, offset).
+#[derive(Default)]
+pub struct Writes {
+    /// The ranks that put each element.
+    pub puts: BTreeMap<(usize, usize), Vec<usize>>,
+    pub fills: BTreeSet<(usize, usize)>,
+}
+
+impl Writes {
+    pub fn has(&self, rank: usize, element: usize) -> bool {
+        self.puts.contains_key(&(rank, element)) || self.fills.contains(&(rank, element))
+    }
+}
+
+/// By tensor name. What statements without a route write is left out.
+pub fn routed(
+    schedule: &Schedule,
+    entry: &Entry,
+    inputs: &Inputs,
+    relation: &Relation,
+) -> BTreeMap<String, Writes> {
+    let mut out = BTreeMap::new();
+    for me in 0..schedule.ranks as usize {
+        let vars = vec![0; schedule.vars.len()];
+        let mut walk = Walk { schedule, inputs, relation, me, vars, out: &mut out };
+        // Alternatives of a step differ in their tuning alone.
+        let kernels = entry.steps.iter().filter_map(|s| s.alternatives.last()).map(|a| &a.kernel);
+        kernels.flat_map(|k| &k.roles).for_each(|role| walk.ops(&role.body));
+    }
+    out
+}
+
+struct Walk<'a> {
+    schedule: &'a Schedule,
+    inputs: &'a Inputs,
+    relation: &'a Relation,
+    me: usize,
+    vars: Vec<i64>,
+    out: &'a mut BTreeMap<String, Writes>,
+}
+
+impl Walk<'_> {
+    fn ops(&mut self, ops: &[Op]) {
+        ops.iter().for_each(|op| self.op(op));
+    }
+
+    fn op(&mut self, op: &Op) {
+        match op {
+            Op::Tokens { var, extent, body } => {
+                for at in 0..self.value(extent) {
+                    self.vars[var.index()] = at;
+                    self.ops(body);
+                }
+            }
+            Op::Each { position, k, group, slot, body, .. } => {
+                let at = self.value(position);
+                for (choice, e, c) in self.tuples(at) {
+                    for (var, value) in [(k, choice), (group, e), (slot, c)] {
+                        self.vars[var.index()] = value;
+                    }
+                    self.ops(body);
+                }
+            }
+            Op::Groups { route, var, body } => {
+                let each = self.schedule.routes[*route].groups_per_rank;
+                for group in self.me as i64 * each..(self.me as i64 + 1) * each {
+                    self.vars[var.index()] = group;
+                    self.ops(body);
+                }
+            }
+            Op::Padding { route, group, slot, until, body } => {
+                let each = self.schedule.routes[*route].groups_per_rank;
+                for g in self.me as i64 * each..(self.me as i64 + 1) * each {
+                    self.vars[group.index()] = g;
+                    for at in self.relation.live[g as usize]..self.value(until) {
+                        self.vars[slot.index()] = at;
+                        self.ops(body);
+                    }
+                }
+            }
+            Op::Once { body } => self.ops(body),
+            Op::Put { to, .. } => self.write(to, true),
+            Op::Fill { to, .. } => self.write(to, false),
+            Op::FillAll { tensor, .. } => {
+                let all = 0..self.schedule.tensors[*tensor].elems as usize;
+                let me = self.me;
+                self.of(*tensor).fills.extend(all.map(|at| (me, at)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Kept tuples of an own position: choice, group, slot.
+    fn tuples(&self, position: i64) -> Vec<(i64, i64, i64)> {
+        let own = |t: &&Vec<i64>| match t.len() {
+            // (s, t, k) or (s, t), (t, k) or (t): a missing rank is the only one.
+            5 => t[0] == self.me as i64 && t[1] == position,
+            4 if self.schedule.ranks > 1 || self.has_rank() => {
+                t[0] == self.me as i64 && t[1] == position
+            }
+            _ => t[0] == position,
+        };
+        let tuple = |t: &Vec<i64>| {
+            let choice = match t.len() {
+                5 => t[2],
+                4 if self.schedule.ranks > 1 || self.has_rank() => 0,
+                4 => t[1],
+                _ => 0,
+            };
+            (choice, t[t.len() - 2], t[t.len() - 1])
+        };
+        self.relation.tuples.iter().filter(own).map(tuple).collect()
+    }
+
+    /// `(s, t)` and `(t, k)` have as many coordinates: the first has a fan of one that no variable names.
+    fn has_rank(&self) -> bool {
+        self.schedule.routes.iter().any(|(_, r)| self.schedule.vars[r.choice].name == "_")
+    }
+
+    fn of(&mut self, tensor: Handle<Tensor>) -> &mut Writes {
+        self.out.entry(self.schedule.tensors[tensor].name.clone()).or_default()
+    }
+
+    fn write(&mut self, to: &Access, put: bool) {
+        let (rank, first) = (self.value(&to.rank) as usize, self.value(&to.row) * to.unit);
+        let me = self.me;
+        assert!(first >= 0 && first + to.run <= self.schedule.tensors[to.tensor].elems);
+        for at in first as usize..(first + to.run) as usize {
+            let writes = self.of(to.tensor);
+            match put {
+                true => writes.puts.entry((rank, at)).or_default().push(me),
+                false => _ = writes.fills.insert((rank, at)),
+            }
+        }
+    }
+
+    fn value(&self, ix: &Ix) -> i64 {
+        match ix {
+            Ix::Lit(v) => *v,
+            Ix::Me => self.me as i64,
+            Ix::Var(v) => self.vars[v.index()],
+            Ix::Dyn(d) => self.dynamic(&self.schedule.dyns[*d].name, self.me),
+            Ix::DynAt { of, rank } => {
+                self.dynamic(&self.schedule.dyns[*of].name, self.value(rank) as usize)
+            }
+            Ix::Base { base, group } => {
+                let info = &self.schedule.bases[*base];
+                let each = self.schedule.routes[info.route].groups_per_rank;
+                let group = self.value(group);
+                let earlier = group / each * each..group;
+                let rows = earlier.map(|g| self.relation.live[g as usize]);
+                rows.map(|n| (n + info.align - 1) / info.align * info.align).sum()
+            }
+            Ix::Live { group, .. } => self.relation.live[self.value(group) as usize],
+            Ix::Dropped(_) => self.relation.dropped.get(self.me).copied().unwrap_or(0),
+            Ix::Binary { op, lhs, rhs } => {
+                let (a, b) = (self.value(lhs), self.value(rhs));
+                match op {
+                    IxOp::Add => a + b,
+                    IxOp::Sub => a - b,
+                    IxOp::Mul => a * b,
+                    IxOp::Div => a.div_euclid(b),
+                    IxOp::Rem => a.rem_euclid(b),
+                }
+            }
+            Ix::Element { .. } | Ix::Lookup { .. } => panic!("no address of a route reads a table"),
+        }
+    }
+
+    fn dynamic(&self, name: &str, rank: usize) -> i64 {
+        let values = &self.inputs.dyns[name];
+        values.get(rank).or(values.first()).copied().unwrap_or(0)
+    }
+}
