@@ -49,7 +49,7 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
             #(#routes)*
 
             /// The program on one world.
-            #[derive(Clone)]
+            #[derive(Clone, Debug)]
             pub struct Bound(::fusco_runtime::Bound);
 
             /// Proofs that need numbers, and the kernels.
@@ -131,7 +131,7 @@ fn entry(program: &Program, entry: &hir::Entry) -> TokenStream {
     });
     quote! {
         #(#[doc = #docs])*
-        #[derive(Clone, Copy)]
+        #[derive(Clone, Copy, Debug)]
         pub struct #name<'a> { #(#dyns)* #(#tensors)* }
     }
 }

@@ -13,7 +13,8 @@ pub struct Tensor<T, const AXES: usize> {
 
 /// A tensor that an entry reads.
 pub type In<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
-/// A tensor that an entry writes. Launches are asynchronous, so the borrow is shared.
+/// A tensor that an entry writes: its memory must be no other argument's, which the launch checks. Launches are
+/// asynchronous, so the borrow is shared.
 pub type Out<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
 
 impl<T: Elem, const AXES: usize> Tensor<T, AXES> {
@@ -44,6 +45,12 @@ impl<T, const AXES: usize> Tensor<T, AXES> {
     }
 }
 
+impl<T, const AXES: usize> std::fmt::Debug for Tensor<T, AXES> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tensor").field("axes", &AXES).field("buffer", &self.buffer).finish()
+    }
+}
+
 /// A plan of the route `R`; another route's does not fit.
 #[derive(Clone)]
 pub struct Plan<R> {
@@ -66,5 +73,11 @@ impl<R> Plan<R> {
     /// F0909 for an unknown rank.
     pub fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
         self.plan.live(rank)
+    }
+}
+
+impl<R> std::fmt::Debug for Plan<R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.plan.fmt(f)
     }
 }

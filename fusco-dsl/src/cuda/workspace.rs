@@ -186,8 +186,14 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
         let fan_major = route.order == SlotOrder::FanRankPosition;
         let fan_first = route.order != SlotOrder::RankPositionFan;
         out.line(&format!("static constexpr bool FAN_FIRST = {fan_first}, FAN_MAJOR = {fan_major};  // order of slots"));
-        let cap = route.cap.map_or("0xffffffffu".to_string(), |c| format!("{c}u"));
+        // Memory holds no more rows of a group than this; slots above it are not filled.
+        let rows = route.distinct.then(|| route.positions_bound.saturating_mul(schedule.ranks));
+        let cap = [route.cap, rows].into_iter().flatten().min();
+        let cap = cap.filter(|c| *c < i64::from(u32::MAX));
+        let cap = cap.map_or("0xffffffffu".to_string(), |c| format!("{c}u"));
         out.line(&format!("static constexpr u32 CAP = {cap};"));
+        let distinct = route.distinct && route.fan > 1;
+        out.line(&format!("static constexpr bool DISTINCT = {distinct};  // a position names no group twice"));
         out.line(&format!("static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};", route.none.is_some(), route.trap_none, route.trap_cap));
         out.line(&format!("static constexpr i64 NONE = {};", route.none.unwrap_or(-1)));
         emit_index_element(out, schedule, route);

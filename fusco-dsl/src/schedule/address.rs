@@ -102,6 +102,7 @@ impl<'p> Addresses<'p> {
             cap: shape.cap,
             trap_none: shape.trap_none,
             trap_cap: shape.trap_cap,
+            distinct: shape.distinct,
             span: info.span,
         });
     }

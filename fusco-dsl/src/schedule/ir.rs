@@ -102,6 +102,8 @@ pub struct Route {
     /// A missing or capped tuple is an error (`else trap`), not a drop.
     pub trap_none: bool,
     pub trap_cap: bool,
+    /// `assume distinct`: a position never names one group twice. Allocations rely on it, so back ends check it.
+    pub distinct: bool,
     pub span: Span,
 }
 

@@ -17,6 +17,7 @@ pub struct Arrivals {
     signal: Handle<Signal>,
     /// Numbers the tiles of groups; absent if tiles are rows of positions.
     base: Option<Handle<Base>>,
+    /// The launch's number among those of its world; 0 if there was none yet.
     launch: u64,
     timeout: Duration,
 }
@@ -57,7 +58,17 @@ pub struct Tile {
     pub rows: usize,
 }
 
+impl std::fmt::Debug for Arrivals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Arrivals")
+            .field("entry", &self.schedule.entries[self.entry].name)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Tiles of one rank in the order of their arrival.
+#[derive(Debug)]
 pub struct Tiles<'a> {
     arrivals: &'a Arrivals,
     rank: usize,
@@ -88,7 +99,7 @@ impl Arrivals {
             ))
         })?;
         let base = tile_base(info, signal);
-        let launch = plan.host().map_or(0, |p| p.launches(entry));
+        let launch = plan.host().map_or(0, |p| p.latest(entry));
         Ok(Arrivals {
             base,
             entry,

@@ -9,7 +9,7 @@ use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A program ready to run on a world. Cheap to clone; clones share plans.
+/// A program ready to run on a world. Cheap to clone; plans fit all clones.
 #[derive(Clone)]
 pub struct Bound {
     world: World,
@@ -100,7 +100,8 @@ impl Bound {
     /// Queues an entry on every rank and returns.
     ///
     /// # Errors
-    /// F0902, F0904 or F0909 if the arguments do not fit; nothing is started then. What goes wrong
+    /// F0902, F0904 or F0909 if the arguments do not fit, share memory that the entry writes, or a plan is not made or made
+    /// for other sizes; nothing is started then. What goes wrong
     /// while it runs is told by [`Stream::synchronize`].
     pub fn launch(&self, entry: &str, stream: &Stream, args: &LaunchArgs<'_>) -> Result<(), Error> {
         stream.submit(Request::new(self, entry, args)?)
@@ -165,6 +166,15 @@ impl Bound {
             Some(name) => format!("{name} = {}", info.bound),
             None => info.bound.to_string(),
         }
+    }
+}
+
+impl std::fmt::Debug for Bound {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bound")
+            .field("program", &self.schedule.program)
+            .field("world", &self.world)
+            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,8 @@ pub enum Error {
     #[error("{}", first_message(.0))]
     Program(Diagnostics),
     /// A launch, an allocation or a name that the program does not allow; nothing was started, unless it
-    /// is F0906: an index that was read from a tensor led out of another's range.
+    /// is F0906: an index that was read from a tensor led out of another's range, F0907: data breaks an `assume`,
+    /// or `synchronize` tells it: a plan whose making failed on another stream.
     #[error("{message}")]
     Invalid { code: &'static str, message: String },
     /// F0906: an index tensor holds a value outside its type.
@@ -65,6 +66,11 @@ impl Error {
     /// F0906: data led an index out of its range.
     pub(crate) fn index(message: String) -> Error {
         Error::Invalid { code: "F0906", message }
+    }
+
+    /// F0907: data breaks what the program assumes.
+    pub(crate) fn assumption(message: String) -> Error {
+        Error::Invalid { code: "F0907", message }
     }
 
     /// F0909: an entry, route or plan does not belong to this program.

@@ -2,10 +2,15 @@
 
 use super::Error;
 use super::device::driver::Mark;
+use super::lease::Ledger;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// When everything queued before it on its stream had ended.
-pub struct TimeMark(Kind);
+pub struct TimeMark {
+    kind: Kind,
+    world: Arc<Ledger>,
+}
 
 enum Kind {
     Host(Instant),
@@ -14,12 +19,12 @@ enum Kind {
 }
 
 impl TimeMark {
-    pub(crate) fn host(at: Instant) -> TimeMark {
-        TimeMark(Kind::Host(at))
+    pub(crate) fn host(world: Arc<Ledger>, at: Instant) -> TimeMark {
+        TimeMark { kind: Kind::Host(at), world }
     }
 
-    pub(crate) fn device(marks: Vec<Mark>) -> TimeMark {
-        TimeMark(Kind::Device(marks))
+    pub(crate) fn device(world: Arc<Ledger>, marks: Vec<Mark>) -> TimeMark {
+        TimeMark { kind: Kind::Device(marks), world }
     }
 
     /// Time from `earlier` to this mark: of several devices the longest. Waits until it is reached.
@@ -27,9 +32,12 @@ impl TimeMark {
     /// # Errors
     /// F0909 for marks of different worlds; F0911 if the device has failed.
     pub fn since(&self, earlier: &TimeMark) -> Result<Duration, Error> {
-        match (&self.0, &earlier.0) {
+        if !Arc::ptr_eq(&self.world, &earlier.world) {
+            return Err(Error::plan("two marks of different worlds".to_string()));
+        }
+        match (&self.kind, &earlier.kind) {
             (Kind::Host(now), Kind::Host(then)) => Ok(now.saturating_duration_since(*then)),
-            (Kind::Device(now), Kind::Device(then)) if same_devices(now, then) => {
+            (Kind::Device(now), Kind::Device(then)) => {
                 let mut longest = Duration::ZERO;
                 for (now, then) in now.iter().zip(then) {
                     longest = longest.max(now.since(then)?);
@@ -41,6 +49,8 @@ impl TimeMark {
     }
 }
 
-fn same_devices(a: &[Mark], b: &[Mark]) -> bool {
-    a.iter().map(Mark::ordinal).eq(b.iter().map(Mark::ordinal))
+impl std::fmt::Debug for TimeMark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TimeMark").finish_non_exhaustive()
+    }
 }

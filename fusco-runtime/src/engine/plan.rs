@@ -2,32 +2,44 @@
 
 use super::device::DevicePlan;
 use super::home::Space;
+use super::lease::Slot;
 use super::{Bound, Error};
 use crate::host::HostPlan;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Route, Schedule};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
 
-/// The plan of one route on every rank. Micro-batches in flight at once need one each. Clones share it.
+/// The plan of one route on every rank. Micro-batches in flight at once need one each: launches that share
+/// one run one after another. Clones share it.
 #[derive(Clone)]
-pub struct Plan {
+pub struct Plan(Arc<Inner>);
+
+struct Inner {
     schedule: Arc<Verified<Schedule>>,
     route: Handle<Route>,
     space: Space,
+    slot: Slot,
+    /// The latest launch that made it and failed, counted as the ledger counts them.
+    failed: AtomicU64,
 }
 
 impl Plan {
     pub(crate) fn new(bound: &Bound, route: Handle<Route>) -> Result<Plan, Error> {
         let schedule = bound.shared_schedule();
         let space = Space::new(bound.device_program().map(|p| &**p), &schedule, Some(route))?;
-        Ok(Plan { schedule, route, space })
+        let slot = Slot::new(bound.world().ledger());
+        Ok(Plan(Arc::new(Inner { schedule, route, space, slot, failed: AtomicU64::new(0) })))
     }
 
     /// Live rows of each group, by global number, as `rank` knows them. Call after `synchronize`.
+    ///
+    /// # Errors
+    /// F0909 for an unknown rank; F0911 if the device has failed.
     pub fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
-        match &self.space {
+        match &self.0.space {
             Space::Host(plan) => {
                 Ok(self.ranked(plan, rank)?.live.iter().map(|v| v.load(Acquire)).collect())
             }
@@ -36,40 +48,58 @@ impl Plan {
     }
 
     /// Tuples of `rank` that have no pair. Call after `synchronize`.
+    ///
+    /// # Errors
+    /// As [`live`](Self::live).
     pub fn dropped(&self, rank: usize) -> Result<u32, Error> {
-        match &self.space {
+        match &self.0.space {
             Space::Host(plan) => Ok(self.ranked(plan, rank)?.dropped[0].load(Acquire)),
             Space::Device(plan) => Ok(plan.words(rank, "dropped")?[0]),
         }
     }
 
     pub fn route_name(&self) -> &str {
-        &self.schedule.routes[self.route].name
+        &self.0.schedule.routes[self.0.route].name
     }
 
     pub(crate) fn route(&self) -> Handle<Route> {
-        self.route
+        self.0.route
     }
 
     pub(crate) fn space(&self) -> &Space {
-        &self.space
+        &self.0.space
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.0.slot
+    }
+
+    /// See [`Used`](super::lease::Used): the number of the latest launch that made it and failed.
+    pub(crate) fn failed(&self) -> &AtomicU64 {
+        &self.0.failed
     }
 
     pub(crate) fn belongs_to(&self, bound: &Bound) -> bool {
-        Arc::ptr_eq(&self.schedule, &bound.shared_schedule())
+        Arc::ptr_eq(&self.0.schedule, &bound.shared_schedule())
     }
 
     pub(crate) fn host(&self) -> Option<&Arc<HostPlan>> {
-        self.space.host()
+        self.0.space.host()
     }
 
     pub(crate) fn device(&self) -> Option<&DevicePlan> {
-        self.space.device()
+        self.0.space.device()
     }
 
     fn ranked<'p>(&self, plan: &'p HostPlan, rank: usize) -> Result<&'p crate::host::Space, Error> {
         plan.ranks.get(rank).ok_or_else(|| {
             Error::plan(format!("a plan of {} ranks has no rank {rank}", plan.ranks.len()))
         })
+    }
+}
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("route", &self.route_name()).finish_non_exhaustive()
     }
 }

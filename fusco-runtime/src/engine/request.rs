@@ -2,16 +2,18 @@
 
 use super::device::DeviceProgram;
 use super::home::{Home, Space};
+use super::lease::{Claims, Ledger, PlanClaim, Sizes};
 use super::{Bound, Error, Plan};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Entry, Ix, IxOp, Kernel, Route, Schedule, Tensor, When};
-use fusco_dsl::sema::hir::CmpOp;
+use fusco_dsl::sema::hir::{CmpOp, Io};
 use std::sync::Arc;
 
-/// What one launch of an entry reads and writes, by name.
-#[derive(Clone, Copy, Default)]
+/// What one launch of an entry reads and writes, by name, each once. Tensors that are written need memory of
+/// their own.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct LaunchArgs<'a> {
     /// One value, or one for each rank if the dyn is indexed by the mesh.
     pub dyns: &'a [(&'a str, &'a [i64])],
@@ -35,6 +37,11 @@ pub(crate) struct Request {
     pub home: Option<Home>,
     /// The alternative of each step.
     pub chosen: Vec<usize>,
+    /// The world it is for.
+    pub ledger: Arc<Ledger>,
+    pub claims: Claims,
+    /// Its place among the launches of its world, once it is submitted.
+    pub number: u64,
 }
 
 impl Request {
@@ -49,12 +56,16 @@ impl Request {
             plans: vec![None; schedule.routes.len()],
             home: None,
             chosen: Vec::new(),
+            ledger: bound.world().ledger().clone(),
+            claims: Claims::default(),
+            number: 0,
             schedule,
         };
         request.take_dyns(bound, args)?;
         request.take_buffers(bound, args)?;
         request.take_plans(bound, args)?;
         request.chosen = request.choose()?;
+        request.claim();
         Ok(request)
     }
 
@@ -106,6 +117,9 @@ impl Request {
                     let known = schedule.dyns.iter().map(|(_, d)| &d.name);
                     Error::dynamic(without(&schedule.program, "dyn", name, known))
                 })?;
+            if !self.dyns[handle.index()].is_empty() {
+                return Err(Error::dynamic(format!("dyn {name} is given twice")));
+            }
             self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
         }
         let missing = self.entry().dyns.iter().find(|d| self.dyns[d.index()].is_empty());
@@ -135,9 +149,18 @@ impl Request {
                     schedule.ranks
                 )));
             }
+            if !buffer.slot().belongs_to(&self.ledger) {
+                return Err(Error::buffer(format!(
+                    "the buffer for `{name}` belongs to another world; allocate it by this program (`alloc`)"
+                )));
+            }
             bound.check_alignment(name, buffer)?;
-            self.buffers[handle.index()] = Some((*buffer).clone());
+            if self.buffers[handle.index()].replace((*buffer).clone()).is_some() {
+                return Err(Error::buffer(format!("a buffer for `{name}` is given twice")));
+            }
         }
+        self.keep_own();
+        self.check_aliases()?;
         let missing = self.entry().tensors.iter().find(|t| self.buffers[t.index()].is_none());
         match missing {
             Some(t) => Err(Error::buffer(format!(
@@ -146,6 +169,82 @@ impl Request {
                 schedule.tensors[*t].name
             ))),
             None => Ok(()),
+        }
+    }
+
+    /// Drops buffers of tensors that the entry does not touch.
+    fn keep_own(&mut self) {
+        let Request { schedule, entry, buffers, .. } = self;
+        let own = &schedule.entries[*entry].tensors;
+        for (handle, _) in schedule.tensors.iter() {
+            if !own.contains(&handle) {
+                buffers[handle.index()] = None;
+            }
+        }
+    }
+
+    fn writes(&self, tensor: Handle<Tensor>) -> bool {
+        self.schedule.tensors[tensor].io != Io::In
+    }
+
+    /// # Errors
+    /// F0902 if a tensor that the entry writes shares its memory with another one.
+    fn check_aliases(&self) -> Result<(), Error> {
+        let tensors = &self.entry().tensors;
+        for (i, a) in tensors.iter().enumerate() {
+            for b in &tensors[i + 1..] {
+                let (Some(first), Some(second)) = (self.buffer(*a), self.buffer(*b)) else {
+                    continue;
+                };
+                if first.is(second) && (self.writes(*a) || self.writes(*b)) {
+                    let name = |t: Handle<Tensor>| &self.schedule.tensors[t].name;
+                    return Err(Error::buffer(format!(
+                        "`{}` and `{}` of entry `{}` are given one buffer, and it writes `{}`: an entry does not work in place, allocate two",
+                        name(*a),
+                        name(*b),
+                        self.entry().name,
+                        name(if self.writes(*b) { *b } else { *a }),
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What the launch needs from the ledger.
+    fn claim(&mut self) {
+        let mut claims = Claims::default();
+        for tensor in &self.entry().tensors {
+            if let Some(buffer) = self.buffer(*tensor) {
+                claims.memory(buffer.slot(), self.writes(*tensor));
+            }
+        }
+        let entry = self.entry();
+        let taken = entry.takes.iter().filter(|r| !entry.plans.contains(r));
+        let routes = entry.plans.iter().map(|r| (r, true)).chain(taken.map(|r| (r, false)));
+        for (route, made) in routes {
+            let Some(plan) = self.plans[route.index()].clone() else { continue };
+            let sizes = self.sizes(*route);
+            let (needs, makes) = if made { (None, Some(sizes)) } else { (Some(sizes), None) };
+            claims.plan(PlanClaim { plan, entry: entry.name.clone(), needs, makes });
+        }
+        self.claims = claims;
+    }
+
+    /// Positions of each rank in a launch that takes this route; `None` if its dyns are not given.
+    fn sizes(&self, route: Handle<Route>) -> Sizes {
+        let positions = &self.schedule.routes[route].positions;
+        let ranks = 0..self.schedule.ranks as usize;
+        self.says(positions).then(|| ranks.map(|rank| self.number(positions, rank)).collect())
+    }
+
+    fn says(&self, ix: &Ix) -> bool {
+        match ix {
+            Ix::Dyn(d) => !self.dyns[d.index()].is_empty(),
+            Ix::DynAt { of, rank } => !self.dyns[of.index()].is_empty() && self.says(rank),
+            Ix::Binary { lhs, rhs, .. } => self.says(lhs) && self.says(rhs),
+            Ix::Lit(_) | Ix::Me => true,
+            _ => false,
         }
     }
 
@@ -159,7 +258,12 @@ impl Request {
                     schedule.program
                 )));
             }
-            self.plans[plan.route().index()] = Some((*plan).clone());
+            if self.plans[plan.route().index()].replace((*plan).clone()).is_some() {
+                return Err(Error::plan(format!(
+                    "two plans of route `{}` are given",
+                    plan.route_name()
+                )));
+            }
         }
         let entry = self.entry();
         let missing =

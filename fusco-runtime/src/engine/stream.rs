@@ -2,13 +2,14 @@
 
 use super::device::{DeviceGraph, DeviceStream};
 use super::home::Homes;
+use super::lease::{self, Claims, Ledger};
 use super::mark::TimeMark;
 use super::{Error, Request};
 use crate::host::HostStream;
 use crate::mem::{Buffer, Memory};
 use std::sync::{Arc, Mutex};
 
-/// A queue of launches, in order on every rank.
+/// A queue of launches, in order on every rank, whichever threads submit them.
 pub struct Stream {
     kind: Kind,
     /// Workspaces of the programs that ran here.
@@ -28,7 +29,8 @@ pub struct Graph {
 }
 
 enum Replay {
-    List(Vec<Request>),
+    /// What all of them need, and each.
+    List(Claims, Vec<Request>),
     Device(Arc<DeviceGraph>),
 }
 
@@ -66,8 +68,10 @@ impl Stream {
 
     /// Runs `record` with a stream that notes its launches instead of running them.
     ///
+    /// A plan that a launch of the graph takes is made by an earlier one of it, or before the replay.
+    ///
     /// # Errors
-    /// What `record` returns.
+    /// What `record` returns; F0904 if a launch takes a plan that another of them makes for other sizes.
     pub fn capture(
         &self,
         record: impl FnOnce(&Stream) -> Result<(), Error>,
@@ -76,7 +80,7 @@ impl Stream {
         record(&recorder)?;
         let homes = recorder.homes;
         let Kind::Recorder(launches) = recorder.kind else {
-            return Ok(Graph { replay: Replay::List(Vec::new()) });
+            return Ok(Graph { replay: Replay::List(Claims::default(), Vec::new()) });
         };
         let mut launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
         let replay = match &self.kind {
@@ -84,7 +88,9 @@ impl Stream {
                 launches.iter_mut().try_for_each(|request| homes.move_in(request))?;
                 Replay::Device(Arc::new(stream.record(launches)?))
             }
-            Kind::Host(_) | Kind::Recorder(_) => Replay::List(launches),
+            Kind::Host(_) | Kind::Recorder(_) => {
+                Replay::List(Claims::all(launches.iter().map(|r| &r.claims))?, launches)
+            }
         };
         Ok(Graph { replay })
     }
@@ -95,22 +101,25 @@ impl Stream {
     /// F0909 on a stream that captures.
     pub fn mark(&self) -> Result<TimeMark, Error> {
         match &self.kind {
-            Kind::Host(stream) => Ok(TimeMark::host(stream.ended())),
-            Kind::Device(stream) => Ok(TimeMark::device(stream.mark()?)),
+            Kind::Host(stream) => Ok(TimeMark::host(stream.ledger().clone(), stream.ended())),
+            Kind::Device(stream) => Ok(TimeMark::device(stream.ledger().clone(), stream.mark()?)),
             Kind::Recorder(_) => Err(Error::plan("a stream that captures has no time".to_string())),
         }
     }
 
-    /// Copies every part of `from` to the same part of `to`, after what was queued before. On a host the
-    /// caller's thread and its helpers do it now.
+    /// Copies every part of `from` to the same part of `to`, after what was queued before and what uses them on other
+    /// streams. On a host the caller's thread and its helpers do it now.
     ///
     /// # Errors
-    /// F0902 if the buffers differ in ranks, bytes or devices; F0909 on a stream that captures.
+    /// F0902 if the buffers differ in ranks, bytes or devices, or are another world's; F0909 on a stream that
+    /// captures.
     pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
-        alike(from, to)?;
+        self.check_copy(from, to)?;
         match (&self.kind, from.memory(), to.memory()) {
             (Kind::Host(stream), Memory::Host(sources), Memory::Host(targets)) => {
                 stream.ended();
+                let slots = [(from.slot(), false), (to.slot(), true)];
+                let _held = lease::hold(stream.ledger(), &slots);
                 crate::mem::copy(sources, targets);
                 Ok(())
             }
@@ -130,7 +139,7 @@ impl Stream {
     /// # Errors
     /// As [`copy`](Self::copy).
     pub fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
-        alike(from, to)?;
+        self.check_copy(from, to)?;
         match (&self.kind, from.memory(), to.memory()) {
             (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
                 stream.copy_around((from, sources), (to, targets))
@@ -139,17 +148,80 @@ impl Stream {
         }
     }
 
-    pub(crate) fn submit(&self, mut request: Request) -> Result<(), Error> {
+    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
+        self.check(&request)?;
         if let Kind::Recorder(launches) = &self.kind {
             launches.lock().unwrap_or_else(|e| e.into_inner()).push(request);
             return Ok(());
         }
+        let mut request = request;
         self.homes.move_in(&mut request)?;
         match &self.kind {
-            Kind::Host(stream) => stream.submit(&request),
+            Kind::Host(stream) => {
+                let claims = request.claims.clone();
+                stream.submit(&claims, vec![request])
+            }
             Kind::Device(stream) => stream.submit(request),
             Kind::Recorder(_) => Ok(()),
         }
+    }
+
+    /// Captured launches, as one step.
+    fn submit_all(&self, claims: &Claims, launches: &[Request]) -> Result<(), Error> {
+        let Kind::Host(stream) = &self.kind else {
+            return launches.iter().try_for_each(|request| self.submit(request.clone()));
+        };
+        let mut launches = launches.to_vec();
+        for request in &mut launches {
+            self.check(request)?;
+            self.homes.move_in(request)?;
+        }
+        stream.submit(claims, launches)
+    }
+
+    fn ledger(&self) -> Option<&Arc<Ledger>> {
+        match &self.kind {
+            Kind::Host(stream) => Some(stream.ledger()),
+            Kind::Device(stream) => Some(stream.ledger()),
+            Kind::Recorder(_) => None,
+        }
+    }
+
+    /// # Errors
+    /// F0909 for a program of another world.
+    fn check(&self, request: &Request) -> Result<(), Error> {
+        match self.ledger() {
+            Some(own) if !Arc::ptr_eq(own, &request.ledger) => Err(Error::plan(
+                "a program runs on streams of the world it is bound to".to_string(),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        alike(from, to)?;
+        let ours = |b: &Buffer| self.ledger().is_none_or(|own| b.slot().belongs_to(own));
+        match [from, to].into_iter().find(|b| !ours(b)) {
+            Some(b) => Err(Error::buffer(format!("`{}` belongs to another world", b.name()))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = match &self.kind {
+            Kind::Host(_) => "host",
+            Kind::Device(_) => "cuda",
+            Kind::Recorder(_) => "capture",
+        };
+        f.debug_struct("Stream").field("kind", &kind).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Graph {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Graph").finish_non_exhaustive()
     }
 }
 
@@ -162,12 +234,13 @@ fn alike(from: &Buffer, to: &Buffer) -> Result<(), Error> {
 }
 
 impl Graph {
-    /// Queues the captured launches again.
+    /// Queues the captured launches again, as one: launches of other threads come before or after all of them.
+    ///
+    /// # Errors
+    /// F0904 or F0909 if a plan is not as they need it, or the stream is another world's; nothing is started then.
     pub fn launch(&self, stream: &Stream) -> Result<(), Error> {
         match (&self.replay, &stream.kind) {
-            (Replay::List(launches), _) => {
-                launches.iter().try_for_each(|request| stream.submit(request.clone()))
-            }
+            (Replay::List(claims, launches), _) => stream.submit_all(claims, launches),
             (Replay::Device(graph), Kind::Device(stream)) => stream.replay(graph),
             (Replay::Device(_), _) => {
                 Err(Error::plan("a graph of a CUDA world needs a stream of that world".to_string()))

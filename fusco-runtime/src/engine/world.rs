@@ -1,6 +1,7 @@
 //! Where ranks run.
 
 use super::device::{DeviceStream, Devices};
+use super::lease::Ledger;
 use super::{Bound, Error, Stream};
 use crate::host::HostStream;
 use crate::mem::{Buffer, Memory};
@@ -8,12 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A set of ranks and the machine they run on. Cheap to clone.
+/// A set of ranks and the machine they run on. Cheap to clone; clones are one world. Buffers, plans and streams of another world
+/// are refused.
 #[derive(Clone)]
 pub struct World {
     ranks: usize,
     timeout: Duration,
     kind: Kind,
+    ledger: Arc<Ledger>,
 }
 
 #[derive(Clone)]
@@ -25,23 +28,25 @@ pub(crate) enum Kind {
 /// Seconds a rank waits for another before it reports F0908.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// More are a slip: every rank has memory of its own.
+const MOST_RANKS: usize = 1 << 20;
+
 impl World {
     /// `ranks` ranks in this process, a thread each.
     ///
     /// # Errors
-    /// F0909 for no ranks.
+    /// F0909 for no ranks, or more than 2^20.
     pub fn host(ranks: usize) -> Result<World, Error> {
-        if ranks == 0 {
-            return Err(Error::plan("a world has at least one rank".to_string()));
-        }
-        Ok(World { ranks, timeout: TIMEOUT, kind: Kind::Host })
+        check(ranks)?;
+        Ok(World::new(ranks, Kind::Host))
     }
 
     /// `ranks` ranks on one CUDA device, in its memory and sharing its launches.
     ///
     /// # Errors
-    /// F0911 without a driver or device; F0909 for no ranks.
+    /// F0911 without a driver or device; F0909 for no ranks, or more than 2^20.
     pub fn device(ordinal: i32, ranks: usize) -> Result<World, Error> {
+        check(ranks)?;
         World::devices(&vec![ordinal; ranks])
     }
 
@@ -53,8 +58,9 @@ impl World {
     /// As [`device`](Self::device); F0909 if ranks of a device are not neighbours or not as many on each; F0911
     /// if a device cannot reach another's memory, which names the two.
     pub fn devices(ordinals: &[i32]) -> Result<World, Error> {
+        check(ordinals.len())?;
         let devices = Arc::new(Devices::open(ordinals)?);
-        Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
+        Ok(World::new(devices.ranks(), Kind::Device(devices)))
     }
 
     /// One device as `parts` devices of `ranks` ranks each: every part has launches of its own and a share
@@ -64,8 +70,13 @@ impl World {
     /// # Errors
     /// As [`device`](Self::device).
     pub fn device_in_parts(ordinal: i32, parts: usize, ranks: usize) -> Result<World, Error> {
+        check(parts.saturating_mul(ranks))?;
         let devices = Arc::new(Devices::parts(ordinal, parts, ranks)?);
-        Ok(World { ranks: devices.ranks(), timeout: TIMEOUT, kind: Kind::Device(devices) })
+        Ok(World::new(devices.ranks(), Kind::Device(devices)))
+    }
+
+    fn new(ranks: usize, kind: Kind) -> World {
+        World { ranks, timeout: TIMEOUT, kind, ledger: Arc::default() }
     }
 
     /// The longest wait of one rank for another before F0908.
@@ -86,11 +97,18 @@ impl World {
         }
     }
 
-    /// A queue of launches; launches of different streams run concurrently.
+    /// A queue of launches. Launches of different streams run concurrently, unless they use one plan or one writes
+    /// what the other reads or writes: then the one submitted later begins when the other has ended.
+    ///
+    /// # Errors
+    /// F0911 if the machine has no more threads or memory.
     pub fn stream(&self) -> Result<Stream, Error> {
+        let ledger = self.ledger.clone();
         match &self.kind {
-            Kind::Host => Ok(Stream::host(HostStream::new(self.ranks, self.timeout)?)),
-            Kind::Device(devices) => Ok(Stream::device(DeviceStream::new(devices, self.timeout)?)),
+            Kind::Host => Ok(Stream::host(HostStream::new(ledger, self.ranks, self.timeout)?)),
+            Kind::Device(devices) => {
+                Ok(Stream::device(DeviceStream::new(ledger, devices, self.timeout)?))
+            }
         }
     }
 
@@ -115,6 +133,10 @@ impl World {
         }
     }
 
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
     }
@@ -126,19 +148,43 @@ impl World {
     /// F0911 if there is no memory.
     pub fn scratch(&self, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
-            Kind::Host => Buffer::host("scratch", 1, bytes),
+            Kind::Host => Buffer::host(&self.ledger, "scratch", 1, bytes),
             Kind::Device(devices) => {
-                Ok(Buffer::new("scratch", bytes, Memory::Device(devices.alloc_each(bytes)?)))
+                let memory = Memory::Device(devices.alloc_each(bytes)?);
+                Ok(Buffer::new(&self.ledger, "scratch", bytes, memory))
             }
         }
     }
 
     pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
-            Kind::Host => Buffer::host(name, self.ranks, bytes),
+            Kind::Host => Buffer::host(&self.ledger, name, self.ranks, bytes),
             Kind::Device(devices) => {
-                Ok(Buffer::new(name, bytes, Memory::Device(devices.alloc(bytes)?)))
+                let memory = Memory::Device(devices.alloc(bytes)?);
+                Ok(Buffer::new(&self.ledger, name, bytes, memory))
             }
         }
+    }
+}
+
+impl std::fmt::Debug for World {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World")
+            .field("backend", &self.backend())
+            .field("ranks", &self.ranks)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// # Errors
+/// F0909 for a number of ranks that no world has.
+fn check(ranks: usize) -> Result<(), Error> {
+    match ranks {
+        0 => Err(Error::plan("a world has at least one rank".to_string())),
+        n if n > MOST_RANKS => {
+            Err(Error::plan(format!("{n} ranks: a world has at most {MOST_RANKS}")))
+        }
+        _ => Ok(()),
     }
 }

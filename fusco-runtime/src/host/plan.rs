@@ -14,7 +14,7 @@ pub(crate) type Table = Arc<[AtomicU32]>;
 
 pub(crate) struct HostPlan {
     pub ranks: Vec<Space>,
-    /// Launches submitted for each entry that uses the plan, by entry index.
+    /// The number of the latest launch of each entry that uses the plan, by entry index.
     launches: Vec<AtomicU64>,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct Space {
     pub live: Table,
     pub bases: BTreeMap<Handle<Base>, Table>,
     pub dropped: Table,
-    /// Own positions that the plan was made for.
+    /// Own positions that the plan was made for, for consumers.
     pub positions: AtomicU32,
     /// Plans made here.
     pub epoch: AtomicU32,
-    /// Plans made here whose tables may be read.
+    /// The latest launch that made the plan here: its tables may be read.
     pub made: AtomicU64,
     pub signals: BTreeMap<Handle<Signal>, Counters>,
     /// Computed tables of the home.
@@ -44,7 +44,7 @@ pub(crate) struct Counters {
     pub slots: Table,
     /// Launches that have waited for it here: the epoch a wait compares with.
     pub epoch: AtomicU32,
-    /// Resets done here.
+    /// The latest launch that has reset it here.
     pub resets: AtomicU64,
 }
 
@@ -54,17 +54,16 @@ impl HostPlan {
         HostPlan { ranks, launches: schedule.entries.iter().map(|_| AtomicU64::new(0)).collect() }
     }
 
-    pub(crate) fn submitted(&self, entry: usize) {
-        self.launches[entry].fetch_add(1, SeqCst);
+    pub(crate) fn submitted(&self, entry: usize, launch: u64) {
+        self.launches[entry].store(launch, SeqCst);
     }
 
-    pub(crate) fn launches(&self, entry: usize) -> u64 {
+    pub(crate) fn latest(&self, entry: usize) -> u64 {
         self.launches[entry].load(SeqCst)
     }
 
-    /// Back to the state of a new plan; nothing may be in flight.
+    /// Back to the state of a new plan; nothing may be in flight. Numbers of launches stay: later ones are larger.
     pub(crate) fn reset(&self) {
-        self.launches.iter().for_each(|n| n.store(0, SeqCst));
         for space in &self.ranks {
             space
                 .counts
@@ -75,11 +74,9 @@ impl HostPlan {
             space.tables.values().flat_map(|t| t.iter()).for_each(|v| v.store(0, SeqCst));
             space.pairs.iter().for_each(|p| p.store(0, SeqCst));
             space.epoch.store(0, SeqCst);
-            space.made.store(0, SeqCst);
             for counters in space.signals.values() {
                 counters.slots.iter().for_each(|v| v.store(0, SeqCst));
                 counters.epoch.store(0, SeqCst);
-                counters.resets.store(0, SeqCst);
             }
         }
     }

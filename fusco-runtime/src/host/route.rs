@@ -19,6 +19,8 @@ use std::sync::atomic::Ordering::*;
 pub(crate) struct RouteCode {
     plan: Arc<HostPlan>,
     me: usize,
+    /// The launch's number.
+    launch: u64,
     entry: String,
     index: Buffer,
     index_name: String,
@@ -51,6 +53,7 @@ impl RouteCode {
         let tensor = &schedule.tensors[info.index];
         let code = RouteCode {
             me: resolver.me,
+            launch: resolver.request.number,
             entry: resolver.request.entry().name.clone(),
             index: resolver.buffer(info.index)?,
             index_name: tensor.name.clone(),
@@ -145,14 +148,31 @@ impl RouteCode {
         Error::Trap { entry: self.entry.clone(), rank: self.me, message }
     }
 
+    /// F0907: `assume distinct` shrinks what is allocated, so nothing may be moved by such data.
+    #[cold]
+    fn repeated(&self, position: i64, (first, second): (i64, i64), group: i64) -> Error {
+        let (index, me) = (&self.index_name, self.me);
+        Error::assumption(format!(
+            "{index}[s={me}, t={position}, k={second}] = {group}, as at k={first}: `assume distinct(k: {index})` is false"
+        ))
+    }
+
     /// Histogram of own tuples.
     pub(crate) fn count(&self) -> Result<(), Error> {
         let mut hist = vec![0u32; self.bins()];
+        // The last position that named each group, and where in it.
+        let groups = if self.info.distinct { self.info.groups as usize } else { 0 };
+        let mut named = vec![(-1, 0); groups];
         let mut vars = self.vars();
         for position in 0..self.positions {
             for k in 0..self.info.fan {
-                if let Some(group) = self.group(&mut vars, position, k)? {
-                    hist[self.bin(group, k)] += 1;
+                let Some(group) = self.group(&mut vars, position, k)? else { continue };
+                hist[self.bin(group, k)] += 1;
+                if let Some(last) = named.get_mut(group as usize) {
+                    if last.0 == position {
+                        return Err(self.repeated(position, (last.1, k), group));
+                    }
+                    *last = (position, k);
                 }
             }
         }
@@ -255,7 +275,7 @@ impl RouteCode {
                 self.slot(&mut vars, position, k, &mut next)?;
             }
         }
-        self.space().made.fetch_add(1, Release);
+        self.space().made.store(self.launch, Release);
         Ok(())
     }
 

@@ -32,6 +32,8 @@ impl From<Error> for Stop {
 /// The state of one rank inside a kernel.
 pub(crate) struct Runner<'a> {
     me: usize,
+    /// The launch's number.
+    launch: u64,
     pub(super) vars: Vec<i64>,
     /// Rows "in registers": where they were loaded from. Nothing writes a source between a load and its last use.
     rows: Vec<Loaded>,
@@ -59,10 +61,11 @@ pub(super) struct Loaded {
 
 impl<'a> Runner<'a> {
     /// `vars`: number of loop variables of the schedule.
-    pub(crate) fn new(me: usize, vars: usize, watch: Watch<'a>) -> Self {
+    pub(crate) fn new(me: usize, launch: u64, vars: usize, watch: Watch<'a>) -> Self {
         // One variable more than the schedule has: `Target::Groups` binds it.
         Runner {
             me,
+            launch,
             vars: vec![0; vars + 1],
             rows: Vec::new(),
             addends: Vec::new(),
@@ -301,8 +304,8 @@ impl<'a> Runner<'a> {
             return self.scatter(row.at, bytes, to);
         }
         let at = self.target(to)?;
-        // SAFETY: both ranges were checked; a load's source is never the target of a put (an entry does
-        // not read its own outputs), so they do not overlap.
+        // SAFETY: both ranges were checked; a load's source is never the target of a put: an entry does not read
+        // its own outputs, and a launch whose tensors share memory that it writes is refused.
         unsafe { copy::row(row.at, at, bytes, to.large) }
         Ok(())
     }
@@ -364,7 +367,7 @@ impl<'a> Runner<'a> {
     fn reset(&mut self, plan: &HostPlan, signal: Handle<Signal>) -> Result<(), Stop> {
         let counters = plan.ranks[self.me].counters(signal);
         counters.slots.iter().for_each(|slot| slot.store(0, Relaxed));
-        counters.resets.fetch_add(1, Release);
+        counters.resets.store(self.launch, Release);
         Ok(())
     }
 

@@ -1,13 +1,13 @@
 //! Host streams: a persistent thread a rank, each with a queue of launches.
 //!
-//! A launch is queued to every rank at once. When a rank fails, the others stop at their next wait and
-//! what is queued is skipped; `synchronize` then puts the workspaces concerned back to their first state.
+//! A launch is queued to every rank while the world's ledger is locked, so that all ranks see one order. When a
+//! rank fails, the others stop at their next wait and what is queued is skipped until `synchronize`; the rank
+//! that leaves a failed launch last puts its workspaces back to their first state.
 
 use super::code::Resolver;
 use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
-use crate::engine::{Error, Request, Space};
-use crate::mem::Busy;
+use crate::engine::{Claims, Error, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -15,6 +15,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 pub(crate) struct HostStream {
+    ledger: Arc<Ledger>,
+    number: u64,
     queues: Vec<Sender<Arc<Job>>>,
     threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
@@ -34,18 +36,25 @@ struct State {
     /// Launches times ranks not yet ended.
     outstanding: usize,
     error: Option<Error>,
-    /// Workspaces of launches that failed or were skipped.
-    broken: Vec<Space>,
 }
 
 /// A launch in flight.
 struct Job {
     request: Request,
-    _busy: Vec<Busy>,
+    /// What conflicts on other streams.
+    after: Vec<Holder>,
+    used: Used,
+    ticket: Arc<Ticket>,
+    /// A rank has failed, or skipped it.
+    failed: AtomicBool,
 }
 
 impl HostStream {
-    pub(crate) fn new(ranks: usize, timeout: Duration) -> Result<HostStream, Error> {
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        ranks: usize,
+        timeout: Duration,
+    ) -> Result<HostStream, Error> {
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let shared = Shared {
             timeout,
@@ -54,8 +63,13 @@ impl HostStream {
             state: Mutex::default(),
             idle: Condvar::new(),
         };
-        let mut stream =
-            HostStream { queues: Vec::new(), threads: Vec::new(), shared: Arc::new(shared) };
+        let mut stream = HostStream {
+            ledger,
+            number: stream_number(),
+            queues: Vec::new(),
+            threads: Vec::new(),
+            shared: Arc::new(shared),
+        };
         for rank in 0..ranks {
             let (send, receive) = channel();
             let shared = stream.shared.clone();
@@ -69,23 +83,34 @@ impl HostStream {
         Ok(stream)
     }
 
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// Launches of this world, in order and with nothing between them; `claims` are those of all.
+    ///
     /// # Errors
-    /// F0909 for a program of another world.
-    pub(crate) fn submit(&self, request: &Request) -> Result<(), Error> {
-        if request.program.is_some() || request.schedule.ranks != self.queues.len() as i64 {
-            return Err(Error::plan(
-                "a program runs on streams of the world it is bound to".to_string(),
-            ));
-        }
-        for plan in request.spaces().filter_map(Space::host) {
-            plan.submitted(request.entry);
-        }
-        let busy = request.buffers.iter().flatten().map(|b| b.hold()).collect();
-        let job = Arc::new(Job { request: request.clone(), _busy: busy });
-        lock(&self.shared.state).outstanding += self.queues.len();
-        for queue in &self.queues {
-            // A rank's thread ends only when the stream is dropped, so the queue is open.
-            let _ = queue.send(job.clone());
+    /// F0904 or F0909 if a plan is not as they need it.
+    pub(crate) fn submit(&self, claims: &Claims, launches: Vec<Request>) -> Result<(), Error> {
+        let ranks = self.queues.len();
+        let mut leases = self.ledger.lock();
+        leases.admit(claims)?;
+        // What a launch names is also held by the caller, so nothing is freed while the ledger is locked.
+        for mut request in launches {
+            let ticket = Arc::new(Ticket::new(self.number, ranks));
+            let holder = Holder::Host(ticket.clone());
+            let (mut after, mut used) = (Vec::new(), Used::new());
+            request.number = leases.commit(&request.claims, &holder, &mut after, &mut used);
+            for plan in request.spaces().filter_map(Space::host) {
+                plan.submitted(request.entry, request.number);
+            }
+            let failed = AtomicBool::new(false);
+            let job = Arc::new(Job { request, after, used, ticket, failed });
+            lock(&self.shared.state).outstanding += ranks;
+            for queue in &self.queues {
+                // A rank's thread ends only when the stream is dropped, so the queue is open.
+                let _ = queue.send(job.clone());
+            }
         }
         Ok(())
     }
@@ -109,7 +134,6 @@ impl HostStream {
         while state.outstanding > 0 {
             state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
         }
-        state.broken.drain(..).filter_map(|s| s.host().cloned()).for_each(|plan| plan.reset());
         self.shared.abort.store(false, SeqCst);
         state.error.take().map_or(Ok(()), Err)
     }
@@ -127,22 +151,58 @@ impl Drop for HostStream {
 /// The life of a rank's thread.
 fn serve(rank: usize, queue: &Receiver<Arc<Job>>, shared: &Shared) {
     for job in queue {
+        // Also before it is skipped: who waits for this launch waits for these through it.
+        job.after.iter().for_each(Holder::wait);
         // A panic must not leave peers waiting: it is an error of this rank like any other.
-        let run = std::panic::AssertUnwindSafe(|| execute(rank, &job.request, shared));
+        let run = std::panic::AssertUnwindSafe(|| {
+            job.check_plans()?;
+            execute(rank, &job.request, shared)
+        });
         let ended = std::panic::catch_unwind(run)
             .unwrap_or_else(|_| Err(Stop::Error(panicked(rank, &job.request))));
         let mut state = lock(&shared.state);
         if let Err(stop) = ended {
             shared.abort.store(true, SeqCst);
-            state.broken.extend(job.request.spaces().cloned());
+            job.failed.store(true, SeqCst);
             if let (Stop::Error(error), None) = (stop, &state.error) {
                 state.error = Some(error);
             }
         }
         drop(state);
+        job.leave();
         drop(job);
         lock(&shared.state).outstanding -= 1;
         shared.idle.notify_all();
+    }
+}
+
+impl Job {
+    /// # Errors
+    /// F0909 if the launch that made a plan has failed, on another stream.
+    fn check_plans(&self) -> Result<(), Stop> {
+        match self.used.iter().find(|(plan, made)| plan.failed().load(SeqCst) == *made) {
+            Some((plan, _)) => Err(Stop::Error(Error::plan(format!(
+                "entry `{}`: the launch that made its plan of route `{}` has failed",
+                self.request.entry().name,
+                plan.route_name()
+            )))),
+            None => Ok(()),
+        }
+    }
+
+    /// A rank has ended; the last one ends the launch.
+    fn leave(&self) {
+        if !self.ticket.leave() {
+            return;
+        }
+        if self.failed.load(SeqCst) {
+            self.request.spaces().filter_map(Space::host).for_each(|plan| plan.reset());
+            for (plan, made) in &self.used {
+                plan.failed().store(*made, SeqCst);
+            }
+            self.request.ledger.lock().failed(&self.used);
+        }
+        self.ticket.end();
     }
 }
 
@@ -159,7 +219,7 @@ fn execute(rank: usize, request: &Request, shared: &Shared) -> Result<(), Stop> 
         watch.check()?;
         let code = Resolver { request, me: rank, chunk: kernel.tuning.chunk }.kernel(kernel)?;
         advance(&code, rank);
-        Runner::new(rank, request.schedule.vars.len(), watch).kernel(&code)?;
+        Runner::new(rank, request.number, request.schedule.vars.len(), watch).kernel(&code)?;
     }
     Ok(())
 }

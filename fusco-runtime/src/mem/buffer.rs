@@ -1,8 +1,10 @@
 //! One tensor's memory on every rank: an allocation a rank, filled and read from the host.
+//!
+//! Its lease in the ledger of its world orders launches and the calls here: who writes is alone.
 
 use super::host::HostMemory;
-use crate::engine::{DeviceMemory, Error};
-use std::sync::{Arc, Condvar, Mutex};
+use crate::engine::{DeviceMemory, Error, Ledger, Slot};
+use std::sync::Arc;
 
 /// A tensor's local parts, one allocation of equal size a rank, zero at first. Cheap to clone: clones share the memory.
 #[derive(Clone)]
@@ -14,18 +16,13 @@ struct Inner {
     name: String,
     bytes: usize,
     memory: Memory,
-    /// Launches in flight that use it (host back end; CUDA orders by context).
-    busy: Mutex<usize>,
-    idle: Condvar,
+    slot: Slot,
 }
 
 pub(crate) enum Memory {
     Host(Vec<HostMemory>),
     Device(Vec<DeviceMemory>),
 }
-
-/// Marks a buffer as used by a launch in flight until dropped.
-pub(crate) struct Busy(Buffer);
 
 /// Plain numbers that a buffer may be read as.
 pub trait Plain: Copy + Default + sealed::Sealed {}
@@ -40,23 +37,31 @@ macro_rules! plain {
 plain!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, half::bf16, half::f16);
 
 impl Buffer {
-    pub(crate) fn host(name: &str, ranks: usize, bytes: usize) -> Result<Buffer, Error> {
+    pub(crate) fn host(
+        ledger: &Arc<Ledger>,
+        name: &str,
+        ranks: usize,
+        bytes: usize,
+    ) -> Result<Buffer, Error> {
         let parts: Option<Vec<_>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
         let parts = parts.ok_or_else(|| {
             Error::Machine(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
         })?;
-        Ok(Buffer::new(name, bytes, Memory::Host(parts)))
+        Ok(Buffer::new(ledger, name, bytes, Memory::Host(parts)))
     }
 
-    pub(crate) fn new(name: &str, bytes: usize, memory: Memory) -> Buffer {
-        let inner = Inner {
-            name: name.to_string(),
-            bytes,
-            memory,
-            busy: Mutex::new(0),
-            idle: Condvar::new(),
-        };
+    pub(crate) fn new(ledger: &Arc<Ledger>, name: &str, bytes: usize, memory: Memory) -> Buffer {
+        let inner = Inner { name: name.to_string(), bytes, memory, slot: Slot::new(ledger) };
         Buffer { inner: Arc::new(inner) }
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.inner.slot
+    }
+
+    /// Whether both are the same memory.
+    pub(crate) fn is(&self, other: &Buffer) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// The tensor it was allocated for.
@@ -77,33 +82,83 @@ impl Buffer {
     }
 
     /// Writes the first `bytes.len()` bytes of `rank`'s part, after the launches in flight that use it.
+    /// Launches that are submitted meanwhile begin when it is done.
+    ///
+    /// # Errors
+    /// F0902 for an unknown rank or too many bytes; F0911 if the device has failed.
     pub fn upload(&self, rank: usize, bytes: &[u8]) -> Result<(), Error> {
         self.check(rank, 0, bytes.len())?;
         match &self.inner.memory {
             Memory::Host(parts) => {
-                self.wait_idle();
+                let _held = self.inner.slot.hold(true);
                 parts[rank].write(0, bytes);
                 Ok(())
             }
-            Memory::Device(parts) => parts[rank].write(0, bytes),
+            Memory::Device(parts) => {
+                let _quiet = self.inner.slot.quiet(true)?;
+                parts[rank].write(0, bytes)
+            }
         }
     }
 
-    /// The whole part of `rank`, after the launches in flight that use it.
+    /// The whole part of `rank`, after the launches in flight that write it.
+    ///
+    /// # Errors
+    /// F0902 for an unknown rank; F0911 if the device has failed.
     pub fn download(&self, rank: usize) -> Result<Vec<u8>, Error> {
-        let Memory::Device(parts) = &self.inner.memory else {
-            self.wait_idle();
-            return self.peek(rank, 0, self.bytes(rank));
-        };
         self.check(rank, 0, 0)?;
         let mut out = vec![0; self.bytes(rank)];
-        parts[rank].read(0, &mut out)?;
+        match &self.inner.memory {
+            Memory::Host(parts) => {
+                let _held = self.inner.slot.hold(false);
+                parts[rank].read(0, &mut out);
+            }
+            Memory::Device(parts) => {
+                let _quiet = self.inner.slot.quiet(false)?;
+                parts[rank].read(0, &mut out)?;
+            }
+        }
         Ok(out)
     }
 
-    /// `len` bytes from `offset`, without waiting for anything: for rows that an arrival has announced.
+    /// `len` bytes from `offset`, without waiting for anything.
+    ///
+    /// # Errors
+    /// F0902 for an unknown rank, bytes that are not there, or while a launch in flight writes the buffer (on CUDA:
+    /// while the stream of the launch that wrote it last is not idle); F0911 if the device has failed.
     pub fn peek(&self, rank: usize, offset: usize, len: usize) -> Result<Vec<u8>, Error> {
         self.check(rank, offset, len)?;
+        let Some(_held) = self.inner.slot.try_read() else {
+            return Err(Error::buffer(format!(
+                "`{}` is being written by a launch in flight: wait with `download` or `synchronize`, or read \
+                 rows that an arrival has announced with `peek_arrived`",
+                self.inner.name
+            )));
+        };
+        self.copy_out(rank, offset, len)
+    }
+
+    /// `len` bytes from `offset`, while a launch may write others: for rows that an arrival has announced.
+    ///
+    /// # Safety
+    /// Nothing writes these bytes during the call. A row that [`Arrivals`](crate::Arrivals) of the latest launch that
+    /// writes this buffer have announced for `rank` stays as it is until another launch that writes the
+    /// buffer is submitted, or it is uploaded to.
+    ///
+    /// # Errors
+    /// F0902 for an unknown rank or bytes that are not there; F0911 if the device has failed.
+    pub unsafe fn peek_arrived(
+        &self,
+        rank: usize,
+        offset: usize,
+        len: usize,
+    ) -> Result<Vec<u8>, Error> {
+        self.check(rank, offset, len)?;
+        self.copy_out(rank, offset, len)
+    }
+
+    /// The caller has checked the range and that nothing writes it.
+    fn copy_out(&self, rank: usize, offset: usize, len: usize) -> Result<Vec<u8>, Error> {
         let mut out = vec![0; len];
         match &self.inner.memory {
             Memory::Host(parts) => parts[rank].read(offset, &mut out),
@@ -113,6 +168,9 @@ impl Buffer {
     }
 
     /// As [`upload`](Self::upload), from numbers.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
     pub fn upload_as<T: Plain>(&self, rank: usize, values: &[T]) -> Result<(), Error> {
         // SAFETY: `Plain` types have no padding, so their bytes are initialised.
         let bytes = unsafe {
@@ -122,6 +180,9 @@ impl Buffer {
     }
 
     /// As [`download`](Self::download), as numbers; an incomplete last one is left out.
+    ///
+    /// # Errors
+    /// As [`download`](Self::download).
     pub fn download_as<T: Plain>(&self, rank: usize) -> Result<Vec<T>, Error> {
         let bytes = self.download(rank)?;
         let mut out = vec![T::default(); bytes.len() / size_of::<T>()];
@@ -136,7 +197,8 @@ impl Buffer {
         Ok(out)
     }
 
-    /// Its address on a CUDA device, for kernels of others; `None` on the host.
+    /// Its address on a CUDA device, for kernels of others; `None` on the host. What such kernels do there is theirs to
+    /// order: leases do not know of them.
     pub fn device_address(&self, rank: usize) -> Option<u64> {
         match &self.inner.memory {
             Memory::Host(_) => None,
@@ -156,18 +218,6 @@ impl Buffer {
         &self.inner.memory
     }
 
-    pub(crate) fn hold(&self) -> Busy {
-        *lock(&self.inner.busy) += 1;
-        Busy(self.clone())
-    }
-
-    fn wait_idle(&self) {
-        let mut busy = lock(&self.inner.busy);
-        while *busy > 0 {
-            busy = self.inner.idle.wait(busy).unwrap_or_else(|e| e.into_inner());
-        }
-    }
-
     fn check(&self, rank: usize, offset: usize, len: usize) -> Result<(), Error> {
         let Inner { name, bytes, .. } = &*self.inner;
         if rank >= self.ranks() {
@@ -185,14 +235,12 @@ impl Buffer {
     }
 }
 
-impl Drop for Busy {
-    fn drop(&mut self) {
-        let inner = &self.0.inner;
-        *lock(&inner.busy) -= 1;
-        inner.idle.notify_all();
+impl std::fmt::Debug for Buffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Buffer")
+            .field("name", &self.name())
+            .field("ranks", &self.ranks())
+            .field("bytes", &self.inner.bytes)
+            .finish_non_exhaustive()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }

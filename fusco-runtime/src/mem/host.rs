@@ -16,8 +16,8 @@ pub(crate) struct HostMemory {
     bytes: usize,
 }
 
-// SAFETY: the allocation is plain bytes reached through raw pointers; who may write when is decided
-// by the schedule's signals, not by ownership of this handle.
+// SAFETY: the allocation is plain bytes reached through raw pointers. Between launches and calls of the user,
+// leases decide who may touch it when; between the ranks of one launch, the schedule's signals do.
 unsafe impl Send for HostMemory {}
 // SAFETY: as above.
 unsafe impl Sync for HostMemory {}

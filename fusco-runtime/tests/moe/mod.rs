@@ -75,6 +75,7 @@ impl Shape {
             cap: None,
             trap_none: false,
             trap_cap: false,
+            distinct: false,
             span: Span::default(),
         });
         let base = s.bases.append(Base { route, align: TILE_ROWS });

@@ -25,6 +25,13 @@ template <class R, class I> __device__ __forceinline__ i32 group_of(const I* ind
     return -1;
 }
 
+// Whether an earlier tuple of the position names the same group: `assume distinct` is false. Memory is sized by it.
+template <class R, class I> __device__ __forceinline__ bool repeated(const I* index, i32 at) {
+    bool same = false;
+    for (i32 i = at / R::FAN * R::FAN; i < at; ++i) same |= index[R::element(i)] == index[R::element(at)];
+    return same;
+}
+
 template <class R> __device__ __forceinline__ i32 bin_of(i32 group, i32 at) {
     return group < 0 ? -1 : R::FAN_MAJOR ? at % R::FAN * R::GROUPS + group : group;
 }
@@ -42,7 +49,9 @@ __device__ void count(P* plan, u32* shared, const I* index, i32 positions, i32 c
         i32 bin = -1;
         if (i < own.end) {
             const i32 at = tuple_at<R>(i, positions);
-            bin = bin_of<R>(group_of<R>(index, at, launch, me), at);
+            const i32 group = group_of<R>(index, at, launch, me);
+            if (R::DISTINCT && group >= 0 && repeated<R>(index, at)) fail(launch, 907, me, at / R::FAN, at % R::FAN, R::CAP, group);
+            bin = bin_of<R>(group, at);
         }
         const u32 same = __match_any_sync(ALL, bin);
         if (bin >= 0 && lane == __ffs(same) - 1) hist[bin] += __popc(same);

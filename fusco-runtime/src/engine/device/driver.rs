@@ -281,8 +281,12 @@ impl Queue {
         // SAFETY: capture began above; the graph is destroyed once instantiated.
         let graph =
             unsafe { result::stream::end_capture(self.raw) }.map_err(|e| told(e, "capture"));
-        queued?;
         let graph = graph?;
+        if let Err(error) = queued {
+            // SAFETY: what was captured before the error; nothing was made from it.
+            let _ = unsafe { result::graph::destroy(graph) };
+            return Err(error);
+        }
         let flags = sys::CUgraphInstantiate_flags::CUDA_GRAPH_INSTANTIATE_FLAG_USE_NODE_PRIORITY;
         // SAFETY: as above.
         let made = unsafe {
@@ -391,10 +395,6 @@ impl Mark {
         };
         let milliseconds = milliseconds.map_err(|e| told(e, "time between two marks"))?;
         Ok(Duration::from_secs_f64(f64::from(milliseconds.max(0.0)) / 1e3))
-    }
-
-    pub(crate) fn ordinal(&self) -> i32 {
-        self.gpu.ordinal
     }
 }
 

@@ -1,70 +1,185 @@
 //! Streams and graphs of a CUDA world: one driver stream a device, one cooperative launch a device.
+//!
+//! Whatever is queued is queued while the world's ledger is locked: the kernels of a launch are neighbours in
+//! their queues, and all devices see launches in one order. A launch that conflicts with another stream's is queued
+//! after an event of that stream.
 
 use super::arguments::arguments;
 use super::driver::{Kernel, Mark, Memory, Queue, Replay};
 use super::{DevicePlan, DeviceProgram, Devices};
-use crate::engine::{Error, Request, Space};
+use crate::engine::{Claims, Error, Holder, Ledger, Request, Slot, Space, Used, stream_number};
 use crate::mem::Buffer;
 use std::collections::BTreeSet;
+use std::ops::Deref;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 /// Bytes of the device's `Report { u32 code; i32 rank; i32 peer; i32 slot; i64 expected; i64 seen; }`.
 const REPORT_BYTES: usize = 32;
 
+/// Drop order: the queues are waited for before what is in flight, and the reports, are freed.
 pub(crate) struct DeviceStream {
+    ledger: Arc<Ledger>,
+    number: u64,
     devices: Arc<Devices>,
     timeout: Duration,
-    queues: Vec<Queue>,
+    queues: Arc<Queues>,
     reports: Reports,
     /// What is in flight: its buffers, plans and reports must live.
     flight: Mutex<Vec<Flight>>,
 }
 
+/// The driver streams of one stream, one a device.
+pub(crate) struct Queues(Vec<Queue>);
+
 /// Something queued since the last synchronisation.
 enum Flight {
-    Launch(Box<Request>),
-    Graph(Arc<DeviceGraph>),
+    Launch(Arc<Request>, Used),
+    /// With the plans as of its latest replay.
+    Graph(Arc<DeviceGraph>, Used),
     /// Held until it is done; it reports nothing.
     Copy(#[expect(dead_code)] [Buffer; 2]),
 }
 
-/// Launches recorded once for each device.
+/// Launches recorded once for each device. Drop order: the replays before the modules and memory that they name.
 pub(crate) struct DeviceGraph {
-    launches: Vec<Request>,
     replays: Vec<Replay>,
+    claims: Claims,
+    /// Its reports and its home are used by one replay at a time.
+    _slot: Slot,
     reports: Reports,
+    launches: Vec<Request>,
 }
 
 /// One report a device.
 struct Reports(Vec<Memory>);
 
+impl Deref for Queues {
+    type Target = [Queue];
+
+    fn deref(&self) -> &[Queue] {
+        &self.0
+    }
+}
+
+impl Queues {
+    pub(crate) fn is_idle(&self) -> bool {
+        self.iter().all(Queue::is_idle)
+    }
+
+    /// # Errors
+    /// F0911 if a device has failed; the others have ended then.
+    pub(crate) fn synchronize(&self) -> Result<(), Error> {
+        self.iter().map(Queue::synchronize).fold(Ok(()), Result::and)
+    }
+
+    /// What is queued from now on begins after all that `others` hold now.
+    fn after(&self, others: &Queues) -> Result<(), Error> {
+        for (queue, other) in self.iter().zip(others.iter()) {
+            if !other.is_idle() {
+                let mark = Mark::new(&other.gpu)?;
+                other.mark(&mark)?;
+                queue.wait(&mark)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for DeviceStream {
+    fn drop(&mut self) {
+        // An error has no one to tell it to; what has failed runs no more.
+        let _ = self.queues.synchronize();
+    }
+}
+
 impl DeviceStream {
-    pub(crate) fn new(devices: &Arc<Devices>, timeout: Duration) -> Result<DeviceStream, Error> {
+    pub(crate) fn new(
+        ledger: Arc<Ledger>,
+        devices: &Arc<Devices>,
+        timeout: Duration,
+    ) -> Result<DeviceStream, Error> {
         let queues = devices.gpus.iter().map(Queue::new).collect::<Result<_, _>>()?;
         Ok(DeviceStream {
+            ledger,
+            number: stream_number(),
             reports: Reports::new(devices)?,
             devices: devices.clone(),
             timeout,
-            queues,
+            queues: Arc::new(Queues(queues)),
             flight: Mutex::default(),
         })
     }
 
-    /// # Errors
-    /// F0909 for a program of another world.
-    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
-        self.check(&request)?;
-        self.in_order(|device, queue| {
-            let zeros = &mut Zeros::default();
-            enqueue(&request, (device, queue), &self.reports, self.timeout, zeros)
-        })?;
-        lock(&self.flight).push(Flight::Launch(Box::new(request)));
-        Ok(())
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
     }
 
+    /// A launch of this world.
+    ///
+    /// # Errors
+    /// F0904 or F0909 if a plan is not as it needs it; F0911 if the device has failed.
+    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
+        self.check(&request)?;
+        let request = Arc::new(request);
+        let flight = |used| Flight::Launch(request.clone(), used);
+        self.queue(&request.claims, flight, |device, queue| {
+            let zeros = &mut Zeros::default();
+            enqueue(&request, (device, queue), &self.reports, self.timeout, zeros)
+        })
+    }
+
+    /// Takes the leases and queues on every device in one step. What was queued is in flight even if a
+    /// device did not take its part: the others may wait for it until they time out.
+    fn queue(
+        &self,
+        claims: &Claims,
+        flight: impl FnOnce(Used) -> Flight,
+        enqueue: impl Fn(usize, &Queue) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let by = Holder::Device { stream: self.number, queues: Arc::downgrade(&self.queues) };
+        let (mut after, mut used) = (Vec::new(), Used::new());
+        let mut leases = self.ledger.lock();
+        leases.admit(claims)?;
+        leases.commit(claims, &by, &mut after, &mut used);
+        let queued = self.after(&after).and_then(|()| self.in_order(enqueue));
+        if queued.is_err() {
+            leases.failed(&used);
+        }
+        self.fly(flight(used));
+        queued
+    }
+
+    fn after(&self, holders: &[Holder]) -> Result<(), Error> {
+        holders.iter().try_for_each(|holder| match holder {
+            Holder::Device { queues, .. } => {
+                queues.upgrade().map_or(Ok(()), |others| self.queues.after(&others))
+            }
+            Holder::Host(_) => Ok(()),
+        })
+    }
+
+    /// Keeps it until the stream is synchronised; a graph that flies already is noted once.
+    fn fly(&self, item: Flight) {
+        let mut flight = lock(&self.flight);
+        if let Flight::Graph(graph, used) = &item
+            && let Some(Flight::Graph(_, latest)) = flight
+                .iter_mut()
+                .find(|f| matches!(f, Flight::Graph(g, _) if Arc::ptr_eq(g, graph)))
+        {
+            latest.clone_from(used);
+            return;
+        }
+        flight.push(item);
+    }
+
+    /// # Errors
+    /// F0904 if a launch takes a plan that another of them makes for other sizes; F0911 if the device has failed.
     pub(crate) fn record(&self, launches: Vec<Request>) -> Result<DeviceGraph, Error> {
         launches.iter().try_for_each(|r| self.check(r))?;
+        let slot = Slot::new(&self.ledger);
+        let mut claims = Claims::all(launches.iter().map(|r| &r.claims))?;
+        claims.memory(&slot, true);
         let reports = Reports::new(&self.devices)?;
         let mut replays = Vec::new();
         for (device, gpu) in self.devices.gpus.iter().enumerate() {
@@ -77,19 +192,15 @@ impl DeviceStream {
             };
             replays.push(queue.record(all)?);
         }
-        Ok(DeviceGraph { launches, replays, reports })
+        Ok(DeviceGraph { replays, claims, _slot: slot, reports, launches })
     }
 
     pub(crate) fn replay(&self, graph: &Arc<DeviceGraph>) -> Result<(), Error> {
-        if graph.replays.len() != self.queues.len() {
+        if !graph._slot.belongs_to(&self.ledger) {
             return Err(Error::plan("a graph runs on the world that captured it".to_string()));
         }
-        self.in_order(|device, queue| queue.replay(&graph.replays[device]))?;
-        let mut flight = lock(&self.flight);
-        if !flight.iter().any(|f| matches!(f, Flight::Graph(g) if Arc::ptr_eq(g, graph))) {
-            flight.push(Flight::Graph(graph.clone()));
-        }
-        Ok(())
+        let flight = |used| Flight::Graph(graph.clone(), used);
+        self.queue(&graph.claims, flight, |device, queue| queue.replay(&graph.replays[device]))
     }
 
     /// A timed mark in the queue of each device.
@@ -108,13 +219,15 @@ impl DeviceStream {
         (from, sources): (&Buffer, &[Memory]),
         (to, targets): (&Buffer, &[Memory]),
     ) -> Result<(), Error> {
-        self.in_order(|_, queue| {
-            let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
-            let pairs = sources.iter().zip(targets).filter(|(from, _)| ours(from));
-            pairs.into_iter().try_for_each(|(from, to)| queue.copy(from, to))
-        })?;
-        lock(&self.flight).push(Flight::Copy([from.clone(), to.clone()]));
-        Ok(())
+        self.queue(
+            &copies(from, to),
+            |_| Flight::Copy([from.clone(), to.clone()]),
+            |_, queue| {
+                let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
+                let pairs = sources.iter().zip(targets).filter(|(from, _)| ours(from));
+                pairs.into_iter().try_for_each(|(from, to)| queue.copy(from, to))
+            },
+        )
     }
 
     /// Every part to the next one's place, the last to the first's; the caller has checked that the parts
@@ -127,11 +240,10 @@ impl DeviceStream {
         if sources.len() != self.queues.len() {
             return Err(Error::buffer("copies around take one part a device".to_string()));
         }
-        self.in_order(|device, queue| {
+        let flight = |_| Flight::Copy([from.clone(), to.clone()]);
+        self.queue(&copies(from, to), flight, |device, queue| {
             queue.copy(&sources[device], &targets[(device + 1) % targets.len()])
-        })?;
-        lock(&self.flight).push(Flight::Copy([from.clone(), to.clone()]));
-        Ok(())
+        })
     }
 
     fn check(&self, request: &Request) -> Result<(), Error> {
@@ -144,39 +256,64 @@ impl DeviceStream {
     }
 
     pub(crate) fn is_idle(&self) -> bool {
-        self.queues.iter().all(Queue::is_idle)
+        self.queues.is_idle()
     }
 
     /// Waits for everything queued; the first report of a device. Its plans are new again then.
     pub(crate) fn synchronize(&self) -> Result<(), Error> {
-        self.queues.iter().try_for_each(Queue::synchronize)?;
+        // What others queue from now on is theirs to wait for: it stays in flight.
+        let leases = self.ledger.lock();
         let flight = std::mem::take(&mut *lock(&self.flight));
+        drop(leases);
+        if let Err(error) = self.queues.synchronize() {
+            lock(&self.flight).extend(flight);
+            return Err(error);
+        }
         let mut first = Ok(());
-        for (reports, launches) in self.reports_of(&flight) {
-            if let Some(error) = reports.take(&launches, self.timeout)? {
-                let spaces = launches.iter().flat_map(|r| r.spaces());
-                spaces.filter_map(Space::device).try_for_each(|space| space.reset())?;
+        for told in self.told(&flight) {
+            if let Some(error) = told.reports.take(&told.launches, self.timeout)? {
+                self.renew(&told)?;
                 first = first.and(Err(error));
             }
         }
         first
     }
 
-    fn reports_of<'a>(&'a self, flight: &'a [Flight]) -> Vec<(&'a Reports, Vec<&'a Request>)> {
-        let mut own = Vec::new();
+    /// Puts the workspaces of launches that failed back to their first state, when no stream uses them.
+    fn renew(&self, told: &Told) -> Result<(), Error> {
+        let mut leases = self.ledger.lock();
+        for (plan, _) in told.used.iter().copied().flatten() {
+            leases.settle(plan.slot(), true)?;
+        }
+        let spaces = told.launches.iter().flat_map(|r| r.spaces());
+        spaces.filter_map(Space::device).try_for_each(|space| space.reset())?;
+        told.used.iter().for_each(|used| leases.failed(used));
+        Ok(())
+    }
+
+    /// The reports of what flew, with the launches that write each.
+    fn told<'a>(&'a self, flight: &'a [Flight]) -> Vec<Told<'a>> {
+        let mut own = Told { reports: &self.reports, launches: Vec::new(), used: Vec::new() };
         let mut all = Vec::new();
         for item in flight {
             match item {
-                Flight::Launch(request) => own.push(&**request),
-                Flight::Graph(graph) => all.push((&graph.reports, graph.launches.iter().collect())),
+                Flight::Launch(request, used) => {
+                    own.launches.push(request);
+                    own.used.push(used);
+                }
+                Flight::Graph(graph, used) => all.push(Told {
+                    reports: &graph.reports,
+                    launches: graph.launches.iter().collect(),
+                    used: vec![used],
+                }),
                 Flight::Copy(_) => {}
             }
         }
-        all.insert(0, (&self.reports, own));
+        all.insert(0, own);
         all
     }
 
-    /// Queues on every device; on several, after all launches of the world's other streams.
+    /// Queues on every device; on several, after all launches of the world's other streams. The ledger is locked.
     fn in_order(&self, f: impl Fn(usize, &Queue) -> Result<(), Error>) -> Result<(), Error> {
         if let [queue] = &self.queues[..] {
             return f(0, queue);
@@ -189,6 +326,13 @@ impl DeviceStream {
         }
         Ok(())
     }
+}
+
+/// A report of each device, and the launches that may have written it.
+struct Told<'a> {
+    reports: &'a Reports,
+    launches: Vec<&'a Request>,
+    used: Vec<&'a Used>,
 }
 
 impl Reports {
@@ -263,6 +407,11 @@ impl Seen {
             906 => {
                 Error::Index { tensor, rank, position, k, value: self.seen, bound: self.expected }
             }
+            907 => Error::assumption(format!(
+                "{tensor}[s={rank}, t={position}, k={k}] = {}, as at an earlier k: \
+                 `assume distinct(k: {tensor})` is false",
+                self.seen
+            )),
             403 => Error::Trap {
                 entry,
                 rank,
@@ -339,6 +488,14 @@ fn enqueue(
         queue.launch(compiled, grid, &mut words)?;
     }
     Ok(())
+}
+
+/// One buffer read, one written.
+fn copies(from: &Buffer, to: &Buffer) -> Claims {
+    let mut claims = Claims::default();
+    claims.memory(from.slot(), false);
+    claims.memory(to.slot(), true);
+    claims
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
