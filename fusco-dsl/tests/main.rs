@@ -15,4 +15,6 @@ mod oracle_static;
 mod pairs;
 mod stages;
 mod syntax;
+mod values;
 mod verify;
+mod writes;

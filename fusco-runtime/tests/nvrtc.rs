@@ -92,6 +92,34 @@ fn every_program_compiles_without_spills() {
     }
 }
 
+/// Texts that NVRTC once refused, or took for something else: a table of one owner, divisions of numbers below 0,
+/// 64-bit numbers, indices and lengths of 64 bits.
+#[test]
+fn small_programs_compile() {
+    if !have_nvrtc() {
+        return;
+    }
+    let cases = [
+        "program p { mesh g { p: 2 } in W: ix32(2)[w: 1] @ [copy/p, w]; in x: f32[i: 1, j: 4] @ [i/p.map(W), i, j];
+            out y: f32[i: 1, j: 4] @ [copy/p, i, j]; entry e { y[i, j] <- x[i, j]; } }",
+        "program p { out a: i32[i: 8] @ [i]; out b: i64[i: 8] @ [i];
+            entry e { a[i] <- (i - 9) / 3 % 4; b[i] <- (i + 1) * 100000 * 100000; } }",
+        "program p { in of: ix64(8)[t: 64] @ [t]; in x: f32[i: 8, h: 16] @ [i, h]; out y: f32[t: 64, h: 16] @ [t, h];
+            entry e { y[t, h] <- x[of[t], h]; } }",
+        "program p { in len: i64[r: 4] @ [r]; in x: f32[r: 4, l: len[r] <= 8] @ [r, l.pack(4)];
+            out y: f32[r: 4, l: len[r] <= 8] @ [r, l.pack(2)] with fill(0); entry e { y[r, l] <- x[r, l]; } }",
+    ];
+    for text in cases {
+        let compiled = fusco_dsl::compile(text, None, &Default::default()).expect("it compiles");
+        let target = Target::hopper(compiled.schedule.ranks as u32);
+        let (unit, texts) = generate_each(&compiled.schedule, &target).expect("it generates");
+        for (kernel, source) in unit.kernels.iter().zip(texts) {
+            jit::compile(&source, &kernel.symbol, "sm_90a")
+                .unwrap_or_else(|e| panic!("{text}: {e}\n{source}"));
+        }
+    }
+}
+
 /// A program may use any word that the language allows, also those of generated kernels.
 #[test]
 fn words_of_generated_kernels_are_free_for_programs() {

@@ -16,6 +16,7 @@ pub enum Part {
     Swizzle,
     Scan,
     Valid,
+    Floor,
     Pair,
     Route,
 }
@@ -61,6 +62,7 @@ impl Part {
             Part::Swizzle => &["swizzled("],
             Part::Scan => &["scan_block("],
             Part::Valid => &["valid("],
+            Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
         }
@@ -68,7 +70,7 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 14] = [
+pub const PRELUDE: [(Part, &str); 15] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -81,6 +83,7 @@ pub const PRELUDE: [(Part, &str); 14] = [
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),
     (Part::Scan, include_str!("prelude/scan.cuh")),
     (Part::Valid, include_str!("prelude/valid.cuh")),
+    (Part::Floor, include_str!("prelude/floor.cuh")),
     (Part::Pair, include_str!("prelude/pair.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];

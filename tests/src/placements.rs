@@ -69,6 +69,22 @@ impl Movement {
         let names = ["i", "j", "k"];
         let (from, to, value) = elements(random, number);
         let sums = matches!(from.1, Elem::F32 | Elem::Bf16 | Elem::F16);
+        let own: Vec<usize> = (0..rank).collect();
+        // One axis of the source may be longer, and read at a computed index: a slice, a stride, a window.
+        let (target_extents, mut extents) = (extents.clone(), extents);
+        let mut index: Vec<String> = own.iter().map(|a| names[*a].to_string()).collect();
+        if random.below(3) == 0 {
+            let axis = random.below(rank as u64) as usize;
+            let (factor, offset) = (1 + random.below(4) as i64, random.below(9) as i64);
+            let mut last = factor * (extents[axis] - 1) + offset;
+            index[axis] = format!("{} * {factor} + {offset}", names[axis]);
+            if rank > 1 && random.below(2) == 0 {
+                let other = (axis + 1) % rank;
+                last += extents[other] - 1;
+                index[axis] += &format!(" + {}", names[other]);
+            }
+            extents[axis] = last + 1 + random.below(3) as i64;
+        }
         let mut tables = Tables::default();
         let source = Placement::new(
             random,
@@ -81,7 +97,7 @@ impl Movement {
         let target = Placement::new(
             random,
             mesh,
-            &extents,
+            &target_extents,
             number,
             (false, false),
             (&mut tables, to.1.bytes()),
@@ -91,28 +107,25 @@ impl Movement {
         for i in (1..rank).rev() {
             order.swap(i, random.below(i as u64 + 1) as usize);
         }
-        let dims = |order: &[usize]| {
+        let dims = |order: &[usize], extents: &[i64]| {
             order
                 .iter()
                 .map(|a| format!("{}: {}", names[*a], extents[*a]))
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        let own: Vec<usize> = (0..rank).collect();
-        let index =
-            |order: &[usize]| order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", ");
-        let read = format!("x{number}[{}]", index(&own));
+        let read = format!("x{number}[{}]", index.join(", "));
         let kept = random.below(6) == 0;
         let io = if kept { "inout" } else { "out" };
         let declarations = format!(
             "{}    in x{number}: {}[{}] @ [{}] with uneven{};\n    {io} y{number}: {}[{}] @ [{}] with uneven{}{};\n",
             tables.declarations,
             from.0,
-            dims(&own),
+            dims(&own, &extents),
             source.terms.join(", "),
             source.swizzle,
             to.0,
-            dims(&order),
+            dims(&order, &target_extents),
             target.terms.join(", "),
             target.swizzle,
             if kept || random.below(2) == 0 { "" } else { ", fill(0)" }
@@ -120,7 +133,7 @@ impl Movement {
         let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
         let entry = format!(
             "    entry e{number} {{ y{number}[{}] <- {}; {carrier} }}\n",
-            index(&order),
+            order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", "),
             value.replace('$', &read)
         );
         let mut shape: Vec<usize> = extents.iter().map(|n| *n as usize).collect();
@@ -132,7 +145,7 @@ impl Movement {
         let mut inputs = tables.inputs;
         inputs.push((format!("x{number}"), array));
         if kept {
-            let shape = order.iter().map(|a| extents[*a] as usize).collect();
+            let shape = order.iter().map(|a| target_extents[*a] as usize).collect();
             let mut old = Array::zeros(to.1, shape);
             random.fill(&mut old);
             inputs.push((format!("y{number}"), old));

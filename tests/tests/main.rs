@@ -8,3 +8,4 @@ mod placements;
 mod routes;
 mod rows;
 mod ui;
+mod values;

@@ -1,13 +1,21 @@
-//! Index arithmetic as C expressions, 32 bits wide; addresses widen at the last multiplication.
+//! Index arithmetic as C expressions, 32 bits wide; addresses widen at the last multiplication. Numbers that
+//! are stored, and comparisons with elements of tensors, are 64 bits wide throughout.
 
 use super::namer::{name, var_name};
-use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind};
+use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind, Tensor};
 
 /// Whether index arithmetic may exceed 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
     Narrow,
     Wide,
+}
+
+impl Width {
+    /// Of element offsets of the tensor.
+    fn of(tensor: &Tensor) -> Width {
+        if tensor.elems < i64::from(i32::MAX) { Width::Narrow } else { Width::Wide }
+    }
 }
 
 /// An operand of a larger expression.
@@ -20,8 +28,19 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
     let inner = |ix: &Ix| in_width(schedule, ix, width);
     match ix {
         Ix::Lit(v) => v.to_string(),
+        Ix::Me
+        | Ix::Var(_)
+        | Ix::Dyn(_)
+        | Ix::DynAt { .. }
+        | Ix::Lookup { .. }
+        | Ix::Base { .. }
+        | Ix::Live { .. }
+        | Ix::Dropped(_)
+            if width == Width::Wide =>
+        {
+            format!("i64({})", bare(schedule, ix))
+        }
         Ix::Me => "me".to_string(),
-        Ix::Var(var) if width == Width::Wide => format!("i64({})", var_name(schedule, *var)),
         Ix::Var(var) => var_name(schedule, *var),
         Ix::Dyn(handle) => {
             let d = &schedule.dyns[*handle];
@@ -36,11 +55,13 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
             }
         }
         Ix::Element { tensor, rank, at } => {
+            let info = &schedule.tensors[*tensor];
             format!(
-                "i32({}.at[{}][{}])",
-                name(&schedule.tensors[*tensor].name),
-                inner(rank),
-                inner(at)
+                "{}({}.at[{}][{}])",
+                if width == Width::Wide { "i64" } else { "i32" },
+                name(&info.name),
+                bare(schedule, rank),
+                in_width(schedule, at, Width::of(info))
             )
         }
         Ix::Lookup { table, index } => {
@@ -55,6 +76,17 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         }
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", inner(group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
+        // Both are literals: C would compute them in 32 bits.
+        Ix::Binary { op, lhs, rhs } if matches!((&**lhs, &**rhs), (Ix::Lit(_), Ix::Lit(_))) => {
+            let (Ix::Lit(a), Ix::Lit(b)) = (&**lhs, &**rhs) else { return String::new() };
+            op.apply(*a, *b).to_string()
+        }
+        Ix::Binary { op: op @ (IxOp::Div | IxOp::Rem), lhs, rhs }
+            if !(never_negative(lhs, width) && never_negative(rhs, width)) =>
+        {
+            let word = if *op == IxOp::Div { "floor_div" } else { "floor_rem" };
+            format!("{word}({}, {})", inner(lhs), inner(rhs))
+        }
         Ix::Binary { op, lhs, rhs } => format!(
             "{} {} {}",
             operand(schedule, lhs, width, level(*op)),
@@ -62,6 +94,26 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
             // A sum may follow a plus as it is.
             operand(schedule, rhs, width, level(*op) + u8::from(*op != IxOp::Add))
         ),
+    }
+}
+
+/// Whether no value of it is below 0, as far as its form tells. Elements are checked before they are used as
+/// an index; ranks below a mesh take no part, so that no narrow index counts from before it.
+fn never_negative(ix: &Ix, width: Width) -> bool {
+    match ix {
+        Ix::Lit(v) => *v >= 0,
+        Ix::Binary { op: IxOp::Sub, lhs, .. } => width == Width::Narrow && **lhs == Ix::Me,
+        Ix::Binary { op: IxOp::Rem, rhs, .. } => never_negative(rhs, width),
+        Ix::Binary { lhs, rhs, .. } => never_negative(lhs, width) && never_negative(rhs, width),
+        _ => true,
+    }
+}
+
+/// A number that is stored: 64 bits wide, as the language says.
+pub(super) fn stored(schedule: &Schedule, ix: &Ix) -> String {
+    match ix {
+        Ix::Binary { .. } | Ix::Element { .. } => in_width(schedule, ix, Width::Wide),
+        ix => bare(schedule, ix),
     }
 }
 

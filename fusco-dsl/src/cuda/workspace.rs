@@ -38,22 +38,22 @@ fn home(schedule: &Schedule) -> Option<Workspace> {
     let mut fields = Vec::new();
     let mut offset = 0;
     for (name, words) in home_members(schedule) {
-        let bytes = words as usize * 4;
+        let bytes = words.unwrap_or(1) as usize * 4;
         fields.push(Field { name, offset, bytes });
         offset += bytes.next_multiple_of(16);
     }
     Some(Workspace { route: String::new(), bytes: offset, fields })
 }
 
-/// (name, 32-bit words): all members are arrays, a single word one of length 1.
-fn home_members(schedule: &Schedule) -> Vec<(String, i64)> {
-    let mut out = vec![("barrier".to_string(), 1)];
-    out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), 1)));
+/// (name, 32-bit words of an array; `None` for one word that is no array).
+fn home_members(schedule: &Schedule) -> Vec<(String, Option<i64>)> {
+    let mut out = vec![("barrier".to_string(), None)];
+    out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), None)));
     let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
-    out.extend(signals.map(|(_, s)| (s.name.clone(), s.slots)));
+    out.extend(signals.map(|(_, s)| (s.name.clone(), Some(s.slots))));
     let computed = |t: &&Table| matches!(t.kind, TableKind::Computed);
     let tables = schedule.tables.iter().map(|(_, t)| t).filter(computed);
-    out.extend(tables.map(|t| (namer::name(&t.name), t.len)));
+    out.extend(tables.map(|t| (namer::name(&t.name), Some(t.len))));
     out
 }
 
@@ -62,8 +62,8 @@ pub(super) fn emit_home(out: &mut Out, schedule: &Schedule, workspace: &Workspac
     out.block_with("struct Home", "};", |out| {
         for (name, words) in home_members(schedule) {
             match words {
-                1 => out.line(&format!("alignas(16) u32 {name};")),
-                _ => out.line(&format!("alignas(16) u32 {name}[{words}];")),
+                None => out.line(&format!("alignas(16) u32 {name};")),
+                Some(words) => out.line(&format!("alignas(16) u32 {name}[{words}];")),
             }
         }
     });

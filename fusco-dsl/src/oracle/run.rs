@@ -205,6 +205,17 @@ impl Statement<'_> {
             && value.ty == target.elem
         {
             value = inner; // The store rounds.
+            if let (ExprKind::Read { tensor, index }, true) = (&inner.kind, inner.ty == target.elem)
+            {
+                let info = &self.0.scope.program.tensors[*tensor];
+                if super::deal::parts(&self.0.scope, info)?.is_none() {
+                    // Each element is a value of its own type already: its bits stay.
+                    let from = self.0.scope.array(*tensor)?;
+                    let place = rows.place(&info.name, from, index, values)?;
+                    copy(from, &place, target, &to, rows.len());
+                    return Ok(());
+                }
+            }
         }
         match rows.row(value, values)? {
             Row::Float(row) => self.store_floats(&row, &to, target),
@@ -244,6 +255,14 @@ impl Statement<'_> {
                 return Err(Error::Index { tensor: tensor.name.clone(), at, value: *value, bound });
             }
             target.set_bits(to.at(i), *value as u64);
+            if target.get_i64(to.at(i)) != *value {
+                let at = target.coordinates(to.at(i));
+                let elem = target.elem.name();
+                return Err(Error::Shape(format!(
+                    "{}{at:?} is {elem}, which does not hold {value}",
+                    tensor.name
+                )));
+            }
         }
         Ok(())
     }

@@ -2,12 +2,13 @@
 //! no element is written twice, and none is left without a value.
 
 use super::image::{self, Image};
-use super::moves::{Coordinate, Move, MoveValue, Place, Shape};
-use super::{Plan, Step, step};
+use super::moves::{Coordinate, Live, Move, MoveValue, Place, Shape};
+use super::{Plan, Step, Terms, piece_of, step};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics, Fix, Severity};
 use crate::layout::{Home, SpreadKind, Table};
 use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, Size, SpreadKind as Spread};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// F0501 and F0503, claimed or not.
 pub(super) fn obligations(
@@ -56,6 +57,9 @@ fn undivided(program: &Program, movement: &Move) -> Option<Diagnostic> {
 
 fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     let tensor = movement.target.tensor;
+    if image::is_diagonal(movement) {
+        return diagonal(program, bound, movement);
+    }
     let mut worst = Image::Bijective;
     for axis in 0..program.tensors[tensor].axes.len() {
         match axis_image(program, bound, movement, axis) {
@@ -65,6 +69,26 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
         }
     }
     worst
+}
+
+/// The image under indices that share a variable: `check` and `bind` have seen that no element is named twice
+/// (F0205), so that the numbers of points and elements decide.
+fn diagonal(program: &Program, bound: &Bindings, movement: &Move) -> Image {
+    let (points, elements) = counted(program, bound, movement);
+    let is_static = movement.vars.iter().all(|v| matches!(v.live, Live::Known));
+    let read = |c: &Coordinate| matches!(c, Coordinate::Gather { .. });
+    match movement.target.coords.iter().any(read) {
+        true => Image::Unknown,
+        false if is_static && points == elements => Image::Bijective,
+        false => Image::Partial { missing: 0 },
+    }
+}
+
+/// Points of the movement and elements of the target.
+fn counted(program: &Program, bound: &Bindings, movement: &Move) -> (i128, i128) {
+    let axes = &program.tensors[movement.target.tensor].axes;
+    let extents = axes.iter().map(|a| i128::from(most(program, bound, &a.extent)));
+    (movement.vars.iter().map(|v| i128::from(v.extent)).product(), extents.product())
 }
 
 fn axis_image(program: &Program, bound: &Bindings, movement: &Move, axis: usize) -> Image {
@@ -145,11 +169,13 @@ fn uncovered(
 ) -> Diagnostic {
     let tensor = movement.target.tensor;
     let name = &program.tensors[tensor].name;
-    let missing = (0..program.tensors[tensor].axes.len()).find_map(|axis| {
-        match axis_image(program, bound, movement, axis) {
-            Image::Partial { missing } => Some(element(program, tensor, axis, missing)),
-            _ => None,
-        }
+    let axes = match image::is_diagonal(movement) {
+        true => 0,
+        false => program.tensors[tensor].axes.len(),
+    };
+    let missing = (0..axes).find_map(|axis| match axis_image(program, bound, movement, axis) {
+        Image::Partial { missing } => Some(element(program, tensor, axis, missing)),
+        _ => None,
     });
     let diagnostic = match code {
         "F0503" => {
@@ -162,7 +188,13 @@ fn uncovered(
         ),
     };
     diagnostic
-        .note(missing.map_or("no index reaches them".to_string(), |m| format!("for example {m}")))
+        .note(missing.map_or_else(
+            || {
+                let (points, elements) = counted(program, bound, movement);
+                format!("its indices reach {points} of {elements} elements")
+            },
+            |m| format!("for example {m}"),
+        ))
         .help(format!("add `with fill(0)` to `{name}`, or declare it `inout`"))
         .fixed(program.tensors[tensor].fix_with("fill(0)"))
 }
@@ -274,41 +306,131 @@ fn mentions(coordinate: &Coordinate, var: usize) -> bool {
 fn remote(program: &Program, plan: &Plan, movement: &Move, claim: &Prove) -> Option<Diagnostic> {
     let MoveValue::Read(source) = &movement.value else { return None };
     let (from, to) = (&plan.tables[&source.tensor], &plan.tables[&movement.target.tensor]);
-    for digit in 0..movement.digits.len() {
-        let sides = (
-            mesh_of(from, source, movement, digit),
-            mesh_of(to, &movement.target, movement, digit),
-        );
-        let copied =
-            from.spread.iter().any(|s| s.kind == SpreadKind::Copy && Some(s.weight) == sides.1);
-        if sides.0 != sides.1 && !(sides.0.is_none() && copied) {
-            let var = &movement.vars[movement.digits[digit].var].name;
-            return Some(
-                Diagnostic::error(
-                    "F0804",
-                    claim.span,
-                    format!("`{}` is not local", program.tensors[movement.target.tensor].name),
-                )
-                .note(format!("a step of `{var}` changes the rank on one side only"))
-                .help(
-                    "split the same axis over the same mesh axis on both sides, or drop the claim",
-                ),
-            );
-        }
+    let name = &program.tensors[movement.target.tensor].name;
+    let not_local = || {
+        Diagnostic::error("F0804", claim.span, format!("`{name}` is not local"))
+            .help("split the same axis over the same mesh axis on both sides, or drop the claim")
+    };
+    let (Some(there), Some(here)) =
+        (ranks_of(from, source, movement), ranks_of(to, &movement.target, movement))
+    else {
+        return match enumerated(plan, movement, source) {
+            Some(None) => None,
+            Some(Some(at)) => Some(not_local().note(format!("it changes its rank at {at}"))),
+            None => Some(undecided(claim, "a computed index decides which rank holds an element")),
+        };
+    };
+    let copied = |weight: &i64| {
+        from.spread.iter().any(|s| s.kind == SpreadKind::Copy && s.weight == *weight && s.size > 1)
+    };
+    let weights: BTreeSet<i64> = there.keys().chain(here.keys()).copied().collect();
+    let none = Terms::new();
+    for weight in weights {
+        let sides = [&there, &here].map(|side| side.get(&weight).unwrap_or(&none));
+        let odd = sides[0].iter().chain(sides[1]).find(|t| !sides.iter().all(|s| s.contains(t)));
+        let Some((digit, _)) = odd.filter(|_| !copied(&weight)) else {
+            continue;
+        };
+        return Some(match movement.digits.get(*digit) {
+            Some(digit) => not_local().note(format!(
+                "a step of `{}` changes the rank on one side only",
+                movement.vars[digit.var].name
+            )),
+            None => not_local()
+                .note("the source is not on all coordinates of a mesh axis that the target is on"),
+        });
     }
-    None
+    (from.first != to.first).then(|| not_local().note("the two sides are on different meshes"))
 }
 
-/// The weight, in ranks, of the mesh digit that a digit is part of.
-fn mesh_of(table: &Table, place: &Place, movement: &Move, digit: usize) -> Option<i64> {
-    if step(table, place, &movement.digits, digit) != Step::Rank {
+/// By weight in ranks: the digits that the coordinate on that mesh axis is the sum of, with their factors; a
+/// fixed coordinate is a factor of a digit that does not exist. `None` if a digit straddles a boundary.
+fn ranks_of(table: &Table, place: &Place, movement: &Move) -> Option<BTreeMap<i64, Terms>> {
+    let mut out = BTreeMap::new();
+    for row in &table.digits {
+        match row.home {
+            // An axis of one rank shares its weight with the next.
+            Home::Mesh { .. } if row.radix.bound() == 1 => {}
+            Home::Mesh { weight, .. } => {
+                let mut mine =
+                    piece_of(&place.coords[row.axis], &movement.digits, row, table.is_top(row))?;
+                mine.retain(|(digit, _)| movement.digits[*digit].radix > 1);
+                out.insert(weight, mine);
+            }
+            Home::Owner => return None,
+            _ => {}
+        }
+    }
+    for spread in table.spread.iter().filter(|s| s.size > 1) {
+        let fixed = match spread.kind {
+            SpreadKind::Only(0) => Terms::new(),
+            SpreadKind::Only(at) => vec![(usize::MAX, at)],
+            // All of them, or parts of each.
+            SpreadKind::Copy => vec![(usize::MAX - 1, 1)],
+            SpreadKind::Sum => vec![(usize::MAX - 2, 1)],
+        };
+        out.insert(spread.weight, fixed);
+    }
+    Some(out)
+}
+
+/// Points at which the ranks of both sides are compared, at most.
+const COMPARED: i64 = 1 << 20;
+
+/// The first point whose target is on a rank that does not hold the source, as text; `Some(None)` if there is
+/// none, `None` if they are too many, or not known at bind.
+fn enumerated(plan: &Plan, movement: &Move, source: &Place) -> Option<Option<String>> {
+    let extents: Vec<i64> = movement.vars.iter().map(|v| v.extent).collect();
+    let points = extents.iter().try_fold(1i64, |all, n| all.checked_mul(*n))?;
+    if points > COMPARED {
         return None;
     }
-    let var = movement.digits[digit].var;
-    table.digits.iter().find_map(|row| match row.home {
-        Home::Mesh { weight, .. } if mentions(&place.coords[row.axis], var) => Some(weight),
-        _ => None,
-    })
+    let (from, to) = (&plan.tables[&source.tensor], &plan.tables[&movement.target.tensor]);
+    for point in 0..points {
+        let mut rest = point;
+        let values: Vec<i64> = extents
+            .iter()
+            .map(|n| {
+                let value = rest % n;
+                rest /= n;
+                value
+            })
+            .collect();
+        let held = holders(from, source, &values)?;
+        if !holders(to, &movement.target, &values)?.is_subset(&held) {
+            let named = movement.vars.iter().zip(&values).map(|(v, x)| format!("{}={x}", v.name));
+            return Some(Some(named.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    Some(None)
+}
+
+/// The ranks that hold the place, for these values of the variables.
+fn holders(table: &Table, place: &Place, values: &[i64]) -> Option<BTreeSet<i64>> {
+    let mut ranks = BTreeSet::from([table.first]);
+    for row in &table.digits {
+        let Home::Mesh { weight, .. } = row.home else {
+            if row.home == Home::Owner {
+                return None;
+            }
+            continue;
+        };
+        let Coordinate::Linear { terms, constant } = &place.coords[row.axis] else { return None };
+        let at = terms.iter().fold(*constant, |sum, (v, factor)| sum + factor * values[*v]);
+        let above = at / row.weight;
+        let digit = if table.is_top(row) { above } else { above % row.radix.bound() };
+        ranks = ranks.into_iter().map(|r| r + digit * weight).collect();
+    }
+    for spread in &table.spread {
+        let at = match spread.kind {
+            SpreadKind::Only(at) => at..at + 1,
+            SpreadKind::Copy => 0..spread.size,
+            // All parts are read, wherever they are.
+            SpreadKind::Sum => return Some(BTreeSet::new()),
+        };
+        ranks = ranks.iter().flat_map(|r| at.clone().map(move |i| r + i * spread.weight)).collect();
+    }
+    Some(ranks)
 }
 
 /// F0803: a sum in any order feeds it.
@@ -352,8 +474,8 @@ pub(super) fn not_inverse(
     };
     let (Some(there), Some(back)) = (permutation(first), permutation(second)) else {
         return Some(
-            Diagnostic::error("F0802", claim.span, "the entries are not inverse")
-                .note("only permutations of axes, `b[n, m] <- a[m, n]`, have an inverse by themselves")
+            undecided(claim, "an index is computed, or a literal is stored")
+                .note("permutations of axes, `b[n, m] <- a[m, n]`, are decided")
                 .help("index both sides by plain variables"),
         );
     };

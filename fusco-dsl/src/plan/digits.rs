@@ -118,3 +118,37 @@ pub fn step(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize) ->
         .any(|d| matches!(d.home, Home::Parent { .. }) && place.coords[d.axis].mentions(var));
     if parent && !counts { Step::Other } else { Step::Memory(memory) }
 }
+
+/// What every change that one step of `digit` makes to the offset on a rank is a multiple of, whether or
+/// not the rank changes, too; 0 if the offset does not depend on it.
+pub fn unit_of(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize) -> i64 {
+    let var = digits[digit].var;
+    let mut unit = 0;
+    for row in &table.digits {
+        let coordinate = &place.coords[row.axis];
+        if !coordinate.mentions(var) {
+            continue;
+        }
+        let terms = coordinate.terms(digits).filter(|_| !table.maps.contains_key(&row.axis));
+        let mine =
+            terms.and_then(|(t, constant)| piece(&t, constant, digits, row, table.is_top(row)));
+        let times = match mine {
+            Some(mine) => mine.iter().find(|(d, _)| *d == digit).map_or(0, |(_, times)| *times),
+            None => 1,
+        };
+        unit = super::refine::gcd(
+            unit,
+            match row.home {
+                Home::Memory { stride } | Home::Rows { stride } => times * stride,
+                _ => 0,
+            },
+        );
+    }
+    // The length of a group decides where the later ones begin.
+    let align = table.counted.as_ref().map_or(1, |c| c.align.max(1));
+    let bases = table.digits.iter().filter_map(|d| match d.home {
+        Home::Rows { stride } => Some(stride * align),
+        _ => None,
+    });
+    bases.fold(unit, super::refine::gcd)
+}

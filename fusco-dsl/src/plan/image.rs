@@ -92,8 +92,19 @@ fn enumerate(sorted: &[(usize, i64)], constant: i64, extent: i64, movement: &Mov
     }
 }
 
+/// Whether a variable is part of several of the target's indices: then the image is not the product of those of
+/// the axes.
+pub fn is_diagonal(movement: &Move) -> bool {
+    let coords = &movement.target.coords;
+    let often = |var: usize| coords.iter().filter(|c| c.mentions(var)).count() > 1;
+    (0..movement.vars.len()).any(|var| movement.vars[var].extent > 1 && often(var))
+}
+
 /// Whether the movement writes every element that a rank's buffer has, padding included.
 pub fn is_everything(table: &Table, movement: &Move) -> bool {
+    if is_diagonal(movement) {
+        return false;
+    }
     let static_extents = movement.vars.iter().all(|v| matches!(v.live, Live::Known));
     let plain = table.maps.is_empty() && table.counted.is_none();
     let axes = movement.target.coords.iter().enumerate().all(|(axis, coordinate)| {

@@ -87,6 +87,10 @@ impl Reader<'_> {
                 self.linear(lhs, times, terms, constant)?;
                 self.linear(rhs, times, terms, constant)?;
             }
+            ExprKind::Binary { op: hir::BinOp::Sub, lhs, rhs } => {
+                self.linear(lhs, times, terms, constant)?;
+                self.linear(rhs, -times, terms, constant)?;
+            }
             ExprKind::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
                 let (factor, rest) = match (self.constant(lhs), self.constant(rhs)) {
                     (Some(n), _) => (n, rhs),

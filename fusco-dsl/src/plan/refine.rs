@@ -199,13 +199,8 @@ impl Builder<'_> {
             let pieces = place.coords[row.axis].terms(digits).and_then(|(terms, constant)| {
                 (constant == 0).then(|| piece(&terms, 0, digits, row, top)).flatten()
             });
-            let exact = |p: &super::Terms| {
-                p.iter().all(|(d, _)| digits[*d].cut.is_none())
-                    && (top
-                        || p.iter().map(|(d, _)| digits[*d].radix).product::<i64>()
-                            == row.radix.bound())
-            };
-            let Some(mine) = pieces.filter(exact) else {
+            let free = |p: &super::Terms| p.iter().all(|(d, _)| digits[*d].cut.is_none());
+            let Some(mine) = pieces.filter(free).and_then(|p| radix_of(p, digits, row, top)) else {
                 checks.push((row.axis, at));
                 continue;
             };
@@ -255,6 +250,22 @@ impl Builder<'_> {
         order.sort_by_key(key);
         order
     }
+}
+
+/// The terms of a rank's digit from which each of them can be told: a full mixed radix, in which every
+/// factor is the number of values below it. Only then does one rank hold each value of the terms, and each
+/// rank with a value at most one. `None` if the digit must be compared instead.
+fn radix_of(
+    mut terms: super::Terms,
+    digits: &[MoveDigit],
+    row: &crate::layout::Digit,
+    top: bool,
+) -> Option<super::Terms> {
+    terms.sort_by_key(|(d, factor)| (*factor, digits[*d].radix));
+    let full = terms.iter().try_fold(1i64, |below, (d, factor)| {
+        (*factor == below).then(|| below * digits[*d].radix)
+    })?;
+    (top || full == row.radix.bound()).then_some(terms)
 }
 
 /// Whether a size reads the coordinate of a variable.

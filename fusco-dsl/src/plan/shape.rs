@@ -1,7 +1,7 @@
 //! How a movement's elements travel: in runs that both sides step through without a gap, or in tiles where
 //! the two sides are contiguous along different digits; and how wide an access may be.
 
-use super::digits::{Step, step};
+use super::digits::{Step, step, unit_of};
 use super::moves::{Coordinate, Live, MoveDigit, Place, Shape, TileShape};
 use super::refine::{Builder, gcd};
 use crate::layout::{Home, SpreadKind};
@@ -32,12 +32,8 @@ impl Builder<'_> {
             .collect();
         let (run, taken, why) = self.run(&digits, &steps);
         let bytes = self.bytes(source, cast);
-        let vector = self.vector(
-            run,
-            &digits,
-            &steps,
-            &(0..digits.len()).rev().take(taken).collect::<Vec<_>>(),
-        );
+        let inside: Vec<usize> = (0..digits.len()).rev().take(taken).collect();
+        let vector = self.vector(run, &digits, &inside);
         let vector = vector.min(16 / bytes).max(1);
         if run * bytes < LONG_RUN
             && let Some(tile) = self.tile(&digits, &steps, bytes)
@@ -88,56 +84,15 @@ impl Builder<'_> {
     }
 
     /// Elements of the widest access: a power of two that divides the run and every other step.
-    fn vector(
-        &self,
-        run: i64,
-        digits: &[MoveDigit],
-        steps: &[(Step, Step)],
-        inside: &[usize],
-    ) -> i64 {
-        let mut unit = run;
-        for (i, (from, to)) in steps.iter().enumerate() {
-            if inside.contains(&i) {
-                continue;
-            }
-            for (side, step) in [(self.source(), from), (Some(&self.target), to)] {
-                unit = gcd(
-                    unit,
-                    match step {
-                        Step::Memory(stride) => *stride,
-                        Step::Rank => 0,
-                        Step::Other => side.map_or(1, |p| self.other_steps(p, digits[i].var)),
-                    },
-                );
-            }
-        }
+    fn vector(&self, run: i64, digits: &[MoveDigit], inside: &[usize]) -> i64 {
+        let others = (0..digits.len()).filter(|i| !inside.contains(i));
+        let mut unit = others.fold(run, |unit, i| {
+            self.places().fold(unit, |unit, p| gcd(unit, unit_of(self.table(p), p, digits, i)))
+        });
         for place in self.places() {
             unit = gcd(unit, self.fixed_offset(place));
         }
         1 << unit.trailing_zeros().min(5)
-    }
-
-    /// What every offset of a variable's divided, mapped or counted digits is a multiple of.
-    fn other_steps(&self, place: &Place, var: usize) -> i64 {
-        let table = self.table(place);
-        let mut unit = 0;
-        for digit in &table.digits {
-            let reads = match &place.coords[digit.axis] {
-                Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
-                Coordinate::Gather { .. } => true,
-            };
-            unit = gcd(
-                unit,
-                match digit.home {
-                    Home::Memory { stride } if reads => stride,
-                    Home::Rows { stride } => {
-                        stride * table.counted.as_ref().map_or(1, |c| c.align).max(1)
-                    }
-                    _ => 0,
-                },
-            );
-        }
-        unit
     }
 
     /// The offset that constants in the indices add.
@@ -184,15 +139,10 @@ impl Builder<'_> {
         while s * t * bytes > SHARED && s.max(t) > 16 {
             *(if s > t { &mut s } else { &mut t }) /= 2;
         }
-        let access = |i: usize, pick: fn(&(Step, Step)) -> Step, extent: i64| {
-            let others = steps.iter().enumerate().filter(|(j, _)| *j != i);
-            let unit = others.fold(extent, |unit, (j, step)| match pick(step) {
-                Step::Memory(stride) => gcd(unit, stride),
-                Step::Rank => unit,
-                Step::Other => {
-                    self.places().fold(unit, |u, p| gcd(u, self.other_steps(p, digits[j].var)))
-                }
-            });
+        let access = |i: usize, place: &Place, extent: i64| {
+            let others = (0..digits.len()).filter(|j| *j != i);
+            let unit =
+                others.fold(extent, |u, j| gcd(u, unit_of(self.table(place), place, digits, j)));
             let unit = gcd(unit, digits[i].radix);
             let var = &self.vars[digits[i].var];
             let unit = match var.live {
@@ -208,8 +158,8 @@ impl Builder<'_> {
             (1i64 << unit.trailing_zeros()).min(16 / bytes).max(1)
         };
         let shape = TileShape {
-            source: (source, s, access(source, |p| p.0, s)),
-            target: (target, t, access(target, |p| p.1, t)),
+            source: (source, s, access(source, self.source()?, s)),
+            target: (target, t, access(target, &self.target, t)),
         };
         Some(shape)
     }

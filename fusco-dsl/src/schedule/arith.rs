@@ -54,14 +54,14 @@ pub(super) fn times(a: Ix, n: i64) -> Ix {
 
 pub(super) fn quotient(a: Ix, n: i64) -> Ix {
     match a {
-        Ix::Lit(v) => Ix::Lit(v / n),
+        Ix::Lit(v) => Ix::Lit(IxOp::Div.apply(v, n)),
         a => Ix::binary(IxOp::Div, a, Ix::Lit(n)),
     }
 }
 
 pub(super) fn rest(a: Ix, n: i64) -> Ix {
     match a {
-        Ix::Lit(v) => Ix::Lit(v % n),
+        Ix::Lit(v) => Ix::Lit(IxOp::Rem.apply(v, n)),
         a => Ix::binary(IxOp::Rem, a, Ix::Lit(n)),
     }
 }

@@ -188,8 +188,9 @@ pub enum IxOp {
     Add,
     Sub,
     Mul,
-    /// Non-negative operands only.
+    /// Toward minus infinity; operands are non-negative but in a stored number ([`Value::Int`]).
     Div,
+    /// With the sign of the divisor.
     Rem,
 }
 
@@ -498,6 +499,24 @@ impl Ix {
 }
 
 impl IxOp {
+    /// `/` rounds toward minus infinity, `%` has the sign of the divisor; what the verifier's bounds exclude
+    /// wraps, and a division by zero gives 0.
+    pub fn apply(self, a: i64, b: i64) -> i64 {
+        match self {
+            IxOp::Add => a.wrapping_add(b),
+            IxOp::Sub => a.wrapping_sub(b),
+            IxOp::Mul => a.wrapping_mul(b),
+            IxOp::Div => {
+                let exact = a.checked_rem(b).is_none_or(|r| r == 0) || (a < 0) == (b < 0);
+                a.checked_div(b).unwrap_or(0) - i64::from(!exact)
+            }
+            IxOp::Rem => {
+                let rest = a.checked_rem(b).unwrap_or(0);
+                if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+            }
+        }
+    }
+
     pub fn symbol(self) -> &'static str {
         match self {
             IxOp::Add => "+",

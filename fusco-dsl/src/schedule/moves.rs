@@ -226,23 +226,38 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             }
         }
         for i in 0..self.movement.vars.len() {
-            out.extend(self.extent_guard(i));
+            out.extend(self.extent_guards(i));
+        }
+        // Only a point of this rank may fail the launch; a check that reads an index comes after it.
+        let gathers = |axis: &usize| matches!(place.coords[*axis], Coordinate::Gather { .. });
+        let checks = &self.movement.checks;
+        for (axis, at) in checks.iter().filter(|(axis, _)| !gathers(axis)) {
+            out.push(self.check(place, *axis, *at));
         }
         out.extend(self.index_guards());
-        for (axis, at) in &self.movement.checks {
+        for (axis, at) in checks.iter().filter(|(axis, _)| gathers(axis)) {
             out.push(self.check(place, *axis, *at));
         }
         out
     }
 
-    fn extent_guard(&mut self, var: usize) -> Option<Guard> {
+    /// The variable is below its extent; one that was read from a tensor is at most its bound.
+    fn extent_guards(&mut self, var: usize) -> Vec<Guard> {
         let info = &self.movement.vars[var];
         let limit = match &info.live {
-            Live::Known if !info.guarded => return None,
+            Live::Known if !info.guarded => return Vec::new(),
             Live::Known => Ix::Lit(info.extent),
             Live::Size(size) => self.size(size),
         };
-        Some(Guard::Below { value: self.var(var), limit })
+        let mut out = Vec::new();
+        if let Live::Size(size) = &info.live
+            && let Some(tensor) = size.tensor()
+        {
+            let (tensor, value) = (self.at.tensor(tensor), limit.clone());
+            out.push(Guard::Valid { tensor, value, limit: info.extent.saturating_add(1) });
+        }
+        out.push(Guard::Below { value: self.var(var), limit });
+        out
     }
 
     fn index_guards(&mut self) -> Vec<Guard> {

@@ -19,7 +19,13 @@ pub(super) fn prefix(
     let coords = scan.coordinates();
     let counted = digits.counted.as_ref();
     let count = counted.map_or(Ix::Lit(0), |c| scan.size(&c.rows, &coords));
-    let Scan { groups, guards, at, .. } = scan;
+    let most = digits.digits.iter().find(|d| matches!(d.home, Home::Rows { .. }));
+    let Scan { groups, mut guards, at, .. } = scan;
+    // Rows of a group beyond the declared bound have no place.
+    if let (Some(of), Some(most)) = (counted.and_then(|c| c.rows.tensor()), most) {
+        let limit = most.radix.bound().saturating_add(1);
+        guards.push(Guard::Valid { tensor: at.tensor(of), value: count.clone(), limit });
+    }
     let ranks = at.schedule().ranks;
     let align = counted.map_or(1, |c| c.align);
     Op::Prefix { table, rank: (rank, ranks), groups, guards, count, align }

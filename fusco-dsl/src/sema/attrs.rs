@@ -7,6 +7,7 @@ use super::fit;
 use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
 use super::mesh::at_bind;
 use super::scope::unknown;
+use super::static_stmt::fits;
 use crate::diag::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind, Ident, Word};
@@ -142,11 +143,75 @@ impl Checker<'_> {
         }
     }
 
+    /// A fill is a value of the type, of a tensor that does not keep what it had.
+    fn check_fill(&mut self, t: &ast::Tensor, tensor: &hir::Tensor, span: Span) -> Checked<()> {
+        let Some(fill) = tensor.attrs.fill else { return Ok(()) };
+        let (name, elem) = (&t.name.name, tensor.dtype.elem);
+        if tensor.io == hir::Io::InOut {
+            let at = t.attrs.iter().position(|w| w.name.name == "fill");
+            return self.fail(
+                Diagnostic::error("F0102", span, format!("`{name}` is `inout` and has a `fill`"))
+                    .note(
+                        "`inout` keeps the old value where nothing is written, `fill` replaces it",
+                    )
+                    .help("remove `fill`, or declare the tensor `out`")
+                    .fixed(at.and_then(|i| drop_attribute(&t.attrs, i))),
+            );
+        }
+        let Scalar::Int(v) = fill else {
+            return match (is_integer(elem), fits(elem, fill)) {
+                (false, false) => self.not_a_value(name, &tensor.dtype, fill, span),
+                _ => Ok(()),
+            };
+        };
+        let of_index = match &tensor.dtype.index {
+            Some(index) if index.none != Some(v) => {
+                let bound = match index.bound {
+                    Size::Lit(n) => n,
+                    _ => i64::MAX,
+                };
+                (0..bound).contains(&v)
+            }
+            _ => true,
+        };
+        if fits(elem, fill) && of_index {
+            return Ok(());
+        }
+        self.not_a_value(name, &tensor.dtype, fill, span)
+    }
+
+    fn not_a_value(
+        &mut self,
+        name: &str,
+        dtype: &hir::DType,
+        fill: Scalar,
+        span: Span,
+    ) -> Checked<()> {
+        let shown = match fill {
+            Scalar::Int(v) => v.to_string(),
+            Scalar::Float(v) => format!("{v:?}"),
+        };
+        let what = match &dtype.index {
+            Some(_) => "an index tensor of another range",
+            None => dtype.elem.name(),
+        };
+        self.fail(
+            Diagnostic::error(
+                "F0601",
+                span,
+                format!("`{name}` is {what}, which does not hold {shown}"),
+            )
+            .note("a fill is a value of the tensor's type")
+            .help("fill with a value of the type, or declare a wider one"),
+        )
+    }
+
     /// What the attributes ask of the placement, as far as literals decide it.
     pub fn check_attrs(&mut self, t: &ast::Tensor, tensor: &hir::Tensor) -> Checked<()> {
         let span = |name: &str| {
             t.attrs.iter().find(|w| w.name.name == name).map_or(t.name.span, |w| w.span)
         };
+        self.check_fill(t, tensor, span("fill"))?;
         if let (Some(Scalar::Float(v)), true) = (tensor.attrs.fill, is_integer(tensor.dtype.elem)) {
             return self.fail(
                 Diagnostic::error(

@@ -50,13 +50,17 @@ fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
                 )
                 .help(format!("give it a value: `--set {}=..`", param.name)),
             ),
-            Some(v) if *v < 1 => out.push(
+            Some(v) if *v < 1 && super::hir::least(handle, &param.constraints).is_none() => out
+                .push(
                 Diagnostic::error(
                     "F0901",
                     param.span,
                     format!("param {}: {v} >= 1 is false", param.name),
                 )
-                .help("bind it to a positive number"),
+                .help(format!(
+                    "bind it to a positive number, or declare that it may be less: `where {} >= 0`",
+                    param.name
+                )),
             ),
             Some(_) => {}
         }

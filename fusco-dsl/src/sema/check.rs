@@ -161,7 +161,9 @@ impl Checker<'_> {
             }
             let choices = p.choices.as_ref().map(|c| self.choices(handle, c));
             let constraint = p.constraint.as_ref().map(|c| self.cond(c));
-            for cond in [choices, constraint].into_iter().flatten().flatten() {
+            let conds: Vec<_> = [choices, constraint].into_iter().flatten().flatten().collect();
+            self.facts.bounded(handle, hir::least(handle, &conds));
+            for cond in conds {
                 self.facts.learn(&cond);
                 self.hir.params[handle].constraints.push(cond);
             }

@@ -333,6 +333,8 @@ pub(super) struct Facts {
     meshes: Vec<(Handle<MeshAxis>, Size)>,
     /// `where M == N`: the one is written as the other from here on.
     equals: Vec<(Handle<Param>, Size)>,
+    /// Params that may be less than 1, by their least value.
+    small: Vec<(Handle<Param>, i64)>,
 }
 
 impl Facts {
@@ -379,18 +381,50 @@ impl Facts {
     /// Whether the sizes are equal sums of products, facts applied.
     pub fn equal(&self, a: &Size, b: &Size) -> bool {
         let (a, b) = (self.plain(a), self.plain(b));
-        same(&a, &b) || Poly::of(&a).minus(&Poly::of(&b)).is_zero()
+        same(&a, &b) || self.poly(&a).minus(&self.poly(&b)).is_zero()
     }
 
     /// Whether `a <= b` for every binding.
     pub fn at_most(&self, a: &Size, b: &Size) -> bool {
         let (a, b) = (self.plain(a), self.plain(b));
-        same(&a, &b) || Poly::of(&b).minus(&Poly::of(&a)).at_least_zero()
+        same(&a, &b) || self.poly(&b).minus(&self.poly(&a)).at_least_zero()
     }
 
     /// A mesh axis is its size from here on.
     pub fn mesh(&mut self, axis: Handle<MeshAxis>, size: Size) {
         self.meshes.push((axis, size));
+    }
+
+    /// What a param may be, by all of its conditions together.
+    pub fn bounded(&mut self, param: Handle<Param>, least: Option<i64>) {
+        if let Some(least) = least.filter(|n| *n < 1) {
+            self.small.push((param, least));
+        }
+    }
+
+    /// The size as a polynomial.
+    pub fn poly(&self, size: &Size) -> Poly {
+        Poly::of(&self.from_one(&self.plain(size)))
+    }
+
+    /// Polynomials are of what is at least 1: a param that may be less stands for itself plus what makes it so.
+    fn from_one(&self, size: &Size) -> Size {
+        match size {
+            Size::Param(p) => match self.small.iter().find(|(of, _)| of == p) {
+                Some((_, least)) => Size::Binary {
+                    op: BinOp::Sub,
+                    lhs: Box::new(size.clone()),
+                    rhs: Box::new(Size::Lit(1i64.saturating_sub(*least))),
+                },
+                None => size.clone(),
+            },
+            Size::Binary { op, lhs, rhs } => Size::Binary {
+                op: *op,
+                lhs: Box::new(self.from_one(lhs)),
+                rhs: Box::new(self.from_one(rhs)),
+            },
+            size => size.clone(),
+        }
     }
 
     /// The size with its mesh axes written out.

@@ -545,6 +545,47 @@ impl Program {
     }
 }
 
+/// The least value of a param that its conditions name: `O >= 0`, `in (0, 1, 2)`. Without one it is at least 1.
+pub fn least(param: Handle<Param>, conditions: &[Cond]) -> Option<i64> {
+    let known = |size: &Size| match size {
+        Size::Lit(v) => Some(*v),
+        Size::Binary { op, lhs, rhs } => match (&**lhs, &**rhs) {
+            (Size::Lit(a), Size::Lit(b)) => op.apply(*a, *b),
+            _ => None,
+        },
+        _ => None,
+    };
+    let one = |cond: &Cond| match &cond.kind {
+        CondKind::And(a, b) => {
+            let sides = [a, b].map(|c| least(param, std::slice::from_ref(&**c)));
+            sides.into_iter().flatten().max()
+        }
+        CondKind::Or(a, b) => {
+            let [a, b] = [a, b].map(|c| least(param, std::slice::from_ref(&**c)));
+            Some(a?.min(b?))
+        }
+        CondKind::Compare { op, lhs, rhs } => match (lhs == &Size::Param(param), op) {
+            (true, CmpOp::Ge | CmpOp::Eq) => known(rhs),
+            (true, CmpOp::Gt) => known(rhs)?.checked_add(1),
+            (false, CmpOp::Le | CmpOp::Eq) if *rhs == Size::Param(param) => known(lhs),
+            (false, CmpOp::Lt) if *rhs == Size::Param(param) => known(lhs)?.checked_add(1),
+            _ => None,
+        },
+    };
+    conditions.iter().filter_map(one).max()
+}
+
+impl Size {
+    /// A tensor that the size reads.
+    pub fn tensor(&self) -> Option<Handle<Tensor>> {
+        match self {
+            Size::Read { tensor, .. } => Some(*tensor),
+            Size::Binary { lhs, rhs, .. } => lhs.tensor().or_else(|| rhs.tensor()),
+            _ => None,
+        }
+    }
+}
+
 impl BinOp {
     pub fn symbol(self) -> &'static str {
         match self {
@@ -556,14 +597,21 @@ impl BinOp {
         }
     }
 
-    /// Checked arithmetic; `None` on overflow or division by zero.
+    /// Checked arithmetic: `/` rounds toward minus infinity, `%` has the sign of the divisor. `None` on
+    /// overflow or division by zero.
     pub fn apply(self, a: i64, b: i64) -> Option<i64> {
         match self {
             BinOp::Add => a.checked_add(b),
             BinOp::Sub => a.checked_sub(b),
             BinOp::Mul => a.checked_mul(b),
-            BinOp::Div => a.checked_div_euclid(b),
-            BinOp::Rem => a.checked_rem_euclid(b),
+            BinOp::Div => {
+                let exact = a.checked_rem(b)? == 0 || (a < 0) == (b < 0);
+                a.checked_div(b).map(|q| q - i64::from(!exact))
+            }
+            BinOp::Rem => {
+                let rest = a.checked_rem(b)?;
+                Some(if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest })
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod placement;
 mod poly;
 mod print;
 mod prove;
+mod range;
 mod reach;
 mod route;
 mod routed;

@@ -176,7 +176,9 @@ impl Checker<'_> {
         let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
         let (split_text, extent_text) =
             (text::size(&self.hir, &split, &names), text::size(&self.hir, extent, &names));
-        if whole.is_empty() && !self.equal(&split, extent) {
+        // Where the last of them are cut short, nothing more is needed than room.
+        let holds = uneven && self.facts.at_most(extent, &split);
+        if whole.is_empty() && !self.equal(&split, extent) && !holds {
             return self.fail(
                 Diagnostic::error(
                     "F0303",

@@ -5,8 +5,9 @@ use super::linear::{self, Linear, Meet};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 
-/// F0205 and F0206 for what params decide; the rest was decided by `check`.
+/// F0205 and F0206 for what params decide; the rest was decided by `check`. F0601 for integers.
 pub(super) fn indices(program: &Program, stmt: &Assign, bound: &Bindings, out: &mut Diagnostics) {
+    out.0.extend(super::range::overflow(program, stmt, bound));
     if stmt.via.is_some() {
         return;
     }

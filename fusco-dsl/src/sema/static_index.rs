@@ -250,8 +250,7 @@ impl Checker<'_> {
     fn computed(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
         let expr = self.index_term(frame, e)?;
         let grows = |l: &Linear| {
-            l.terms.len() <= 6
-                && l.terms.iter().all(|(_, t)| Poly::of(&self.facts.plain(t)).at_least_zero())
+            l.terms.len() <= 6 && l.terms.iter().all(|(_, t)| self.facts.poly(t).at_least_zero())
         };
         if !linear::of(&expr).is_some_and(|l| grows(&l)) {
             return self
@@ -326,7 +325,7 @@ impl Checker<'_> {
         linear: &Linear,
         extent: &Size,
     ) -> Checked<()> {
-        let poly = |s: &Size| Poly::of(&self.facts.plain(s));
+        let poly = |s: &Size| self.facts.poly(s);
         let least = poly(&linear.offset);
         let most = linear.terms.iter().fold(least.clone(), |sum, (var, times)| {
             let last = poly(extent_size(&frame.vars[*var])).minus(&Poly::lit(1));
@@ -339,6 +338,18 @@ impl Checker<'_> {
             .fold(poly(extent).minus(&Poly::lit(1)).minus(&most), |room, (var, _)| {
                 room.given(&poly(extent_size(&frame.vars[*var])))
             });
+        // Factors are at least 0, so that the index is largest where each `dyn` is at its bound.
+        let at_bound = |size: &Size| poly(&self.at_bounds(size));
+        let room = if room.at_least_zero() {
+            room
+        } else {
+            let most = linear.terms.iter().fold(least.clone(), |sum, (var, times)| {
+                let last = at_bound(extent_size(&frame.vars[*var])).minus(&Poly::lit(1));
+                sum.plus(&poly(times).times(&last))
+            });
+            let bounded = poly(extent).minus(&Poly::lit(1)).minus(&most);
+            if bounded.at_least_zero() { bounded } else { room }
+        };
         let waits = self.decided_at_bind(frame, linear, extent);
         let (info, text) = (&self.hir.tensors[tensor], self.show(frame, extent));
         let what = format!("axis `{}` of `{}` has extent {text}", info.axes[axis].name, info.name);
@@ -366,6 +377,19 @@ impl Checker<'_> {
         };
         let help = "make the axis larger, or the index smaller";
         self.fail(Diagnostic::error("F0206", e.span, claim).label(what).note(note).help(help))
+    }
+
+    /// The size with each `dyn` at its bound.
+    fn at_bounds(&self, size: &Size) -> Size {
+        match size {
+            Size::Dyn { of, .. } => self.hir.dyns[*of].bound.clone(),
+            Size::Binary { op: op @ (BinOp::Add | BinOp::Mul), lhs, rhs } => Size::Binary {
+                op: *op,
+                lhs: Box::new(self.at_bounds(lhs)),
+                rhs: Box::new(self.at_bounds(rhs)),
+            },
+            size => size.clone(),
+        }
     }
 
     /// Whether params and mesh axes decide everything that the range check reads.
@@ -407,7 +431,7 @@ impl Checker<'_> {
         e: &Expr,
         linear: &Linear,
     ) -> Checked<()> {
-        let poly = |s: &Size| Poly::of(&self.facts.plain(s));
+        let poly = |s: &Size| self.facts.poly(s);
         let terms: Vec<(Poly, Poly)> = linear
             .terms
             .iter()

@@ -141,17 +141,32 @@ impl Checker<'_> {
     }
 }
 
-/// Whether the type holds the literal: integers in their range, any number in a float.
-fn fits(elem: Elem, value: Scalar) -> bool {
-    match value {
-        Scalar::Float(_) => !is_integer(elem),
-        Scalar::Int(v) => match elem {
-            Elem::I8 => i8::try_from(v).is_ok(),
-            Elem::I32 => i32::try_from(v).is_ok(),
-            Elem::U8 => u8::try_from(v).is_ok(),
-            Elem::U32 => u32::try_from(v).is_ok(),
-            _ => true,
-        },
+/// Whether the type holds the literal: integers in their range, floats rounded, but not beyond their largest.
+pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
+    let magnitude = match value {
+        Scalar::Float(_) if is_integer(elem) => return false,
+        Scalar::Int(v) if is_integer(elem) => return integer_range(elem).contains(&v),
+        Scalar::Float(v) => v.abs(),
+        Scalar::Int(v) => v.unsigned_abs() as f64,
+    };
+    let most = match elem {
+        Elem::E4m3 => 448.0,
+        Elem::E5m2 => 57344.0,
+        Elem::F16 => 65504.0,
+        Elem::Bf16 => f64::from(f32::from_bits(0x7f7f_0000)),
+        _ => f64::from(f32::MAX),
+    };
+    magnitude.is_infinite() || magnitude <= most
+}
+
+/// The values of an integer type.
+pub(super) fn integer_range(elem: Elem) -> std::ops::RangeInclusive<i64> {
+    match elem {
+        Elem::I8 => i8::MIN.into()..=i8::MAX.into(),
+        Elem::U8 => 0..=u8::MAX.into(),
+        Elem::I32 => i32::MIN.into()..=i32::MAX.into(),
+        Elem::U32 => 0..=u32::MAX.into(),
+        _ => i64::MIN..=i64::MAX,
     }
 }
 

@@ -7,7 +7,7 @@ use super::{Bound, Error, Plan};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Dyn, Entry, Ix, IxOp, Kernel, Route, Schedule, Tensor, When};
+use fusco_dsl::schedule::ir::{Dyn, Entry, Ix, Kernel, Route, Schedule, Tensor, When};
 use fusco_dsl::sema::hir::{CmpOp, Io};
 use std::sync::Arc;
 
@@ -325,13 +325,7 @@ impl Request {
             Ix::Dyn(d) => self.dyns[d.index()].get(rank).copied().unwrap_or(0),
             Ix::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.number(lhs, rank), self.number(rhs, rank));
-                match op {
-                    IxOp::Add => a.wrapping_add(b),
-                    IxOp::Sub => a.wrapping_sub(b),
-                    IxOp::Mul => a.wrapping_mul(b),
-                    IxOp::Div => a.checked_div(b).unwrap_or(0),
-                    IxOp::Rem => a.checked_rem(b).unwrap_or(0),
-                }
+                op.apply(a, b)
             }
             Ix::DynAt { of, rank: at } => {
                 let at = usize::try_from(self.number(at, rank)).ok();

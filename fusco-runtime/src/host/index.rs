@@ -28,10 +28,10 @@ pub(crate) enum Number {
 }
 
 impl Number {
-    /// Constants fold; a division of a non-negative number by a power of two is a shift.
+    /// Constants fold; a division by a power of two is a shift: both round toward minus infinity.
     pub(crate) fn binary(op: IxOp, a: Number, b: Number) -> Number {
         if let (Number::Lit(a), Number::Lit(b)) = (&a, &b) {
-            return Number::Lit(apply(op, *a, *b));
+            return Number::Lit(op.apply(*a, *b));
         }
         match (op, &b) {
             (IxOp::Div, Number::Lit(n)) if *n > 0 && n & (n - 1) == 0 => {
@@ -73,8 +73,8 @@ impl Number {
             Number::Add(p) => p.0.get(vars).wrapping_add(p.1.get(vars)),
             Number::Sub(p) => p.0.get(vars).wrapping_sub(p.1.get(vars)),
             Number::Mul(p) => p.0.get(vars).wrapping_mul(p.1.get(vars)),
-            Number::Div(p) => apply(IxOp::Div, p.0.get(vars), p.1.get(vars)),
-            Number::Rem(p) => apply(IxOp::Rem, p.0.get(vars), p.1.get(vars)),
+            Number::Div(p) => IxOp::Div.apply(p.0.get(vars), p.1.get(vars)),
+            Number::Rem(p) => IxOp::Rem.apply(p.0.get(vars), p.1.get(vars)),
         }
     }
 
@@ -141,17 +141,6 @@ impl Number {
                 p.0.reads(var) || p.1.reads(var)
             }
         }
-    }
-}
-
-/// A division by zero gives 0: the verifier's bounds exclude it, and a wild index is refused at its access.
-pub(crate) fn apply(op: IxOp, a: i64, b: i64) -> i64 {
-    match op {
-        IxOp::Add => a.wrapping_add(b),
-        IxOp::Sub => a.wrapping_sub(b),
-        IxOp::Mul => a.wrapping_mul(b),
-        IxOp::Div => a.checked_div(b).unwrap_or(0),
-        IxOp::Rem => a.checked_rem(b).unwrap_or(0),
     }
 }
 

@@ -163,6 +163,10 @@ impl Tile {
         runner.vars[self.target.0] = 0;
         let (mut along_source, mut along_target) = ((0, self.source.1), (0, self.target.1));
         for guard in &self.guards {
+            // A guard is asked only where the ones before it hold: it may read what they protect.
+            if along_source.0 >= along_source.1 || along_target.0 >= along_target.1 {
+                return Ok(());
+            }
             match (guard.step(self.source.0), guard.step(self.target.0)) {
                 (Some(step), Some(0)) => {
                     along_source = guard.narrow(&runner.vars, step, along_source)

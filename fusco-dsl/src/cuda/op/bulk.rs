@@ -6,7 +6,7 @@
 use super::dealt::Dealt;
 use super::produce::{Loaded, Trip};
 use super::{Emit, vector_literal};
-use crate::cuda::index::{bare, pointer};
+use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
@@ -353,7 +353,7 @@ impl Nest<'_> {
             match value {
                 Value::Int(value) => {
                     let elem = schedule.tensors[to.tensor].elem.name();
-                    out.line(&format!("*({place}) = {elem}({});", self.bare(value)));
+                    out.line(&format!("*({place}) = {elem}({});", stored(schedule, value)));
                 }
                 Value::Row(row) if self.staged.part(*row).is_none() => self.copy(out, *row, to),
                 _ => {}

@@ -4,7 +4,7 @@ use super::points::{Turns, condition, count, decode, place};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::form::Form;
-use crate::cuda::index::bare;
+use crate::cuda::index::stored;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
@@ -209,7 +209,7 @@ fn emit_value(out: &mut Out, parts: &Parts, v: &str) -> String {
             out.line(&format!("const Vec<{bytes}> value = {literal};"));
         }
         (Written::Value(Value::Int(ix)), _) => {
-            out.line(&format!("const {} number = {};", elem.name(), bare(parts.schedule, ix)));
+            out.line(&format!("const {} number = {};", elem.name(), stored(parts.schedule, ix)));
             out.line(&format!(
                 "const Vec<{bytes}> value = *reinterpret_cast<const Vec<{bytes}>*>(&number);"
             ));

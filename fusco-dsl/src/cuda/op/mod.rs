@@ -15,7 +15,7 @@ mod tables;
 pub(super) mod tile;
 
 use super::form::{Form, Work};
-use super::index::{bare, index, pointer};
+use super::index::{bare, index, pointer, stored};
 use super::namer::var_name;
 use super::out::Out;
 use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Schedule, Value};
@@ -105,8 +105,11 @@ impl Emit<'_> {
 
     pub(super) fn put_int(&mut self, value: &Ix, to: &Access) {
         let elem = self.schedule.tensors[to.tensor].elem.name();
-        let text =
-            format!("*({}) = {elem}({});", pointer(self.schedule, to), bare(self.schedule, value));
+        let text = format!(
+            "*({}) = {elem}({});",
+            pointer(self.schedule, to),
+            stored(self.schedule, value)
+        );
         self.out.line(&text);
     }
 

@@ -41,19 +41,28 @@ pub(super) fn flat_type(points: i64) -> &'static str {
 
 /// A condition for all guards; `None` if there are none.
 pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String> {
+    // An element has any value of its type until it is compared.
+    let sides = |a: &Ix, b: &Ix| {
+        let width = if reads_element(a) || reads_element(b) { Width::Wide } else { Width::Narrow };
+        [a, b].map(|side| in_width(schedule, side, width))
+    };
     let one = |g: &Guard| match g {
-        Guard::Below { value, limit } => {
-            format!("{} < {}", bare(schedule, value), bare(schedule, limit))
-        }
-        Guard::Equal { value, to } => {
-            format!("{} == {}", bare(schedule, value), bare(schedule, to))
-        }
-        Guard::Valid { value, limit, .. } => {
-            format!("valid({}, {limit}, launch, me)", bare(schedule, value))
-        }
+        Guard::Below { value, limit } => sides(value, limit).join(" < "),
+        Guard::Equal { value, to } => sides(value, to).join(" == "),
+        Guard::Valid { tensor, value, limit } => format!(
+            "valid({}, {limit}, launch, me, {})",
+            in_width(schedule, value, Width::Wide),
+            tensor.index()
+        ),
     };
     let all: Vec<String> = guards.iter().map(one).collect();
     (!all.is_empty()).then(|| all.join(" && "))
+}
+
+fn reads_element(ix: &Ix) -> bool {
+    let mut found = false;
+    ix.walk(&mut |part| found |= matches!(part, Ix::Element { .. }));
+    found
 }
 
 impl Emit<'_> {

@@ -2,7 +2,7 @@
 
 use super::{Emit, ix, scale, unroll};
 use crate::arena::Handle;
-use crate::cuda::index::{bare, pointer};
+use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
@@ -165,7 +165,7 @@ fn emit_position(out: &mut Out, trip: &Trip) {
                 out.line(&format!(
                     "*({}) = {elem}({});",
                     pointer(trip.schedule, to),
-                    bare(trip.schedule, value)
+                    stored(trip.schedule, value)
                 ));
             });
         }

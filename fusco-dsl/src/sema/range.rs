@@ -1,0 +1,196 @@
+//! What values an integer that a statement stores can have, and whether the target's type holds them.
+
+use super::dtype::is_integer;
+use super::hir::{self, Assign, BinOp, Bindings, Expr, ExprKind, Program, Scalar, Size, VarExtent};
+use super::static_stmt::integer_range;
+use crate::diag::Diagnostic;
+
+/// Least and most.
+type Range = (i128, i128);
+
+/// F0601: a stored integer that its type, or 64 bits on the way, do not hold, or a divisor that may be 0.
+/// F0999 if only the sizes of a launch decide it.
+pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Option<Diagnostic> {
+    let target = &program.tensors[stmt.target];
+    if !is_integer(stmt.value.ty) || !is_integer(target.dtype.elem) {
+        return None;
+    }
+    let ranges = Ranges { program, stmt, bound };
+    let (range, part) = match ranges.of(&stmt.value) {
+        Ok(range) => (range?, &stmt.value),
+        Err(Wrong::Divisor(part)) => {
+            return Some(
+                Diagnostic::error("F0601", part.span, "the divisor may be 0")
+                    .label("it is 0 for some values of its variables")
+                    .help("add 1 to it, or divide by a size"),
+            );
+        }
+        Err(Wrong::Wide(part, range)) => (range, part),
+    };
+    let elem = if std::ptr::eq(part, &stmt.value) { target.dtype.elem } else { hir::Elem::I64 };
+    let holds = integer_range(elem);
+    let (least, most) = (i128::from(*holds.start()), i128::from(*holds.end()));
+    if least <= range.0 && range.1 <= most {
+        return None;
+    }
+    let past = if range.0 < least { range.0 } else { range.1 };
+    let note = format!("{} holds {least}..={most}", elem.name());
+    let known = ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
+    if !known {
+        return Some(
+            Diagnostic::error(
+                "F0999",
+                part.span,
+                format!("not supported yet: a value that {} may not hold", elem.name()),
+            )
+            .label(format!("it is up to {past} if each `dyn` and count is at its bound"))
+            .note(note)
+            .help(format!("declare `{}` wider, or bind smaller numbers", target.name)),
+        );
+    }
+    let claim = match elem == target.dtype.elem && std::ptr::eq(part, &stmt.value) {
+        true => format!("`{}` is {}, which does not hold {past}", target.name, elem.name()),
+        false => format!("{past} does not fit 64 bits"),
+    };
+    Some(
+        Diagnostic::error("F0601", part.span, claim)
+            .label(format!("it goes from {} to {}", range.0, range.1))
+            .note(note)
+            .help("declare a wider type, or bind smaller numbers"),
+    )
+}
+
+enum Wrong<'a> {
+    Divisor(&'a Expr),
+    Wide(&'a Expr, Range),
+}
+
+struct Ranges<'a> {
+    program: &'a Program,
+    stmt: &'a Assign,
+    bound: &'a Bindings,
+}
+
+impl<'a> Ranges<'a> {
+    /// `None` if nothing is known of it, or it has no value at all: an axis is empty.
+    fn of(&self, e: &'a Expr) -> Result<Option<Range>, Wrong<'a>> {
+        let range = match &e.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Some((i128::from(*v), i128::from(*v))),
+            ExprKind::Size(size) => {
+                self.program.eval(size, self.bound).map(|v| (i128::from(v), i128::from(v)))
+            }
+            ExprKind::Var(var) => {
+                let most = self.extent(var.index()).map(|(n, _)| i128::from(n));
+                most.filter(|n| *n > 0).map(|n| (0, n - 1))
+            }
+            ExprKind::Binary { op, lhs, rhs } => {
+                let (Some(a), Some(b)) = (self.of(lhs)?, self.of(rhs)?) else { return Ok(None) };
+                if matches!(op, BinOp::Div | BinOp::Rem) && b.0 <= 0 && 0 <= b.1 {
+                    return Err(Wrong::Divisor(rhs));
+                }
+                Some(combine(*op, a, b))
+            }
+            _ => None,
+        };
+        match range {
+            Some((least, most))
+                if i64::try_from(least).is_err() || i64::try_from(most).is_err() =>
+            {
+                Err(Wrong::Wide(e, (least, most)))
+            }
+            range => Ok(range),
+        }
+    }
+
+    fn vars_of(&self, e: &Expr) -> impl Iterator<Item = usize> + use<> {
+        fn collect(e: &Expr, out: &mut Vec<usize>) {
+            match &e.kind {
+                ExprKind::Var(v) => out.push(v.index()),
+                ExprKind::Binary { lhs, rhs, .. } => {
+                    collect(lhs, out);
+                    collect(rhs, out);
+                }
+                _ => {}
+            }
+        }
+        let mut out = Vec::new();
+        collect(e, &mut out);
+        out.into_iter()
+    }
+
+    /// The most values of a variable, and whether it always has as many.
+    fn extent(&self, var: usize) -> Option<(i64, bool)> {
+        let (_, info) = self.stmt.vars.iter().nth(var)?;
+        match &info.extent {
+            VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
+                Some(n) => Some((n, true)),
+                None => Some((self.most(size)?, false)),
+            },
+            VarExtent::Counted { bound, .. } => Some((self.most(bound)?, false)),
+            VarExtent::Ragged(_) => {
+                // A slot: a group holds at most every tuple of the route.
+                let via = self.stmt.via.as_ref()?;
+                let mut sources =
+                    via.sources.iter().map(|v| self.extent(v.index()).map(|(n, _)| n));
+                let tuples = sources.try_fold(1i64, |all, n| all.checked_mul(n?))?;
+                Some((tuples, false))
+            }
+        }
+    }
+
+    /// A size with every `dyn` at its bound.
+    fn most(&self, size: &Size) -> Option<i64> {
+        match size {
+            Size::Dyn { of, .. } => self.program.eval(&self.program.dyns[*of].bound, self.bound),
+            Size::Binary { op, lhs, rhs } => op.apply(self.most(lhs)?, self.most(rhs)?),
+            size => self.program.eval(size, self.bound),
+        }
+    }
+}
+
+/// All values of the operation; no divisor is 0.
+fn combine(op: BinOp, a: Range, b: Range) -> Range {
+    let floor = |x: i128, y: i128| x.div_euclid(y) - i128::from(y < 0 && x.rem_euclid(y) != 0);
+    let corners = |f: &dyn Fn(i128, i128) -> i128| {
+        let all = [f(a.0, b.0), f(a.0, b.1), f(a.1, b.0), f(a.1, b.1)];
+        all.iter().fold((all[0], all[0]), |(least, most), v| (least.min(*v), most.max(*v)))
+    };
+    match op {
+        BinOp::Add => (a.0 + b.0, a.1 + b.1),
+        BinOp::Sub => (a.0 - b.1, a.1 - b.0),
+        BinOp::Mul => corners(&|x, y| x.saturating_mul(y)),
+        BinOp::Div => corners(&floor),
+        BinOp::Rem if b.0 == b.1 && floor(a.0, b.0) == floor(a.1, b.0) => {
+            let rest = |x: i128| x - floor(x, b.0) * b.0;
+            (rest(a.0), rest(a.1))
+        }
+        BinOp::Rem if b.0 > 0 => (0, b.1 - 1),
+        BinOp::Rem => (b.0 + 1, 0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_those_of_all_values() {
+        for op in [BinOp::Add, BinOp::Sub, BinOp::Mul, BinOp::Div, BinOp::Rem] {
+            for (a, b) in
+                [((-7, 5), (1, 3)), ((-9, -2), (4, 4)), ((0, 6), (-3, -2)), ((3, 5), (7, 7))]
+            {
+                let all = (a.0..=a.1).flat_map(|x| (b.0..=b.1).map(move |y| (x, y)));
+                let all: Vec<i64> = all.filter_map(|(x, y)| op.apply(x, y)).collect();
+                let wide = |(x, y): (i64, i64)| (i128::from(x), i128::from(y));
+                let (least, most) = combine(op, wide(a), wide(b));
+                assert!(
+                    all.iter().all(|v| (least..=most).contains(&i128::from(*v))),
+                    "{op:?} {a:?} {b:?}"
+                );
+                let ends = [all.iter().min(), all.iter().max()].map(|v| v.copied().map(i128::from));
+                let exact = !matches!(op, BinOp::Rem) || b.0 == b.1 && a.0 / b.0 == a.1 / b.0;
+                assert!(!exact || ends == [Some(least), Some(most)], "{op:?} {a:?} {b:?}");
+            }
+        }
+    }
+}

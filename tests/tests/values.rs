@@ -1,0 +1,212 @@
+//! Numbers that programs store: sign of divisions, 64 bits, fills and casts of 8-bit floats, and movements whose
+//! index arithmetic was once read as another.
+
+use fusco_dsl::oracle::{Array, Inputs};
+use fusco_dsl::sema::hir::Elem;
+use fusco_runtime::World;
+use fusco_tests::{Random, Session, gpu};
+
+/// Runs the entry on the host, and on a device where there is one; compares all ranks with the oracle and
+/// returns the first rank's bytes of `out`.
+fn run(text: &str, ranks: usize, inputs: &Inputs, out: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for world in [World::host(ranks).ok(), gpu(ranks)].into_iter().flatten() {
+        let session = Session::new(text, &[], &[], world);
+        session.upload(inputs);
+        session.poison();
+        let stream = session.world.stream().expect("a stream");
+        session.launch("e", &stream, inputs).expect("queued");
+        stream.synchronize().unwrap_or_else(|e| panic!("{e}\n{text}"));
+        session.check(&session.expected(&["e"], inputs));
+        bytes = session.outputs()[out][0].clone();
+    }
+    bytes
+}
+
+fn words(bytes: &[u8]) -> Vec<i32> {
+    bytes.as_chunks::<4>().0.iter().map(|b| i32::from_le_bytes(*b)).collect()
+}
+
+fn with(name: &str, array: Array) -> Inputs {
+    Inputs { tensors: [(name.to_string(), array)].into(), ..Inputs::default() }
+}
+
+/// `/` rounds toward minus infinity, `%` has the sign of the divisor: by powers of two and others.
+#[test]
+fn divisions_round_toward_minus_infinity() {
+    for divisor in [-5i64, -4, -1, 1, 3, 4, 7, 8] {
+        let shown = if divisor < 0 { format!("(0 - {})", -divisor) } else { divisor.to_string() };
+        let text = format!(
+            "program p {{
+                out a: i32[i: 40] @ [i];
+                out b: i32[i: 40] @ [i];
+                entry e {{ a[i] <- (i - 20) / {shown}; b[i] <- (i - 20) % {shown}; }}
+            }}"
+        );
+        let floor = |x: i64| (x as f64 / divisor as f64).floor() as i64;
+        let wanted = |f: &dyn Fn(i64) -> i64| (-20..20).map(|x| f(x) as i32).collect::<Vec<_>>();
+        let none = Inputs::default();
+        assert_eq!(words(&run(&text, 1, &none, "a")), wanted(&floor), "/ {divisor}");
+        let rest = |x: i64| x - floor(x) * divisor;
+        assert_eq!(words(&run(&text, 1, &none, "b")), wanted(&rest), "% {divisor}");
+    }
+}
+
+#[test]
+fn stored_integers_are_computed_in_64_bits() {
+    let text = "program p {
+        out b: i64[i: 8] @ [i];
+        entry e { b[i] <- (i + 1) * 100000 * 100000 - 3000000000 * 2; }
+    }";
+    let bytes = run(text, 1, &Inputs::default(), "b");
+    let found: Vec<i64> = bytes.as_chunks::<8>().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
+    let wanted: Vec<i64> = (1..9).map(|i| i * 10_000_000_000 - 6_000_000_000).collect();
+    assert_eq!(found, wanted);
+}
+
+/// The bits of 1, -2, 0.3, the largest and the smallest number of each type.
+#[test]
+fn fills_of_8_bit_floats_are_their_values() {
+    let cases = [
+        ("e4m3", "1.0", 0x38),
+        ("e4m3", "-2", 0xc0),
+        ("e4m3", "0.3", 0x2a),
+        ("e4m3", "448", 0x7e),
+        ("e4m3", "0.001", 0x01),
+        ("e5m2", "1", 0x3c),
+        ("e5m2", "-2.0", 0xc0),
+        ("e5m2", "0.3", 0x35),
+        ("e5m2", "57344", 0x7b),
+        ("e5m2", "0.00001", 0x01),
+    ];
+    for (elem, value, bits) in cases {
+        let text = format!(
+            "program p {{
+                in a: {elem}[i: 3] @ [i];
+                out y: {elem}[i: 5] @ [i] with fill({value});
+                entry e {{ y[i + 1] <- a[i]; }}
+            }}"
+        );
+        let kind = if elem == "e4m3" { Elem::E4m3 } else { Elem::E5m2 };
+        let bytes = run(&text, 1, &with("a", Array::zeros(kind, vec![3])), "y");
+        assert_eq!(bytes, [bits, 0, 0, 0, bits], "{elem} {value}");
+    }
+}
+
+/// A cast to the type that a value has already keeps its bits: infinities and every NaN, too.
+#[test]
+fn casts_to_the_same_type_keep_the_bits() {
+    for (elem, kind) in [("e5m2", Elem::E5m2), ("e4m3", Elem::E4m3)] {
+        let text = format!(
+            "program p {{
+                in x: {elem}[i: 256] @ [i];
+                out y: {elem}[i: 256] @ [i];
+                entry e {{ y[i] <- cast({elem}, x[i]); }}
+            }}"
+        );
+        let mut all = Array::zeros(kind, vec![256]);
+        (0..256).for_each(|i| all.set_bits(i, i as u64));
+        assert_eq!(run(&text, 1, &with("x", all), "y"), (0..=255u8).collect::<Vec<_>>(), "{elem}");
+    }
+}
+
+/// Strides, windows and halos on an axis over ranks, and a diagonal through two axes with an odd pitch.
+#[test]
+fn computed_indices_on_cut_axes_equal_the_oracle() {
+    let cases = [
+        (
+            4,
+            4,
+            "in x: i32[i: 4] @ [i/m, i]; out y: i32[i: 2] @ [copy/m, i]; entry e { y[i] <- x[i * 2]; }",
+        ),
+        (
+            4,
+            64,
+            "in x: i32[i: 64] @ [i/m, i]; out y: i32[i: 8] @ [i/m, i]; entry e { y[i] <- x[i * 8]; }",
+        ),
+        (
+            4,
+            6,
+            "in x: i32[i: 6] @ [i/m, i] with uneven; out y: i32[i: 4, w: 3] @ [i/m, i, w]; entry e { y[i, w] <- x[i + w]; }",
+        ),
+        (
+            4,
+            17,
+            "in x: i32[i: 17] @ [i/m, i] with uneven; out y: i32[s: 4, w: 5] @ [s/m, s, w]; entry e { y[s, w] <- x[s * 4 + w]; }",
+        ),
+        (
+            2,
+            8,
+            "in x: i32[a: 8] @ [copy/m, a]; out y: i32[i: 32] @ [i/m, i] with fill(-1); entry e { y[a * 4] <- x[a]; }",
+        ),
+        (
+            2,
+            6,
+            "in x: i32[i: 6] @ [i/m, i:2, i:2] with uneven; out y: i32[i: 6] @ [copy/m, i]; entry e { y[i] <- x[i]; }",
+        ),
+        (
+            2,
+            20,
+            "in x: i32[i: 20] @ [i/m, i]; out y: i32[i: 6] @ [i/m, i]; entry e { y[i] <- x[i + 3 - 1]; }",
+        ),
+    ];
+    for (ranks, extent, body) in cases {
+        let mut x = Array::zeros(Elem::I32, vec![extent]);
+        Random(7).fill(&mut x);
+        run(&format!("program p {{ mesh r {{ m: {ranks} }} {body} }}"), ranks, &with("x", x), "y");
+    }
+    let text = "program p {
+        mesh m { q: 2 }
+        in x: u8[i: 8, j: 8, z: 8] @ [i, z, j, i/q] with stride(z: 11);
+        out y: u8[i: 8, j: 8] @ [only(0)/q, i, j];
+        entry e { y[i, j] <- x[i, j, i]; }
+    }";
+    let mut x = Array::zeros(Elem::U8, vec![8, 8, 8]);
+    Random(8).fill(&mut x);
+    run(text, 2, &with("x", x), "y");
+}
+
+/// Counts are looked up only within the axis that they belong to: 3 requests over 2 ranks, transposed.
+#[test]
+fn lengths_are_read_for_rows_that_exist() {
+    let text = "program p {
+        mesh tp { gpu: 2 }
+        in len: i32[r: 3] @ [copy/gpu, r];
+        in k: bf16[r: 3, s: len[r] <= 10, n: 2, d: 8] @ [r/gpu, r, s.slab(10), n, d] with uneven;
+        out o: bf16[r: 3, s: len[r] <= 10, n: 2, d: 8] @ [r/gpu, r, n, d, s.slab(10)] with uneven;
+        entry e { o[r, s, n, d] <- k[r, s, n, d]; }
+    }";
+    let mut k = Array::zeros(Elem::Bf16, vec![3, 10, 2, 8]);
+    Random(9).fill(&mut k);
+    let mut inputs = with("k", k);
+    inputs.tensors.insert("len".to_string(), Array::from_i64(Elem::I32, vec![3], &[10, 3, 7]));
+    run(text, 2, &inputs, "o");
+}
+
+/// Lengths beyond their bound, and below 0, fail the launch and name the tensor.
+#[test]
+fn a_length_is_within_its_bound() {
+    for placement in ["l.slab(5)", "l.pack(2)"] {
+        let text = format!(
+            "program p {{
+                in len: i32[r: 4] @ [r];
+                in x: f32[r: 4, l: len[r] <= 5] @ [r, l.pack(1)];
+                out y: f32[r: 4, l: len[r] <= 5] @ [r, {placement}] with fill(0);
+                entry e {{ y[r, l] <- x[r, l]; }}
+            }}"
+        );
+        for wrong in [6, -1] {
+            let world = World::host(1).expect("a host");
+            let session = Session::new(&text, &[], &[], world);
+            let lens: Vec<u8> =
+                [1, wrong, 3, 0].iter().flat_map(|n: &i32| n.to_le_bytes()).collect();
+            session.buffers["len"].upload(0, &lens).expect("fits");
+            let stream = session.world.stream().expect("a stream");
+            session.launch("e", &stream, &Inputs::default()).expect("queued");
+            let error = stream.synchronize().expect_err("a wrong length");
+            assert_eq!(error.code(), "F0906");
+            let wanted = format!("an index read from `len` is {wrong}, outside 0..6");
+            assert_eq!(error.to_string(), wanted);
+        }
+    }
+}
