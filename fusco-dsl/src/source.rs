@@ -34,11 +34,29 @@ impl Span {
     }
 }
 
-/// Line and column of a byte offset, both from 1; columns count characters.
-pub fn line_column(text: &str, at: u32) -> (usize, usize) {
-    let before = &text.as_bytes()[..(at as usize).min(text.len())];
-    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
-    let start = before.iter().rposition(|b| *b == b'\n').map_or(0, |i| i + 1);
-    let column = String::from_utf8_lossy(&before[start..]).chars().count() + 1;
-    (line, column)
+/// Where the lines of a text start: each place in it is found without a walk from its beginning.
+pub struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+    ascii: bool,
+}
+
+impl Lines<'_> {
+    pub fn of(text: &str) -> Lines<'_> {
+        let ends = text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(i, _)| i + 1);
+        Lines { text, starts: std::iter::once(0).chain(ends).collect(), ascii: text.is_ascii() }
+    }
+
+    /// Line and column of a byte offset, both from 1; columns count characters.
+    pub fn line_column(&self, at: u32) -> (usize, usize) {
+        let at = (at as usize).min(self.text.len());
+        let line = self.starts.partition_point(|start| *start <= at);
+        let start = self.starts[line - 1];
+        let before = &self.text.as_bytes()[start..at];
+        let column = match self.ascii {
+            true => before.len(),
+            false => String::from_utf8_lossy(before).chars().count(),
+        };
+        (line, column + 1)
+    }
 }

@@ -9,6 +9,7 @@ mod fixes;
 mod fuzz;
 mod images;
 mod known;
+mod limits;
 mod oracle;
 mod oracle_linear;
 mod oracle_static;

@@ -6,8 +6,11 @@ use fusco_dsl::arena::Handle;
 use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use fusco_runtime::mem::room;
+use safetensors::tensor::{Dtype, Metadata, TensorView};
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Cursor, Read, Seek, SeekFrom};
 
 /// `FILE[:KEY]`; without a key the tensor's own name is used.
 pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
@@ -15,22 +18,71 @@ pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
         Some((path, key)) if !key.contains('/') => (path, key),
         _ => (spec, name),
     };
-    let bytes =
-        std::fs::read(path).map_err(|e| Failure::input(format!("cannot read {path}: {e}")))?;
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|e| Failure::input(format!("{path} is not a safetensors file: {e}")))?;
-    let view = file.tensor(key).map_err(|_| {
-        let names = file.names();
-        let known: Vec<&str> = names.iter().map(|n| n.as_ref()).collect();
+    let unread = |e: std::io::Error| Failure::input(format!("cannot read {path}: {e}"));
+    let mut file = File::open(path).map_err(unread)?;
+    let found = file.metadata().map_err(unread)?;
+    if found.is_file() {
+        return tensor(&mut file, found.len(), path, key);
+    }
+    // A pipe is read to its end: nobody can go back in it.
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(unread)?;
+    let len = bytes.len() as u64;
+    tensor(&mut Cursor::new(bytes), len, path, key)
+}
+
+/// Longest header that is read.
+const MOST_HEADER: u64 = 100_000_000;
+
+/// One tensor of a safetensors file of `len` bytes; of the others, only what the header says is read.
+fn tensor(
+    file: &mut (impl Read + Seek),
+    len: u64,
+    path: &str,
+    key: &str,
+) -> Result<Array, Failure> {
+    let unread = |e: std::io::Error| Failure::input(format!("cannot read {path}: {e}"));
+    let wrong = |why: &str| Failure::input(format!("{path} is not a safetensors file: {why}"));
+    let mut prefix = [0; 8];
+    if len < prefix.len() as u64 {
+        return Err(wrong("it is shorter than a header"));
+    }
+    file.read_exact(&mut prefix).map_err(unread)?;
+    let header = u64::from_le_bytes(prefix);
+    let Some(data) = header.checked_add(8).filter(|d| *d <= len && header <= MOST_HEADER) else {
+        return Err(wrong(&format!("its header claims {header} bytes")));
+    };
+    let mut text = vec![0; header as usize];
+    file.read_exact(&mut text).map_err(unread)?;
+    let metadata: Metadata =
+        serde_json::from_slice(&text).map_err(|e| wrong(&format!("its header: {e}")))?;
+    let names = metadata.offset_keys();
+    let mut end = 0;
+    for info in names.iter().filter_map(|n| metadata.info(n)) {
+        if info.data_offsets.0 != end || info.data_offsets.1 < end {
+            return Err(wrong("its tensors do not follow each other"));
+        }
+        end = info.data_offsets.1;
+    }
+    if (end as u64).checked_add(data) != Some(len) {
+        return Err(wrong("its length is not what its header says"));
+    }
+    let info = metadata.info(key).ok_or_else(|| {
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
         Failure::input(format!("{path} has no tensor `{key}`{}", hint(key, &known)))
     })?;
-    let elem = elem_of(view.dtype()).ok_or_else(|| {
+    let elem = elem_of(info.dtype).ok_or_else(|| {
         Failure::input(format!(
             "`{key}` in {path} has element type {:?}, which fusco has not",
-            view.dtype()
+            info.dtype
         ))
     })?;
-    Array::new(elem, view.shape().to_vec(), view.data().to_vec()).map_err(Failure::input)
+    let (first, last) = info.data_offsets;
+    room(&format!("`{key}` of {path}"), (last - first) as u128)?;
+    let mut bytes = vec![0; last - first];
+    file.seek(SeekFrom::Start(data + first as u64)).map_err(unread)?;
+    file.read_exact(&mut bytes).map_err(unread)?;
+    Array::new(elem, info.shape.clone(), bytes).map_err(Failure::input)
 }
 
 const TYPES: [(Dtype, Elem); 10] = [

@@ -14,6 +14,7 @@ use fusco_dsl::Compiled;
 use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Io;
+use fusco_runtime::mem::room;
 use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, World};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -193,6 +194,7 @@ fn inputs(
             )));
         }
     }
+    enough_memory(work, compiled, &inputs, feeds)?;
     let mut rng = work.random.map(fastrand::Rng::with_seed);
     for name in used(work, compiled)? {
         let Some(handle) = compiled.hir.tensor(&name) else { continue };
@@ -270,9 +272,49 @@ fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
                 values.len()
             )));
         }
+        if let Some(v) = values.iter().find(|v| !(0..=info.bound).contains(v)) {
+            return Err(Failure::coded(
+                "F0904",
+                format!("dyn {name} = {v}, outside 0..={}", info.bound),
+            ));
+        }
         out.insert(name, values);
     }
     Ok(out)
+}
+
+/// Whether the machine has the memory for what is read: the logical arrays, and each rank's bytes of them.
+/// Asked before the first of them is made.
+fn enough_memory(
+    work: &Work,
+    compiled: &Compiled,
+    inputs: &Inputs,
+    feeds: &BTreeMap<String, String>,
+) -> Outcome {
+    let (ranks, mut total) = (compiled.schedule.ranks as u128, 0u128);
+    let mut largest = (0, String::new());
+    for name in used(work, compiled)? {
+        let Some(handle) = compiled.hir.tensor(&name).filter(|_| !feeds.contains_key(&name)) else {
+            continue;
+        };
+        let tensor = &compiled.hir.tensors[handle];
+        if !matches!(tensor.io, Io::In | Io::InOut) {
+            continue;
+        }
+        let each = u128::try_from(compiled.tables()[&handle].elems).unwrap_or(0);
+        let mut elems = ranks.saturating_mul(each);
+        if !(work.raw && data::is_raw(tensor)) {
+            let shape = data::shape(&compiled.hir, tensor, inputs)?;
+            let logical = shape.iter().fold(1u128, |n, e| n.saturating_mul(*e as u128));
+            elems = elems.saturating_add(logical);
+        }
+        let bytes = elems.saturating_mul(tensor.dtype.elem.bytes() as u128);
+        total = total.saturating_add(bytes);
+        largest = largest.max((bytes, name));
+    }
+    let what = format!("the inputs of {ranks} ranks, most of it for tensor `{}`", largest.1);
+    room(&what, total)?;
+    Ok(())
 }
 
 /// Tensors of the entries, in declaration order.

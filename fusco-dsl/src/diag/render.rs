@@ -3,12 +3,23 @@
 use super::{Diagnostic, Diagnostics, Severity};
 use annotate_snippets::{AnnotationKind, Group, Level, Patch, Renderer, Snippet};
 
-/// All diagnostics in order of their place; `name` is the file as the user wrote it.
+/// More than these nobody reads.
+const MOST_SHOWN: usize = 100;
+
+/// Diagnostics in order of their place; `name` is the file as the user wrote it.
 pub fn render(diagnostics: &Diagnostics, name: &str, text: &str, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let mut sorted: Vec<&Diagnostic> = diagnostics.0.iter().collect();
     sorted.sort_by_key(|d| (d.span.start, d.code));
-    let reports: Vec<String> = sorted.iter().map(|d| one(&renderer, d, name, text)).collect();
+    // Errors before warnings, if not all are shown; each costs a walk through the text.
+    if sorted.len() > MOST_SHOWN {
+        sorted.sort_by_key(|d| (d.severity == Severity::Warning, d.span.start, d.code));
+    }
+    let shown = sorted.iter().take(MOST_SHOWN);
+    let mut reports: Vec<String> = shown.map(|d| one(&renderer, d, name, text)).collect();
+    if sorted.len() > MOST_SHOWN {
+        reports.push(format!("and {} more; `--format json` lists all", sorted.len() - MOST_SHOWN));
+    }
     reports.join("\n\n")
 }
 

@@ -3,7 +3,7 @@
 //! A mistake blanks the smallest item around it and the parse goes on, so one run reports several.
 
 use super::ast::*;
-use super::expect;
+use super::{expect, limits};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
 use pest::Parser;
@@ -15,14 +15,11 @@ pub(super) struct Grammar;
 
 /// Most mistakes reported in one run.
 const MOST_ERRORS: usize = 20;
-/// Deepest nesting of brackets; the parser and every walk recurse.
-const MOST_DEPTH: usize = 64;
 
 /// Parses a file. The tree lacks the items that have errors.
 pub fn parse(text: &str) -> (File, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
-    if let Some(diagnostic) = expect::too_deep(text, MOST_DEPTH).or_else(|| expect::too_long(text))
-    {
+    if let Some(diagnostic) = limits::beyond(text) {
         diagnostics.push(diagnostic);
         return (File::default(), diagnostics);
     }

@@ -14,30 +14,6 @@ pub const RESERVED: [&str; 25] = [
     "cap", "through", "at",
 ];
 
-pub(super) fn too_deep(text: &str, most: usize) -> Option<Diagnostic> {
-    let mut depth = 0usize;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > most {
-            let span = Span::new(at as u32, at as u32 + 1);
-            return Some(
-                Diagnostic::error("F0001", span, format!("brackets nest deeper than {most}"))
-                    .help("split the expression"),
-            );
-        }
-    }
-    None
-}
-
-pub(super) fn too_long(text: &str) -> Option<Diagnostic> {
-    (text.len() > 1 << 24)
-        .then(|| Diagnostic::error("F0001", Span::new(0, 0), "the source is longer than 16 MiB"))
-}
-
 /// Reports strings, other alphabets, suffixed numbers and `-` runs outside comments; blanks them with a
 /// word or number so that they are not reported twice.
 pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) -> String {

@@ -4,6 +4,7 @@ pub mod ast;
 mod build;
 mod expect;
 mod lex;
+mod limits;
 mod print;
 
 pub use build::parse;

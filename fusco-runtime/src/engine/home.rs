@@ -41,7 +41,7 @@ impl Space {
                 let name = route.map_or("", |r| &schedule.routes[r].name);
                 Space::Device(Arc::new(DevicePlan::new(program, name)?))
             }
-            None => Space::Host(Arc::new(HostPlan::new(schedule, route))),
+            None => Space::Host(Arc::new(HostPlan::new(schedule, route)?)),
         })
     }
 

@@ -3,6 +3,8 @@
 //! Peers write `counts` and the counters; all else is written by the rank's own thread. Everything is
 //! atomic, so a consumer may look at any time; `made` and `resets` say when what it sees is current.
 
+use crate::Error;
+use crate::mem::room;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{self, Base, Route, Schedule, Signal, TILE_ROWS, TableKind};
 use std::collections::BTreeMap;
@@ -49,9 +51,20 @@ pub(crate) struct Counters {
 }
 
 impl HostPlan {
-    pub(crate) fn new(schedule: &Schedule, route: Option<Handle<Route>>) -> HostPlan {
+    /// # Errors
+    /// F0911 without memory: every rank knows of every other what it sends to each group.
+    pub(crate) fn new(
+        schedule: &Schedule,
+        route: Option<Handle<Route>>,
+    ) -> Result<HostPlan, Error> {
+        let name = route.map_or("the program".to_string(), |r| {
+            format!("the plan of route `{}`", schedule.routes[r].name)
+        });
+        let each = Space::bytes(schedule, route);
+        room(&format!("{name} on {} ranks", schedule.ranks), each * schedule.ranks as u128)?;
         let ranks = (0..schedule.ranks).map(|_| Space::new(schedule, route)).collect();
-        HostPlan { ranks, launches: schedule.entries.iter().map(|_| AtomicU64::new(0)).collect() }
+        let launches = schedule.entries.iter().map(|_| AtomicU64::new(0)).collect();
+        Ok(HostPlan { ranks, launches })
     }
 
     pub(crate) fn submitted(&self, entry: usize, launch: u64) {
@@ -83,6 +96,23 @@ impl HostPlan {
 }
 
 impl Space {
+    /// Of one rank, before anything is allocated; the sizes of [`new`](Self::new).
+    fn bytes(schedule: &Schedule, handle: Option<Handle<Route>>) -> u128 {
+        let wide = |n: i64| u128::try_from(n).unwrap_or(0);
+        let bases = schedule.bases.iter().filter(|(_, b)| Some(b.route) == handle).count() as u128;
+        let words = handle.map_or(0, |h| {
+            let r = &schedule.routes[h];
+            let (bins, groups, ranks) = (wide(r.bins()), wide(r.groups), wide(schedule.ranks));
+            let pairs = 2 * wide(r.positions_bound) * wide(r.fan);
+            bins + 2 * ranks * bins + pairs + groups * (1 + bases)
+        });
+        let tables = schedule.tables.iter().map(|(_, t)| t);
+        let tables = tables.filter(|t| handle.is_none() && matches!(t.kind, TableKind::Computed));
+        let signals = schedule.signals.iter().filter(|(_, s)| s.route == handle);
+        let lens = tables.map(|t| wide(t.len)).chain(signals.map(|(_, s)| wide(s.slots)));
+        4 * (words + lens.sum::<u128>())
+    }
+
     /// Of a route, or the home: it has signals and computed tables alone.
     fn new(schedule: &Schedule, handle: Option<Handle<Route>>) -> Space {
         let route = handle.map(|h| &schedule.routes[h]);

@@ -1,8 +1,11 @@
 //! CUDA text to cubins: NVRTC, wherever it is, and a cache on disk that verifies what it reads.
 //! Cubins are run, never PTX: the driver need not know the compiler's version.
 
+mod api;
 mod cache;
 pub mod doctor;
+mod elf;
+mod env;
 mod find;
 mod log;
 mod nvrtc;

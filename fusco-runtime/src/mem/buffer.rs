@@ -3,6 +3,7 @@
 //! Its lease in the ledger of its world orders launches and the calls here: who writes is alone.
 
 use super::host::HostMemory;
+use super::room;
 use crate::engine::{DeviceMemory, Error, Ledger, Slot};
 use std::sync::Arc;
 
@@ -43,6 +44,9 @@ impl Buffer {
         ranks: usize,
         bytes: usize,
     ) -> Result<Buffer, Error> {
+        let what =
+            if ranks == 1 { format!("`{name}`") } else { format!("`{name}` on {ranks} ranks") };
+        room(&what, ranks as u128 * bytes as u128)?;
         let parts: Option<Vec<_>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
         let parts = parts.ok_or_else(|| {
             Error::Machine(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))

@@ -4,7 +4,9 @@
 mod buffer;
 mod copy;
 pub(crate) mod host;
+mod room;
 
 pub(crate) use buffer::Memory;
 pub use buffer::{Buffer, Plain};
 pub(crate) use copy::copy;
+pub use room::room;

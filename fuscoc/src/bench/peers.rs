@@ -3,8 +3,9 @@
 
 use crate::failure::Failure;
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
+use tempfile::TempDir;
 
 /// The scripts, written beside each other before they run: compilers of Python read them as files.
 const SCRIPTS: &[(&str, &str)] = &[
@@ -60,24 +61,28 @@ impl Peer {
 }
 
 /// A folder with the scripts; gone when dropped.
-pub struct Folder(PathBuf);
+pub struct Folder(TempDir);
 
 impl Folder {
     pub fn new() -> Result<Folder, Failure> {
-        let path = std::env::temp_dir().join(format!("fusco-peers-{}", std::process::id()));
-        std::fs::create_dir_all(&path)
-            .map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
-        let folder = Folder(path);
+        let folder = tempfile::Builder::new().prefix("fusco-peers-").tempdir();
+        let folder =
+            Folder(folder.map_err(|e| {
+                Failure::input(format!("no folder for the scripts can be made: {e}"))
+            })?);
         SCRIPTS
             .iter()
-            .try_for_each(|(name, text)| crate::file::write(&folder.0.join(name), text))?;
+            .try_for_each(|(name, text)| crate::file::write(&folder.0.path().join(name), text))?;
         Ok(folder)
     }
 
     /// Every way that the script knows to do `work`; told on standard error, too, once it ends.
     pub fn run(&self, work: &str, script: &str, arguments: &str, traces: &Path) -> Vec<Peer> {
         let mut command = Command::new("python3");
-        command.arg(self.0.join(script)).arg(work).arg(format!("traces={}", traces.display()));
+        command
+            .arg(self.0.path().join(script))
+            .arg(work)
+            .arg(format!("traces={}", traces.display()));
         lines(command, script, arguments)
     }
 
@@ -92,7 +97,7 @@ impl Folder {
     ) -> Vec<Peer> {
         let mut command = Command::new("python3");
         command.args(["-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]);
-        command.arg(ranks.to_string()).arg(self.0.join("nccl.py")).arg(works.join(","));
+        command.arg(ranks.to_string()).arg(self.0.path().join("nccl.py")).arg(works.join(","));
         // No multicast: it is not everywhere.
         command.arg(format!("traces={}", traces.display())).env("NCCL_NVLS_ENABLE", "0");
         lines(command, "nccl.py", arguments)
@@ -118,12 +123,6 @@ fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
         crate::file::tell(&format!("{} by {}: {ms}", peer.work, peer.peer));
     }
     peers
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::engine::Error;
 use cudarc::driver::{DriverError, result, sys};
 use fusco_dsl::cuda::ByPosition;
 use std::ffi::{CString, c_void};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 const ALIGN: u64 = crate::mem::host::ALIGN as u64;
@@ -29,21 +29,86 @@ unsafe impl Send for Gpu {}
 // SAFETY: as above; the driver locks its own state.
 unsafe impl Sync for Gpu {}
 
-/// Devices of this machine.
-pub(crate) fn count() -> Result<i32, Error> {
+/// What is called here, under its names in the library. A call of one that is missing would panic.
+const SYMBOLS: [&str; 43] = [
+    "cuCtxEnablePeerAccess",
+    "cuCtxSetCurrent",
+    "cuCtxSynchronize",
+    "cuDeviceCanAccessPeer",
+    "cuDeviceGet",
+    "cuDeviceGetAttribute",
+    "cuDeviceGetCount",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuDevicePrimaryCtxRetain",
+    "cuEventCreate",
+    "cuEventDestroy_v2",
+    "cuEventElapsedTime_v2",
+    "cuEventRecord",
+    "cuEventSynchronize",
+    "cuFuncSetAttribute",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuGraphDestroy",
+    "cuGraphExecDestroy",
+    "cuGraphInstantiateWithFlags",
+    "cuGraphLaunch",
+    "cuInit",
+    "cuLaunchCooperativeKernel",
+    "cuLaunchKernel",
+    "cuMemAlloc_v2",
+    "cuMemFree_v2",
+    "cuMemcpyDtoDAsync_v2",
+    "cuMemcpyDtoHAsync_v2",
+    "cuMemcpyDtoH_v2",
+    "cuMemcpyHtoD_v2",
+    "cuMemsetD2D32Async",
+    "cuMemsetD8_v2",
+    "cuModuleGetFunction",
+    "cuModuleLoadData",
+    "cuModuleUnload",
+    "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+    "cuStreamBeginCapture_v2",
+    "cuStreamCreate",
+    "cuStreamDestroy_v2",
+    "cuStreamEndCapture",
+    "cuStreamQuery",
+    "cuStreamSynchronize",
+    "cuStreamWaitEvent",
+];
+
+/// F0911 unless the driver's library is there and has all that is called; `absent` says what to do
+/// without one.
+fn library(absent: &str) -> Result<(), Error> {
+    static MISSING: OnceLock<Option<&str>> = OnceLock::new();
     // SAFETY: only looks for the library.
     if !unsafe { sys::is_culib_present() } {
-        return Err(Error::Machine("no CUDA driver: libcuda is not installed".into()));
+        return Err(Error::Machine(absent.to_string()));
     }
+    let missing = MISSING.get_or_init(|| {
+        // SAFETY: the library is there. Its functions are looked up, not called.
+        let has = |name: &&str| unsafe {
+            sys::culib().get::<unsafe extern "C" fn()>(format!("{name}\0").as_bytes()).is_ok()
+        };
+        SYMBOLS.into_iter().find(|name| !has(name))
+    });
+    missing.map_or(Ok(()), |name| {
+        Err(Error::Machine(format!(
+            "libcuda has no `{name}`: the CUDA driver is too old, or is none"
+        )))
+    })
+}
+
+/// Devices of this machine.
+pub(crate) fn count() -> Result<i32, Error> {
+    library("no CUDA driver: libcuda is not installed")?;
     result::init().and_then(|()| result::device::get_count()).map_err(|e| told(e, "no device"))
 }
 
 impl Gpu {
     pub(crate) fn open(ordinal: i32) -> Result<Arc<Gpu>, Error> {
-        // SAFETY: only looks for the library.
-        if !unsafe { sys::is_culib_present() } {
-            return Err(Error::Machine("no CUDA driver: libcuda is not installed; use a host world, or see `fuscoc doctor`".into()));
-        }
+        library(
+            "no CUDA driver: libcuda is not installed; use a host world, or see `fuscoc doctor`",
+        )?;
         let fail = |e: DriverError| told(e, &format!("device {ordinal} cannot be opened"));
         result::init().map_err(fail)?;
         let device = result::device::get(ordinal).map_err(fail)?;
