@@ -17,8 +17,6 @@ const MOVE: (u32, u32) = (256, 4);
 const MOVE_LARGE: (u32, u32) = (512, 2);
 /// CTAs of a rank in one launch, at most.
 const MOST_CTAS: i64 = 1 << 20;
-/// Shared memory that lets two CTAs share a multiprocessor, bytes.
-const SHARED_LIMIT: i64 = 112 * 1024;
 /// Tuples of a thread that plans, where there are enough.
 const TUPLES: i64 = 2;
 /// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
@@ -86,11 +84,11 @@ impl Form {
         }
         .with(asked(kernel, most_ctas(target)));
         if is_plan(kernel) {
-            warps.with(plan_ctas(schedule, target, handle)).plan(route)
-        } else if let Some(staged) = bulk::staged(schedule, kernel, alone) {
+            warps.with(plan_ctas(schedule, target, handle)).plan(route, target)
+        } else if let Some(staged) = bulk::staged(schedule, target, kernel, alone) {
             warps.bulk(route, target, kernel, staged)
-        } else if let Some(ring) =
-            ring::ring(schedule, kernel, alone).filter(|_| warps.rings(target, kernel, route))
+        } else if let Some(ring) = ring::ring(schedule, target, kernel, alone)
+            .filter(|_| warps.rings(target, kernel, route))
         {
             warps.ring(target, ring)
         } else if let Some(team) = reduce::team(schedule, kernel) {
@@ -105,8 +103,8 @@ impl Form {
         Form { ctas_per_rank, grid: (ctas_per_rank, self.grid.1), ..self }
     }
 
-    fn plan(self, route: &Route) -> Form {
-        let threads = plan_threads(route);
+    fn plan(self, route: &Route, target: &Target) -> Form {
+        let threads = plan_threads(route, target);
         let shared_bytes = (shared_words(route, threads) * 4) as u32;
         Form { work: Work::Plan, threads, shared_bytes, cooperative: true, ..self }
     }
@@ -262,7 +260,7 @@ pub(crate) fn plan_ctas(schedule: &Schedule, target: &Target, route: Handle<Rout
     let most = blocks.unwrap_or(i64::MAX).min(i64::from(most_ctas(target)));
     let info = &schedule.routes[route];
     let tuples = info.positions_bound.saturating_mul(info.fan);
-    let each = TUPLES * i64::from(plan_threads(info).max(32));
+    let each = TUPLES * i64::from(plan_threads(info, target).max(32));
     (tuples.saturating_add(each - 1) / each).clamp(1, most.max(1)) as u32
 }
 
@@ -281,9 +279,7 @@ fn shared_words(route: &Route, threads: u32) -> i64 {
 }
 
 /// As many warps as shared memory has histograms for; 0 if it has none.
-pub(crate) fn plan_threads(route: &Route) -> u32 {
-    [512, 256, 128, 64, 32]
-        .into_iter()
-        .find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT)
-        .unwrap_or(0)
+pub(crate) fn plan_threads(route: &Route, target: &Target) -> u32 {
+    let shared = target.shared_of_each(i64::from(CTAS_PER_SM));
+    [512, 256, 128, 64, 32].into_iter().find(|t| shared_words(route, *t) * 4 <= shared).unwrap_or(0)
 }

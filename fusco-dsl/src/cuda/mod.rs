@@ -16,18 +16,8 @@ mod workspace;
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::schedule::{Verified, ir};
+pub use crate::target::{Architecture, Capability, Target};
 use unit::Program;
-
-/// The machine that the text is specialised for.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// NVRTC's name of the architecture, as `sm_90a`.
-    pub arch: String,
-    /// Multiprocessors of a device.
-    pub sms: u32,
-    /// Ranks that share a device, and so a launch.
-    pub ranks_per_device: u32,
-}
 
 /// Generated text and how to launch it.
 #[derive(Clone, Debug)]
@@ -93,13 +83,6 @@ pub struct Field {
     pub name: String,
     pub offset: usize,
     pub bytes: usize,
-}
-
-impl Target {
-    /// One H100 or H200 holding all ranks.
-    pub fn hopper(ranks_per_device: u32) -> Target {
-        Target { arch: "sm_90a".into(), sms: 132, ranks_per_device }
-    }
 }
 
 /// Prints every kernel.
@@ -175,11 +158,15 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
                 format!("not supported yet: {tuples} tuples need 64-bit rows"),
             ));
         }
-        if form::plan_threads(route) == 0 {
+        if form::plan_threads(route, target) == 0 {
             diagnostics.push(Diagnostic::error(
                 "F0999",
                 route.span,
-                format!("not supported yet: {} bins exceed shared memory", route.bins()),
+                format!(
+                    "not supported yet: {} bins exceed the shared memory of {}",
+                    route.bins(),
+                    target.architecture.name
+                ),
             ));
         }
     }

@@ -9,12 +9,13 @@ use super::{Emit, vector_literal};
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
+use crate::cuda::{Capability, Target};
 use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
 
 /// Threads of a CTA: the copy engine moves the rows, threads only find their places.
 pub(in crate::cuda) const THREADS: u32 = 256;
-/// Shared memory for rows; one CTA has a multiprocessor to itself.
-pub(super) const SHARED: i64 = 220 * 1024;
+/// Shared memory of a CTA that is not for rows: barriers, and what is known of tuples.
+const BESIDE: i64 = 7 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 4096;
 /// Bytes that stay in L2 until the next kernel reads them.
@@ -67,9 +68,20 @@ impl Staged {
     }
 }
 
+/// Bytes of shared memory for rows, where one CTA has a multiprocessor to itself; `None` without a copy engine.
+pub(super) fn room(target: &Target) -> Option<i64> {
+    target.has(Capability::BulkCopy).then_some(target.shared - BESIDE)
+}
+
 /// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
 /// bytes and long, and what else it carries is short.
-pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool) -> Option<Staged> {
+pub(in crate::cuda) fn staged(
+    schedule: &Schedule,
+    target: &Target,
+    kernel: &Kernel,
+    alone: bool,
+) -> Option<Staged> {
+    let shared = room(target)?;
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let trip = Trip::of(schedule, tokens.next()?)?;
@@ -92,7 +104,7 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool)
         }
     }
     let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
-    let room = SHARED / position.max(1);
+    let room = shared / position.max(1);
     let halves = if alone || room < 2 { 1 } else { 2 };
     let rows = (room / halves).min(kernel.tuning.chunk).min(i64::from(THREADS) / halves);
     let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
