@@ -29,8 +29,12 @@ impl Program {
         let workspaces = workspace::workspaces(schedule, target);
         let mut kernels = Vec::new();
         for entry in schedule.entries.iter().filter(|e| wanted(&e.name)) {
-            for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
-                kernels.push(print(schedule, target, (entry, &alternative.kernel)));
+            // Alternatives may share a kernel.
+            let mut printed = BTreeSet::new();
+            for kernel in entry.steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel) {
+                if printed.insert(&kernel.name) {
+                    kernels.push(print(schedule, target, (entry, kernel)));
+                }
             }
         }
         let definitions = definitions(schedule, &workspaces, target);

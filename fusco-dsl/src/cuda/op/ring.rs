@@ -31,7 +31,7 @@ const ADDERS: (i64, i64) = (256, 8);
 pub(in crate::cuda) struct Ring {
     /// Bytes of a row, and of a sum.
     pub row: i64,
-    slots: i64,
+    pub slots: i64,
     /// Threads that add up, and vectors of a row that each has.
     adders: (i64, i64),
     /// Arrivals are told.
@@ -82,7 +82,11 @@ pub(in crate::cuda) fn ring(
     let row = bulk::row_bytes(schedule, nest.to);
     let pushed = if alone { 0 } else { mail::PUSHERS };
     let lines = bulk::lines(row).max(1);
-    let slots = (IN_FLIGHT / lines).min(shared / lines - pushed).clamp(SLOTS.0, SLOTS.1);
+    let fit = (IN_FLIGHT / lines).min(shared / lines - pushed).clamp(SLOTS.0, SLOTS.1);
+    let slots = kernel.tuning.stages.map_or(fit, |asked| asked.number);
+    if slots < SLOTS.0 || slots > SLOTS.1 {
+        return None;
+    }
     let (most, long) = ADDERS;
     let vectors = row / 16;
     let most = if vectors > most * long { 2 * most } else { most };
