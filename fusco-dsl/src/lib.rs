@@ -17,5 +17,6 @@ pub mod schedule;
 pub mod sema;
 pub mod source;
 pub mod syntax;
+mod target;
 
 pub use driver::{Compiled, check, compile, lower};

@@ -89,7 +89,7 @@ fn errors(e: &Entry, program: &str) -> Vec<(String, String)> {
             Err(d) => d,
             Ok(compiled) if e.stage == "generate" => {
                 let ranks_per_device = compiled.schedule.ranks as u32;
-                let target = Target { arch: "sm_90a".to_string(), sms: 132, ranks_per_device };
+                let target = Target::hopper(ranks_per_device);
                 generate(&compiled.schedule, &target).err().unwrap_or_default()
             }
             Ok(compiled) => compiled.warnings,

@@ -3,6 +3,7 @@
 mod adjoint;
 mod codes;
 mod digits;
+mod directives;
 mod errors;
 mod explain;
 mod fixes;

@@ -153,7 +153,13 @@ impl Pair {
                 p.terms.join(", ")
             )
         };
-        let carrier = ["", " schedule { push; }", " schedule { pull; }"][self.carrier as usize % 3];
+        // Partial sums and copies are fetched, whoever is asked.
+        let fetched = source.terms.iter().any(|t| t.contains("sum/") || t.contains("copy/"));
+        let carrier = match self.carrier % 3 {
+            1 if !fetched => " schedule { push; }",
+            2 => " schedule { pull; }",
+            _ => "",
+        };
         let parts = (!source.parts.is_empty()).then(|| source.parts.iter().product());
         let text = format!(
             "program pair {{\n    mesh m {{ {} }}\n{}{}{}{}    entry main {{ y[{}] <- x[{}];{carrier} }}\n}}\n",

@@ -1,7 +1,7 @@
 //! Every generated text compiles to a cubin, and what each kernel needs is on record. No GPU is needed;
 //! without NVRTC the tests say so and are skipped.
 
-use fusco_dsl::cuda::{Target, generate_each};
+use fusco_dsl::cuda::{Architecture, Target, generate_each};
 use fusco_runtime::jit;
 use std::fmt::Write;
 
@@ -41,11 +41,22 @@ fn kernels_of(
     params: &[(&str, i64)],
     ranks_per_device: Option<u32>,
 ) -> Vec<(String, String)> {
+    let hopper = Architecture::find("sm_90a").expect("it is known");
+    kernels_for(hopper, program, params, ranks_per_device)
+}
+
+fn kernels_for(
+    architecture: &'static Architecture,
+    program: &str,
+    params: &[(&str, i64)],
+    ranks_per_device: Option<u32>,
+) -> Vec<(String, String)> {
     let path = format!("{}/../examples/programs/{program}.fusco", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(path).expect("the examples are in the repository");
     let params = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
     let compiled = fusco_dsl::compile(&text, None, &params).expect("it compiles");
-    let target = Target::hopper(ranks_per_device.unwrap_or(compiled.schedule.ranks as u32));
+    let ranks_per_device = ranks_per_device.unwrap_or(compiled.schedule.ranks as u32);
+    let target = Target::new(architecture, ranks_per_device);
     let (unit, texts) = generate_each(&compiled.schedule, &target).expect("it generates");
     unit.kernels.into_iter().map(|k| k.symbol).zip(texts).collect()
 }
@@ -193,6 +204,58 @@ fn kernels_of_two_ranks_a_device_compile() {
     }
     let (case, program, params) = CASES[0];
     compile_without_spills(case, &kernels_of(program, params, Some(2)));
+}
+
+/// Every architecture has a path of its own abilities: no copy engine before sm_90, 99 KiB of shared memory on
+/// sm_89 and sm_120.
+#[test]
+fn kernels_compile_for_every_architecture() {
+    if !have_nvrtc() {
+        return;
+    }
+    let programs = ["moe", "reshard_transpose", "to_tiles", "kv_migrate"];
+    for arch in ["sm_80", "sm_89", "sm_90a", "sm_100a", "sm_120a"] {
+        let architecture = Architecture::find(arch).expect("it is known");
+        for program in programs {
+            let (case, _, params) = CASES.iter().find(|(case, ..)| *case == program).expect("one");
+            // Ranks that share a device, and those that wait for peers.
+            for ranks_per_device in [None, Some(1)] {
+                for (name, source) in kernels_for(architecture, program, params, ranks_per_device) {
+                    let compiled = jit::compile(&source, &name, arch);
+                    compiled.unwrap_or_else(|e| panic!("{case} for {arch}: {e}\n{source}"));
+                    let bulk = source.contains("cp.async.bulk");
+                    assert!(!bulk || architecture.name != "sm_80" && architecture.name != "sm_89");
+                }
+            }
+        }
+    }
+}
+
+/// What a device of an architecture may hold is never exceeded.
+#[test]
+fn shared_memory_is_what_the_architecture_has() {
+    for name in Architecture::names() {
+        let architecture = Architecture::find(name).expect("it is known");
+        for (case, program, params) in CASES {
+            let path =
+                format!("{}/../examples/programs/{program}.fusco", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(path).expect("the examples are in the repository");
+            let params = params.iter().map(|(n, v)| (n.to_string(), *v)).collect();
+            let compiled = fusco_dsl::compile(&text, None, &params).expect("it compiles");
+            for ranks_per_device in [1, compiled.schedule.ranks as u32] {
+                let target = Target::new(architecture, ranks_per_device);
+                let (unit, _) = generate_each(&compiled.schedule, &target).expect("it generates");
+                for kernel in &unit.kernels {
+                    let (used, most) = (i64::from(kernel.shared_bytes), target.shared);
+                    assert!(
+                        used <= most,
+                        "{case}, {name}: {} needs {used} of {most}",
+                        kernel.symbol
+                    );
+                }
+            }
+        }
+    }
 }
 
 fn compile_without_spills(case: &str, kernels: &[(String, String)]) {

@@ -4,7 +4,8 @@ use crate::failure::Failure;
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome, file};
 use clap::ValueEnum;
-use fusco_dsl::cuda::{CudaUnit, Target, generate_entries};
+use clap::builder::PossibleValuesParser;
+use fusco_dsl::cuda::{Architecture, CudaUnit, Target, generate_entries};
 use fusco_dsl::diag::hint;
 use fusco_runtime::jit;
 use std::fmt::Write;
@@ -24,14 +25,15 @@ pub struct Args {
     /// Params, needed from `layout` on.
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
-    #[arg(long, default_value = "sm_90a")]
+    /// What the kernels are made for.
+    #[arg(long, default_value = "sm_90a", value_parser = PossibleValuesParser::new(Architecture::names()))]
     arch: String,
     /// Ranks that share a device; all of them if left out.
     #[arg(long)]
     ranks_per_device: Option<u32>,
-    /// Multiprocessors of a device.
-    #[arg(long, default_value_t = 132)]
-    sms: u32,
+    /// Multiprocessors of a device; those of the largest common one if left out.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    sms: Option<u32>,
     /// A file instead of standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -104,8 +106,7 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     if let Some(text) = text {
         return Ok(text.into_bytes());
     }
-    let ranks = args.ranks_per_device.unwrap_or(compiled.schedule.ranks as u32);
-    let target = Target { arch: args.arch.clone(), sms: args.sms, ranks_per_device: ranks };
+    let target = target(args, compiled.schedule.ranks)?;
     let wanted = |name: &str| args.entry.as_ref().is_none_or(|e| e == name);
     let unit = generate_entries(&compiled.schedule, &target, wanted)
         .map_err(|d| Failure::diagnostics(&d, source, format))?;
@@ -116,6 +117,24 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
         Stage::Cubin => jit::compile(&unit.source, name, &args.arch)?.bytes,
         _ => unit.source.into_bytes(),
     })
+}
+
+/// The machine that the arguments describe.
+fn target(args: &Args, ranks: i64) -> Result<Target, Failure> {
+    let arch = Architecture::find(&args.arch)
+        .ok_or_else(|| Failure::usage(format!("no architecture `{}`", args.arch)))?;
+    let each = args.ranks_per_device.map_or(ranks, i64::from);
+    if each < 1 || ranks % each != 0 {
+        let divisors: Vec<String> =
+            (1..=ranks).filter(|n| ranks % n == 0).map(|n| n.to_string()).collect();
+        return Err(Failure::usage(format!(
+            "{each} ranks a device: each device has as many of the program's {ranks}; give one of {}",
+            divisors.join(", ")
+        )));
+    }
+    let mut target = Target::new(arch, each as u32);
+    target.sms = args.sms.unwrap_or(target.sms);
+    Ok(target)
 }
 
 /// Leaves the entry that was asked for.

@@ -130,7 +130,13 @@ impl Movement {
             target.swizzle,
             if kept || random.below(2) == 0 { "" } else { ", fill(0)" }
         );
-        let carrier = ["", "schedule { push; }", "schedule { pull; }"][random.below(3) as usize];
+        // Partial sums and copies are fetched, whoever is asked.
+        let fetched = source.terms.iter().any(|t| t.contains("sum/") || t.contains("copy/"));
+        let carrier = match random.below(3) {
+            1 if !fetched => "schedule { push; }",
+            2 => "schedule { pull; }",
+            _ => "",
+        };
         let entry = format!(
             "    entry e{number} {{ y{number}[{}] <- {}; {carrier} }}\n",
             order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", "),

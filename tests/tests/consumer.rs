@@ -39,7 +39,8 @@ fn a_host_world_has_no_device_counters() {
 }
 
 fn session(world: fusco_runtime::World) -> Session {
-    let text = MOE.replace("push; stages", "push; blocks 8; stages");
+    let text =
+        MOE.replace("schedule when T <= 256 { push; chunk t: 8; }", "schedule { push; blocks 8; }");
     assert!(text.contains("blocks 8"));
     let params = [
         ("G", RANKS as i64),

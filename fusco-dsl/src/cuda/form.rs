@@ -17,10 +17,10 @@ const MOVE: (u32, u32) = (256, 4);
 const MOVE_LARGE: (u32, u32) = (512, 2);
 /// CTAs of a rank in one launch, at most.
 const MOST_CTAS: i64 = 1 << 20;
-/// Shared memory that lets two CTAs share a multiprocessor, bytes.
-const SHARED_LIMIT: i64 = 112 * 1024;
 /// Tuples of a thread that plans, where there are enough.
 const TUPLES: i64 = 2;
+/// Positions of a warp that takes short rows, at most.
+const MOST_POSITIONS: u32 = 1 << 20;
 /// Registers of a multiprocessor allow so many threads with 42 each, which the sum of a CTA's rows needs.
 const TEAM_THREADS: u32 = 1536;
 
@@ -86,11 +86,11 @@ impl Form {
         }
         .with(asked(kernel, most_ctas(target)));
         if is_plan(kernel) {
-            warps.with(plan_ctas(schedule, target, handle)).plan(route)
-        } else if let Some(staged) = bulk::staged(schedule, kernel, alone) {
+            warps.with(plan_ctas(schedule, target, handle)).plan(route, target)
+        } else if let Some(staged) = bulk::staged(schedule, target, kernel, alone) {
             warps.bulk(route, target, kernel, staged)
-        } else if let Some(ring) =
-            ring::ring(schedule, kernel, alone).filter(|_| warps.rings(target, kernel, route))
+        } else if let Some(ring) = ring::ring(schedule, target, kernel, alone)
+            .filter(|_| warps.rings(target, kernel, route))
         {
             warps.ring(target, ring)
         } else if let Some(team) = reduce::team(schedule, kernel) {
@@ -105,8 +105,8 @@ impl Form {
         Form { ctas_per_rank, grid: (ctas_per_rank, self.grid.1), ..self }
     }
 
-    fn plan(self, route: &Route) -> Form {
-        let threads = plan_threads(route);
+    fn plan(self, route: &Route, target: &Target) -> Form {
+        let threads = plan_threads(route, target);
         let shared_bytes = (shared_words(route, threads) * 4) as u32;
         Form { work: Work::Plan, threads, shared_bytes, cooperative: true, ..self }
     }
@@ -135,7 +135,8 @@ impl Form {
         let positions = route.positions_bound.saturating_mul(i64::from(target.ranks_per_device));
         let each = positions / i64::from(target.sms.max(1));
         let least = if self.alone { RING_POSITIONS } else { RING_POSITIONS_APART };
-        kernel.tuning.blocks.is_none() && each >= least
+        let pays = each >= least || kernel.tuning.stages.is_some();
+        kernel.tuning.blocks.is_none() && pays
     }
 
     /// Where all ranks share the launch, CTAs are dealt to positions of any rank, as those of [`Form::bulk`].
@@ -174,7 +175,11 @@ impl Form {
         let (threads, each) = SHORT;
         let form = Form { threads, resident: each, ..self };
         let most = asked(kernel, resident(target, each));
-        form.dealt(route, kernel, most, ByPosition { each: threads / 32, least: most })
+        let warps = threads / 32;
+        let chunk = kernel.tuning.chunk.map_or(1, |n| u32::try_from(n).unwrap_or(u32::MAX));
+        // A warp takes as many as it may between two signals.
+        let each = (chunk / warps).clamp(1, MOST_POSITIONS) * warps;
+        form.dealt(route, kernel, most, ByPosition { each, least: most })
     }
 
     /// CTAs for all positions, dealt in order, where nothing waits and the program asks for no number of them.
@@ -250,7 +255,7 @@ fn resident(target: &Target, each: u32) -> u32 {
 
 /// As many as the program asks for, or all that are resident.
 fn asked(kernel: &Kernel, most: u32) -> u32 {
-    kernel.tuning.blocks.map_or(most, |n| n.clamp(1, i64::from(most)) as u32)
+    kernel.tuning.blocks.map_or(most, |n| n.number.clamp(1, i64::from(most)) as u32)
 }
 
 /// CTAs of a rank that plan a route: its plans keep a histogram of each, so all its kernels agree. Few tuples
@@ -258,12 +263,27 @@ fn asked(kernel: &Kernel, most: u32) -> u32 {
 pub(crate) fn plan_ctas(schedule: &Schedule, target: &Target, route: Handle<Route>) -> u32 {
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
     let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
-    let blocks = kernels.filter(|k| k.route == Some(route)).filter_map(|k| k.tuning.blocks).min();
+    let planning = kernels.filter(|k| k.route == Some(route) && is_plan(k));
+    let blocks = planning.filter_map(|k| k.tuning.blocks).map(|n| n.number).min();
     let most = blocks.unwrap_or(i64::MAX).min(i64::from(most_ctas(target)));
     let info = &schedule.routes[route];
     let tuples = info.positions_bound.saturating_mul(info.fan);
-    let each = TUPLES * i64::from(plan_threads(info).max(32));
+    let each = TUPLES * i64::from(plan_threads(info, target).max(32));
     (tuples.saturating_add(each - 1) / each).clamp(1, most.max(1)) as u32
+}
+
+/// Parts of shared memory that a kernel's rows pass through in turn; `None` if they do not.
+pub(crate) fn stages(form: &Form) -> Option<i64> {
+    match &form.work {
+        Work::Bulk(staged) => Some(staged.stages),
+        Work::Ring(ring) => Some(ring.slots),
+        Work::Plan | Work::Moves | Work::Warps | Work::Team => None,
+    }
+}
+
+/// CTAs of a rank that are resident at once, if a multiprocessor has those that the form says.
+pub(crate) fn most_of(form: &Form, target: &Target) -> u32 {
+    resident(target, form.resident)
 }
 
 /// CTAs of a rank that a program may ask for.
@@ -281,9 +301,7 @@ fn shared_words(route: &Route, threads: u32) -> i64 {
 }
 
 /// As many warps as shared memory has histograms for; 0 if it has none.
-pub(crate) fn plan_threads(route: &Route) -> u32 {
-    [512, 256, 128, 64, 32]
-        .into_iter()
-        .find(|t| shared_words(route, *t) * 4 <= SHARED_LIMIT)
-        .unwrap_or(0)
+pub(crate) fn plan_threads(route: &Route, target: &Target) -> u32 {
+    let shared = target.shared_of_each(i64::from(CTAS_PER_SM));
+    [512, 256, 128, 64, 32].into_iter().find(|t| shared_words(route, *t) * 4 <= shared).unwrap_or(0)
 }

@@ -16,18 +16,8 @@ mod workspace;
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::schedule::{Verified, ir};
+pub use crate::target::{Architecture, Capability, Target};
 use unit::Program;
-
-/// The machine that the text is specialised for.
-#[derive(Clone, Debug)]
-pub struct Target {
-    /// NVRTC's name of the architecture, as `sm_90a`.
-    pub arch: String,
-    /// Multiprocessors of a device.
-    pub sms: u32,
-    /// Ranks that share a device, and so a launch.
-    pub ranks_per_device: u32,
-}
 
 /// Generated text and how to launch it.
 #[derive(Clone, Debug)]
@@ -95,13 +85,6 @@ pub struct Field {
     pub bytes: usize,
 }
 
-impl Target {
-    /// One H100 or H200 holding all ranks.
-    pub fn hopper(ranks_per_device: u32) -> Target {
-        Target { arch: "sm_90a".into(), sms: 132, ranks_per_device }
-    }
-}
-
 /// Prints every kernel.
 ///
 /// # Errors
@@ -147,23 +130,12 @@ pub fn generate_each(
 
 fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnostics> {
     let mut diagnostics = Diagnostics::default();
-    let most = i64::from(form::most_ctas(target));
     for entry in &schedule.entries {
-        for alternative in entry.steps.iter().flat_map(|s| &s.alternatives) {
-            if let Some(blocks) = alternative.kernel.tuning.blocks.filter(|b| *b > most) {
-                diagnostics.push(
-                    Diagnostic::error(
-                        "F0706",
-                        entry.span,
-                        format!("{blocks} CTAs a rank cannot be resident"),
-                    )
-                    .note(format!(
-                        "{} SMs x 2 / {} ranks = {most}; spinning waits would hang",
-                        target.sms, target.ranks_per_device
-                    ))
-                    .help(format!("ask for `blocks {most}` or fewer")),
-                );
-            }
+        for kernel in entry.steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel) {
+            let found =
+                too_many(schedule, target, kernel).or_else(|| unstaged(schedule, target, kernel));
+            let said = |d: &Diagnostic| diagnostics.0.iter().any(|other| other.span == d.span);
+            diagnostics.0.extend(found.filter(|d| !said(d)));
         }
     }
     for (_, route) in schedule.routes.iter() {
@@ -175,13 +147,56 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
                 format!("not supported yet: {tuples} tuples need 64-bit rows"),
             ));
         }
-        if form::plan_threads(route) == 0 {
+        if form::plan_threads(route, target) == 0 {
             diagnostics.push(Diagnostic::error(
                 "F0999",
                 route.span,
-                format!("not supported yet: {} bins exceed shared memory", route.bins()),
+                format!(
+                    "not supported yet: {} bins exceed the shared memory of {}",
+                    route.bins(),
+                    target.architecture.name
+                ),
             ));
         }
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }
+}
+
+/// F0706: more CTAs than are resident.
+fn too_many(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Option<Diagnostic> {
+    let blocks = kernel.tuning.blocks?;
+    let form = form::Form::of(schedule, target, kernel);
+    let most = form::most_of(&form, target);
+    if blocks.number <= i64::from(most) {
+        return None;
+    }
+    let message =
+        format!("{} CTAs a rank of kernel `{}` cannot be resident", blocks.number, kernel.name);
+    let note = format!(
+        "{} SMs x {} / {} ranks = {most}; spinning waits would hang",
+        target.sms, form.resident, target.ranks_per_device
+    );
+    let help = format!("ask for `blocks {most}` or fewer");
+    Some(Diagnostic::error("F0706", blocks.span, message).note(note).help(help))
+}
+
+/// F0999: stages that the kernel does not have.
+fn unstaged(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Option<Diagnostic> {
+    let stages = kernel.tuning.stages?;
+    let form = form::Form::of(schedule, target, kernel);
+    if form::stages(&form) == Some(stages.number) {
+        return None;
+    }
+    let arch = target.architecture.name;
+    let message =
+        format!("not supported yet: {} stages of kernel `{}`", stages.number, kernel.name);
+    let note = match target.has(Capability::BulkCopy) {
+        true => format!(
+            "rows of a route pass through the {} KiB of shared memory of {arch} if they are multiples of 16 bytes and all stages fit; sums take 4 to 32 stages of rows of 8 KiB or more, and no `blocks`",
+            target.shared / 1024
+        ),
+        false => format!("{arch} has no copy engine that takes rows through shared memory"),
+    };
+    let help = "leave the directive out: the compiler chooses";
+    Some(Diagnostic::error("F0999", stages.span, message).note(note).help(help))
 }

@@ -5,6 +5,7 @@ use super::out::Out;
 use super::{Field, Target, Workspace, form, namer};
 use crate::arena::Handle;
 use crate::schedule::ir::{Ix, Route, Schedule, SlotOrder, Table, TableKind};
+use std::collections::BTreeSet;
 
 /// Entries of a table that go to constant memory.
 const CONSTANT_ENTRIES: usize = 1024;
@@ -125,7 +126,8 @@ fn mails(schedule: &Schedule, target: &Target, route: Handle<Route>) -> Vec<(Str
     let steps = schedule.entries.iter().flat_map(|e| &e.steps);
     let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
     let (mut rows, mut words) = (Vec::new(), Vec::new());
-    for kernel in kernels.filter(|k| k.route == Some(route)) {
+    let mut seen = BTreeSet::new();
+    for kernel in kernels.filter(|k| k.route == Some(route) && seen.insert(&k.name)) {
         let form = Form::of(schedule, target, kernel);
         let Work::Ring(ring) = &form.work else { continue };
         let Some(mail) = ring.mail else { continue };

@@ -1,6 +1,7 @@
 //! Statements to movements.
 
-use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Movement, Plan, Point};
+use super::refine::Asked;
+use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Move, Movement, Plan, Point};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{RouteShape, Table, route_shape};
@@ -40,26 +41,56 @@ pub fn lower(
     let ranks = program.ranks(bound).unwrap_or(1);
     let mut plan = Plan { ranks, tables, routes, entries: Vec::new() };
     for entry in &program.entries {
-        let (mut movements, mut moves) = (Vec::new(), Vec::new());
-        for (stmt, assign) in entry.stmts.iter().enumerate() {
-            if is_static(assign) {
-                match super::moves::lower(program, bound, &plan.tables, entry, stmt) {
-                    Ok(found) => moves.push(found),
-                    Err(diagnostic) => diagnostics.push(*diagnostic),
-                }
-                continue;
-            }
+        let mut movements = Vec::new();
+        let of = (program, bound, &plan.tables);
+        let always = entry.schedules.iter().find(|s| s.when.is_none());
+        let asked = Asked::of(always);
+        let moves = moves(of, entry, &asked, &mut diagnostics);
+        let mut scheduled = Vec::new();
+        for schedule in entry.schedules.iter().take_while(|s| s.when.is_some()) {
+            let own = Asked::of(Some(schedule));
+            let differs = own != asked;
+            scheduled.push(differs.then(|| self::moves(of, entry, &own, &mut diagnostics)));
+        }
+        for (stmt, assign) in entry.stmts.iter().enumerate().filter(|(_, a)| !is_static(a)) {
             match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
                 Ok(movement) => movements.push(movement),
                 Err(diagnostic) => diagnostics.push(*diagnostic),
             }
         }
-        plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves });
+        plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves, scheduled });
     }
     if !diagnostics.has_errors() {
         super::prove::prove(program, bound, &plan, &mut diagnostics);
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
+}
+
+/// The statements that need no plan, as a schedule asks for them.
+fn moves(
+    (program, bound, tables): (&Program, &Bindings, &BTreeMap<Handle<hir::Tensor>, Table>),
+    entry: &hir::Entry,
+    asked: &Asked,
+    diagnostics: &mut Diagnostics,
+) -> Vec<Move> {
+    let mut out = Vec::new();
+    for (stmt, _) in entry.stmts.iter().enumerate().filter(|(_, a)| is_static(a)) {
+        match super::moves::lower(program, bound, tables, asked, (entry, stmt)) {
+            Ok(found) => out.push(found),
+            // Another schedule may have said so.
+            Err(diagnostic) => {
+                let said =
+                    |d: &Diagnostic| (d.span, &d.message) == (diagnostic.span, &diagnostic.message);
+                if !diagnostics.0.iter().any(said) {
+                    diagnostics.push(*diagnostic);
+                }
+            }
+        }
+    }
+    if !diagnostics.has_errors() {
+        diagnostics.0.extend(asked.tiles_of(&out));
+    }
+    out
 }
 
 /// Whether a statement needs no plan.

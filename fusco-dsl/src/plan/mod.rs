@@ -47,6 +47,8 @@ pub struct EntryPlan {
     pub movements: Vec<Movement>,
     /// Statements without a route.
     pub moves: Vec<Move>,
+    /// The same as each `schedule when` has them, if it changes them.
+    pub scheduled: Vec<Option<Vec<Move>>>,
 }
 
 /// One statement: for all tuples of the route (or all of its groups), `target <- value`.

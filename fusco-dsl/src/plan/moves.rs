@@ -141,18 +141,17 @@ pub(super) fn lower(
     program: &Program,
     bound: &Bindings,
     tables: &BTreeMap<Handle<hir::Tensor>, Table>,
-    entry: &hir::Entry,
-    stmt: usize,
+    asked: &Asked,
+    (entry, stmt): (&hir::Entry, usize),
 ) -> Built<Move> {
     let assign = &entry.stmts[stmt];
     let reader = Reader { program, bound, assign };
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;
     let vars = reader.vars()?;
-    let asked = Asked::of(entry);
     let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
     builder.supported(assign.span)?;
-    let carrier = builder.carrier();
+    let carrier = builder.carrier()?;
     let divided = builder.divided(carrier);
     let mut digits = builder.digits(carrier);
     let checks = builder.cut(carrier, &mut digits);

@@ -2,39 +2,79 @@
 //! that both tables put on them, those of the carrier's mesh decided by the rank.
 
 use super::digits::{Step, piece, step};
-use super::moves::{Built, Coordinate, Cut, Live, MoveDigit, MoveValue, MoveVar, Place, Side, no};
+use super::moves::{
+    Built, Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Place, Shape, Side, no,
+};
 use crate::arena::Handle;
+use crate::diag::Diagnostic;
 use crate::layout::{Home, SpreadKind, Table};
 use crate::sema::hir::{self, Extent, Program, Size};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
-/// What the entry's `schedule` says about movements.
+/// What a `schedule` says about movements.
 #[derive(Default)]
 pub(super) struct Asked {
-    pub(super) carrier: Option<Side>,
+    carrier: Option<(Side, Span)>,
+    /// Elements of a tile, by variable.
     pub(super) tile: Vec<(String, i64)>,
+    /// Where.
+    tiled: Span,
+}
+
+impl PartialEq for Asked {
+    fn eq(&self, other: &Asked) -> bool {
+        self.side() == other.side() && self.tile == other.tile
+    }
 }
 
 impl Asked {
-    pub(super) fn of(entry: &hir::Entry) -> Asked {
+    pub(super) fn of(schedule: Option<&hir::Schedule>) -> Asked {
         let mut asked = Asked::default();
-        for directive in entry.schedules.iter().flat_map(|s| &s.directives) {
+        for directive in schedule.into_iter().flat_map(|s| &s.directives) {
+            let span = directive.span;
             match &directive.kind {
-                hir::DirectiveKind::Push => asked.carrier = Some(Side::Source),
-                hir::DirectiveKind::Pull => asked.carrier = Some(Side::Target),
-                hir::DirectiveKind::Tile(sizes) => asked.tile.clone_from(sizes),
+                hir::DirectiveKind::Push => asked.carrier = Some((Side::Source, span)),
+                hir::DirectiveKind::Pull => asked.carrier = Some((Side::Target, span)),
+                hir::DirectiveKind::Tile(sizes) => {
+                    (asked.tile, asked.tiled) = (sizes.clone(), span);
+                }
                 _ => {}
             }
         }
         asked
+    }
+
+    fn side(&self) -> Option<Side> {
+        self.carrier.map(|(side, _)| side)
+    }
+
+    /// Tiles that no movement of the entry has as they were asked for.
+    pub(super) fn tiles_of(&self, moves: &[Move]) -> Option<Diagnostic> {
+        let obeyed = |(name, size): &&(String, i64)| {
+            moves.iter().any(|m| {
+                let Shape::Tile(tile) = m.shape else { return false };
+                [tile.source, tile.target].iter().any(|(digit, elements, _)| {
+                    let digit = &m.digits[*digit];
+                    let whole = *elements >= digit.radix && elements <= size;
+                    m.vars[digit.var].name == *name && (elements == size || whole)
+                })
+            })
+        };
+        let (name, size) = self.tile.iter().find(|t| !obeyed(t))?;
+        let what = format!("not supported yet: a tile of {size} along `{name}`");
+        let tiles = moves.iter().any(|m| matches!(m.shape, Shape::Tile(_)));
+        Some(Diagnostic::error("F0999", self.tiled, what).help(match tiles {
+            true => "a tile has a power of two from 16 to 256 elements along each of the two variables that are contiguous in memory, 48 KiB in all",
+            false => "these statements copy whole runs, not tiles: leave the directive out",
+        }))
     }
 }
 
 pub(super) struct Builder<'a> {
     pub(super) program: &'a Program,
     pub(super) tables: &'a BTreeMap<Handle<hir::Tensor>, Table>,
-    pub(super) asked: Asked,
+    pub(super) asked: &'a Asked,
     pub(super) target: Place,
     pub(super) value: MoveValue,
     pub(super) vars: Vec<MoveVar>,
@@ -98,20 +138,32 @@ impl Builder<'_> {
 
     /// Push by default: writes to a peer stream, reads from one wait. Sums, replicas of the source and
     /// table-dealt sources are fetched.
-    pub(super) fn carrier(&self) -> Side {
-        let Some(source) = self.source() else { return Side::Target };
+    ///
+    /// # Errors
+    /// F0999 where the program asks for the other side.
+    pub(super) fn carrier(&self) -> Built<Side> {
+        let forced = |why: &str| match self.asked.carrier {
+            Some((Side::Source, span)) => Err(Box::new(
+                Diagnostic::error("F0999", span, format!("not supported yet: `push` of {why}"))
+                    .help("leave the directive out: they are fetched"),
+            )),
+            _ => Ok(Side::Target),
+        };
+        let Some(source) = self.source() else { return forced("values that each rank computes") };
         let (from, to) = (self.table(source), self.table(&self.target));
         let sums = from.spread.iter().any(|s| s.kind == SpreadKind::Sum);
         // A rank of the mesh that holds the copies has one of its own.
         let copied = from.spread.iter().any(|s| s.kind == SpreadKind::Copy);
         let at_hand = copied && (from.first, from.ranks) == (to.first, to.ranks);
-        if sums || at_hand {
-            return Side::Target;
+        if sums {
+            return forced("partial sums");
         }
-        if let Some(asked) = self.asked.carrier {
-            return asked;
+        if at_hand {
+            return forced("copies that each rank has");
         }
-        if !from.maps.is_empty() && to.maps.is_empty() { Side::Target } else { Side::Source }
+        let dealt = !from.maps.is_empty() && to.maps.is_empty();
+        let side = if dealt { Side::Target } else { Side::Source };
+        Ok(self.asked.side().unwrap_or(side))
     }
 
     pub(super) fn carried(&self, carrier: Side) -> &Place {

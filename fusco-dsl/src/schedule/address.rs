@@ -449,6 +449,7 @@ impl<'p> Addresses<'p> {
         for step in steps {
             for alternative in &step.alternatives {
                 uses.kernel(&self.schedule, &alternative.kernel);
+                alternative.when.iter().for_each(|when| uses.when(when));
             }
         }
         (uses.tensors.into_iter().collect(), uses.dyns.into_iter().collect())

@@ -195,7 +195,7 @@ pub enum IxOp {
 }
 
 /// `run` contiguous elements of `tensor` on `rank`, from element `row * unit`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Access {
     pub tensor: Handle<Tensor>,
     pub rank: Ix,
@@ -211,7 +211,7 @@ pub struct Access {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row(pub u32);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Value {
     /// The bits of a loaded row.
     Row(Row),
@@ -226,7 +226,7 @@ pub enum Value {
 }
 
 /// A factor of a product, as f32.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Factor {
     Row(Row),
     /// One element.
@@ -234,7 +234,7 @@ pub enum Factor {
     Lit(f32),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Op {
     /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
@@ -314,14 +314,14 @@ pub enum Op {
 }
 
 /// The `index`-th of `count` equal parts of a grid's points: ranks that could all do the work split it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Share {
     pub index: Ix,
     pub count: i64,
 }
 
 /// A point takes part only if this holds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Guard {
     /// `value < limit`
     Below {
@@ -342,7 +342,7 @@ pub enum Guard {
 }
 
 /// A movement between two sides that are contiguous along different vars.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Tile {
     /// The tiles, major first.
     pub vars: Vec<(Handle<Var>, i64)>,
@@ -361,7 +361,7 @@ pub struct Tile {
     pub cast: Option<Elem>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Peer {
     All,
     Rank(Ix),
@@ -379,7 +379,7 @@ pub enum Until {
 }
 
 /// A role: one part of a kernel, from one or more source statements.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Role {
     pub kind: RoleKind,
     /// The statements it implements, canonical text.
@@ -414,14 +414,39 @@ pub struct Kernel {
 }
 
 /// Never changes a value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tuning {
-    /// Positions of a CTA between two signals.
-    pub chunk: i64,
-    pub stages: i64,
-    /// CTAs a rank, if the program asks for a number.
-    pub blocks: Option<i64>,
+    /// Positions of a CTA between two signals, at most.
+    pub chunk: Option<i64>,
+    /// Parts of shared memory that rows pass through in turn.
+    pub stages: Option<Asked>,
+    /// CTAs a rank.
+    pub blocks: Option<Asked>,
 }
+
+impl Tuning {
+    /// Positions of a CTA between two signals if the program does not say.
+    const CHUNK: i64 = 32;
+
+    pub fn chunk(&self) -> i64 {
+        self.chunk.unwrap_or(Tuning::CHUNK)
+    }
+}
+
+/// A number that a directive asks for; where it does so makes no difference to the kernel.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    pub number: i64,
+    pub span: Span,
+}
+
+impl PartialEq for Asked {
+    fn eq(&self, other: &Asked) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Asked {}
 
 #[derive(Clone, Debug)]
 pub struct Alternative {

@@ -5,15 +5,16 @@
 //! read. An entry that takes a plan opens with a handshake of its own instead.
 
 use super::address::Addresses;
+use super::choice;
 use super::ir::*;
+use super::moved::Moved;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::Radix;
 use crate::plan::{
-    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
+    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan, Point,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
-use crate::source::Span;
 
 /// Lowers every entry of a planned program.
 ///
@@ -25,7 +26,7 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     let mut entries = Vec::new();
     for (entry, movements) in program.entries.iter().zip(&plan.entries) {
         let lowered = if movements.movements.is_empty() && entry.plans.is_empty() {
-            super::moved::entry(&mut addresses, program, entry, &movements.moves)
+            super::moved::entry(&mut addresses, (program, bound), entry, movements)
         } else {
             EntryLowering::new(program, bound, plan, &mut addresses, entry, movements)
                 .and_then(|mut l| l.entry())
@@ -47,7 +48,7 @@ struct EntryLowering<'a, 'p> {
     at: &'a mut Addresses<'p>,
     entry: &'p hir::Entry,
     movements: &'p [Movement],
-    moves: &'p [Move],
+    planned: &'p EntryPlan,
     route: Handle<hir::Route>,
     plans_here: bool,
 }
@@ -84,7 +85,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             at,
             entry,
             movements: &movements.movements,
-            moves: &movements.moves,
+            planned: movements,
             route,
             plans_here,
         })
@@ -100,7 +101,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let rows = (reduces == 1).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
 
-        let mut moved = super::moved::Moved::new(self.at, self.moves);
+        let mut moved = Moved::new(self.at, self.planned);
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
             moved.fill(movement.target.tensor, &movement.text);
         }
@@ -109,8 +110,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         if self.plans_here {
             steps.push(self.plan_step(route, &arrivals));
         }
-        if !self.movements.is_empty() || !self.moves.is_empty() {
-            steps.push(self.move_step(route, tiles, rows, &arrivals, moved.roles)?);
+        if !self.movements.is_empty() || !self.planned.moves.is_empty() {
+            steps.push(self.move_step(route, tiles, rows, &arrivals, moved)?);
         }
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
@@ -163,7 +164,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             body,
         };
         let name = format!("{}_plan_{}", self.entry.name, info.name);
-        let tuning = self.tuning(self.entry.schedules.last());
+        let tuning = choice::beside(self.entry);
         Step {
             alternatives: vec![Alternative {
                 when: None,
@@ -172,41 +173,27 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         }
     }
 
-    /// One kernel for each `schedule`, or one if there is none.
+    /// The roles of the routed statements, and of each schedule's way to move the others.
     fn move_step(
         &mut self,
         route: Handle<Route>,
         tiles: Option<Handle<Signal>>,
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
-        moved: Vec<Role>,
+        moved: Moved,
     ) -> Result<Step, Box<Diagnostic>> {
+        let Moved { roles: moved, variants, .. } = moved;
+        // Those of movements come before the last.
+        let count = moved.len();
         let roles = self.roles(route, tiles, rows, arrivals, moved);
-        let mut alternatives = Vec::new();
-        for (i, schedule) in self.entry.schedules.iter().enumerate() {
-            let when = schedule.when.as_ref().map(|w| self.when(w)).transpose()?;
-            let last = when.is_none();
-            let name =
-                if last { self.entry.name.clone() } else { format!("{}_when{i}", self.entry.name) };
-            let kernel = Kernel {
-                name,
-                route: Some(route),
-                roles: roles.clone(),
-                tuning: self.tuning(Some(schedule)),
-            };
-            alternatives.push(Alternative { when, kernel });
-            if last {
-                return Ok(Step { alternatives });
-            }
-        }
-        let kernel = Kernel {
-            name: self.entry.name.clone(),
-            route: Some(route),
-            roles,
-            tuning: self.tuning(None),
+        let with = |own: Vec<Role>| {
+            let end = roles.len() - 1;
+            let mut roles = roles.clone();
+            roles.splice(end - count..end, own);
+            roles
         };
-        alternatives.push(Alternative { when: None, kernel });
-        Ok(Step { alternatives })
+        let variants: Vec<_> = variants.into_iter().map(|own| own.map(with)).collect();
+        choice::step((&*self.at, self.bound), self.entry, Some(route), &variants, roles)
     }
 
     fn roles(
@@ -495,47 +482,6 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             }
         }
     }
-
-    fn tuning(&self, schedule: Option<&hir::Schedule>) -> Tuning {
-        tuning(schedule)
-    }
-
-    fn when(&mut self, cond: &hir::Cond) -> Result<When, Box<Diagnostic>> {
-        Ok(match &cond.kind {
-            hir::CondKind::And(a, b) => When::And(Box::new(self.when(a)?), Box::new(self.when(b)?)),
-            hir::CondKind::Or(a, b) => When::Or(Box::new(self.when(a)?), Box::new(self.when(b)?)),
-            hir::CondKind::Compare { op, lhs, rhs } => When::Compare {
-                op: *op,
-                lhs: self.when_ix(lhs, cond.span)?,
-                rhs: self.when_ix(rhs, cond.span)?,
-            },
-        })
-    }
-
-    fn when_ix(&mut self, size: &hir::Size, span: Span) -> Result<Ix, Box<Diagnostic>> {
-        let bound = self.bound;
-        self.at.size(size, bound).ok_or_else(|| {
-            Box::new(Diagnostic::error(
-                "F0999",
-                span,
-                "not supported yet: this condition of a schedule",
-            ))
-        })
-    }
-}
-
-/// What the program asks of a kernel.
-pub(super) fn tuning(schedule: Option<&hir::Schedule>) -> Tuning {
-    let mut tuning = Tuning { chunk: 32, stages: 4, blocks: None };
-    for directive in schedule.into_iter().flat_map(|s| &s.directives) {
-        match directive.kind {
-            hir::DirectiveKind::Stages(n) => tuning.stages = n,
-            hir::DirectiveKind::Chunk(n) => tuning.chunk = n,
-            hir::DirectiveKind::Blocks(n) => tuning.blocks = Some(n),
-            _ => {}
-        }
-    }
-    tuning
 }
 
 /// Along the route, from a source tuple to its slot.

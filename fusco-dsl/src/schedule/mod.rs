@@ -2,6 +2,7 @@
 
 mod address;
 mod arith;
+mod choice;
 pub mod ir;
 mod lower;
 mod moved;

@@ -5,43 +5,64 @@
 //! rank's writes have landed.
 
 use super::address::Addresses;
+use super::choice;
 use super::ir::*;
-use super::lower::{bits_of, tuning};
+use super::lower::bits_of;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
-use crate::plan::{Move, image};
-use crate::sema::hir::{self, Program};
+use crate::plan::{EntryPlan, Move, image};
+use crate::sema::hir::{self, Bindings, Program};
 
 /// The movements of an entry as roles, and the tables they look up.
 pub(super) struct Moved {
+    /// Where no condition of a schedule holds.
     pub roles: Vec<Role>,
+    /// Those of each `schedule when` that moves in another way.
+    pub variants: Vec<Option<Vec<Role>>>,
     tables: Vec<Op>,
     fills: Vec<(Handle<hir::Tensor>, String)>,
 }
 
 impl Moved {
-    pub fn new(at: &mut Addresses<'_>, moves: &[Move]) -> Moved {
-        let mut out = Moved { roles: Vec::new(), tables: Vec::new(), fills: Vec::new() };
+    pub fn new(at: &mut Addresses<'_>, plan: &EntryPlan) -> Moved {
+        let mut out = Moved {
+            roles: Vec::new(),
+            variants: Vec::new(),
+            tables: Vec::new(),
+            fills: Vec::new(),
+        };
+        out.roles = out.lower(at, &plan.moves);
+        for moves in &plan.scheduled {
+            let roles = moves.as_ref().map(|moves| out.lower(at, moves));
+            out.variants.push(roles);
+        }
+        out
+    }
+
+    fn lower(&mut self, at: &mut Addresses<'_>, moves: &[Move]) -> Vec<Role> {
+        let mut roles = Vec::new();
         for movement in moves {
             let mut lowering = MoveLowering::new(at, movement);
             let body = vec![lowering.lower()];
             for op in std::mem::take(&mut lowering.prepare) {
-                if !out.tables.iter().any(|t| table_of(t) == table_of(&op)) {
-                    out.tables.push(op);
+                if !self.tables.iter().any(|t| table_of(t) == table_of(&op)) {
+                    self.tables.push(op);
                 }
             }
-            out.roles.push(Role {
+            roles.push(Role {
                 kind: RoleKind::Move,
                 text: vec![movement.text.clone()],
                 span: movement.span,
                 body,
             });
-            if !image::is_everything(at.table_of(movement.target.tensor), movement) {
-                out.fills.push((movement.target.tensor, movement.text.clone()));
+            let target = movement.target.tensor;
+            let whole = image::is_everything(at.table_of(target), movement);
+            if !whole && self.fills.iter().all(|(filled, _)| *filled != target) {
+                self.fills.push((target, movement.text.clone()));
             }
         }
-        out
+        roles
     }
 
     /// The whole of a target gets its fill before a movement of a route writes some of it.
@@ -78,7 +99,8 @@ impl Moved {
         }
         (!roles.is_empty()).then(|| {
             let name = format!("{}_prepare", entry.name);
-            step(name, route, roles, tuning(entry.schedules.last()))
+            let kernel = Kernel { name, route, roles, tuning: choice::beside(entry) };
+            Step { alternatives: vec![Alternative { when: None, kernel }] }
         })
     }
 }
@@ -86,11 +108,11 @@ impl Moved {
 /// Lowers an entry that plans and takes nothing.
 pub(super) fn entry(
     at: &mut Addresses<'_>,
-    program: &Program,
+    (program, bound): (&Program, &Bindings),
     entry: &hir::Entry,
-    moves: &[Move],
+    plan: &EntryPlan,
 ) -> Result<Entry, Box<Diagnostic>> {
-    if moves.is_empty() {
+    if plan.moves.is_empty() {
         return Err(Box::new(
             Diagnostic::error(
                 "F0999",
@@ -100,14 +122,18 @@ pub(super) fn entry(
             .help("give it a statement"),
         ));
     }
-    let mut moved = Moved::new(at, moves);
+    let mut moved = Moved::new(at, plan);
     let mut steps: Vec<Step> = moved.prepare(at, program, entry, None).into_iter().collect();
-    let mut roles = moved.roles;
+    let Moved { mut roles, mut variants, .. } = moved;
     if at.schedule().ranks > 1 {
-        roles.insert(0, handshake(at, entry, None, "ready", RoleKind::Open));
-        roles.push(handshake(at, entry, None, "done", RoleKind::Close));
+        let open = handshake(at, entry, None, "ready", RoleKind::Open);
+        let close = handshake(at, entry, None, "done", RoleKind::Close);
+        for roles in variants.iter_mut().flatten().chain([&mut roles]) {
+            roles.insert(0, open.clone());
+            roles.push(close.clone());
+        }
     }
-    steps.push(step(entry.name.clone(), None, roles, tuning(entry.schedules.last())));
+    steps.push(choice::step((&*at, bound), entry, None, &variants, roles)?);
     let (tensors, dyns) = at.used(&steps);
     Ok(Entry {
         name: entry.name.clone(),
@@ -119,11 +145,6 @@ pub(super) fn entry(
         arrivals: Vec::new(),
         steps,
     })
-}
-
-fn step(name: String, route: Option<Handle<Route>>, roles: Vec<Role>, tuning: Tuning) -> Step {
-    let kernel = Kernel { name, route, roles, tuning };
-    Step { alternatives: vec![Alternative { when: None, kernel }] }
 }
 
 /// Every rank has come here.

@@ -53,8 +53,10 @@ impl Printer<'_> {
                     .as_ref()
                     .map_or(String::new(), |w| format!(" when {}", self.when(w)));
                 let kernel = &alternative.kernel;
-                _ = writeln!(self.out, "  kernel {}{when}  {:?}", kernel.name, kernel.tuning);
-                if same && alternative.when.is_some() {
+                let asked = asked(&kernel.tuning);
+                _ = writeln!(self.out, "  kernel {}{when}{asked}", kernel.name);
+                let last = step.alternatives.last().map(|a| &a.kernel.roles);
+                if same && alternative.when.is_some() && last == Some(&kernel.roles) {
                     _ = writeln!(self.out, "    (roles as below)");
                     continue;
                 }
@@ -268,4 +270,15 @@ impl Printer<'_> {
             }
         }
     }
+}
+
+/// What the program asks of a kernel.
+fn asked(tuning: &Tuning) -> String {
+    let numbers = [
+        ("chunk", tuning.chunk),
+        ("stages", tuning.stages.map(|a| a.number)),
+        ("blocks", tuning.blocks.map(|a| a.number)),
+    ];
+    let said = numbers.into_iter().filter_map(|(word, n)| Some(format!("  {word} {}", n?)));
+    said.collect()
 }

@@ -136,6 +136,20 @@ impl Uses {
         }
     }
 
+    /// What a condition of a launch reads.
+    pub fn when(&mut self, when: &When) {
+        match when {
+            When::Compare { lhs, rhs, .. } => {
+                self.ix(lhs);
+                self.ix(rhs);
+            }
+            When::And(a, b) | When::Or(a, b) => {
+                self.when(a);
+                self.when(b);
+            }
+        }
+    }
+
     fn op(&mut self, schedule: &Schedule, op: &Op) {
         if let Op::Count { route } = op {
             self.tensors.insert(schedule.routes[*route].index);

@@ -83,6 +83,13 @@ impl Checker<'_> {
         for s in &e.stmts {
             let Stmt::Schedule(s) = s else { continue };
             let schedule = self.schedule(s, is_whole.then_some(&entry));
+            if let Some(first) = entry.schedules.iter().find(|s| s.when.is_none()) {
+                let diagnostic =
+                    Diagnostic::error("F0705", s.span, "this schedule is never chosen")
+                        .related(first.span, "this one always is")
+                        .help("write `schedule when ..` before the one without a condition");
+                self.push(diagnostic);
+            }
             entry.schedules.extend(schedule.ok());
         }
         self.hir.entries.push(entry);

@@ -496,10 +496,6 @@ pub enum DirectiveKind {
     Blocks(i64),
     /// `tile (m: 64, n: 64) through smem`: by axis name.
     Tile(Vec<(String, i64)>),
-    /// `multicast gpu`
-    Multicast(Handle<MeshAxis>),
-    /// `transport cross = rdma`: which link joins ranks; one process reaches all of them by address.
-    Transport,
 }
 
 /// The numbers given at bind: one for each `param`, by name.

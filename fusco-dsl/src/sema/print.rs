@@ -243,19 +243,17 @@ fn entry(program: &Program, e: &Entry, out: &mut String) {
     for s in &e.schedules {
         let when =
             s.when.as_ref().map_or(String::new(), |w| format!(" when {}", text::cond(program, w)));
-        let directives: Vec<String> =
-            s.directives.iter().map(|d| directive(program, &d.kind)).collect();
+        let directives: Vec<String> = s.directives.iter().map(|d| directive(&d.kind)).collect();
         _ = writeln!(out, "  schedule{when}: {}", directives.join(", "));
     }
 }
 
-fn directive(program: &Program, kind: &DirectiveKind) -> String {
+fn directive(kind: &DirectiveKind) -> String {
     match kind {
         DirectiveKind::Tile(tile) => {
             let parts: Vec<String> = tile.iter().map(|(a, k)| format!("{a}: {k}")).collect();
             format!("tile({})", parts.join(", "))
         }
-        DirectiveKind::Multicast(mesh) => format!("multicast({})", program.mesh_axes[*mesh].name),
         other => format!("{other:?}").to_lowercase(),
     }
 }

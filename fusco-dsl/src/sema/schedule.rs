@@ -13,8 +13,8 @@ const KNOWN: [&str; 8] =
 const LATER: [&str; 9] =
     ["path", "dedup", "forward", "reduce", "encode", "decode", "stage", "vector", "threads"];
 const LINKS: [&str; 4] = ["nvlink", "pcie", "rdma", "tcp"];
-/// Bytes of shared memory that a block may use on sm_90.
-const SHARED: i64 = 227 * 1024;
+/// Bytes of shared memory that a tile may take; every architecture has them.
+const SHARED: i64 = 48 * 1024;
 
 impl Checker<'_> {
     /// `entry` is there if its statements are fine: some directives name their variables.
@@ -24,10 +24,22 @@ impl Checker<'_> {
         let mut wrong = false;
         for d in &s.directives {
             match self.directive(d, entry) {
-                Ok(kind) => directives.push(Directive { kind, span: d.span }),
+                Ok(kind) => directives.push((d.name.span, Directive { kind, span: d.span })),
                 Err(_) => wrong = true,
             }
         }
+        for (i, (at, directive)) in directives.iter().enumerate() {
+            let mut before = directives[..i].iter().map(|(_, d)| d);
+            if let Some(other) = before.find(|d| contradict(&d.kind, &directive.kind)) {
+                wrong = true;
+                self.push(
+                    Diagnostic::error("F0705", *at, "a schedule says this twice")
+                        .related(other.span, "here before")
+                        .help("leave one of them"),
+                );
+            }
+        }
+        let directives = directives.into_iter().map(|(_, d)| d).collect();
         if wrong { Err(Stop) } else { Ok(Schedule { when: when?, directives, span: s.span }) }
     }
 
@@ -44,10 +56,14 @@ impl Checker<'_> {
             return self.unsupported(d.span, format!("`by`, `through` or `at` in `{name}`"));
         }
         match (name, d.args.as_slice()) {
-            ("push", []) => Ok(DirectiveKind::Push),
-            ("pull", []) => Ok(DirectiveKind::Pull),
+            ("push", []) => self.side(d, entry, DirectiveKind::Push),
+            ("pull", []) => self.side(d, entry, DirectiveKind::Pull),
             ("stages", [arg]) if plain(arg) => {
-                Ok(DirectiveKind::Stages(self.positive(&arg.value)?))
+                let stages = self.positive(&arg.value)?;
+                if entry.is_some_and(|e| !Work::of(e).routed()) {
+                    return self.unsupported(d.span, "`stages` of a statement without a route");
+                }
+                Ok(DirectiveKind::Stages(stages))
             }
             ("blocks", [arg]) if plain(arg) => {
                 Ok(DirectiveKind::Blocks(self.positive(&arg.value)?))
@@ -76,7 +92,32 @@ impl Checker<'_> {
         )
     }
 
-    /// `chunk t: 32`: the position of a route, or a variable of a statement without one.
+    /// `push`, `pull`: rows of a route have one way each, other statements have the choice.
+    fn side(
+        &mut self,
+        d: &ast::Directive,
+        entry: Option<&Entry>,
+        kind: DirectiveKind,
+    ) -> Checked<DirectiveKind> {
+        let Some(work) = entry.map(Work::of) else { return Ok(kind) };
+        let (word, against) = match kind {
+            DirectiveKind::Push => ("push", work.summed),
+            _ => ("pull", work.pushed),
+        };
+        if against {
+            let why = match word {
+                "push" => "rows that are added up along a route, which are pulled",
+                _ => "rows along a route, which are pushed",
+            };
+            return self.unsupported(d.span, format!("`{word}` of {why}"));
+        }
+        if !work.routed() && !work.moved {
+            return self.unsupported(d.span, format!("`{word}` in an entry that moves nothing"));
+        }
+        Ok(kind)
+    }
+
+    /// `chunk t: 32`: the position of a route that rows are pushed along.
     fn chunk(
         &mut self,
         d: &ast::Directive,
@@ -87,13 +128,14 @@ impl Checker<'_> {
             Some([name]) => name,
             _ => return self.wrong_arguments(d),
         };
-        if !self.is_position(&name.name) && entry.is_some_and(|e| !has_static(e, &name.name)) {
+        let chunk = self.positive(&arg.value)?;
+        if !self.is_position(&name.name) || entry.is_some_and(|e| !Work::of(e).pushed) {
             return self.unsupported(
                 d.span,
-                "a chunk of anything but the position of a route, `chunk t: 32`, or a variable of a statement without a route",
+                "a chunk of anything but the position of a route that rows are pushed along, `chunk t: 32`",
             );
         }
-        Ok(DirectiveKind::Chunk(self.positive(&arg.value)?))
+        Ok(DirectiveKind::Chunk(chunk))
     }
 
     /// `tile (m: 64, n: 64) through smem`
@@ -176,7 +218,7 @@ impl Checker<'_> {
             Diagnostic::error(
                 "F0704",
                 d.span,
-                format!("the tile needs {shown} of shared memory, sm_90 has 227 KiB"),
+                format!("the tile needs {shown} of shared memory, a tile may take 48 KiB"),
             )
             .note(format!("{} bytes <= {SHARED} is false", factors.join(" * ")))
             .help("use smaller tiles: 64 x 64 is a good start"),
@@ -215,15 +257,12 @@ impl Checker<'_> {
                 )
                 .related(sum.span, "ordered here")
                 .note("the switch adds in its own order, and a schedule never changes bits")
-                .help(format!(
-                    "write `sum/{}.any` to allow any order, or remove the directive",
-                    name.name
-                ))
-                .fix(sum.span.after(), ".any");
+                .help("remove the directive")
+                .fix(d.span, "");
                 return self.fail(diagnostic);
             }
         }
-        Ok(DirectiveKind::Multicast(mesh))
+        self.unsupported(d.span, "`multicast`: each copy is written by itself")
     }
 
     /// `transport cross = rdma`: an axis, or `cross` between meshes, and a link.
@@ -238,7 +277,10 @@ impl Checker<'_> {
                 return self.fail(unknown("F0705", "link", &link, &LINKS));
             }
         }
-        Ok(DirectiveKind::Transport)
+        self.unsupported(
+            d.span,
+            "`transport`: ranks reach each other by address, over the link there is",
+        )
     }
 
     /// The position of a route: its first source that is not the rank.
@@ -267,6 +309,49 @@ impl Checker<'_> {
 
 fn plain(arg: &Arg) -> bool {
     arg.binder.is_none() && arg.named.is_none() && !matches!(arg.value.kind, ExprKind::Tuple(_))
+}
+
+/// Two directives of a schedule of which one would be forgotten.
+fn contradict(a: &DirectiveKind, b: &DirectiveKind) -> bool {
+    use DirectiveKind::{Pull, Push};
+    let same = std::mem::discriminant(a) == std::mem::discriminant(b);
+    same || matches!((a, b), (Push, Pull) | (Pull, Push))
+}
+
+/// What an entry does that directives speak of.
+#[derive(Clone, Copy, Default)]
+struct Work {
+    /// Rows are pushed along a route.
+    pushed: bool,
+    /// Rows are pulled along a route and added up.
+    summed: bool,
+    /// Elements move without a route.
+    moved: bool,
+}
+
+impl Work {
+    fn of(entry: &Entry) -> Work {
+        use hir::ExprKind::{Cast, Count, Dropped, Offset, Sum};
+        let mut work = Work::default();
+        for stmt in &entry.stmts {
+            let sum = |e: &hir::Expr| matches!(e.kind, Sum { .. });
+            let sums = match &stmt.value.kind {
+                Cast(inner) => sum(inner),
+                _ => sum(&stmt.value),
+            };
+            match &stmt.value.kind {
+                Count { .. } | Offset { .. } | Dropped { .. } => {}
+                _ if stmt.via.is_none() => work.moved = true,
+                _ if sums => work.summed = true,
+                _ => work.pushed = true,
+            }
+        }
+        work
+    }
+
+    fn routed(self) -> bool {
+        self.pushed || self.summed
+    }
 }
 
 fn statics(entry: &Entry) -> impl Iterator<Item = &hir::Assign> {

@@ -217,7 +217,7 @@ fn execute(rank: usize, request: &Request, shared: &Shared) -> Result<(), Stop> 
             crowded: shared.crowded,
         };
         watch.check()?;
-        let code = Resolver { request, me: rank, chunk: kernel.tuning.chunk }.kernel(kernel)?;
+        let code = Resolver { request, me: rank, chunk: kernel.tuning.chunk() }.kernel(kernel)?;
         advance(&code, rank);
         Runner::new(rank, request.number, request.schedule.vars.len(), watch).kernel(&code)?;
     }

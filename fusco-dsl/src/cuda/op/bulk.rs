@@ -9,12 +9,13 @@ use super::{Emit, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
+use crate::cuda::{Capability, Target};
 use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
 
 /// Threads of a CTA: the copy engine moves the rows, threads only find their places.
 pub(in crate::cuda) const THREADS: u32 = 256;
-/// Shared memory for rows; one CTA has a multiprocessor to itself.
-pub(super) const SHARED: i64 = 220 * 1024;
+/// Shared memory of a CTA that is not for rows: barriers, and what is known of tuples.
+const BESIDE: i64 = 7 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 4096;
 /// Bytes that stay in L2 until the next kernel reads them.
@@ -32,8 +33,8 @@ const LINE: i64 = 128;
 pub(in crate::cuda) struct Staged {
     /// Positions of a CTA in one turn.
     pub rows: i64,
-    /// Turns whose rows are in shared memory at once: 1 or 2.
-    halves: i64,
+    /// Turns whose rows are in shared memory at once.
+    pub stages: i64,
     /// Bytes of each row of a position that passes through shared memory.
     parts: Vec<(Row, i64)>,
     /// All that is written may be more than L2 holds.
@@ -57,7 +58,7 @@ impl Staged {
     }
 
     pub fn bytes(&self) -> i64 {
-        self.halves * self.rows * self.pitch()
+        self.stages * self.rows * self.pitch()
     }
 
     /// Bytes before a row in its position's part of shared memory, and its own.
@@ -67,9 +68,20 @@ impl Staged {
     }
 }
 
+/// Bytes of shared memory for rows, where one CTA has a multiprocessor to itself; `None` without a copy engine.
+pub(super) fn room(target: &Target) -> Option<i64> {
+    target.has(Capability::BulkCopy).then_some(target.shared - BESIDE)
+}
+
 /// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
 /// bytes and long, and what else it carries is short.
-pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool) -> Option<Staged> {
+pub(in crate::cuda) fn staged(
+    schedule: &Schedule,
+    target: &Target,
+    kernel: &Kernel,
+    alone: bool,
+) -> Option<Staged> {
+    let shared = room(target)?;
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let trip = Trip::of(schedule, tokens.next()?)?;
@@ -92,12 +104,17 @@ pub(in crate::cuda) fn staged(schedule: &Schedule, kernel: &Kernel, alone: bool)
         }
     }
     let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
-    let room = SHARED / position.max(1);
-    let halves = if alone || room < 2 { 1 } else { 2 };
-    let rows = (room / halves).min(kernel.tuning.chunk).min(i64::from(THREADS) / halves);
+    let room = shared / position.max(1);
+    let stages = match kernel.tuning.stages {
+        Some(asked) => asked.number,
+        None if alone || room < 2 => 1,
+        None => 2,
+    };
+    let rows = (room / stages).min(kernel.tuning.chunk()).min(i64::from(THREADS) / stages);
     let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
     let streams = tuples.saturating_mul(position) > L2;
-    (position >= SHORT && rows > 0).then_some(Staged { rows, halves, parts, streams })
+    let pays = position >= SHORT || kernel.tuning.stages.is_some() && position > 0;
+    (pays && rows > 0).then_some(Staged { rows, stages, parts, streams })
 }
 
 /// Whole lines.
@@ -115,7 +132,7 @@ impl Emit<'_> {
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
         let dealt = Dealt::new((self.schedule, trip.extent), &trip.position, self.form, workspace);
         let nest = Nest { trip: &trip, staged, dealt };
-        let lines: &[&str] = match (self.form.alone, staged.halves) {
+        let lines: &[&str] = match (self.form.alone, staged.stages) {
             (true, _) => &[
                 "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
                 "// slower while it does both.",
@@ -197,15 +214,31 @@ impl Nest<'_> {
         self.staged.pitch() / 16
     }
 
-    fn in_halves<'t>(&self, one: &'t str, two: &'t str) -> &'t str {
-        if self.staged.halves == 1 { one } else { two }
+    /// Whether rows of a later turn are loaded while those of this one are stored.
+    fn ahead(&self) -> bool {
+        self.staged.stages > 1
+    }
+
+    /// Where the row `row` of a turn is, in rows.
+    fn line_at(&self, out: &mut Out) {
+        if self.ahead() {
+            out.line(&format!("const i32 at = turn % {} * ROWS + row;", self.staged.stages));
+        }
+    }
+
+    /// The same, once it is known.
+    fn number(&self) -> &'static str {
+        if self.ahead() { "at" } else { "row" }
     }
 
     fn memory(&self, out: &mut Out) {
         self.dealt.constants(out);
         out.line(&format!("constexpr i32 ROWS = {};  // of shared memory", self.staged.rows));
         out.line(STAGED);
-        let all = self.in_halves("ROWS", "2 * ROWS");
+        let all = match self.staged.stages {
+            1 => "ROWS".to_string(),
+            n => format!("{n} * ROWS"),
+        };
         out.line(&format!("__shared__ u64 full[{all}];"));
         out.line(&format!("if (threadIdx.x < {all}) init_mbarrier(&full[threadIdx.x], 1);"));
         out.line("fence_bulk();");
@@ -243,11 +276,11 @@ impl Nest<'_> {
     }
 
     /// Until the row of this turn is there.
-    fn loaded(&self) -> &'static str {
-        self.in_halves(
-            "wait_mbarrier(&full[row], turn & 1);",
-            "wait_mbarrier(&full[turn % 2 * ROWS + row], turn / 2 & 1);",
-        )
+    fn loaded(&self) -> String {
+        match self.staged.stages {
+            1 => "wait_mbarrier(&full[row], turn & 1);".to_string(),
+            n => format!("wait_mbarrier(&full[turn % {n} * ROWS + row], turn / {n} & 1);"),
+        }
     }
 
     /// Tells the owners of the rows of a turn that they are there.
@@ -280,24 +313,32 @@ impl Nest<'_> {
         };
         let arrived = format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
         out.line(&format!("i32 begin = {cta} * each;"));
-        out.line(self.in_halves("load_rows(begin);", "load_rows(begin, 0);"));
+        out.line(if self.ahead() { "load_rows(begin, 0);" } else { "load_rows(begin);" });
+        // Turns between one and that whose rows take the place of the turn before it.
+        let later = self.staged.stages - 1;
+        for turn in 1..later {
+            out.line(&format!(
+                "if (turns > {turn}) load_rows(begin + {turn} * {all} * each, {turn});"
+            ));
+        }
         let head = format!("for (i32 turn = 0; turn < turns; ++turn, begin += {all} * each)");
         out.block(&head, |out| {
             // A row whose tuples are all dropped arrives, too.
             let dropped = format!("{{ {} continue; }}", self.loaded());
             self.pairs(out, &dropped, |out| self.store(out));
             out.line("commit_bulk();");
-            if self.staged.halves == 2 {
-                out.block("if (turn + 1 < turns)", |out| {
+            if self.ahead() {
+                out.block(&format!("if (turn + {later} < turns)"), |out| {
                     out.line("wait_bulk_read<1>();  // those of the turn before");
                     out.line(barrier);
-                    out.line(&format!("load_rows(begin + {all} * each, turn + 1);"));
+                    let by = if later == 1 { String::new() } else { format!("{later} * ") };
+                    out.line(&format!("load_rows(begin + {by}{all} * each, turn + {later});"));
                 });
             }
             if signals {
                 out.line(&format!("{arrived}  // while these are written"));
             }
-            if self.staged.halves == 1 {
+            if !self.ahead() {
                 out.block("if (turn + 1 < turns)", |out| {
                     out.line("wait_bulk_read<0>();");
                     out.line(barrier);
@@ -315,22 +356,20 @@ impl Nest<'_> {
     /// The rows of the positions from `begin` on, each by one thread.
     fn load(&self, out: &mut Out) {
         let trip = self.trip;
-        out.line(self.in_halves(
-            "auto load_rows = [&](i32 begin) {",
-            "auto load_rows = [&](i32 begin, i32 turn) {",
-        ));
+        out.line(match self.ahead() {
+            true => "auto load_rows = [&](i32 begin, i32 turn) {",
+            false => "auto load_rows = [&](i32 begin) {",
+        });
         out.indented(|out| {
             out.line("const i32 row = threadIdx.x;");
             out.line("if (row >= min(each, total - begin)) return;");
             self.dealt.position(out, "begin + row");
-            if self.staged.halves == 2 {
-                out.line("const i32 at = turn % 2 * ROWS + row;");
-            }
-            let full = self.in_halves("&full[row]", "&full[at]");
+            self.line_at(out);
+            let full = format!("&full[{}]", self.number());
             out.line(&format!("expect_bulk({full}, {});", self.staged.position()));
             for (row, bytes) in &self.staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };
-                let at = self.at(self.in_halves("row", "at"), *row);
+                let at = self.at(self.number(), *row);
                 let from = pointer(trip.schedule, from);
                 out.line(&format!("load_bulk({at}, {from}, {bytes}, {full});"));
             }
@@ -359,10 +398,8 @@ impl Nest<'_> {
                 _ => {}
             }
         }
-        out.line(self.loaded());
-        if self.staged.halves == 2 {
-            out.line("const i32 at = turn % 2 * ROWS + row;");
-        }
+        out.line(&self.loaded());
+        self.line_at(out);
         for (value, to) in &trip.puts {
             let Value::Row(row) = value else { continue };
             if let Some((_, bytes)) = self.staged.part(*row) {
@@ -370,7 +407,7 @@ impl Nest<'_> {
                     "{}({}, {}, {bytes});",
                     self.staged.store(),
                     pointer(schedule, to),
-                    self.at(self.in_halves("row", "at"), *row)
+                    self.at(self.number(), *row)
                 ));
             }
         }

@@ -97,8 +97,8 @@ impl Emit<'_> {
         let Some(trip) = Trip::of(self.schedule, op) else { return };
         let warps = self.threads() / 32;
         let batch = match self.form.by_position {
-            Some(_) => 1,
-            None => (self.kernel.tuning.chunk / warps).max(1),
+            Some(by) => (i64::from(by.each) / warps).max(1),
+            None => (self.kernel.tuning.chunk() / warps).max(1),
         };
         let (t, extent) = (&trip.position, bare(self.schedule, trip.extent));
         self.out.line(&format!(

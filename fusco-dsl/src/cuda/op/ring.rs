@@ -9,6 +9,7 @@ use super::bulk::{self, STAGED};
 use super::dealt::Dealt;
 use super::mail::{self, Mail};
 use super::reduce::{Nest, emit_kept, emit_pair, emit_rounded, emit_terms};
+use crate::cuda::Target;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -30,7 +31,7 @@ const ADDERS: (i64, i64) = (256, 8);
 pub(in crate::cuda) struct Ring {
     /// Bytes of a row, and of a sum.
     pub row: i64,
-    slots: i64,
+    pub slots: i64,
     /// Threads that add up, and vectors of a row that each has.
     adders: (i64, i64),
     /// Arrivals are told.
@@ -64,7 +65,13 @@ impl Ring {
 
 /// Whether the kernel only adds up rows, one for each tuple, that are multiples of 16 bytes and long, as the
 /// sums are.
-pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel, alone: bool) -> Option<Ring> {
+pub(in crate::cuda) fn ring(
+    schedule: &Schedule,
+    target: &Target,
+    kernel: &Kernel,
+    alone: bool,
+) -> Option<Ring> {
+    let shared = bulk::room(target)?;
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let nest = Nest::of(schedule, tokens.next()?)?;
@@ -73,7 +80,13 @@ pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel, alone: bool) -
         return None;
     }
     let row = bulk::row_bytes(schedule, nest.to);
-    let slots = (IN_FLIGHT / bulk::lines(row).max(1)).clamp(SLOTS.0, SLOTS.1);
+    let pushed = if alone { 0 } else { mail::PUSHERS };
+    let lines = bulk::lines(row).max(1);
+    let fit = (IN_FLIGHT / lines).min(shared / lines - pushed).clamp(SLOTS.0, SLOTS.1);
+    let slots = kernel.tuning.stages.map_or(fit, |asked| asked.number);
+    if slots < SLOTS.0 || slots > SLOTS.1 {
+        return None;
+    }
     let (most, long) = ADDERS;
     let vectors = row / 16;
     let most = if vectors > most * long { 2 * most } else { most };
@@ -85,7 +98,7 @@ pub(in crate::cuda) fn ring(schedule: &Schedule, kernel: &Kernel, alone: bool) -
     // A word names a vector of the tensor.
     let tensor = &schedule.tensors[from.tensor];
     let named = alone || tensor.elems * tensor.elem.bytes() / 16 < mail::MOST;
-    (row >= SHORT && ring.bytes() <= bulk::SHARED && named).then_some(ring)
+    (row >= SHORT && ring.bytes() <= shared && named).then_some(ring)
 }
 
 impl Emit<'_> {

@@ -5,7 +5,7 @@
 
 use crate::engine::Error;
 use cudarc::driver::{DriverError, result, sys};
-use fusco_dsl::cuda::ByPosition;
+use fusco_dsl::cuda::{Architecture, ByPosition};
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -16,8 +16,9 @@ const ALIGN: u64 = crate::mem::host::ALIGN as u64;
 pub(crate) struct Gpu {
     pub ordinal: i32,
     pub sms: u32,
-    /// NVRTC's name of its architecture.
-    pub arch: String,
+    pub architecture: &'static Architecture,
+    /// Shared memory of a CTA, at most, bytes.
+    pub shared: i64,
     device: sys::CUdevice,
     context: sys::CUcontext,
     /// For reads that must not wait for launches.
@@ -120,13 +121,21 @@ impl Gpu {
         let sms = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)? as u32;
         let major = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
         let minor = attribute(Attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-        let suffix = if major >= 9 { "a" } else { "" };
+        let shared = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
+        let architecture = Architecture::of_device(major, minor).ok_or_else(|| {
+            let known: Vec<&str> = Architecture::names().collect();
+            Error::Machine(format!(
+                "device {ordinal} is an sm_{major}{minor}, which fusco makes no kernels for; it does for {}",
+                known.join(", ")
+            ))
+        })?;
         // SAFETY: `device` is valid; released in `drop`.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(fail)?;
         let mut gpu = Gpu {
             ordinal,
             sms,
-            arch: format!("sm_{major}{minor}{suffix}"),
+            architecture,
+            shared: i64::from(shared),
             device,
             context,
             aside: std::ptr::null_mut(),
@@ -138,7 +147,7 @@ impl Gpu {
     }
 
     pub(crate) fn describe(&self) -> String {
-        format!("device {}: {}, {} multiprocessors", self.ordinal, self.arch, self.sms)
+        format!("device {}: {}, {} multiprocessors", self.ordinal, self.architecture.name, self.sms)
     }
 
     pub(crate) fn enter(&self) -> Result<(), Error> {

@@ -56,6 +56,12 @@ impl Devices {
     }
 
     fn new(gpus: Vec<Arc<Gpu>>, ranks_per_device: usize, parts: usize) -> Result<Devices, Error> {
+        if let Some(other) = gpus.iter().find(|g| g.architecture != gpus[0].architecture) {
+            let (a, b) = (gpus[0].describe(), other.describe());
+            return Err(Error::plan(format!(
+                "the devices of a world are alike; here {a}, and {b}"
+            )));
+        }
         let order = gpus.iter().map(Mark::new).collect::<Result<_, _>>()?;
         Ok(Devices { gpus, ranks_per_device, parts, order: Mutex::new(order) })
     }
@@ -71,9 +77,10 @@ impl Devices {
     pub(crate) fn target(&self) -> Target {
         let sms = self.gpus.iter().map(|g| g.sms).min().unwrap_or(1);
         Target {
-            arch: self.gpus[0].arch.clone(),
+            architecture: self.gpus[0].architecture,
             sms: (sms / self.parts as u32).max(1),
             ranks_per_device: self.ranks_per_device as u32,
+            shared: self.gpus.iter().map(|g| g.shared).min().unwrap_or(0),
         }
     }
 
@@ -106,7 +113,7 @@ impl DeviceProgram {
             fusco_dsl::cuda::generate_each(schedule, &target).map_err(Error::Program)?;
         let named = unit.kernels.iter().map(|k| k.symbol.as_str());
         let sources: Vec<(&str, &str)> = named.zip(texts.iter().map(String::as_str)).collect();
-        let cubins = crate::jit::cubins(&sources, &target.arch)?;
+        let cubins = crate::jit::cubins(&sources, target.architecture.name)?;
         let load = |gpu: &Arc<Gpu>| {
             let each = unit.kernels.iter().zip(&cubins);
             each.map(|(k, cubin)| Kernel::new(&Module::load(gpu, cubin)?, k))
