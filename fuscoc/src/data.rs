@@ -9,8 +9,10 @@ use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::collections::BTreeMap;
 
-/// `FILE[:KEY]`; without a key the tensor's own name is used.
-pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
+/// The array of a tensor from `FILE[:KEY]`; without a key the tensor's own name is used. Integers of a type
+/// whose every value the declared type holds are widened; everything else must match.
+pub fn read(spec: &str, tensor: &hir::Tensor) -> Result<Array, Failure> {
+    let name = tensor.name.as_str();
     let (path, key) = match spec.rsplit_once(':') {
         Some((path, key)) if !key.contains('/') => (path, key),
         _ => (spec, name),
@@ -24,13 +26,80 @@ pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
         let known: Vec<&str> = names.iter().map(|n| n.as_ref()).collect();
         Failure::input(format!("{path} has no tensor `{key}`{}", hint(key, &known)))
     })?;
-    let elem = elem_of(view.dtype()).ok_or_else(|| {
-        Failure::input(format!(
-            "`{key}` in {path} has element type {:?}, which fusco has not",
-            view.dtype()
-        ))
-    })?;
-    Array::new(elem, view.shape().to_vec(), view.data().to_vec()).map_err(Failure::input)
+    let (dtype, shape, wanted) = (view.dtype(), view.shape().to_vec(), tensor.dtype.elem);
+    if elem_of(dtype) == Some(wanted) {
+        return Ok(Array::new(wanted, shape, view.data().to_vec())?);
+    }
+    let (bits, wanted_bits) = (integer(dtype), declared(wanted).and_then(integer));
+    match bits.zip(wanted_bits).filter(|(from, to)| from.fits(*to)) {
+        Some((from, _)) => {
+            let mut wide = Array::filled(wanted, shape, 0)?;
+            let width = from.bytes();
+            for (i, chunk) in view.data().chunks_exact(width).enumerate() {
+                wide.set_bits(i, from.value(chunk) as u64);
+            }
+            Ok(wide)
+        }
+        None => Err(Failure::input(format!(
+            "`{name}` is {}, `{key}` in {path} is {dtype:?}: {}",
+            wanted.name(),
+            match (bits, wanted_bits) {
+                (Some(_), Some(_)) => "not every value of it fits; convert the file",
+                _ => "only integers are widened; convert the file",
+            }
+        ))),
+    }
+}
+
+/// A type of integers in a file.
+#[derive(Clone, Copy)]
+struct Integer {
+    bits: u32,
+    signed: bool,
+}
+
+impl Integer {
+    /// Whether the other type holds every value of this one.
+    fn fits(self, into: Integer) -> bool {
+        match (self.signed, into.signed) {
+            (true, false) => false,
+            (false, true) => self.bits < into.bits,
+            _ => self.bits <= into.bits,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.bits.div_ceil(8) as usize
+    }
+
+    fn value(self, bytes: &[u8]) -> i64 {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let unused = 64 - 8 * bytes.len() as u32;
+        match self.signed {
+            true => i64::from_le_bytes(word) << unused >> unused,
+            false => i64::from_le_bytes(word),
+        }
+    }
+}
+
+fn integer(dtype: Dtype) -> Option<Integer> {
+    let (bits, signed) = match dtype {
+        Dtype::BOOL => (1, false),
+        Dtype::U8 => (8, false),
+        Dtype::U16 => (16, false),
+        Dtype::U32 => (32, false),
+        Dtype::I8 => (8, true),
+        Dtype::I16 => (16, true),
+        Dtype::I32 => (32, true),
+        Dtype::I64 => (64, true),
+        _ => return None,
+    };
+    Some(Integer { bits, signed })
+}
+
+fn declared(elem: Elem) -> Option<Dtype> {
+    TYPES.iter().find(|(_, e)| *e == elem).map(|(d, _)| *d)
 }
 
 const TYPES: [(Dtype, Elem); 10] = [
@@ -73,7 +142,9 @@ pub fn shape(
 ) -> Result<Vec<usize>, Failure> {
     let known = |size: &Size| {
         let value = longest(program, size, inputs)?;
-        usize::try_from(value).map_err(|_| Failure::input("an extent is negative"))
+        usize::try_from(value).map_err(|_| {
+            Failure::input(format!("an extent of `{}` is negative: {value}", tensor.name))
+        })
     };
     let extent = |axis: &hir::Axis| match &axis.extent {
         Extent::Fixed(size) => known(size),
@@ -149,25 +220,6 @@ fn count(program: &Program, size: &Size, read: i64, inputs: &Inputs) -> Option<i
     }
 }
 
-/// Widens integers to the declared element type; everything else must match.
-pub fn widen(array: Array, tensor: &hir::Tensor) -> Result<Array, Failure> {
-    let wanted = tensor.dtype.elem;
-    let integer = |e: Elem| matches!(e, Elem::I8 | Elem::I32 | Elem::I64);
-    if array.elem == wanted {
-        return Ok(array);
-    }
-    if integer(array.elem) && integer(wanted) && array.elem.bytes() <= wanted.bytes() {
-        let values: Vec<i64> = (0..array.len()).map(|i| array.int(i)).collect();
-        return Ok(Array::from_i64(wanted, array.shape, &values));
-    }
-    Err(Failure::input(format!(
-        "`{}` is {}, the file has {}; only integers are widened",
-        tensor.name,
-        wanted.name(),
-        array.elem.name()
-    )))
-}
-
 /// Rows of indices up to this length are distinct.
 const DISTINCT: usize = 64;
 
@@ -179,13 +231,13 @@ pub fn random(
     shape: Vec<usize>,
     inputs: &Inputs,
     rng: &mut fastrand::Rng,
-) -> Array {
+) -> Result<Array, Failure> {
     let elem = tensor.dtype.elem;
-    let mut out = Array::zeros(elem, shape);
+    let mut out = Array::filled(elem, shape, 0)?;
     let bound = tensor.dtype.index.as_ref().and_then(|i| program.eval(&i.bound, &inputs.params));
     if let Some(bound) = bound {
         indices(&mut out, bound, rng);
-        return out;
+        return Ok(out);
     }
     let limit = count_limit(program, tensor, inputs);
     for i in 0..out.len() {
@@ -195,7 +247,7 @@ pub fn random(
         };
         out.set_bits(i, bits);
     }
-    out
+    Ok(out)
 }
 
 fn indices(out: &mut Array, bound: i64, rng: &mut fastrand::Rng) {
