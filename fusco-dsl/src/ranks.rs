@@ -5,7 +5,7 @@ use crate::Compiled;
 use crate::arena::Handle;
 use crate::layout::{Home, Radix, Table};
 use crate::oracle::{self, Array, Inputs, Outputs};
-use crate::sema::hir::{self, Extent, Size};
+use crate::sema::hir::{self, Elem, Extent, Size};
 use std::collections::BTreeMap;
 
 /// Each rank's bytes of a logical array, in the order of the placement.
@@ -78,6 +78,21 @@ fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inpu
     })
 }
 
+/// The logical array of a tensor from its ranks' buffers, with the counts of its ragged segments.
+/// `live`: rows of each group, by route, as the run's plans say.
+///
+/// # Errors
+/// Counts, owners or buffers that do not fit the placement.
+pub fn gather(
+    compiled: &Compiled,
+    name: &str,
+    ranks: &[Vec<u8>],
+    inputs: &Inputs,
+    live: &BTreeMap<String, Vec<u32>>,
+) -> Result<oracle::Gathered, oracle::Error> {
+    oracle::gather(&compiled.hir, inputs, live, name, ranks)
+}
+
 /// Compares each rank's buffers with the oracle's, bit for bit, wherever the program defines an element.
 /// `found`: bytes of each rank, by tensor; tensors that were not kept are passed over.
 ///
@@ -91,15 +106,28 @@ pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Re
             let width = want.array.elem.bytes() as usize;
             for i in (0..want.defined.len()).filter(|i| want.defined[*i]) {
                 let a = &want.array.data[i * width..(i + 1) * width];
-                let b = got[rank].get(i * width..(i + 1) * width);
+                let b = got.get(rank).and_then(|b| b.get(i * width..(i + 1) * width));
                 if b != Some(a) {
-                    return Err(format!(
-                        "{name}@{rank}[{i}] is {b:02x?}, the oracle says {a:02x?}"
-                    ));
+                    let (a, b) = (value(want.array.elem, a), b.map(|b| value(want.array.elem, b)));
+                    let b = b.unwrap_or_else(|| "missing".to_string());
+                    return Err(format!("{name}@{rank}[{i}] is {b}, the oracle says {a}"));
                 }
                 compared += 1;
             }
         }
     }
     Ok(compared)
+}
+
+/// An element as a number and, where two may read the same, as its bits: `-7`, `1.5 (0x3fc0)`.
+fn value(elem: Elem, bytes: &[u8]) -> String {
+    let mut array = Array::zeros(elem, vec![1]);
+    array.data.copy_from_slice(bytes);
+    match elem {
+        Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32 => array.get_i64(0).to_string(),
+        Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => {
+            let digits = 2 * bytes.len();
+            format!("{} (0x{:0digits$x})", array.get_f32(0), array.get_bits(0))
+        }
+    }
 }

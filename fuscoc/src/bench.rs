@@ -25,6 +25,7 @@ use work::{Job, Timed};
 #[derive(clap::Args)]
 pub struct Args {
     /// A program; without one the suite runs.
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Entries in the order of their launches; each is timed alone.
     #[arg(long, value_delimiter = ',')]
@@ -69,33 +70,54 @@ pub struct Args {
 
 pub fn run(args: &Args, format: Format) -> Outcome {
     if args.curves {
-        return curves::run(args, format);
+        return curves::run(args);
     }
     if !args.devices.is_empty() {
-        return links::run(args, format);
+        return links::run(args);
     }
     let lines = match &args.file {
-        Some(path) => of_file(args, path, format)?,
-        None => suite::run(args, format)?,
+        Some(path) => of_file(args, path)?,
+        None => suite::run(args)?,
     };
-    file::say(row::text(&lines) + "\n")?;
+    match format {
+        Format::Json => file::say(format!("{}\n", row::json(&lines, &machine())))?,
+        Format::Text => file::say(row::text(&lines) + "\n")?,
+    }
     if let Some(path) = &args.json {
-        file::write(path, &format!("{:#}\n", row::json(&lines, &machine())))?;
+        file::write(path, format!("{:#}\n", row::json(&lines, &machine())))?;
     }
     if let Some(path) = &args.svg {
-        file::write(path, &plot::svg(&lines))?;
+        file::write(path, plot::svg(&lines))?;
     }
     // What failed is in the table; the exit code says so.
-    if lines.iter().any(Line::failed) { Err(Failure::Input(String::new())) } else { Ok(()) }
+    ended(&lines)
+}
+
+/// What failed is in the table; the exit code says so. A machine that lacks what every work needs is not fine.
+fn ended<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Outcome {
+    let (mut timed, mut lacks) = (false, None);
+    for line in lines {
+        match line {
+            Line::Row(_) => timed = true,
+            Line::Missing { failed: true, .. } => {
+                return Err(Failure::input("a work failed: the table says which and why"));
+            }
+            Line::Missing { why, .. } => lacks = lacks.or(Some(why)),
+        }
+    }
+    match lacks.filter(|_| !timed) {
+        Some(why) => Err(Failure::environment(format!("nothing could be timed: {why}"))),
+        None => Ok(()),
+    }
 }
 
 /// Each entry of a file.
-fn of_file(args: &Args, path: &Path, format: Format) -> Result<Vec<Line>, Failure> {
+fn of_file(args: &Args, path: &Path) -> Result<Vec<Line>, Failure> {
     if args.entry.is_empty() {
         return Err(Failure::usage("name the entries to time: --entry E[,E..]"));
     }
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
-    let ready = prepare(work, &Source::read(path)?, format)?;
+    let ready = prepare(work, &Source::read(path)?)?;
     let backend = args.backend.unwrap_or(Backend::Host);
     let world = world(&ready.compiled, backend)?;
     let progress = Progress::new(3 * args.entry.len());

@@ -12,8 +12,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 
-/// `FILE[:KEY]`; without a key the tensor's own name is used.
-pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
+/// The array of a tensor from `FILE[:KEY]`; without a key the tensor's own name is used. Integers of a type
+/// whose every value the declared type holds are widened; everything else must match.
+pub fn read(spec: &str, tensor: &hir::Tensor) -> Result<Array, Failure> {
+    let name = tensor.name.as_str();
     let (path, key) = match spec.rsplit_once(':') {
         Some((path, key)) if !key.contains('/') => (path, key),
         _ => (spec, name),
@@ -22,25 +24,26 @@ pub fn read(spec: &str, name: &str) -> Result<Array, Failure> {
     let mut file = File::open(path).map_err(unread)?;
     let found = file.metadata().map_err(unread)?;
     if found.is_file() {
-        return tensor(&mut file, found.len(), path, key);
+        let found = one(&mut file, found.len(), path, key)?;
+        return convert(tensor, found, (path, key));
     }
     // A pipe is read to its end: nobody can go back in it.
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(unread)?;
     let len = bytes.len() as u64;
-    tensor(&mut Cursor::new(bytes), len, path, key)
+    convert(tensor, one(&mut Cursor::new(bytes), len, path, key)?, (path, key))
 }
 
 /// Longest header that is read.
 const MOST_HEADER: u64 = 100_000_000;
 
 /// One tensor of a safetensors file of `len` bytes; of the others, only what the header says is read.
-fn tensor(
+fn one(
     file: &mut (impl Read + Seek),
     len: u64,
     path: &str,
     key: &str,
-) -> Result<Array, Failure> {
+) -> Result<(Dtype, Vec<usize>, Vec<u8>), Failure> {
     let unread = |e: std::io::Error| Failure::input(format!("cannot read {path}: {e}"));
     let wrong = |why: &str| Failure::input(format!("{path} is not a safetensors file: {why}"));
     let mut prefix = [0; 8];
@@ -71,18 +74,94 @@ fn tensor(
         let known: Vec<&str> = names.iter().map(String::as_str).collect();
         Failure::input(format!("{path} has no tensor `{key}`{}", hint(key, &known)))
     })?;
-    let elem = elem_of(info.dtype).ok_or_else(|| {
-        Failure::input(format!(
-            "`{key}` in {path} has element type {:?}, which fusco has not",
-            info.dtype
-        ))
-    })?;
     let (first, last) = info.data_offsets;
     room(&format!("`{key}` of {path}"), (last - first) as u128)?;
     let mut bytes = vec![0; last - first];
     file.seek(SeekFrom::Start(data + first as u64)).map_err(unread)?;
     file.read_exact(&mut bytes).map_err(unread)?;
-    Array::new(elem, info.shape.clone(), bytes).map_err(Failure::input)
+    Ok((info.dtype, info.shape.clone(), bytes))
+}
+
+/// The array of the declared type: as it is, or of integers that all fit, widened.
+fn convert(
+    tensor: &hir::Tensor,
+    (dtype, shape, bytes): (Dtype, Vec<usize>, Vec<u8>),
+    (path, key): (&str, &str),
+) -> Result<Array, Failure> {
+    let (name, wanted) = (tensor.name.as_str(), tensor.dtype.elem);
+    if elem_of(dtype) == Some(wanted) {
+        return Ok(Array::new(wanted, shape, bytes)?);
+    }
+    let (bits, wanted_bits) = (integer(dtype), declared(wanted).and_then(integer));
+    match bits.zip(wanted_bits).filter(|(from, to)| from.fits(*to)) {
+        Some((from, _)) => {
+            let mut wide = Array::filled(wanted, shape, 0)?;
+            let width = from.bytes();
+            for (i, chunk) in bytes.chunks_exact(width).enumerate() {
+                wide.set_bits(i, from.value(chunk) as u64);
+            }
+            Ok(wide)
+        }
+        None => Err(Failure::input(format!(
+            "`{name}` is {}, `{key}` in {path} is {dtype:?}: {}",
+            wanted.name(),
+            match (bits, wanted_bits) {
+                (Some(_), Some(_)) => "not every value of it fits; convert the file",
+                _ => "only integers are widened; convert the file",
+            }
+        ))),
+    }
+}
+
+/// A type of integers in a file.
+#[derive(Clone, Copy)]
+struct Integer {
+    bits: u32,
+    signed: bool,
+}
+
+impl Integer {
+    /// Whether the other type holds every value of this one.
+    fn fits(self, into: Integer) -> bool {
+        match (self.signed, into.signed) {
+            (true, false) => false,
+            (false, true) => self.bits < into.bits,
+            _ => self.bits <= into.bits,
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.bits.div_ceil(8) as usize
+    }
+
+    fn value(self, bytes: &[u8]) -> i64 {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let unused = 64 - 8 * bytes.len() as u32;
+        match self.signed {
+            true => i64::from_le_bytes(word) << unused >> unused,
+            false => i64::from_le_bytes(word),
+        }
+    }
+}
+
+fn integer(dtype: Dtype) -> Option<Integer> {
+    let (bits, signed) = match dtype {
+        Dtype::BOOL => (1, false),
+        Dtype::U8 => (8, false),
+        Dtype::U16 => (16, false),
+        Dtype::U32 => (32, false),
+        Dtype::I8 => (8, true),
+        Dtype::I16 => (16, true),
+        Dtype::I32 => (32, true),
+        Dtype::I64 => (64, true),
+        _ => return None,
+    };
+    Some(Integer { bits, signed })
+}
+
+fn declared(elem: Elem) -> Option<Dtype> {
+    TYPES.iter().find(|(_, e)| *e == elem).map(|(d, _)| *d)
 }
 
 const TYPES: [(Dtype, Elem); 10] = [
@@ -125,7 +204,9 @@ pub fn shape(
 ) -> Result<Vec<usize>, Failure> {
     let known = |size: &Size| {
         let value = longest(program, size, inputs)?;
-        usize::try_from(value).map_err(|_| Failure::input("an extent is negative"))
+        usize::try_from(value).map_err(|_| {
+            Failure::input(format!("an extent of `{}` is negative: {value}", tensor.name))
+        })
     };
     let extent = |axis: &hir::Axis| match &axis.extent {
         Extent::Fixed(size) => known(size),
@@ -201,25 +282,6 @@ fn count(program: &Program, size: &Size, read: i64, inputs: &Inputs) -> Option<i
     }
 }
 
-/// Widens integers to the declared element type; everything else must match.
-pub fn widen(array: Array, tensor: &hir::Tensor) -> Result<Array, Failure> {
-    let wanted = tensor.dtype.elem;
-    let integer = |e: Elem| matches!(e, Elem::I8 | Elem::I32 | Elem::I64);
-    if array.elem == wanted {
-        return Ok(array);
-    }
-    if integer(array.elem) && integer(wanted) && array.elem.bytes() <= wanted.bytes() {
-        let values: Vec<i64> = (0..array.len()).map(|i| array.int(i)).collect();
-        return Ok(Array::from_i64(wanted, array.shape, &values));
-    }
-    Err(Failure::input(format!(
-        "`{}` is {}, the file has {}; only integers are widened",
-        tensor.name,
-        wanted.name(),
-        array.elem.name()
-    )))
-}
-
 /// Rows of indices up to this length are distinct.
 const DISTINCT: usize = 64;
 
@@ -231,13 +293,13 @@ pub fn random(
     shape: Vec<usize>,
     inputs: &Inputs,
     rng: &mut fastrand::Rng,
-) -> Array {
+) -> Result<Array, Failure> {
     let elem = tensor.dtype.elem;
-    let mut out = Array::zeros(elem, shape);
+    let mut out = Array::filled(elem, shape, 0)?;
     let bound = tensor.dtype.index.as_ref().and_then(|i| program.eval(&i.bound, &inputs.params));
     if let Some(bound) = bound {
         indices(&mut out, bound, rng);
-        return out;
+        return Ok(out);
     }
     let limit = count_limit(program, tensor, inputs);
     for i in 0..out.len() {
@@ -247,7 +309,7 @@ pub fn random(
         };
         out.set_bits(i, bits);
     }
-    out
+    Ok(out)
 }
 
 fn indices(out: &mut Array, bound: i64, rng: &mut fastrand::Rng) {

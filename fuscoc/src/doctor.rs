@@ -1,8 +1,9 @@
 //! `fuscoc doctor`
 
 use crate::failure::Failure;
-use crate::{Outcome, file};
+use crate::{Format, Outcome, file};
 use fusco_runtime::jit::doctor;
+use serde_json::{Value, json};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -11,15 +12,34 @@ pub struct Args {
     fetch: bool,
 }
 
-pub fn run(args: &Args) -> Outcome {
-    if args.fetch {
-        file::say(format!("fetched into {}\n", doctor::fetch()?))?;
-    }
+pub fn run(args: &Args, format: Format) -> Outcome {
+    let fetched = if args.fetch { Some(doctor::fetch()?) } else { None };
     let report = doctor::report();
-    file::say(format!("{report}\n"))?;
+    match format {
+        Format::Json => {
+            let document = json!({
+                "fetched": fetched,
+                "gpu": found(&report.devices, "devices"),
+                "nvrtc": found(&report.nvrtc, "found"),
+                "cache": report.cache,
+            });
+            file::say(format!("{document}\n"))?;
+        }
+        Format::Text => {
+            let fetched = fetched.map_or(String::new(), |to| format!("fetched into {to}\n"));
+            file::say(format!("{fetched}{report}\n"))?;
+        }
+    }
     // A machine without a GPU is fine: it compiles, and runs on the host.
     match report.nvrtc {
         Ok(_) => Ok(()),
-        Err(why) => Err(Failure::Environment(format!("error: {why}"))),
+        Err(why) => Err(Failure::environment(why)),
+    }
+}
+
+fn found<T: Clone + Into<Value>>(what: &Result<T, String>, key: &str) -> Value {
+    match what {
+        Ok(found) => json!({ "ok": true, key: found.clone().into() }),
+        Err(why) => json!({ "ok": false, "missing": why }),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome, file};
+use crate::{Outcome, file};
 use clap::ValueEnum;
 use clap::builder::PossibleValuesParser;
 use fusco_dsl::cuda::{Architecture, CudaUnit, Target, generate_entries};
@@ -13,7 +13,10 @@ use std::path::PathBuf;
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The program.
+    #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// How far to compile.
     #[arg(long, value_enum)]
     stage: Stage,
     /// One of several programs of the file.
@@ -52,27 +55,27 @@ enum Stage {
     Cubin,
 }
 
-pub fn run(args: &Args, format: Format) -> Outcome {
+pub fn run(args: &Args) -> Outcome {
     let source = Source::read(&args.file)?;
-    let bytes = stage(args, &source, format)?;
+    let bytes = stage(args, &source)?;
     match &args.output {
         None => file::say(bytes),
         Some(path) => file::write(path, bytes),
     }
 }
 
-fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failure> {
+fn stage(args: &Args, source: &Source) -> Result<Vec<u8>, Failure> {
     let early = match args.stage {
         Stage::Ast => {
             let (file, diagnostics) = fusco_dsl::syntax::parse(&source.text);
             if diagnostics.has_errors() {
-                return Err(Failure::diagnostics(&diagnostics, source, format));
+                return Err(Failure::diagnostics(&diagnostics, source));
             }
             Some(fusco_dsl::syntax::dump(&file))
         }
         Stage::Hir => {
-            let (mut programs, _) = fusco_dsl::check(&source.text)
-                .map_err(|d| Failure::diagnostics(&d, source, format))?;
+            let (mut programs, _) =
+                fusco_dsl::check(&source.text).map_err(|d| Failure::diagnostics(&d, source))?;
             if let Some(wanted) = &args.program {
                 let known: Vec<&str> = programs.iter().map(|p| p.name.as_str()).collect();
                 if !known.contains(&wanted.as_str()) {
@@ -91,7 +94,7 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     if let Some(text) = early {
         return Ok(text.into_bytes());
     }
-    let mut compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
+    let mut compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?)?;
     keep(args, &mut compiled.plan.entries, |e| &e.name)?;
     let text = match args.stage {
         Stage::Layout => compiled.stage("layout"),
@@ -109,7 +112,7 @@ fn stage(args: &Args, source: &Source, format: Format) -> Result<Vec<u8>, Failur
     let target = target(args, compiled.schedule.ranks)?;
     let wanted = |name: &str| args.entry.as_ref().is_none_or(|e| e == name);
     let unit = generate_entries(&compiled.schedule, &target, wanted)
-        .map_err(|d| Failure::diagnostics(&d, source, format))?;
+        .map_err(|d| Failure::diagnostics(&d, source))?;
     let name = &compiled.hir.name;
     Ok(match args.stage {
         Stage::Launch => contract(&unit).into_bytes(),

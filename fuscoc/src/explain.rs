@@ -11,7 +11,11 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args)]
 pub struct Args {
     /// A code (`F0301`), or a file.
-    what: String,
+    #[arg(value_name = "CODE|FILE", required_unless_present = "list")]
+    what: Option<String>,
+    /// Every code with its title.
+    #[arg(long, conflicts_with_all = ["what", "svg", "entry", "program", "set"])]
+    list: bool,
     /// One of several programs of the file.
     #[arg(long)]
     program: Option<String>,
@@ -27,8 +31,24 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, format: Format) -> Outcome {
-    let text = if is_code(&args.what) { code(&args.what, format)? } else { of_file(args, format)? };
-    file::say(text)
+    file::say(match args.what.as_deref() {
+        None => list(format),
+        Some(what) if is_code(what) => code(what, format)?,
+        Some(what) => of_file(args, what, format)?,
+    })
+}
+
+/// The catalogue, a line a code.
+fn list(format: Format) -> String {
+    let entries = diag::codes().filter_map(diag::entry);
+    match format {
+        Format::Text => entries.map(|e| format!("{}  {}\n", e.code, e.title)).collect(),
+        Format::Json => {
+            let one =
+                |e: diag::Entry| json!({ "code": e.code, "title": e.title, "stage": e.stage });
+            format!("{}\n", entries.map(one).collect::<serde_json::Value>())
+        }
+    }
 }
 
 /// `F` and four digits.
@@ -75,9 +95,9 @@ fn said(entry: &diag::Entry) -> Result<String, Failure> {
     Ok(render(&Diagnostics(found), "wrong.fusco", wrong, false))
 }
 
-fn of_file(args: &Args, format: Format) -> Result<String, Failure> {
-    let source = Source::read(Path::new(&args.what))?;
-    let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?, format)?;
+fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
+    let source = Source::read(Path::new(what))?;
+    let compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?)?;
     let entry = args.entry.as_deref();
     known_entry(&compiled, entry)?;
     if let Some(path) = &args.svg {

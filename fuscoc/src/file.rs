@@ -105,3 +105,8 @@ pub fn tell(text: &str) {
     let mut err = io::stderr().lock();
     _ = err.write_all(text.as_bytes()).and_then(|()| err.write_all(b"\n"));
 }
+
+/// Whether standard error shows colours: what `NO_COLOR`, `CLICOLOR_FORCE` and `TERM` say, then the terminal.
+pub fn colour() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}

@@ -1,38 +1,43 @@
 //! `fuscoc fmt`
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Reports};
 use crate::source::Source;
-use crate::{Format, Outcome};
-use std::path::PathBuf;
+use crate::{Outcome, file};
+use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
 pub struct Args {
-    #[arg(required = true)]
+    /// Programs; `-` formats standard input to standard output.
+    #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Changes nothing; fails if a file is not in canonical form.
     #[arg(long)]
     check: bool,
 }
 
-pub fn run(args: &Args, format: Format) -> Outcome {
-    let mut unformatted = Vec::new();
-    for file in &args.files {
-        let source = Source::read(file)?;
-        let text = fusco_dsl::syntax::fmt(&source.text)
-            .map_err(|d| Failure::diagnostics(&d, &source, format))?;
-        if text == source.text {
-            continue;
-        }
-        unformatted.push(source.name.clone());
-        if !args.check {
-            crate::file::write(file, text)?;
+pub fn run(args: &Args) -> Outcome {
+    let mut reports = Reports::default();
+    for path in &args.files {
+        if let Err(failure) = one(args, path) {
+            reports.add_failure(failure);
         }
     }
-    if args.check && !unformatted.is_empty() {
-        return Err(Failure::input(format!(
-            "not in canonical form: {}; run `fuscoc fmt`",
-            unformatted.join(", ")
-        )));
+    if reports.is_empty() { Ok(()) } else { Err(Failure::reports(reports)) }
+}
+
+fn one(args: &Args, path: &Path) -> Outcome {
+    let source = Source::read_or_input(path)?;
+    let text =
+        fusco_dsl::syntax::fmt(&source.text).map_err(|d| Failure::diagnostics(&d, &source))?;
+    if path == Path::new("-") && !args.check {
+        return file::say(text);
     }
-    Ok(())
+    if text == source.text {
+        return Ok(());
+    }
+    if args.check {
+        let name = &source.name;
+        return Err(Failure::input(format!("not in canonical form: {name}; run `fuscoc fmt`")));
+    }
+    file::write(path, text)
 }

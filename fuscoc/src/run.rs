@@ -1,5 +1,7 @@
 //! `fuscoc run`: bind, fill, launch, compare, report.
 
+mod feed;
+mod missing;
 pub mod moved;
 mod report;
 pub mod verify;
@@ -22,15 +24,18 @@ use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
 pub struct Args {
+    /// The program.
+    #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Entries in the order of their launches.
-    #[arg(long, required = true, value_delimiter = ',')]
+    /// Entries in the order of their launches; a sole one need not be named.
+    #[arg(long, value_delimiter = ',')]
     entry: Vec<String>,
     #[command(flatten)]
     work: Work,
-    /// Writes the outputs as safetensors.
+    /// Writes the outputs as safetensors: NAME, NAME.count and NAME@R of each.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Where to run; with several, one after the other.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "host")]
     backend: Vec<Backend>,
     /// Runs the reference interpreter too and compares bit for bit.
@@ -39,7 +44,7 @@ pub struct Args {
     /// Launches each entry so many times more and reports the mean of those.
     #[arg(long, default_value_t = 0)]
     repeat: u32,
-    /// The report for machines.
+    /// The report for machines, as with --format json.
     #[arg(long)]
     json: bool,
 }
@@ -52,6 +57,7 @@ pub struct Work {
     /// One of several programs of the file.
     #[arg(long)]
     pub program: Option<String>,
+    /// A value for each param: NAME=V or NAME=[V,V,..].
     #[arg(long = "set", value_name = "NAME=V")]
     pub set: Vec<String>,
     /// A launch-time size: one value, or one for each rank.
@@ -60,7 +66,7 @@ pub struct Work {
     /// A tensor from a safetensors file, as the logical global array.
     #[arg(long = "in", value_name = "TENSOR=FILE[:KEY]")]
     pub inputs: Vec<String>,
-    /// An `in` that is an earlier entry's `out`.
+    /// An `in` that is an earlier entry's `out` of the same shape, element type and placement.
     #[arg(long, value_name = "IN=OUT")]
     pub feed: Vec<String>,
     /// Fills every other `in`.
@@ -91,6 +97,8 @@ pub enum Backend {
 pub struct Finished {
     pub backend: &'static str,
     pub times: Vec<(String, Duration)>,
+    /// The times are of repeated launches, not of the first one.
+    pub warm: bool,
     /// Each rank's buffer of each `out`.
     pub outputs: BTreeMap<String, Vec<Vec<u8>>>,
     /// Live rows of each group, by route.
@@ -100,37 +108,56 @@ pub struct Finished {
 pub fn run(args: &Args, format: Format) -> Outcome {
     let source = Source::read(&args.file)?;
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
-    let ready = prepare(work, &source, format)?;
-    let stages = args.entry.len() * (args.backend.len() + usize::from(args.verify));
+    let ready = prepare(work, &source)?;
+    let stages = ready.work.entries.len() * (args.backend.len() + usize::from(args.verify));
     let progress = Progress::new(stages);
     let expected = if args.verify { Some(verify::expect(&ready, &progress)?) } else { None };
     let (compiled, inputs) = (&ready.compiled, &ready.inputs);
+    let (json, mut documents) = (args.json || format == Format::Json, Vec::new());
+    let mut differs = None;
     for backend in &args.backend {
         let world = world(compiled, *backend)?;
         let finished = launch(&ready, &world, args.repeat, &progress)?;
         let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
         progress.pause();
-        if args.json {
-            file::say(
-                report::json(compiled, inputs, &finished, verdict.as_ref()).to_string() + "\n",
-            )?;
+        if json {
+            documents.push(report::json(compiled, inputs, &finished, verdict.as_ref()));
         } else {
             file::say(report::text(compiled, inputs, &finished, verdict.as_ref()) + "\n")?;
         }
         if let Some(path) = &args.out {
-            data::write(path, &report::arrays(compiled, &finished, expected.as_ref()))?;
+            data::write(path, &report::arrays(&ready, &finished)?)?;
         }
         if let Some(Err(difference)) = verdict {
-            return Err(Failure::input(difference));
+            differs = Some(difference);
+            break;
         }
     }
-    Ok(())
+    if json {
+        let document = match documents.len() {
+            1 => documents.remove(0),
+            _ => serde_json::Value::Array(documents),
+        };
+        file::say(format!("{document}\n"))?;
+    }
+    differs.map_or(Ok(()), |difference| Err(Failure::input(difference)))
 }
 
 /// Compiles, binds and fills.
-pub fn prepare(work: Work, source: &Source, format: Format) -> Result<Prepared, Failure> {
-    let compiled = source.compile(work.program.as_deref(), &bindings(&work.set)?, format)?;
-    let feeds = pairs(&work.feed, "--feed")?;
+pub fn prepare(mut work: Work, source: &Source) -> Result<Prepared, Failure> {
+    let (params, name) = (bindings(&work.set)?, work.program.clone());
+    let program = source.program(name.as_deref())?;
+    let asked = work.entries.clone();
+    let known: Vec<&str> = program.entries.iter().map(|e| e.name.as_str()).collect();
+    if let Some(entry) = asked.iter().find(|e| !known.contains(&e.as_str())) {
+        return Err(Failure::usage(format!("no entry `{entry}`{}", hint(entry, &known))));
+    }
+    missing::before_bind(&mut work, &program, &params)?;
+    let compiled = source.compile(name.as_deref(), &params)?;
+    named(&work, &compiled)?;
+    missing::before_launch(&work, &compiled, &params, &used(&work, &compiled)?)?;
+    let feeds = feed::feeds(&work, &compiled, &params)?;
+    feed::in_order(&work, &compiled, &feeds)?;
     let inputs = inputs(&work, &compiled, &feeds)?;
     let ranks = scattered(&work, &compiled, &inputs, &feeds)?;
     Ok(Prepared { work, compiled, inputs, feeds, ranks })
@@ -151,8 +178,7 @@ fn scattered(
         };
         let reads = matches!(compiled.hir.tensors[handle].io, Io::In | Io::InOut);
         if let Some(array) = inputs.tensors.get(&name) {
-            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs)
-                .map_err(Failure::input)?;
+            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs)?;
             out.insert(name, ranks);
         } else if reads && work.raw {
             out.insert(name, data::raw(compiled, handle, &mut rng));
@@ -161,15 +187,46 @@ fn scattered(
     Ok(out)
 }
 
+/// `NAME=VALUE`, each name once.
 fn pairs(list: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
-    list.iter()
-        .map(|item| {
-            let (name, value) = item
-                .split_once('=')
-                .ok_or_else(|| Failure::usage(format!("`{flag} {item}`: write NAME=VALUE")))?;
-            Ok((name.to_string(), value.to_string()))
-        })
-        .collect()
+    let mut out = BTreeMap::new();
+    for item in list {
+        let (name, value) = item
+            .split_once('=')
+            .ok_or_else(|| Failure::usage(format!("`{flag} {item}`: write NAME=VALUE")))?;
+        if out.insert(name.to_string(), value.to_string()).is_some() {
+            return Err(Failure::usage(format!("`{flag} {name}` is given twice")));
+        }
+    }
+    Ok(out)
+}
+
+/// Whether every tensor that a flag names exists, and is one that it may name.
+fn named(work: &Work, compiled: &Compiled) -> Outcome {
+    dyns(work, compiled)?;
+    let (files, feeds) = (pairs(&work.inputs, "--in")?, pairs(&work.feed, "--feed")?);
+    let known: Vec<&str> = compiled.hir.tensors.iter().map(|(_, t)| t.name.as_str()).collect();
+    for name in files.keys().chain(feeds.keys()).chain(feeds.values()) {
+        if compiled.hir.tensor(name).is_none() {
+            return Err(Failure::usage(format!(
+                "program `{}` has no tensor `{name}`{}",
+                compiled.hir.name,
+                hint(name, &known)
+            )));
+        }
+    }
+    for name in files.keys() {
+        let io = compiled.hir.tensor(name).map(|h| compiled.hir.tensors[h].io);
+        if !matches!(io, Some(Io::In | Io::InOut)) {
+            return Err(Failure::usage(format!(
+                "`--in {name}=..`: the program writes `{name}`, it reads no file of it"
+            )));
+        }
+        if feeds.contains_key(name) {
+            return Err(Failure::usage(format!("`{name}` has a file and a feed: leave out one")));
+        }
+    }
+    Ok(())
 }
 
 /// Every `in` and `inout` that the entries use and no entry feeds.
@@ -184,16 +241,6 @@ fn inputs(
         tensors: BTreeMap::new(),
     };
     let files = pairs(&work.inputs, "--in")?;
-    let known: Vec<&str> = compiled.hir.tensors.iter().map(|(_, t)| t.name.as_str()).collect();
-    for name in files.keys().chain(feeds.keys()).chain(feeds.values()) {
-        if compiled.hir.tensor(name).is_none() {
-            return Err(Failure::usage(format!(
-                "program `{}` has no tensor `{name}`{}",
-                compiled.hir.name,
-                hint(name, &known)
-            )));
-        }
-    }
     enough_memory(work, compiled, &inputs, feeds)?;
     let mut rng = work.random.map(fastrand::Rng::with_seed);
     for name in used(work, compiled)? {
@@ -207,8 +254,8 @@ fn inputs(
         }
         let shape = data::shape(&compiled.hir, tensor, &inputs)?;
         let array = match (files.get(&name), &mut rng) {
-            (Some(spec), _) => data::widen(data::read(spec, &name)?, tensor)?,
-            (None, Some(rng)) => data::random(&compiled.hir, tensor, shape.clone(), &inputs, rng),
+            (Some(spec), _) => data::read(spec, tensor)?,
+            (None, Some(rng)) => data::random(&compiled.hir, tensor, shape.clone(), &inputs, rng)?,
             (None, None) => {
                 return Err(Failure::usage(format!(
                     "`in {name}` has no file; give `--in {name}=FILE[:KEY]` or `--random SEED`"
@@ -217,8 +264,8 @@ fn inputs(
         };
         inputs.tensors.insert(name.clone(), fit(array, &shape, &name)?);
     }
-    fusco_dsl::oracle::check_assumes(&compiled.hir, &inputs)
-        .map_err(|e| Failure::coded("F0907", e))?;
+    fusco_dsl::oracle::check_indices(&compiled.hir, &inputs)?;
+    fusco_dsl::oracle::check_assumes(&compiled.hir, &inputs)?;
     Ok(inputs)
 }
 
@@ -236,7 +283,10 @@ fn fit(mut array: Array, shape: &[usize], name: &str) -> Result<Array, Failure> 
     if !fits {
         return Err(Failure::input(format!("`{name}` is {shape:?}, the file has {found:?}")));
     }
-    let mut out = Array::zeros(array.elem, shape.to_vec());
+    if found == shape {
+        return Ok(array);
+    }
+    let mut out = Array::filled(array.elem, shape.to_vec(), 0)?;
     for flat in 0..out.len() {
         let (mut rest, mut from, mut stride) = (flat, 0, 1);
         for axis in (0..shape.len()).rev() {
@@ -272,11 +322,15 @@ fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
                 values.len()
             )));
         }
-        if let Some(v) = values.iter().find(|v| !(0..=info.bound).contains(v)) {
-            return Err(Failure::coded(
-                "F0904",
-                format!("dyn {name} = {v}, outside 0..={}", info.bound),
-            ));
+        for (rank, value) in values.iter().enumerate() {
+            let name = if values.len() == 1 { name.clone() } else { format!("{name}[{rank}]") };
+            if *value < 0 {
+                return Err(Failure::coded("F0904", format!("dyn {name} = {value} < 0")));
+            }
+            if *value > info.bound {
+                let bound = info.bound;
+                return Err(Failure::coded("F0904", format!("dyn {name} = {value} > {bound}")));
+            }
         }
         out.insert(name, values);
     }
@@ -355,6 +409,7 @@ pub fn launch(
 ) -> Result<Finished, Failure> {
     let bound = Bound::from_schedule(world, ready.compiled.schedule.clone())?;
     let memory = Memory::new(ready, &bound)?;
+    memory.touch(ready)?;
     let stream = world.stream()?;
     let mut times = Vec::new();
     for entry in &ready.work.entries {
@@ -370,7 +425,8 @@ pub fn launch(
         stream.synchronize()?;
         times.push((entry.clone(), if repeat > 0 { started.elapsed() / repeat } else { once }));
     }
-    collect(&ready.compiled, world.backend(), times, &memory)
+    let finished = collect(&ready.compiled, world.backend(), times, &memory)?;
+    Ok(Finished { warm: repeat > 0, ..finished })
 }
 
 /// Buffers and plans of one run.
@@ -397,6 +453,22 @@ impl Memory {
             memory.plans.insert(route.name.clone(), bound.plan(&route.name)?);
         }
         Ok(memory)
+    }
+
+    /// Writes what the entries will write once, so that no launch waits for its first pages.
+    fn touch(&self, ready: &Prepared) -> Outcome {
+        let mut zeros = Vec::new();
+        for (name, buffer) in self.buffers.iter().filter(|(n, _)| !ready.ranks.contains_key(*n)) {
+            let io = ready.compiled.hir.tensor(name).map(|h| ready.compiled.hir.tensors[h].io);
+            if io != Some(Io::Out) {
+                continue;
+            }
+            for rank in 0..buffer.ranks() {
+                zeros.resize(buffer.bytes(rank), 0);
+                buffer.upload(rank, &zeros)?;
+            }
+        }
+        Ok(())
     }
 
     /// The buffer of a tensor that no other feeds.
@@ -492,5 +564,5 @@ pub fn collect(
             .collect::<Result<_, _>>()?;
         outputs.insert(name.clone(), ranks);
     }
-    Ok(Finished { backend, times, outputs, live })
+    Ok(Finished { backend, times, warm: true, outputs, live })
 }

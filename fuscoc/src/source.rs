@@ -1,9 +1,10 @@
 //! Files, and the settings that several commands share.
 
-use crate::Format;
 use crate::failure::Failure;
-use fusco_dsl::sema::hir::Bindings;
+use fusco_dsl::diag::hint;
+use fusco_dsl::sema::hir::{Bindings, Program};
 use fusco_dsl::{Compiled, compile};
+use std::io::Read;
 use std::path::Path;
 
 pub struct Source {
@@ -19,14 +20,67 @@ impl Source {
         Ok(Source { name, text })
     }
 
-    pub fn compile(
-        &self,
-        program: Option<&str>,
-        params: &Bindings,
-        format: Format,
-    ) -> Result<Compiled, Failure> {
-        compile(&self.text, program, params).map_err(|d| Failure::diagnostics(&d, self, format))
+    /// As [`Source::read`]; `-` is standard input.
+    pub fn read_or_input(path: &Path) -> Result<Source, Failure> {
+        if path != Path::new("-") {
+            return Source::read(path);
+        }
+        let mut text = String::new();
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .map_err(|e| Failure::input(format!("cannot read standard input: {e}")))?;
+        Ok(Source { name: "<stdin>".to_string(), text })
     }
+
+    /// The program that is named, or the only one.
+    pub fn program(&self, name: Option<&str>) -> Result<Program, Failure> {
+        let (mut programs, _) =
+            fusco_dsl::check(&self.text).map_err(|d| Failure::diagnostics(&d, self))?;
+        let names: Vec<String> = programs.iter().map(|p| p.name.clone()).collect();
+        let known: Vec<&str> = names.iter().map(String::as_str).collect();
+        match name {
+            Some(name) => {
+                programs.retain(|p| p.name == name);
+                if programs.is_empty() {
+                    return Err(Failure::usage(format!(
+                        "no program `{name}`{}",
+                        hint(name, &known)
+                    )));
+                }
+            }
+            None if known.len() > 1 => {
+                return Err(Failure::usage(format!(
+                    "{} holds {} programs; name one: --program {}",
+                    self.name,
+                    known.len(),
+                    known.join(" | ")
+                )));
+            }
+            None => {}
+        }
+        programs.pop().ok_or_else(|| Failure::input(format!("{} holds no program", self.name)))
+    }
+
+    pub fn compile(&self, program: Option<&str>, params: &Bindings) -> Result<Compiled, Failure> {
+        let checked = self.program(program)?;
+        let known: Vec<&str> = checked.params.iter().map(|(_, p)| p.name.as_str()).collect();
+        if let Some(failure) = no_param(params, &known) {
+            return Err(failure);
+        }
+        compile(&self.text, program, params).map_err(|d| Failure::diagnostics(&d, self))
+    }
+}
+
+/// The first value that no param takes.
+pub fn no_param(params: &Bindings, known: &[&str]) -> Option<Failure> {
+    let name = |set: &String| set.split('[').next().unwrap_or_default().to_string();
+    let name = params.keys().map(name).find(|n| !known.contains(&n.as_str()))?;
+    let has = match known {
+        [] => "; there are none".to_string(),
+        _ => format!("{}; the params are {}", hint(&name, known), known.join(", ")),
+    };
+    let has = has.replace(&format!("; known are {}", known.join(", ")), "");
+    Some(Failure::usage(format!("`--set {name}=..`: no such param{has}")))
 }
 
 /// `NAME=V` or `NAME=[V,V,..]`, several by commas or by repetition; an array binds `NAME[0]`, `NAME[1]`, ..
@@ -43,18 +97,23 @@ pub fn bindings(sets: &[String]) -> Result<Bindings, Failure> {
             })
         };
         match value.strip_prefix('[').map(|v| v.strip_suffix(']')) {
-            None => {
-                out.insert(name.to_string(), number(value)?);
-            }
+            None => once(&mut out, name.to_string(), number(value)?)?,
             Some(None) => return Err(Failure::usage(format!("`--set {set}`: `]` is missing"))),
             Some(Some(list)) => {
                 for (i, v) in list.split(',').filter(|v| !v.trim().is_empty()).enumerate() {
-                    out.insert(format!("{name}[{i}]"), number(v)?);
+                    once(&mut out, format!("{name}[{i}]"), number(v)?)?;
                 }
             }
         }
     }
     Ok(out)
+}
+
+fn once(out: &mut Bindings, name: String, value: i64) -> Result<(), Failure> {
+    match out.insert(name.clone(), value) {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!("`--set {name}` is given twice"))),
+    }
 }
 
 /// The parts between commas that no bracket encloses.
@@ -86,7 +145,7 @@ mod tests {
         let expected =
             [("M", 4), ("N", 8), ("OWNER[0]", 2), ("OWNER[1]", 0), ("OWNER[2]", 1), ("W[0]", 7)];
         assert_eq!(bound, expected.map(|(n, v)| (n.to_string(), v)).into());
-        for wrong in ["M", "M=[1", "M=[1,x]", "M=1]"] {
+        for wrong in ["M", "M=[1", "M=[1,x]", "M=1]", "M=1,M=1", "M=[1],M=[2]"] {
             assert!(bindings(&[wrong.to_string()]).is_err(), "{wrong}");
         }
     }

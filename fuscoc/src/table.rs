@@ -25,6 +25,17 @@ pub fn bytes(value: f64) -> String {
     if unit == 0 { format!("{value} B") } else { format!("{value:.1} {}", units[unit]) }
 }
 
+/// Three significant digits: 428, 12.3, 0.0456.
+pub fn three(value: f64) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    // Rounding may carry into another digit: 9.996 -> 10.0.
+    let digits = |v: f64| (2 - v.abs().log10().floor() as i64).max(0) as usize;
+    let rounded: f64 = format!("{value:.*}", digits(value)).parse().unwrap_or(value);
+    format!("{value:.*}", digits(if rounded == 0.0 { value } else { rounded }))
+}
+
 /// A bar of `share` of `width` cells, in eighths.
 pub fn bar(share: f64, width: usize) -> String {
     let eighths = (share.clamp(0.0, 1.0) * width as f64 * 8.0).round() as usize;
@@ -61,4 +72,24 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) -> String {
     let mut out = vec![line(header.to_vec())];
     out.extend(rows.iter().map(|r| line(r.iter().map(String::as_str).collect())));
     out.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three;
+
+    #[test]
+    fn three_digits_mean_something() {
+        for (value, text) in [
+            (428.195, "428"),
+            (12.345, "12.3"),
+            (0.045612, "0.0456"),
+            (9.996, "10.0"),
+            (0.99996, "1.00"),
+            (12345.6, "12346"),
+            (0.0, "0"),
+        ] {
+            assert_eq!(three(value), text);
+        }
+    }
 }

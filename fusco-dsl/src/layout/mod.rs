@@ -40,7 +40,7 @@ pub struct Table {
 }
 
 /// A mesh axis over which the tensor is not split; one with all ranks, if it is copied over several meshes.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Spread {
     pub axis: Handle<hir::MeshAxis>,
     pub size: i64,
@@ -56,7 +56,7 @@ pub enum SpreadKind {
 }
 
 /// `.map(W)`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Map {
     pub owners: Owners,
     /// (size, weight in ranks) of each mesh axis of the composite owner, major first.
@@ -64,7 +64,7 @@ pub struct Map {
     pub extent: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Owners {
     Known(Vec<i64>),
     /// An `in` tensor of one axis.
@@ -72,7 +72,7 @@ pub enum Owners {
 }
 
 /// `l: len[f, b] <= LMAX` stored by `l.pack(A)`: `row = base(group) + l`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Counted {
     pub axis: usize,
     pub rows: hir::Size,

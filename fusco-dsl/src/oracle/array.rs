@@ -30,7 +30,7 @@ impl Array {
     ///
     /// # Errors
     /// If the size does not fit in memory.
-    pub(super) fn filled(elem: Elem, shape: Vec<usize>, bits: u64) -> Result<Array, Error> {
+    pub fn filled(elem: Elem, shape: Vec<usize>, bits: u64) -> Result<Array, Error> {
         let bytes = bytes(elem, &shape).filter(|n| *n <= isize::MAX as usize);
         let bytes = bytes.ok_or_else(|| Error::Shape(format!("{shape:?} is too large")))?;
         let mut data = Vec::new();

@@ -6,7 +6,7 @@ use super::digits::Digits;
 use super::place::{Physical, fill_bits};
 use super::scope::{Scope, overflow};
 use super::{Array, Error};
-use crate::sema::hir::{Extent, Program, Size, Tensor, TermKind};
+use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
 
 /// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
 pub fn is_static(program: &Program, tensor: &Tensor) -> bool {
@@ -45,16 +45,45 @@ pub(super) fn deal(
         let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
         out.push(Physical { array, defined: vec![filled; len] });
     }
-    let parts = parts(scope, tensor)?;
-    let each: usize = logical.shape[usize::from(parts.is_some())..].iter().product();
-    let places = places(&digits, tensor, &logical.shape[usize::from(parts.is_some())..])?;
+    let width = logical.elem.bytes() as usize;
+    visit(&digits, &logical.shape, logical.elem, &mut |rank, at, from, run| {
+        let buffer: &mut Physical = out.get_mut(rank).ok_or_else(overflow)?;
+        let Some(defined) = buffer.defined.get_mut(at..at + run) else {
+            return Err(outside(tensor, rank, at));
+        };
+        defined.fill(true);
+        buffer.array.data[at * width..(at + run) * width]
+            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+pub(super) fn outside(tensor: &Tensor, rank: usize, at: usize) -> Error {
+    Error::Shape(format!("{}: element {at} is outside the buffer of rank {rank}", tensor.name))
+}
+
+/// What is done with a run of elements that lie side by side in a rank's buffer and in the logical array:
+/// rank, first element there, first element here, how many.
+pub(super) type Deal<'v> = dyn FnMut(usize, usize, usize, usize) -> Result<(), Error> + 'v;
+
+/// Visits each live element of a logical array of this shape on every rank that holds it.
+pub(super) fn visit(
+    digits: &Digits,
+    shape: &[usize],
+    elem: Elem,
+    deal: &mut Deal,
+) -> Result<(), Error> {
+    let tensor = digits.tensor;
+    let parts = parts(&digits.scope, tensor)?;
+    let each: usize = shape[usize::from(parts.is_some())..].iter().product();
+    let places = places(digits, tensor, &shape[usize::from(parts.is_some())..])?;
     for part in 0..parts.unwrap_or(1) {
         let holders = digits.holders(part)?;
-        let mut dealer =
-            Dealer { digits: &digits, tensor, logical, places: &places, holders, out: &mut out };
+        let mut dealer = Dealer { digits, tensor, shape, elem, places: &places, holders, deal };
         dealer.walk(&mut Vec::new(), (0, 0), part as usize * each)?;
     }
-    Ok(out)
+    Ok(())
 }
 
 /// Of each coordinate of each axis of the array: what it adds to the rank and to the offset.
@@ -78,17 +107,18 @@ fn places(digits: &Digits, tensor: &Tensor, shape: &[usize]) -> Result<Places, E
     )))
 }
 
-struct Dealer<'a> {
+struct Dealer<'a, 'v> {
     digits: &'a Digits<'a>,
     tensor: &'a Tensor,
-    logical: &'a Array,
+    shape: &'a [usize],
+    elem: Elem,
     places: &'a [Vec<(i64, i64)>],
     /// What copies, single places and the part add to the rank.
     holders: Vec<i64>,
-    out: &'a mut [Physical],
+    deal: &'a mut Deal<'v>,
 }
 
-impl Dealer<'_> {
+impl Dealer<'_, '_> {
     /// Deals what lies below the coordinates `at`, which have this rank and offset and begin at element `from`.
     fn walk(
         &mut self,
@@ -104,13 +134,11 @@ impl Dealer<'_> {
             let outside = places.len() as i64;
             self.digits.part(axis, outside)?;
             at.push(outside);
-            return Err(Error::outside(&self.tensor.name, at, &self.logical.shape));
+            return Err(Error::outside(&self.tensor.name, at, self.shape));
         }
         let offset = offset + self.digits.base(axis, at)?;
-        let inner: usize = self.logical.shape
-            [self.logical.shape.len() - self.places.len() + axis + 1..]
-            .iter()
-            .product();
+        let first = self.shape.len() - self.places.len();
+        let inner: usize = self.shape[first + axis + 1..].iter().product();
         let last = axis + 1 == self.places.len();
         let mut value = 0;
         while value < extent {
@@ -138,28 +166,18 @@ impl Dealer<'_> {
         match self.tensor.attrs.swizzle {
             None => run,
             Some(_) => {
-                let column = (16 / self.logical.elem.bytes()).max(1);
+                let column = (16 / self.elem.bytes()).max(1);
                 run.min((column - offset % column) as usize)
             }
         }
     }
 
     fn put(&mut self, (rank, offset): (i64, i64), from: usize, run: usize) -> Result<(), Error> {
-        let width = self.logical.elem.bytes() as usize;
-        let at = self.swizzled(offset, width as i64);
-        let at = usize::try_from(at).map_err(|_| overflow())?;
-        let data = &self.logical.data[from * width..(from + run) * width];
+        let at = usize::try_from(self.swizzled(offset, self.elem.bytes()));
+        let at = at.map_err(|_| overflow())?;
         for holder in &self.holders {
             let rank = usize::try_from(rank + holder).map_err(|_| overflow())?;
-            let buffer = self.out.get_mut(rank).ok_or_else(overflow)?;
-            let Some(defined) = buffer.defined.get_mut(at..at + run) else {
-                return Err(Error::Shape(format!(
-                    "{}: element {at} is outside the buffer of rank {rank}",
-                    self.tensor.name
-                )));
-            };
-            defined.fill(true);
-            buffer.array.data[at * width..(at + run) * width].copy_from_slice(data);
+            (self.deal)(rank, at, from, run)?;
         }
         Ok(())
     }

@@ -300,6 +300,11 @@ impl<'a> Digits<'a> {
         }
     }
 
+    /// Rows to which a packed buffer is rounded up, and the elements of a row.
+    pub fn rows(&self) -> Option<(i64, i64)> {
+        self.packed.as_ref().map(|p| (p.align, p.row))
+    }
+
     /// What the first row of the group at the coordinates adds to the offset, if `axis` is packed.
     pub fn base(&self, axis: usize, at: &[i64]) -> Result<i64, Error> {
         let Some(packed) = self.packed.as_ref().filter(|p| p.axis == axis) else { return Ok(0) };

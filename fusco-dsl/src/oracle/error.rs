@@ -32,11 +32,29 @@ pub enum Error {
         other: i64,
         value: i64,
     },
+    /// A launch-time size outside its bound.
+    Dyn {
+        name: String,
+        value: i64,
+        bound: i64,
+    },
     Shape(String),
     Unsupported(String),
 }
 
 impl Error {
+    /// The number in the catalogue, where one entry is certain to be about it.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            Error::Index { .. } | Error::Count { .. } => Some("F0906"),
+            Error::Trap { .. } => Some("F0910"),
+            Error::NotDistinct { .. } => Some("F0907"),
+            Error::Dyn { .. } => Some("F0904"),
+            Error::Unsupported(_) => Some("F0999"),
+            Error::Missing(_) | Error::Shape(_) => None,
+        }
+    }
+
     pub(super) fn outside(tensor: &str, at: &[i64], shape: &[usize]) -> Error {
         Error::Shape(format!("{tensor}{at:?} is outside an array of {shape:?}"))
     }
@@ -47,10 +65,10 @@ impl fmt::Display for Error {
         match self {
             Error::Missing(what) => write!(f, "{what} is not given"),
             Error::Index { tensor, at, value, bound } => {
-                write!(f, "{tensor}{at:?} = {value}, outside 0..{bound}")
+                write!(f, "{tensor}{at:?} = {value}, outside 0..{}", bound - 1)
             }
             Error::Count { tensor, at, rows, bound } => {
-                write!(f, "{tensor}{at:?} gives {rows} rows, outside 0..={bound}")
+                write!(f, "{tensor}{at:?} gives {rows} rows, outside 0..{bound}")
             }
             Error::Trap { route, at } => write!(f, "route {route} traps at {at:?}"),
             Error::NotDistinct { tensor, at, other, value } => {
@@ -59,6 +77,10 @@ impl fmt::Display for Error {
                     "assume distinct is false: {tensor}{at:?} and the element at {other} both name {value}"
                 )
             }
+            Error::Dyn { name, value, .. } if *value < 0 => {
+                write!(f, "dyn {name} = {value} < 0")
+            }
+            Error::Dyn { name, value, bound } => write!(f, "dyn {name} = {value} > {bound}"),
             Error::Shape(what) => write!(f, "{what}"),
             Error::Unsupported(what) => write!(f, "not supported yet: {what}"),
         }

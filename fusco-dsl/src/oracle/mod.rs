@@ -8,6 +8,7 @@ mod array;
 mod deal;
 mod digits;
 mod error;
+mod gather;
 mod holders;
 mod linear;
 mod nest;
@@ -21,9 +22,10 @@ mod scope;
 pub use array::Array;
 pub use deal::is_static;
 pub use error::Error;
+pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;
 pub use place::Physical;
-pub use relation::{Relation, check_assumes, relation};
+pub use relation::{Relation, check_assumes, check_indices, relation};
 pub use run::{Outputs, run_entry, scatter};
 
 use crate::sema::hir::{Bindings, Program, Size, SpreadKind, Tensor, VarExtent};
@@ -175,10 +177,11 @@ impl Inputs {
             let bound = self.size(program, &info.bound, &[])?;
             for (i, value) in values.iter().enumerate() {
                 if !(0..=bound).contains(value) {
-                    return Err(Error::Shape(format!(
-                        "dyn {}[{i}] = {value}, outside 0..={bound}",
-                        info.name
-                    )));
+                    let name = match values.len() {
+                        1 => info.name.clone(),
+                        _ => format!("{}[{i}]", info.name),
+                    };
+                    return Err(Error::Dyn { name, value: *value, bound });
                 }
             }
         }

@@ -60,6 +60,21 @@ pub(super) fn physical(
     outside.map_or(Ok(out), Err)
 }
 
+/// Visits each live element of a tensor that a route fills, as [`Layout::walk`]; leaves the rows to which its
+/// packed buffers are rounded up, and the elements of a row.
+pub(super) fn visit(
+    scope: &Scope,
+    tensor: &Tensor,
+    visit: &mut impl FnMut(usize, usize, &[i64], usize),
+) -> Result<Option<(i64, i64)>, Error> {
+    let layout = Layout::new(scope, tensor)?;
+    layout.walk(&mut Vec::new(), visit)?;
+    let Some(pack) = layout.pack else { return Ok(None) };
+    let TermKind::Pack(align) = &tensor.placement[pack].kind else { return Ok(None) };
+    let inner = layout.digits[pack + 1..].iter().filter(|d| d.mesh.is_none());
+    Ok(Some((positive(layout.size(align)?)?, inner.map(|d| d.radix).product())))
+}
+
 /// `offset(y.c)`: where a group begins among the rows of its rank.
 pub(super) fn first_row(scope: &Scope, tensor: &Tensor, group: i64) -> Result<i64, Error> {
     let layout = Layout::new(scope, tensor)?;

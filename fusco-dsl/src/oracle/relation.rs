@@ -158,33 +158,81 @@ fn number(rows: &mut [Vec<i64>], var: Handle<Var>, group: Handle<Var>, order: &O
     }
 }
 
-/// Whether every `assume distinct` of the program holds on these inputs, padding left out.
+/// Whether every `assume distinct` of the program holds on these inputs, padding and tensors that no input is
+/// of left out.
 ///
 /// # Errors
 /// The first pair of equal values.
 pub fn check_assumes(program: &Program, inputs: &Inputs) -> Result<(), Error> {
     inputs.check(program)?;
     for assume in program.assumes.iter().chain(program.entries.iter().flat_map(|e| &e.assumes)) {
-        let mut seen = BTreeMap::new();
-        let check = Distinct { program, inputs, handle: assume.tensor, axis: assume.axis };
-        check.walk(&mut Vec::new(), &mut seen)?;
+        if !inputs.tensors.contains_key(&program.tensors[assume.tensor].name) {
+            continue;
+        }
+        let live = Live { program, inputs, tensor: assume.tensor };
+        let mut seen = Seen::new();
+        let mut before: Vec<i64> = Vec::new();
+        live.walk(&mut Vec::new(), &mut |at, value| {
+            // The axis's coordinates begin anew with each step of an axis to its left.
+            if at[..assume.axis] != before[..] {
+                seen.clear();
+                before = at[..assume.axis].to_vec();
+            }
+            let mut others = at.to_vec();
+            let along = others.remove(assume.axis);
+            match seen.insert((others, value), along) {
+                None => Ok(()),
+                Some(other) => {
+                    let tensor = program.tensors[assume.tensor].name.clone();
+                    Err(Error::NotDistinct { tensor, at: at.to_vec(), other, value })
+                }
+            }
+        })?;
     }
     Ok(())
 }
 
-struct Distinct<'a> {
+/// Whether every live value of every index tensor among the inputs lies in its range or is none.
+///
+/// # Errors
+/// The first that does not.
+pub fn check_indices(program: &Program, inputs: &Inputs) -> Result<(), Error> {
+    inputs.check(program)?;
+    for (handle, tensor) in program.tensors.iter() {
+        let (Some(index), true) = (&tensor.dtype.index, inputs.tensors.contains_key(&tensor.name))
+        else {
+            continue;
+        };
+        let bound = inputs.size(program, &index.bound, &[])?;
+        let live = Live { program, inputs, tensor: handle };
+        live.walk(&mut Vec::new(), &mut |at, value| {
+            if (0..bound).contains(&value) {
+                return Ok(());
+            }
+            Err(Error::Index { tensor: tensor.name.clone(), at: at.to_vec(), value, bound })
+        })?;
+    }
+    Ok(())
+}
+
+/// The live elements of an integer input.
+struct Live<'a> {
     program: &'a Program,
     inputs: &'a Inputs,
-    handle: Handle<crate::sema::hir::Tensor>,
-    axis: usize,
+    tensor: Handle<crate::sema::hir::Tensor>,
 }
 
 /// The coordinates along the axis, by the other coordinates and the value.
 type Seen = BTreeMap<(Vec<i64>, i64), i64>;
 
-impl Distinct<'_> {
-    fn walk(&self, at: &mut Vec<i64>, seen: &mut Seen) -> Result<(), Error> {
-        let info = &self.program.tensors[self.handle];
+impl Live<'_> {
+    /// Visits coordinates and value of each that is not none.
+    fn walk(
+        &self,
+        at: &mut Vec<i64>,
+        visit: &mut impl FnMut(&[i64], i64) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let info = &self.program.tensors[self.tensor];
         if let Some(axis) = info.axes.get(at.len()) {
             let extent = match &axis.extent {
                 Extent::Fixed(size) => self.inputs.size(self.program, size, at)?,
@@ -192,16 +240,13 @@ impl Distinct<'_> {
                     self.inputs.counted(self.program, (rows, bound), at)?
                 }
                 Extent::Ragged { .. } => {
-                    return Err(Error::Unsupported("`distinct` of a ragged tensor".into()));
+                    return Err(Error::Unsupported("values of a ragged input".into()));
                 }
             };
             for value in 0..extent {
                 at.push(value);
-                self.walk(at, seen)?;
+                self.walk(at, visit)?;
                 at.pop();
-            }
-            if self.axis == at.len() {
-                seen.clear();
             }
             return Ok(());
         }
@@ -211,13 +256,6 @@ impl Distinct<'_> {
         if info.dtype.index.as_ref().is_some_and(|i| i.none == Some(value)) {
             return Ok(());
         }
-        let mut others = at.clone();
-        let along = others.remove(self.axis);
-        match seen.insert((others, value), along) {
-            None => Ok(()),
-            Some(other) => {
-                Err(Error::NotDistinct { tensor: info.name.clone(), at: at.clone(), other, value })
-            }
-        }
+        visit(at, value)
     }
 }

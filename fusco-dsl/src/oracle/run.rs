@@ -51,13 +51,16 @@ pub fn run_entry(
         if tensor.io == Io::Tmp {
             continue;
         }
-        if let Some(counts) = scope.counts(tensor)? {
-            let counts = counts.live.iter().map(|n| *n as i32).collect();
+        if let Some(counts) = super::gather::segments(&scope, tensor)? {
             out.count.insert(tensor.name.clone(), counts);
         }
         out.physical.insert(tensor.name.clone(), physical(&scope, tensor, array)?);
-        out.logical.insert(tensor.name.clone(), array.clone());
     }
+    let named = |(handle, array): (Handle<Tensor>, Array)| {
+        let tensor = &program.tensors[handle];
+        (tensor.io != Io::Tmp).then(|| (tensor.name.clone(), array))
+    };
+    out.logical = made.into_iter().filter_map(named).collect();
     Ok(out)
 }
 

@@ -15,7 +15,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Finished, Memory, Prepared, Work, collect, prepare, world};
 use crate::source::Source;
-use crate::{Format, Outcome, file};
+use crate::{Outcome, file};
 use fusco_runtime::{Bound, World};
 use serde_json::{Value, json};
 use shapes::{Curve, Shape};
@@ -37,7 +37,7 @@ struct Point {
     cliff: bool,
 }
 
-pub fn run(args: &Args, format: Format) -> Outcome {
+pub fn run(args: &Args) -> Outcome {
     let curves = shapes::curves(args.small);
     let known: Vec<&str> = curves.iter().map(|c| c.name).collect();
     if let Some(name) = args.only.iter().find(|n| !known.contains(&n.as_str())) {
@@ -54,22 +54,19 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let mut points = Vec::new();
     for curve in wanted {
         for shape in &curve.shapes {
-            points.extend(point(args, curve, shape, backend, &progress, format));
+            points.extend(point(args, curve, shape, backend, &progress));
         }
     }
     progress.pause();
     mark_cliffs(&mut points);
     file::say(table::text(&points) + "\n")?;
     if let Some(path) = &args.json {
-        file::write(path, &format!("{:#}\n", to_json(&points)))?;
+        file::write(path, format!("{:#}\n", to_json(&points)))?;
     }
     if let Some(path) = &args.svg {
-        file::write(path, &panels::svg(&points))?;
+        file::write(path, panels::svg(&points))?;
     }
-    match points.iter().any(|p| p.line.failed()) {
-        true => Err(Failure::Input(String::new())),
-        false => Ok(()),
-    }
+    super::ended(points.iter().map(|p| &p.line))
 }
 
 fn point(
@@ -78,7 +75,6 @@ fn point(
     shape: &Shape,
     backend: Backend,
     progress: &Progress,
-    format: Format,
 ) -> Vec<Point> {
     let of = |line| {
         let series = match line {
@@ -87,7 +83,7 @@ fn point(
         };
         Point { curve: curve.name, series, x: shape.x(curve), line, cliff: false }
     };
-    match rows(args, shape, backend, progress, format) {
+    match rows(args, shape, backend, progress) {
         Ok(rows) => rows.into_iter().map(|row| of(Line::Row(Box::new(row)))).collect(),
         Err(failure) => vec![of(Line::missing(&shape.words(), &failure))],
     }
@@ -98,13 +94,12 @@ fn rows(
     shape: &Shape,
     backend: Backend,
     progress: &Progress,
-    format: Format,
 ) -> Result<Vec<Row>, Failure> {
     let seed = args.work.random.unwrap_or_else(|| fastrand::u64(..));
     let whole = shape.bytes() <= COMPARED;
     // The reference interpreter reads logical arrays.
     let raw = backend == Backend::Cuda || !whole;
-    let ready = ready(shape, seed, raw, format)?;
+    let ready = ready(shape, seed, raw)?;
     let world = world(&ready.compiled, backend)?;
     let (finished, checked) = checked(&ready, &world, (seed, whole), progress)?;
     let timed = ENTRIES.map(|e| Timed {
@@ -123,7 +118,7 @@ fn rows(
     work::rows(&job, &timed, args.repeat, progress)
 }
 
-fn ready(shape: &Shape, seed: u64, raw: bool, format: Format) -> Result<Prepared, Failure> {
+fn ready(shape: &Shape, seed: u64, raw: bool) -> Result<Prepared, Failure> {
     let work = Work {
         entries: ENTRIES.map(str::to_string).to_vec(),
         program: None,
@@ -134,7 +129,7 @@ fn ready(shape: &Shape, seed: u64, raw: bool, format: Format) -> Result<Prepared
         random: Some(seed),
         raw,
     };
-    prepare(work, &program(shape), format)
+    prepare(work, &program(shape))
 }
 
 /// With few CTAs, if the shape says so.
@@ -165,7 +160,7 @@ fn checked(
     let (backend, times, live) = (world.backend(), Vec::new(), memory.live()?);
     if !whole {
         let outputs = Default::default();
-        return Ok((Finished { backend, times, outputs, live }, checked));
+        return Ok((Finished { backend, times, warm: true, outputs, live }, checked));
     }
     let finished = collect(&ready.compiled, backend, times, &memory)?;
     if backend == "host" {
@@ -233,11 +228,8 @@ mod tests {
     #[test]
     fn every_shape_compiles_and_fits_a_device() {
         for shape in shapes::curves(false).iter().flat_map(|c| &c.shapes) {
-            let compiled = program(shape).compile(
-                None,
-                &crate::source::bindings(&[shape.set()]).unwrap_or_default(),
-                Format::Text,
-            );
+            let compiled = program(shape)
+                .compile(None, &crate::source::bindings(&[shape.set()]).unwrap_or_default());
             let compiled = compiled.ok().expect("every shape compiles");
             let y = compiled.hir.tensor("y").expect("an output");
             let bytes = compiled.tables()[&y].elems * 2 * shape.ranks;
@@ -251,7 +243,7 @@ mod tests {
     #[test]
     fn a_sample_finds_a_wrong_row() {
         let shape = Shape { ranks: 2, experts: 4, topk: 2, hidden: 16, tokens: 40, blocks: None };
-        let ready = ready(&shape, 3, true, Format::Text).ok().expect("it compiles");
+        let ready = ready(&shape, 3, true).ok().expect("it compiles");
         let world = World::host(2).expect("two ranks");
         let schedule = ready.compiled.schedule.clone();
         let bound = Bound::from_schedule(&world, schedule).expect("it is bound");

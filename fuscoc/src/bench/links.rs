@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, prepare};
 use crate::table::print;
-use crate::{Format, Outcome, file};
+use crate::{Outcome, file};
 use across::Across;
 use fusco_runtime::{Bound, World};
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ struct Link {
     multiprocessors: Option<u32>,
 }
 
-pub fn run(args: &Args, format: Format) -> Outcome {
+pub fn run(args: &Args) -> Outcome {
     let ranks = args.devices.len();
     let world = match args.backend {
         Some(Backend::Host) => World::host(ranks)?,
@@ -52,7 +52,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
             continue;
         }
         let first = links.len();
-        match of_work(args, work, &timed, &world, format) {
+        match of_work(args, work, &timed, &world) {
             Ok(found) => links.extend(found),
             Err(failure) => links.extend(timed.iter().map(|t| Link::missing(t.name, &failure))),
         }
@@ -71,13 +71,13 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     }
     file::say(text(args, &world, neighbours, &links) + "\n")?;
     if let Some(path) = &args.json {
-        file::write(path, &format!("{:#}\n", to_json(args, neighbours, &links)))?;
+        file::write(path, format!("{:#}\n", to_json(args, neighbours, &links)))?;
     }
     let lines: Vec<Line> = links.into_iter().map(|l| l.line).collect();
     if let Some(path) = &args.svg {
-        file::write(path, &super::plot::svg(&lines))?;
+        file::write(path, super::plot::svg(&lines))?;
     }
-    if lines.iter().any(Line::failed) { Err(Failure::Input(String::new())) } else { Ok(()) }
+    super::ended(&lines)
 }
 
 impl Link {
@@ -112,13 +112,11 @@ fn of_work(
     work: &Work,
     wanted: &[works::Timed],
     world: &World,
-    format: Format,
 ) -> Result<Vec<Link>, Failure> {
     let progress = Progress::new(4 + wanted.len());
     let seed = args.work.random.unwrap_or_else(|| fastrand::u64(..));
-    let prepared = |small: bool, raw: bool| {
-        prepare(work.run(small, raw, seed, &args.traces), &work.source(), format)
-    };
+    let prepared =
+        |small: bool, raw: bool| prepare(work.run(small, raw, seed, &args.traces), &work.source());
     let small = prepared(true, false)?;
     let (ready, (finished, checked)) = if args.small {
         let checked = check::by_oracle(&small, world, &progress)?;

@@ -5,7 +5,7 @@ use super::check::Checked;
 use super::moved::Moved;
 use super::peers::Peer;
 use super::time::Stats;
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::table::print;
 use serde_json::{Value, json};
 
@@ -194,13 +194,11 @@ pub fn json(lines: &[Line], machine: &[String]) -> Value {
 impl Line {
     /// A work that ended so: a machine that lacks something is no fault.
     pub fn missing(work: &str, failure: &Failure) -> Line {
-        let why = failure.text().trim_start_matches("error: ").to_string();
-        let failed = !matches!(failure, Failure::Environment(_));
+        let why = failure.text();
+        let why =
+            why.trim_start_matches("error[F0911]: ").trim_start_matches("error: ").to_string();
+        let failed = failure.kind() != Kind::Environment;
         Line::Missing { work: work.to_string(), why, failed }
-    }
-
-    pub fn failed(&self) -> bool {
-        matches!(self, Line::Missing { failed: true, .. })
     }
 
     pub fn row_mut(&mut self) -> Option<&mut Row> {

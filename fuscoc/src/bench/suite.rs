@@ -5,7 +5,6 @@ use super::peers::Folder;
 use super::row::Line;
 use super::work::{self, Job, Timed};
 use super::{Args, check};
-use crate::Format;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Prepared, Work, prepare, world};
@@ -335,7 +334,7 @@ const ITEMS: &[Item] = &[
 ];
 
 /// Every work that `--only` leaves, in the order of the suite.
-pub fn run(args: &Args, format: Format) -> Result<Vec<Line>, Failure> {
+pub fn run(args: &Args) -> Result<Vec<Line>, Failure> {
     let known: Vec<&str> = ITEMS.iter().flat_map(|i| i.works).map(|w| w.name).collect();
     if let Some(name) = args.only.iter().find(|n| !known.contains(&n.as_str())) {
         let known = known.join(", ");
@@ -352,8 +351,8 @@ pub fn run(args: &Args, format: Format) -> Result<Vec<Line>, Failure> {
         let backend = args.backend.unwrap_or(item.backend);
         let missing = device.as_deref().filter(|_| backend == Backend::Cuda);
         let found = match missing {
-            Some(why) => Err(Failure::Environment(why.to_string())),
-            None => item.rows(args, &works, backend, format),
+            Some(why) => Err(Failure::environment(why)),
+            None => item.rows(args, &works, backend),
         };
         match found {
             Ok(found) => lines.extend(found),
@@ -392,24 +391,18 @@ impl Item {
         if args.small { self.small.unwrap_or(self.whole) } else { self.whole }
     }
 
-    fn rows(
-        &self,
-        args: &Args,
-        works: &[&WorkOf],
-        backend: Backend,
-        format: Format,
-    ) -> Result<Vec<Line>, Failure> {
+    fn rows(&self, args: &Args, works: &[&WorkOf], backend: Backend) -> Result<Vec<Line>, Failure> {
         let progress = Progress::new(4 * self.run.len() + works.len());
         let (ready, world, finished, checked) = match self.small.filter(|_| !args.small) {
             None => {
-                let ready = self.prepare(args, self.shape(args), false, format)?;
+                let ready = self.prepare(args, self.shape(args), false)?;
                 let world = world(&ready.compiled, backend)?;
                 let (finished, checked) = check::by_oracle(&ready, &world, &progress)?;
                 (ready, world, finished, checked)
             }
             Some(small) => {
-                let small = self.prepare(args, small, false, format)?;
-                let ready = self.prepare(args, self.whole, true, format)?;
+                let small = self.prepare(args, small, false)?;
+                let ready = self.prepare(args, self.whole, true)?;
                 let world = world(&ready.compiled, backend)?;
                 let (finished, checked) = check::by_host(&small, &ready, &world, &progress)?;
                 (ready, world, finished, checked)
@@ -421,13 +414,7 @@ impl Item {
         Ok(rows.into_iter().map(|r| Line::Row(Box::new(r))).collect())
     }
 
-    fn prepare(
-        &self,
-        args: &Args,
-        shape: Shape,
-        raw: bool,
-        format: Format,
-    ) -> Result<Prepared, Failure> {
+    fn prepare(&self, args: &Args, shape: Shape, raw: bool) -> Result<Prepared, Failure> {
         let owned = |list: &[&str]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
         let mut inputs = Vec::new();
         if let Some(trace) = self.trace {
@@ -448,7 +435,7 @@ impl Item {
             raw,
         };
         let source = Source { name: self.file.to_string(), text: self.text.to_string() };
-        prepare(work, &source, format)
+        prepare(work, &source)
     }
 }
 

@@ -1,10 +1,13 @@
 //! What a run did, for people and for machines.
 
 use super::Finished;
-use crate::table::{bar, bytes, print, thousands};
+use crate::failure::Failure;
+use crate::run::Prepared;
+use crate::table::{bar, bytes, print, thousands, three};
 use fusco_dsl::Compiled;
-use fusco_dsl::oracle::{Array, Inputs, Outputs};
+use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::plan::Kind;
+use fusco_dsl::sema::hir::Elem;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -49,14 +52,13 @@ pub fn text(
     let mut out = Vec::new();
     let params = params(inputs);
     let dyns: Vec<String> = inputs.dyns.iter().map(|(n, v)| format!("{n}={}", short(v))).collect();
-    out.push(format!(
-        "{} on {}: {} ranks, {} {}",
-        compiled.hir.name,
-        finished.backend,
-        compiled.schedule.ranks,
-        params.join(" "),
-        dyns.join(" ")
-    ));
+    let ranks = match compiled.schedule.ranks {
+        1 => "1 rank".to_string(),
+        n => format!("{n} ranks"),
+    };
+    let numbers = [params, dyns].concat().join(" ");
+    let numbers = if numbers.is_empty() { numbers } else { format!(", {numbers}") };
+    out.push(format!("{} on {}: {ranks}{numbers}", compiled.hir.name, finished.backend));
     for t in traffic(compiled, finished) {
         out.push(String::new());
         out.push(rank_table(&t));
@@ -186,12 +188,13 @@ fn time_table(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Stri
             vec![
                 entry.clone(),
                 bytes(moved),
-                format!("{:.4} ms", time.as_secs_f64() * 1e3),
-                format!("{rate:.2} GB/s"),
+                format!("{} ms", three(time.as_secs_f64() * 1e3)),
+                format!("{} GB/s", three(rate)),
+                if finished.warm { "warm" } else { "cold" }.to_string(),
             ]
         })
         .collect();
-    print(&["entry", "moved", "time", "rate"], &rows)
+    print(&["entry", "moved", "time", "rate", "launch"], &rows)
 }
 
 fn output_table(compiled: &Compiled, finished: &Finished) -> String {
@@ -227,7 +230,11 @@ pub fn json(
         .map(|(e, t)| {
             (
                 e.as_str(),
-                json!({ "seconds": t.as_secs_f64(), "bytes": entry_bytes(compiled, inputs, finished, e) }),
+                json!({
+                    "seconds": t.as_secs_f64(),
+                    "bytes": entry_bytes(compiled, inputs, finished, e),
+                    "warm": finished.warm,
+                }),
             )
         })
         .collect();
@@ -250,37 +257,31 @@ pub fn json(
     })
 }
 
-/// Outputs for a file: each rank's buffer, and with `--verify` the logical arrays and counts, which are equal.
-pub fn arrays(
-    compiled: &Compiled,
-    finished: &Finished,
-    expected: Option<&Outputs>,
-) -> BTreeMap<String, Array> {
-    let mut out = BTreeMap::new();
-    for (name, ranks) in &finished.outputs {
-        let Some(handle) = compiled.hir.tensor(name) else { continue };
-        let elem = compiled.hir.tensors[handle].dtype.elem;
-        for (rank, data) in ranks.iter().enumerate() {
-            let len = expected
-                .and_then(|e| e.physical.get(name))
-                .map_or(data.len(), |p| p[rank].array.data.len());
-            let array = Array {
-                elem,
-                shape: vec![len / elem.bytes() as usize],
-                data: data[..len].to_vec(),
-            };
-            out.insert(format!("{name}@{rank}"), array);
+/// Outputs for a file, all of them from the ranks' buffers: the logical array, the live length of each ragged
+/// segment, and each rank's buffer.
+pub fn arrays(ready: &Prepared, finished: &Finished) -> Result<BTreeMap<String, Array>, Failure> {
+    let Prepared { compiled, feeds, .. } = ready;
+    let (mut out, mut inputs) = (BTreeMap::new(), ready.inputs.clone());
+    // Counts may be read from what an entry was fed: those tensors first.
+    let mut names: Vec<&String> = finished.outputs.keys().collect();
+    names.sort_by_key(|name| !feeds.values().any(|from| from == *name));
+    for name in names {
+        let ranks = &finished.outputs[name];
+        let found = fusco_dsl::ranks::gather(compiled, name, ranks, &inputs, &finished.live)?;
+        let elem = found.logical.elem;
+        for (rank, (data, end)) in ranks.iter().zip(found.ends).enumerate() {
+            let data = data[..end * elem.bytes() as usize].to_vec();
+            out.insert(format!("{name}@{rank}"), Array { elem, shape: vec![end], data });
         }
-    }
-    if let Some(expected) = expected {
-        out.extend(expected.logical.iter().map(|(n, a)| (n.clone(), a.clone())));
-        for (name, counts) in &expected.count {
-            let values: Vec<i64> = counts.iter().map(|n| i64::from(*n)).collect();
-            out.insert(
-                format!("{name}.count"),
-                Array::from_i64(fusco_dsl::sema::hir::Elem::I32, vec![values.len()], &values),
-            );
+        if let Some(count) = found.count {
+            let values: Vec<i64> = count.into_iter().map(i64::from).collect();
+            let array = Array::from_i64(Elem::I32, vec![values.len()], &values);
+            out.insert(format!("{name}.count"), array);
         }
+        for (to, _) in feeds.iter().filter(|(_, from)| *from == name) {
+            inputs.tensors.insert(to.clone(), found.logical.clone());
+        }
+        out.insert(name.clone(), found.logical);
     }
-    out
+    Ok(out)
 }

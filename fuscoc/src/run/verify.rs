@@ -15,9 +15,12 @@ pub fn expect(ready: &Prepared, progress: &Progress) -> Result<Outputs, Failure>
     let mut all = Outputs::default();
     for entry in &work.entries {
         progress.next(&format!("{entry} by the reference interpreter"));
-        let outputs =
-            run_entry(&compiled.hir, entry, &inputs, &mut plans).map_err(Failure::input)?;
+        let outputs = run_entry(&compiled.hir, entry, &inputs, &mut plans)?;
         for (name, array) in &outputs.logical {
+            // What an entry leaves in an `inout` the next one finds there.
+            if let Some(kept) = inputs.tensors.get_mut(name) {
+                *kept = array.clone();
+            }
             for (to, _) in feeds.iter().filter(|(_, from)| *from == name) {
                 inputs.tensors.insert(to.clone(), array.clone());
             }

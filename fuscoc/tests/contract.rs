@@ -1,0 +1,610 @@
+//! The contract of the command line: what a failure looks like to a machine, who is at fault, what the files
+//! hold, and that a run is judged by what it did.
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+const MOE: &str = "examples/programs/moe.fusco";
+const MOE_SET: [&str; 2] = ["--set", "G=2,E=4,K=2,H=8,TMAX=8"];
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_fuscoc"));
+    command.args(args).current_dir(ROOT);
+    command
+}
+
+fn fuscoc(args: &[&str]) -> Output {
+    command(args).output().expect("fuscoc runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A folder with one program in it.
+struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    fn new(text: &str) -> Place {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("p.fusco"), text).expect("written");
+        Place { folder }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_str().expect("UTF-8").to_string()
+    }
+
+    fn program(&self) -> String {
+        self.path("p.fusco")
+    }
+
+    fn write(&self, name: &str, tensors: &[(&str, Dtype, &[usize], Vec<u8>)]) -> String {
+        let view = |(key, dtype, shape, data): &(&str, Dtype, &[usize], Vec<u8>)| {
+            let view =
+                TensorView::new(*dtype, shape.to_vec(), data).expect("a tensor").to_owned_parts();
+            (key.to_string(), view)
+        };
+        let owned: Vec<_> = tensors.iter().map(view).collect();
+        let views = owned.iter().map(|(key, (dtype, shape, data))| {
+            (key.clone(), TensorView::new(*dtype, shape.clone(), data).expect("a tensor"))
+        });
+        let path: PathBuf = self.folder.path().join(name);
+        safetensors::serialize_to_file(views.collect::<Vec<_>>(), None, &path).expect("written");
+        path.to_str().expect("UTF-8").to_string()
+    }
+}
+
+trait Parts {
+    fn to_owned_parts(&self) -> (Dtype, Vec<usize>, Vec<u8>);
+}
+
+impl Parts for TensorView<'_> {
+    fn to_owned_parts(&self) -> (Dtype, Vec<usize>, Vec<u8>) {
+        (self.dtype(), self.shape().to_vec(), self.data().to_vec())
+    }
+}
+
+/// Shape and bytes of a key.
+fn tensor(path: &str, key: &str) -> (Vec<usize>, Vec<u8>) {
+    let bytes = std::fs::read(path).expect("written");
+    let file = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let view = file.tensor(key).unwrap_or_else(|_| panic!("no `{key}`: {:?}", file.names()));
+    (view.shape().to_vec(), view.data().to_vec())
+}
+
+fn ints(bytes: &[u8]) -> Vec<i32> {
+    bytes.chunks(4).map(|c| i32::from_le_bytes(c.try_into().expect("4 bytes"))).collect()
+}
+
+fn bytes(values: impl IntoIterator<Item = i32>) -> Vec<u8> {
+    values.into_iter().flat_map(i32::to_le_bytes).collect()
+}
+
+// What a run is judged by, and what it writes.
+
+const THIRDS: &str = "program thirds {
+    mesh m { g: 2 }
+    in a: i32[i: 4] @ [i/g, i];
+    in b: i32[i: 4] @ [i/g, i];
+    inout y: i32[p: 3, i: 4] @ [i/g, p, i];
+    entry first { y[0, i] <- a[i]; }
+    entry second { y[1, i] <- b[i]; }
+}";
+
+#[test]
+fn each_entry_finds_what_the_one_before_left_in_an_inout() {
+    let place = Place::new(THIRDS);
+    let (file, out) = (place.program(), place.path("out"));
+    let given = place.write(
+        "in",
+        &[
+            ("a", Dtype::I32, &[4], bytes(1..5)),
+            ("b", Dtype::I32, &[4], bytes(11..15)),
+            ("y", Dtype::I32, &[3, 4], bytes(21..33)),
+        ],
+    );
+    let ins: Vec<String> = ["a", "b", "y"].map(|n| format!("{n}={given}")).into();
+    let mut args = vec!["run", &file, "--entry", "first,second", "--out", &out, "--verify"];
+    ins.iter().for_each(|i| args.extend(["--in", i]));
+    let done = fuscoc(&args);
+    assert!(done.status.success(), "{}{}", stdout(&done), stderr(&done));
+    let wanted: Vec<i32> = (1..5).chain(11..15).chain(29..33).collect();
+    assert_eq!(tensor(&out, "y"), (vec![3, 4], bytes(wanted)));
+    assert_eq!(tensor(&out, "y@1"), (vec![6], bytes([3, 4, 13, 14, 31, 32])));
+}
+
+#[test]
+fn a_file_has_the_logical_array_and_the_counts_with_and_without_verify() {
+    let place = Place::new("");
+    let run = |name: &str, more: &[&str]| {
+        let out = place.path(name);
+        let moe = ["run", MOE, "--entry", "dispatch", "--dyn", "T=8,3", "--random", "1"];
+        let done = fuscoc(&[&moe[..], &MOE_SET, &["--out", &out], more].concat());
+        assert!(done.status.success(), "{}", stderr(&done));
+        out
+    };
+    let (plain, verified) = (run("plain", &[]), run("verified", &["--verify"]));
+    assert_eq!(std::fs::read(&plain).expect("read"), std::fs::read(&verified).expect("read"));
+    let (shape, count) = tensor(&plain, "y.count");
+    let count = ints(&count);
+    assert_eq!((shape, count.iter().sum::<i32>()), (vec![4], 11 * 2));
+    let longest = *count.iter().max().expect("four") as usize;
+    let (shape, logical) = tensor(&plain, "y");
+    assert_eq!(shape, [4, longest, 8]);
+    assert_eq!(ints(&tensor(&plain, "n").1), count);
+    // Each expert's rows lie on its rank, experts aligned to 128 rows of 16 bytes.
+    for rank in 0..2 {
+        let (elements, buffer) = tensor(&plain, &format!("y@{rank}"));
+        let own = &count[rank * 2..rank * 2 + 2];
+        let rows: Vec<usize> = own.iter().map(|n| (*n as usize).next_multiple_of(128)).collect();
+        assert_eq!(elements, [rows.iter().sum::<usize>() * 8]);
+        let mut first = 0;
+        for (i, live) in own.iter().enumerate() {
+            let (live, from) = (*live as usize * 16, (rank * 2 + i) * longest * 16);
+            assert_eq!(buffer[first..first + live], logical[from..from + live]);
+            assert!(logical[from + live..from + longest * 16].iter().all(|b| *b == 0), "padding");
+            first += rows[i] * 16;
+        }
+    }
+}
+
+const JAGGED: &str = "program jagged {
+    mesh m { g: 2 }
+    in len: i32[b: 4] @ [b/g, b];
+    in a: i32[b: 4, l: len[b] <= 8] @ [b/g, b, l.slab(8)];
+    out y: i32[b: 4, l: len[b] <= 8] @ [b/g, b, l.pack(4)];
+    entry e { y[b, l] <- a[b, l]; }
+}";
+
+#[test]
+fn a_packed_buffer_of_counted_rows_ends_at_the_last_live_one() {
+    let place = Place::new(JAGGED);
+    let (file, out) = (place.program(), place.path("out"));
+    let given = place.write(
+        "in",
+        &[
+            ("len", Dtype::I32, &[4], bytes([3, 5, 0, 1])),
+            ("a", Dtype::I32, &[4, 8], bytes(100..132)),
+        ],
+    );
+    let (len, a) = (format!("len={given}"), format!("a={given}"));
+    let done = fuscoc(&["run", &file, "--in", &len, "--in", &a, "--out", &out, "--verify"]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!(tensor(&out, "y.count"), (vec![4], bytes([3, 5, 0, 1])));
+    let (shape, logical) = tensor(&out, "y");
+    assert_eq!(shape, [4, 5]);
+    assert_eq!(ints(&logical)[..10], [100, 101, 102, 0, 0, 108, 109, 110, 111, 112]);
+    assert_eq!(ints(&logical)[10..], [0, 0, 0, 0, 0, 124, 0, 0, 0, 0]);
+    // 3 rows to 4, 5 rows to 8; no row, then one row to 4.
+    let (shape, first) = tensor(&out, "y@0");
+    assert_eq!((shape, ints(&first)[..3].to_vec()), (vec![12], vec![100, 101, 102]));
+    assert_eq!(ints(&first)[4..9], [108, 109, 110, 111, 112]);
+    assert_eq!(tensor(&out, "y@1").0, [4]);
+}
+
+#[test]
+fn copies_and_other_meshes_are_gathered() {
+    let place = Place::new("");
+    let out = place.path("out");
+    let partials = ["run", "examples/programs/partials.fusco", "--entry"];
+    let rest = ["reduce_scatter,all_reduce", "--set", "M=8,N=8", "--random", "1", "--out", &out];
+    let done = fuscoc(&[&partials[..], &rest].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    for key in ["a", "b"] {
+        let (shape, logical) = tensor(&out, key);
+        assert_eq!(shape, [8, 8]);
+        let whole = (0..8).flat_map(|r| tensor(&out, &format!("a@{r}")).1);
+        match key {
+            "a" => assert_eq!(logical, whole.collect::<Vec<u8>>()),
+            _ => assert_eq!(logical, tensor(&out, "b@3").1),
+        }
+    }
+    let sizes = "L=2,P=13,N=8,D=16,JMAX=5,RMAX=6";
+    let kv = ["run", "examples/programs/kv_migrate.fusco", "--set", sizes, "--dyn", "R=5"];
+    let done = fuscoc(&[&kv[..], &["--random", "3", "--out", &out, "--verify"]].concat());
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert_eq!(tensor(&out, "kv.count").0, [5]);
+    assert_eq!(tensor(&out, "kv").0[..3], [2, 2, 5]);
+    assert_eq!(tensor(&out, "kv@0").0, [0], "no rank of the decode mesh");
+}
+
+const FEEDS: &str = "program feeds {
+    mesh m { g: 2 }
+    in x: i32[i: 4, j: 4] @ [i/g, i, j];
+    out y: i32[i: 4, j: 4] @ [i/g, i, j];
+    in same: i32[r: 4, c: 4] @ [r/g, r, c];
+    in turned: i32[i: 4, j: 4] @ [i/g, j, i];
+    in copied: i32[i: 4, j: 4] @ [copy/g, i, j];
+    in short: i32[i: 4, j: 2] @ [i/g, i, j:2];
+    in float: f32[i: 4, j: 4] @ [i/g, i, j];
+    inout kept: i32[i: 4, j: 4] @ [i/g, i, j];
+    out o: i32[i: 4, j: 4] @ [i/g, i, j];
+    entry make { y[i, j] <- x[i, j]; }
+    entry a { o[i, j] <- same[i, j]; }
+}";
+
+#[test]
+fn a_feed_has_the_shape_type_and_placement_of_its_input() {
+    let place = Place::new(FEEDS);
+    let file = place.program();
+    let run = |entries: &str, feed: &str| {
+        fuscoc(&["run", &file, "--entry", entries, "--feed", feed, "--random", "1", "--verify"])
+    };
+    let done = run("make,a", "same=y");
+    assert!(done.status.success(), "{}", stderr(&done));
+    for (feed, why) in [
+        ("turned=y", "their placements"),
+        ("copied=y", "their placements"),
+        ("short=y", "their shapes"),
+        ("float=y", "their element types, f32 and i32"),
+        ("kept=y", "`kept` is not an `in`"),
+        ("same=x", "`x` is not an `out`"),
+    ] {
+        let refused = run("make,a", feed);
+        assert_eq!(refused.status.code(), Some(2), "{feed}");
+        assert!(stderr(&refused).contains(why), "{feed}: {}", stderr(&refused));
+    }
+    let late = run("a,make", "same=y");
+    assert_eq!(late.status.code(), Some(2));
+    assert!(stderr(&late).contains("no entry before `a` makes `y`"), "{}", stderr(&late));
+    let partials = ["run", "examples/programs/partials.fusco", "--entry"];
+    let rest = ["all_reduce,reduce_scatter", "--feed", "y=b", "--set", "M=8,N=8", "--random", "1"];
+    let summed = fuscoc(&[&partials[..], &rest].concat());
+    assert_eq!(summed.status.code(), Some(2), "{}", stdout(&summed));
+    assert!(stderr(&summed).contains("`y` and `b` differ in their placements"));
+}
+
+#[test]
+fn a_plan_is_made_before_it_is_taken() {
+    let args = ["run", MOE, "--entry", "combine", "--dyn", "T=4", "--random", "1", "--feed", "z=y"];
+    let done = fuscoc(&[&args[..], &MOE_SET].concat());
+    assert_eq!(done.status.code(), Some(2));
+    assert!(stderr(&done).contains("--feed z=y"), "{}", stderr(&done));
+    let place = Place::new(
+        "program two {
+            mesh m { g: 2 }
+            in x: i32[s: g, t: 4] @ [s/g, t];
+            in ids: ix32(2) [s: g, t: 4, k: 1] @ [s/g, t, k];
+            out y: i32[e: 2, c: ragged, h: 8] @ [e/g, e, c.pack(8), h] with fill(0);
+            out n: i32[e: 2] @ [e/g, e];
+            in v: i32[s: g, t: 4, h: 8] @ [s/g, t, h];
+            route r: (s, t, k) -> (e, c) { e = ids[s, t, k]; c = slot(e) by (s, t, k); }
+            entry plans { plan r; n[e] <- count(y.c); }
+            entry takes { y[e, c, h] <- v[s, t, h] via r; }
+        }",
+    );
+    let file = place.program();
+    let done = fuscoc(&["run", &file, "--entry", "takes", "--random", "1"]);
+    if done.status.code() == Some(2) {
+        assert!(stderr(&done).contains("--entry plans,takes"), "{}", stderr(&done));
+    } else {
+        panic!("{:?} {}", done.status.code(), stderr(&done));
+    }
+}
+
+// Data that do not fit.
+
+#[test]
+fn sizes_of_a_launch_outside_their_bound_are_named() {
+    for verify in [&["--verify"][..], &[]] {
+        for (value, why) in [
+            ("T=9", "error[F0904]: dyn T[0] = 9 > 8"),
+            ("T=4294967296", "error[F0904]: dyn T[0] = 4294967296 > 8"),
+            ("T=3,-1", "error[F0904]: dyn T[1] = -1 < 0"),
+        ] {
+            let args = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", value];
+            let done = fuscoc(&[&args[..], &MOE_SET, verify].concat());
+            assert_eq!(done.status.code(), Some(1));
+            assert!(stderr(&done).starts_with(why), "{}", stderr(&done));
+            assert!(stderr(&done).ends_with("for more about this error: fuscoc explain F0904\n"));
+        }
+    }
+}
+
+const TAKE: &str = "program take {
+    mesh m { g: 1 }
+    in pos: ix32(4) [i: 3, j: 2] @ [copy/g, i, j];
+    in x: i32[n: 4] @ [copy/g, n];
+    out y: i32[i: 3, j: 2] @ [copy/g, i, j];
+    entry e { y[i, j] <- x[pos[i, j]]; }
+}";
+
+/// `pos` from a file of this type.
+fn take(text: &str, dtype: Dtype, data: Vec<u8>, more: &[&str]) -> Output {
+    let place = Place::new(text);
+    let given = place.write("in", &[("pos", dtype, &[3, 2], data)]);
+    let (file, at) = (place.program(), format!("pos={given}"));
+    fuscoc(&[&["run", &file, "--in", &at, "--random", "1"][..], more].concat())
+}
+
+#[test]
+fn an_index_out_of_range_is_one_error_with_and_without_verify() {
+    for verify in [&["--verify"][..], &[]] {
+        let done = take(TAKE, Dtype::I32, bytes([0, 3, 1, 4, 0, 0]), verify);
+        assert_eq!(done.status.code(), Some(1));
+        let said = stderr(&done);
+        assert!(said.starts_with("error[F0906]: pos[1, 1] = 4, outside 0..3\n"), "{said}");
+    }
+}
+
+#[test]
+fn integers_of_a_file_are_widened_and_never_narrowed() {
+    let values = [0u8, 3, 1, 2, 0, 1];
+    let wide = |width: usize| -> Vec<u8> {
+        let one = |v: &u8| {
+            let mut word = vec![*v];
+            word.resize(width, 0);
+            word
+        };
+        values.iter().flat_map(one).collect()
+    };
+    let checksum = |output: &Output| {
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        json["checksums"]["y"].clone()
+    };
+    let json = ["--format", "json", "--verify"];
+    let plain = checksum(&take(TAKE, Dtype::I32, wide(4), &json));
+    assert!(plain.is_string());
+    for (dtype, width) in [(Dtype::U8, 1), (Dtype::I8, 1), (Dtype::U16, 2), (Dtype::I16, 2)] {
+        let done = take(TAKE, dtype, wide(width), &json);
+        assert!(done.status.success(), "{dtype:?}: {}", stderr(&done));
+        assert_eq!(checksum(&done), plain, "{dtype:?}");
+    }
+    let flags = take(TAKE, Dtype::BOOL, vec![0, 1, 1, 0, 0, 1], &json);
+    assert!(flags.status.success(), "{}", stderr(&flags));
+    for (dtype, width) in [(Dtype::U32, 4), (Dtype::I64, 8)] {
+        let done = take(TAKE, dtype, wide(width), &[]);
+        assert_eq!(done.status.code(), Some(1), "{dtype:?}");
+        assert!(stderr(&done).contains("not every value of it fits"), "{}", stderr(&done));
+        let long = TAKE.replace("ix32(4)", "ix64(4)");
+        assert!(take(&long, dtype, wide(width), &json).status.success(), "{dtype:?}");
+    }
+    // Signs are kept.
+    let minus = place_sum(Dtype::I16, [-1i16, 300].iter().flat_map(|v| v.to_le_bytes()).collect());
+    assert_eq!(minus, [-1, 300]);
+    let float = take(TAKE, Dtype::F32, wide(4), &[]);
+    assert!(stderr(&float).contains("only integers are widened"), "{}", stderr(&float));
+}
+
+/// What a copy of two integers of this type leaves in an i32.
+fn place_sum(dtype: Dtype, data: Vec<u8>) -> Vec<i32> {
+    let place = Place::new(
+        "program copy_two { mesh m { g: 1 } in x: i32[i: 2] @ [copy/g, i]; out y: i32[i: 2] @ [copy/g, i];
+         entry e { y[i] <- x[i]; } }",
+    );
+    let given = place.write("in", &[("x", dtype, &[2], data)]);
+    let (file, x, out) = (place.program(), format!("x={given}"), place.path("out"));
+    let done = fuscoc(&["run", &file, "--in", &x, "--out", &out]);
+    assert!(done.status.success(), "{}", stderr(&done));
+    assert!(stdout(&done).starts_with("copy_two on host: 1 rank\n"), "{}", stdout(&done));
+    ints(&tensor(&out, "y").1)
+}
+
+// Failures for machines.
+
+#[test]
+fn every_failure_is_one_document_with_its_exit_code() {
+    let place = Place::new("program p { mesh m { g: 2 } }");
+    let bad = Place::new("program p { nonsense }");
+    let odd = Place::new("program   p{mesh m{g:2}}");
+    let (file, bad, odd, folder) = (place.program(), bad.program(), odd.program(), place.path(""));
+    let not_tensors = format!("topk={file}");
+    let moe = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
+    let moe = [&moe[..], &MOE_SET].concat();
+    let (none, nowhere) = ("no_such_file.fusco", format!("{folder}no/out"));
+    let cases: Vec<(i32, Vec<&str>)> = vec![
+        (1, vec!["check", none]),
+        (1, vec!["check", &bad, none, &bad]),
+        (1, vec!["fmt", none]),
+        (1, vec!["fmt", "--check", &odd, &odd]),
+        (1, vec!["fmt", &bad]),
+        (1, vec!["emit", none, "--stage", "ast"]),
+        (1, vec!["emit", MOE, "--stage", "ast", "-o", &nowhere]),
+        (2, vec!["emit", MOE, "--stage", "shedule"]),
+        (2, vec!["emit", MOE, "--stage", "hir", "--entry", "no"]),
+        (1, vec!["explain", "F0312"]),
+        (1, vec!["explain", none]),
+        (2, vec!["explain"]),
+        (2, vec!["run", MOE, "--entry", "dispatch"]),
+        (2, vec!["run", MOE, "--entry", "dispach", "--random", "1"]),
+        (2, vec!["run"]),
+        (2, vec!["no_such_command"]),
+        (2, [&moe[..], &["--in", "topkk=x"]].concat()),
+        (1, [&moe[..], &["--in", &not_tensors]].concat()),
+        (1, [&moe[..], &["--in", "topk=no_such_file"]].concat()),
+        (1, [&moe[..], &["--out", &nowhere]].concat()),
+        (2, vec!["bench", "--only", "plam"]),
+        (2, vec!["completions", "no_shell"]),
+    ];
+    for (code, args) in cases {
+        for json in [&["--format", "json"][..], &["--format=json"]] {
+            let done = fuscoc(&[json, &args].concat());
+            let said = stderr(&done);
+            assert_eq!(done.status.code(), Some(code), "{args:?} {said}");
+            let document: Value =
+                serde_json::from_str(&said).unwrap_or_else(|e| panic!("{args:?}: {e}\n{said}"));
+            let list = document.as_array().expect("a list");
+            assert!(!list.is_empty(), "{args:?}");
+            for one in list {
+                assert_eq!(one["severity"], "error", "{args:?} {one}");
+                let message = one["message"].as_str().expect("a message");
+                assert!(!message.is_empty() && !message.starts_with("error"), "{message}");
+            }
+        }
+    }
+    let several = fuscoc(&["--format", "json", "check", &bad, none, &bad]);
+    let several: Value = serde_json::from_str(&stderr(&several)).expect("JSON");
+    let files: Vec<_> = several.as_array().expect("a list").iter().map(|d| &d["file"]).collect();
+    assert!(files.len() >= 3 && files.contains(&&Value::Null), "{several}");
+}
+
+#[test]
+fn what_the_machine_lacks_is_a_document_too() {
+    let moe = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
+    let cuda = fuscoc(&[&moe[..], &MOE_SET, &["--backend", "cuda", "--format", "json"]].concat());
+    let doctor = command(&["doctor", "--format", "json"])
+        .env("FUSCO_CUDA_PATH", "/no/such/folder")
+        .output()
+        .expect("fuscoc runs");
+    let report: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
+    assert!(report["nvrtc"]["ok"].is_boolean() && report["gpu"]["ok"].is_boolean(), "{report}");
+    let bench = fuscoc(&["bench", "--backend", "cuda", "--only", "dispatch", "--small"]);
+    if report["gpu"]["ok"] == false {
+        let said: Value = serde_json::from_str(&stderr(&cuda)).expect("JSON");
+        assert_eq!((cuda.status.code(), &said[0]["code"]), (Some(3), &Value::from("F0911")));
+        assert_eq!(bench.status.code(), Some(3), "{}", stdout(&bench));
+        assert!(stderr(&bench).contains("nothing could be timed"), "{}", stderr(&bench));
+    }
+    if report["nvrtc"]["ok"] == false {
+        let said: Value = serde_json::from_str(&stderr(&doctor)).expect("JSON");
+        assert_eq!((doctor.status.code(), &said[0]["code"]), (Some(3), &Value::from("F0911")));
+    }
+}
+
+#[test]
+fn success_is_a_document_too() {
+    let check = fuscoc(&["check", MOE, "--format", "json"]);
+    assert!(check.status.success());
+    assert_eq!(stderr(&check), "[]\n");
+    let moe = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
+    let run = fuscoc(&[&moe[..], &MOE_SET, &["--format", "json", "--verify"]].concat());
+    let report: Value = serde_json::from_slice(&run.stdout).expect("JSON");
+    assert_eq!(
+        (&report["verified"], &report["program"]),
+        (&Value::from(true), &Value::from("moe"))
+    );
+    assert_eq!(report["entries"]["dispatch"]["warm"], false);
+    let list = fuscoc(&["explain", "--list", "--format", "json"]);
+    let list: Value = serde_json::from_slice(&list.stdout).expect("JSON");
+    assert!(list.as_array().is_some_and(|l| l.iter().any(|e| e["code"] == "F0304")));
+}
+
+// What is typed.
+
+#[test]
+fn all_that_a_run_lacks_is_said_at_once() {
+    let done = fuscoc(&["run", MOE]);
+    assert_eq!(done.status.code(), Some(2));
+    let said = stderr(&done);
+    let line = format!(
+        "type: fuscoc run {MOE} --entry dispatch --set G=..,K=..,E=..,H=..,TMAX=.. --dyn T=N --random 1"
+    );
+    assert!(said.contains(&line), "{said}");
+    let bound = [&["run", MOE, "--entry", "dispatch,combine"][..], &MOE_SET].concat();
+    let said = stderr(&fuscoc(&bound));
+    let line = "TMAX=8 --dyn T=N --feed z=y --random 1";
+    assert!(said.contains(line) && said.contains("x, topk, w"), "{said}");
+    // The line, its sizes put in, works.
+    let typed = ["--dyn", "T=4", "--feed", "z=y", "--random", "1"];
+    assert!(fuscoc(&[&bound[..], &typed].concat()).status.success());
+}
+
+#[test]
+fn what_is_given_twice_or_to_nobody_is_refused() {
+    let moe = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
+    let moe = [&moe[..], &MOE_SET].concat();
+    for (more, why) in [
+        (&["--set", "G=2"][..], "`--set G` is given twice"),
+        (&["--dyn", "T=5"], "`--dyn T` is given twice"),
+        (&["--in", "topk=a", "--in", "topk=b"], "`--in topk` is given twice"),
+        (&["--feed", "z=y", "--feed", "z=y"], "`--feed z` is given twice"),
+        (&["--in", "y=a"], "the program writes `y`"),
+        (&["--in", "z=a", "--feed", "z=y"], "leave out one"),
+        (&["--set", "ZZZZ=3"], "`--set ZZZZ=..`: no such param; the params are G, K, E, H, TMAX"),
+        (&["--set", "TMAXX=3"], "did you mean `TMAX`?"),
+    ] {
+        let done = fuscoc(&[&moe[..], more].concat());
+        assert_eq!(done.status.code(), Some(2), "{more:?}");
+        assert!(stderr(&done).contains(why), "{more:?}: {}", stderr(&done));
+    }
+    let check = fuscoc(&["check", MOE, "--set", "ZZZZ=3"]);
+    assert_eq!(check.status.code(), Some(2), "{}", stderr(&check));
+}
+
+#[test]
+fn standard_input_is_checked_and_formatted() {
+    let piped = |args: &[&str], text: &str| {
+        let mut child = command(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("fuscoc runs");
+        child.stdin.take().expect("a pipe").write_all(text.as_bytes()).expect("read");
+        child.wait_with_output().expect("it ends")
+    };
+    let text = std::fs::read_to_string(Path::new(ROOT).join(MOE)).expect("an example");
+    assert!(piped(&["check", "-"], &text).status.success());
+    let wrong = piped(&["check", "-"], "program p { nonsense }");
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(stderr(&wrong).contains("<stdin>:1:"), "{}", stderr(&wrong));
+    let loose = text.replace("    mesh ep", "  mesh   ep");
+    assert_eq!(stdout(&piped(&["fmt", "-"], &loose)), text);
+    assert_eq!(piped(&["fmt", "--check", "-"], &loose).status.code(), Some(1));
+}
+
+#[test]
+fn colours_follow_the_environment() {
+    let with = |pairs: &[(&str, &str)]| {
+        let mut command = command(&["check", "examples/programs/moe_fp8.fusco"]);
+        for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE", "TERM"] {
+            command.env_remove(name);
+        }
+        let output = command.envs(pairs.iter().copied()).output().expect("fuscoc runs");
+        stderr(&output).contains('\u{1b}')
+    };
+    assert!(!with(&[]), "a pipe");
+    assert!(with(&[("CLICOLOR_FORCE", "1")]));
+    assert!(!with(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]));
+}
+
+#[test]
+fn help_has_examples_and_a_text_for_everything() {
+    for command in ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions"] {
+        let help = fuscoc(&[command, "--help"]);
+        let text = stdout(&help);
+        assert!(text.contains("Examples:\n  ") && text.contains("fuscoc "), "{text}");
+        let (flags, examples) = text.split_once("Examples:").expect("examples");
+        assert!(examples.lines().all(|l| l.len() <= 80), "{examples}");
+        let mut lines = flags.lines().peekable();
+        while let Some(line) = lines.next() {
+            let flag = line.trim_start();
+            let named = flag.starts_with('-') || flag.starts_with('<') || flag.starts_with('[');
+            if !named || !line.starts_with("  ") || line.starts_with("          ") {
+                continue;
+            }
+            let beside = flag.split_once("  ").is_some_and(|(_, text)| !text.trim().is_empty());
+            let below = lines.peek().is_some_and(|l| l.starts_with("          "));
+            assert!(beside || below, "{command}: `{flag}` has no text\n{text}");
+        }
+    }
+    for width in ["60", "80"] {
+        let help = command(&["bench", "--help"]).env("COLUMNS", width).output();
+        let text = stdout(&help.expect("fuscoc runs"));
+        let most = width.parse().expect("a number");
+        assert!(text.lines().take(40).all(|l| l.len() <= most), "{width}\n{text}");
+    }
+    let complete = fuscoc(&["completions", "bash"]);
+    assert!(stdout(&complete).contains("--entry"), "{}", stderr(&complete));
+}
+
+#[test]
+fn the_catalogue_is_listed() {
+    let text = stdout(&fuscoc(&["explain", "--list"]));
+    assert!(text.lines().all(|l| l.starts_with('F') && l.len() > 7), "{text}");
+    assert!(text.contains("F0904  A dyn is missing or over its bound\n"), "{text}");
+    let wrong = fuscoc(&["check", "examples/programs/moe_fp8.fusco"]);
+    let last = "\n\nfor more about this error: fuscoc explain F0999\n";
+    assert!(stderr(&wrong).ends_with(last), "{}", stderr(&wrong));
+}
