@@ -5,6 +5,7 @@ mod codes;
 mod digits;
 mod errors;
 mod explain;
+mod first_programs;
 mod fixes;
 mod fuzz;
 mod images;

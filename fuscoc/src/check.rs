@@ -20,8 +20,11 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     for file in &args.files {
         let source = Source::read(file)?;
         let checked = fusco_dsl::check(&source.text).and_then(|(programs, warnings)| {
-            if !params.is_empty() {
-                programs.into_iter().try_for_each(|p| fusco_dsl::lower(p, &params).map(|_| ()))?;
+            // Down to the schedule: what cannot be lowered is said here, not by the first `run`.
+            for program in programs {
+                if !params.is_empty() || program.params.iter().next().is_none() {
+                    fusco_dsl::lower(program, &params)?;
+                }
             }
             Ok(warnings)
         });

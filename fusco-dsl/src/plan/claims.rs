@@ -352,9 +352,13 @@ pub(super) fn not_inverse(
     };
     let (Some(there), Some(back)) = (permutation(first), permutation(second)) else {
         return Some(
-            Diagnostic::error("F0802", claim.span, "the entries are not inverse")
-                .note("only permutations of axes, `b[n, m] <- a[m, n]`, have an inverse by themselves")
-                .help("index both sides by plain variables"),
+            Diagnostic::error(
+                "F0802",
+                claim.span,
+                "whether the entries are inverse is not decided",
+            )
+            .note("only permutations of axes, `b[n, m] <- a[m, n]`, have an inverse by themselves")
+            .help("index both sides by plain variables"),
         );
     };
     let wrong = (0..there.len()).find(|i| there.get(*i).and_then(|p| back.get(*p)) != Some(i));
