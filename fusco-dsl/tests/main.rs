@@ -6,6 +6,7 @@ mod digits;
 mod directives;
 mod errors;
 mod explain;
+mod first_programs;
 mod fixes;
 mod fuzz;
 mod images;

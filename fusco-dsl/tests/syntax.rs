@@ -46,7 +46,7 @@ fn a_derived_entry_says_what_it_lacks() {
     assert_eq!(message("entry b = ;"), format!("{expected} `;`"));
     assert_eq!(message("entry b = 3;"), format!("{expected} `3`"));
     assert_eq!(message("entry b = adjoint a;"), "syntax error: expected `(`, found `a`");
-    assert_eq!(message("entry b = adjoint(a)"), "syntax error: expected `;`, found `mesh`");
+    assert_eq!(message("entry b = adjoint(a)"), "a `;` is missing here");
     assert_eq!(
         message("entry b adjoint(a);"),
         "syntax error: expected `=` or `{`, found `adjoint`"

@@ -50,7 +50,8 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     Ok(())
 }
 
-/// Down to the schedule, where params of this program are given.
+/// Down to the schedule, where the program has no params or some are given: what cannot be lowered is said here,
+/// not by the first `run`.
 fn decide(program: Program, params: &Bindings) -> Result<(), Diagnostics> {
     let of = |name: &str| {
         let name = name.split('[').next().unwrap_or_default();
@@ -58,5 +59,6 @@ fn decide(program: Program, params: &Bindings) -> Result<(), Diagnostics> {
     };
     let own: Bindings =
         params.iter().filter(|(n, _)| of(n)).map(|(n, v)| (n.clone(), *v)).collect();
-    if own.is_empty() { Ok(()) } else { fusco_dsl::lower(program, &own).map(|_| ()) }
+    let open = own.is_empty() && program.params.iter().next().is_some();
+    if open { Ok(()) } else { fusco_dsl::lower(program, &own).map(|_| ()) }
 }

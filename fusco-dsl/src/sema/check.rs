@@ -251,6 +251,15 @@ impl Checker<'_> {
             } else if !self.diagnostics.has_errors() {
                 let tensor = &self.hir.tensors[handle];
                 let name = &tensor.axes[axis].name;
+                if !self.used.contains(&tensor.name) && !self.written.contains_key(&handle) {
+                    let fix = self.without_tensor(&tensor.name);
+                    let diagnostic = Diagnostic::error("F0406", tensor.span, format!("`{}` is never used, so no route counts its axis `{name}`", tensor.name))
+                        .note("the length of a ragged axis is the number of tuples that a route sends to it")
+                        .help(format!("remove it, or read or write it with `via r`, or give `{name}` an extent"))
+                        .fixed(fix);
+                    self.push(diagnostic);
+                    continue;
+                }
                 self.push(
                     Diagnostic::error("F0406", tensor.axes[axis].span, format!("no route counts the ragged axis `{name}` of `{}`", tensor.name))
                         .label("never used `via` a route")

@@ -107,7 +107,16 @@ impl Checker<'_> {
             None => {
                 let names: Vec<&str> =
                     ELEMS.iter().map(|e| e.name()).chain(["ix32", "ix64"]).collect();
-                self.fail(unknown("F0101", "element type", name, &names))
+                let Some(meant) = crate::syntax::words::element(&name.name) else {
+                    return self.fail(unknown("F0101", "element type", name, &names));
+                };
+                let claim = format!("no element type `{}`; did you mean `{meant}`?", name.name);
+                self.fail(
+                    Diagnostic::error("F0101", name.span, claim)
+                        .label("not known")
+                        .help(format!("write `{meant}`"))
+                        .fix(name.span, meant),
+                )
             }
         }
     }

@@ -20,6 +20,8 @@ pub(super) struct Frame<'a> {
     pub left: Vec<Handle<Var>>,
     pub reduced: Vec<Handle<Var>>,
     pub in_sum: bool,
+    /// The left side as written.
+    pub target: Option<ast::Ref>,
     /// Without a route: the left side's variables are all there are.
     pub is_static: bool,
     /// Names that the left computes with and whose extent the right side gives.
@@ -48,6 +50,7 @@ impl Checker<'_> {
         }
         self.resolve_proves();
         self.resolve_counts();
+        self.unplanned_routes();
     }
 
     fn entry(&mut self, e: &ast::Entry) {
@@ -114,6 +117,7 @@ impl Checker<'_> {
             left: Vec::new(),
             reduced: Vec::new(),
             in_sum: false,
+            target: a.targets.first().cloned(),
             is_static: false,
             deferred: Vec::new(),
             in_element: false,
@@ -175,6 +179,7 @@ impl Checker<'_> {
             Some(route) => join(frame, route, &self.hir.routes[route]),
             None if metadata => {}
             None => {
+                self.forgot_via(a)?;
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
                 self.same_type(target, &value, &a.value)?;
                 return Ok(assignment(frame, a, target, (index, value)));
@@ -524,8 +529,14 @@ impl Checker<'_> {
             format!("some elements of `{name}` are never written"),
         )
         .note(note)
-        .help(format!("add `with fill(0)` to `{name}`"))
         .fixed(self.hir.tensors[target].fix_with("fill(0)"));
+        let diagnostic = match diagnostic.fix {
+            Some(_) => diagnostic.help(format!("add `with fill(0)` to `{name}`")),
+            // A gradient that `adjoint` has declared: nobody can write its attributes.
+            None => diagnostic.help(
+                "this tensor is derived: write the entry by hand, with an `out .. with fill(0)` of your own",
+            ),
+        };
         self.fail(diagnostic)
     }
 

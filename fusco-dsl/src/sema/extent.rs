@@ -73,13 +73,20 @@ impl Checker<'_> {
             return Ok(());
         }
         let size = l;
-        let (l, r) = (text::size(&self.hir, l, &[]), text::size(&self.hir, r, &[]));
+        let (l, r) = (text::operand(&self.hir, l), text::operand(&self.hir, r));
         let fix = self.fix_where(size, &format!("{l} % {r} == 0"));
+        let help = match size {
+            // `(M + 127) / 128` is meant to round up: no fact makes it exact.
+            Size::Binary { op: BinOp::Add, .. } => format!(
+                "sizes do not round: declare the quotient, `param N: int;`, or a size with `where SIZE % {r} == 0`"
+            ),
+            _ => format!("add `where {l} % {r} == 0`"),
+        };
         self.fail(
             Diagnostic::error("F0204", e.span, format!("{l} % {r} == 0 is not known"))
                 .label("this division may have a remainder")
                 .note(format!("{l} / {r} is an extent, so it must be exact"))
-                .help(format!("add `where {l} % {r} == 0`"))
+                .help(help)
                 .fixed(fix),
         )
     }
@@ -159,6 +166,22 @@ impl Checker<'_> {
             _ => axes.into_iter().map(|a| vec![a]).collect(),
         };
         if groups.len() != args.len() {
+            if let Some(fix) = self.dyn_by_rank(&name.name).filter(|_| args.len() == 1) {
+                // Once: the declaration is what is mended.
+                self.scope.poison(&name);
+                return self.fail(
+                    Diagnostic::error(
+                        "F0203",
+                        e.span,
+                        format!("`{}` has one value for all ranks, and is indexed", name.name),
+                    )
+                    .help(format!(
+                        "declare one for each rank: `dyn {}{}`",
+                        name.name, fix.replacement
+                    ))
+                    .fixed(Some(fix)),
+                );
+            }
             return self.fail(
                 Diagnostic::error(
                     "F0203",
@@ -582,7 +605,10 @@ impl Checker<'_> {
         name: &Ident,
         keep: impl Fn(Symbol) -> bool,
     ) -> Checked<T> {
-        let diagnostic = unknown(code, what, name, &self.scope.names(keep));
+        let mut diagnostic = unknown(code, what, name, &self.scope.names(keep));
+        if what == "size" {
+            diagnostic = self.undeclared_size(name, diagnostic);
+        }
         self.scope.poison(name);
         self.fail(diagnostic)
     }

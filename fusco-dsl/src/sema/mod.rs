@@ -14,6 +14,7 @@ mod entry;
 mod extent;
 mod fit;
 mod fix;
+mod hints;
 pub mod hir;
 mod linear;
 mod mesh;

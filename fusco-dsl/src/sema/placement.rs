@@ -5,7 +5,7 @@ use super::fix::fix_attribute;
 use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
 use super::scope::unknown;
 use super::text;
-use crate::diag::{Diagnostic, nearest};
+use crate::diag::{Diagnostic, Fix, nearest};
 use crate::source::Span;
 use crate::syntax::ast;
 
@@ -18,6 +18,14 @@ impl Checker<'_> {
         uneven: bool,
     ) -> Checked<(Vec<Term>, Vec<Spread>)> {
         let Some(placement) = &t.placement else {
+            let list = self.suggested_placement(axes);
+            let close = t.attrs.first().map_or(t.span.end.saturating_sub(1), |a| a.span.start);
+            let placed = !t.attrs.is_empty() || t.io_span == t.span;
+            let fix = Fix { span: Span::new(close, close), replacement: format!(" @ [{list}]") };
+            let split = axes.first().zip(self.hir.mesh_axes.iter().next());
+            let split = split.map_or(String::new(), |(a, (_, m))| {
+                format!("; `{0}/{1}, {0}` splits `{0}` over the ranks", a.name, m.name)
+            });
             return self.fail(
                 Diagnostic::error(
                     "F0301",
@@ -25,10 +33,8 @@ impl Checker<'_> {
                     format!("`{}` has no placement", t.name.name),
                 )
                 .note("nothing is implied: the list says where each axis is, mesh and memory")
-                .help(format!(
-                    "add `@ [{}]`",
-                    axes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ")
-                )),
+                .help(format!("add `@ [{list}]`{split}"))
+                .fixed((!placed).then_some(fix)),
             );
         };
         let (mut terms, mut spread) = (Vec::new(), Vec::new());
@@ -174,6 +180,7 @@ impl Checker<'_> {
                 .unsupported(mine[0].span, format!("the `dyn` axis `{name}` split over digits"));
         }
         let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
+        let split_size = split.clone();
         let (split_text, extent_text) =
             (text::size(&self.hir, &split, &names), text::size(&self.hir, extent, &names));
         // Where the last of them are cut short, nothing more is needed than room.
@@ -203,15 +210,37 @@ impl Checker<'_> {
                 split_text
             };
             let condition = format!("{extent_text} % {by} == 0");
-            let fix = match extent {
-                Size::Lit(_) => fix_attribute(t, "uneven"),
-                _ => self.fix_where(extent, &condition),
+            let ranks = match &split_size {
+                Size::Mesh(m) => Some(self.hir.mesh_axes[*m].size.clone()),
+                _ => None,
+            };
+            let literal = matches!(extent, Size::Lit(_));
+            let by_mesh = ranks.as_ref().filter(|r| literal && matches!(r, Size::Param(_)));
+            let (fix, help) = match by_mesh {
+                Some(ranks) => (
+                    self.fix_where(ranks, &condition),
+                    format!(
+                        "add `where {condition}` to the param of the mesh, or `with uneven` for ceil blocks"
+                    ),
+                ),
+                None if literal => (
+                    fix_attribute(t, "uneven"),
+                    format!(
+                        "choose an extent that {by} divides, or `with uneven` for ceil blocks (not behind a route)"
+                    ),
+                ),
+                None => (
+                    self.fix_where(extent, &condition),
+                    format!(
+                        "add `where {condition}` to the param, or `with uneven` for ceil blocks"
+                    ),
+                ),
             };
             return self.fail(
                 Diagnostic::error("F0304", mine, format!("{condition} is not known"))
                     .label(format!("`{name}` must split evenly"))
                     .note(format!("axis `{name}` has extent {extent_text}"))
-                    .help(format!("add `where {extent_text} % {by} == 0` to the param, or `with uneven` for ceil blocks"))
+                    .help(help)
                     .fixed(fix),
             );
         }

@@ -143,10 +143,38 @@ impl Checker<'_> {
         let info = &self.hir.tensors[tensor];
         let axes: Vec<&str> = info.axes.iter().map(|a| a.name.as_str()).collect();
         let given: Vec<String> = args.iter().map(text::expr).collect();
+        if axes[axis] == name.name
+            && let Some((span, target, order)) = self.left_in_order(frame, &name.name)
+        {
+            let written = frame.target.as_ref().map_or(span, |t| t.span);
+            let diagnostic = Diagnostic::error(
+                "F0202",
+                written,
+                format!(
+                    "`{}` has extent {a} here, {b} in `{}`; meant `{target}[{order}]`?",
+                    name.name, info.name
+                ),
+            )
+            .label(format!("the axes of `{target}` are [{order}]"))
+            .related(name.span, format!("axis `{}` of `{}` has extent {b}", name.name, info.name))
+            .note(format!("{a} == {b} is not known"))
+            .help(format!("write `{target}[{order}]`"))
+            .fix(span, order);
+            return self.fail(diagnostic);
+        }
         let reordered = axes.iter().all(|a| given.iter().any(|g| g == a));
         let ordered = given.iter().map(String::as_str).eq(axes.iter().copied());
+        let part = match (has, extent) {
+            (VarExtent::Fixed(Size::Lit(a)), VarExtent::Fixed(Size::Lit(b))) => a < b,
+            _ => false,
+        };
         let help = if reordered && !ordered {
             format!("write `{}[{}]`", info.name, axes.join(", "))
+        } else if part {
+            format!(
+                "for the first {a} of {b} compute the index, `{} + 0`; else use one size for both",
+                name.name
+            )
         } else {
             "use one size for both, or another variable".to_string()
         };

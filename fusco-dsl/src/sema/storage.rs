@@ -61,6 +61,21 @@ impl Checker<'_> {
             let name = &axes[term.axis].name;
             let is_ragged = !matches!(axes[term.axis].extent, Extent::Fixed(_));
             let is_stored = matches!(term.kind, TermKind::Pack(_) | TermKind::Slab(_));
+            let stored = |t: &&Term| {
+                t.axis == term.axis && matches!(t.kind, TermKind::Pack(_) | TermKind::Slab(_))
+            };
+            if let (true, false, Some(storage)) =
+                (is_ragged, is_stored, terms.iter().find(|t| stored(t)))
+            {
+                let mut diagnostic = super::check::unsupported(
+                    term.span,
+                    format!("the ragged axis `{name}` split over digits"),
+                );
+                diagnostic.help = Some(format!(
+                    "`{name}` stays whole on a rank: place another axis over the mesh, and `{name}` once"
+                ));
+                return self.fail(diagnostic.related(storage.span, "stored here"));
+            }
             if is_ragged != is_stored {
                 let (claim, help, fix) = if is_ragged {
                     (

@@ -8,10 +8,10 @@ pub(super) fn expr(e: &Expr) -> String {
         ExprKind::Int(v) => v.to_string(),
         ExprKind::Float(v) => format!("{v:?}"),
         ExprKind::Name(n) => n.clone(),
-        ExprKind::Neg(inner) => format!("-{}", operand(inner, 7)),
+        ExprKind::Neg(inner) => format!("-{}", part(inner, 7)),
         ExprKind::Binary { op, lhs, rhs } => {
             let level = precedence(*op);
-            format!("{} {} {}", operand(lhs, level), symbol(*op), operand(rhs, level + 1))
+            format!("{} {} {}", part(lhs, level), symbol(*op), part(rhs, level + 1))
         }
         ExprKind::Index { base, args } => format!("{}[{}]", expr(base), list(args)),
         ExprKind::Call { base, args } => format!("{}({})", expr(base), arguments(args)),
@@ -21,7 +21,7 @@ pub(super) fn expr(e: &Expr) -> String {
     }
 }
 
-fn operand(e: &Expr, level: u8) -> String {
+fn part(e: &Expr, level: u8) -> String {
     match &e.kind {
         ExprKind::Binary { op, .. } if precedence(*op) < level => format!("({})", expr(e)),
         _ => expr(e),
@@ -99,6 +99,14 @@ pub(super) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
             };
             format!("{} {} {}", wrap(lhs), op.symbol(), wrap(rhs))
         }
+    }
+}
+
+/// A size as an operand: in brackets where it is a sum or product.
+pub(super) fn operand(program: &Program, s: &Size) -> String {
+    match s {
+        Size::Binary { .. } => format!("({})", size(program, s, &[])),
+        _ => size(program, s, &[]),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The right side of a statement: rows, integers of the bound variables, sums, plan metadata.
 
-use super::check::{Checked, Checker, Stop};
+use super::check::{Checked, Checker, Stop, unsupported};
 use super::dtype::is_integer;
 use super::entry::Frame;
 use super::extent::arithmetic;
@@ -8,7 +8,7 @@ use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, nearest};
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 const CALLS: [&str; 5] = ["cast", "sum", "count", "offset", "dropped"];
@@ -40,9 +40,10 @@ impl Checker<'_> {
                     width,
                 )
             }
-            Ast::Binary { op, lhs, rhs } => match arithmetic(*op) {
+            Ast::Binary { op: written, lhs, rhs } => match arithmetic(*written) {
                 Some(op) if frame.in_sum => self.product(frame, e, op, lhs, rhs)?,
                 Some(op) => {
+                    self.no_arithmetic(frame, e, *written)?;
                     let (l, r) = (self.integer(frame, lhs, want), self.integer(frame, rhs, want));
                     (ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, width)
                 }
@@ -192,12 +193,12 @@ impl Checker<'_> {
                 self.unsupported(e.span, format!("`{name}(..)`"))
             }
             _ => {
-                let diagnostic = unknown(
-                    "F0101",
-                    "function",
-                    &Ident { name: name.clone(), span: base.span },
-                    &[&CALLS[..], &LATER[..]].concat(),
-                );
+                let name = Ident { name: name.clone(), span: base.span };
+                // What is refused anyway is no help, unless it was misspelt.
+                let near = nearest(&name.name, &LATER).is_some();
+                let known = if near { [&CALLS[..], &LATER[..]].concat() } else { CALLS.to_vec() };
+                let diagnostic = unknown("F0101", "function", &name, &known);
+                let diagnostic = self.no_function(&name, e, args, diagnostic);
                 self.fail(diagnostic)
             }
         }
@@ -228,6 +229,13 @@ impl Checker<'_> {
             (&inner.value.kind, &frame.via, frame.in_sum)
         {
             return self.scaled(frame, e, &inner.value, to);
+        }
+        if let (Ast::Index { .. }, Some(_), false) = (&inner.value.kind, &frame.via, frame.in_sum) {
+            let inner = text::expr(&inner.value);
+            let product = format!("cast({}, 1.0 * {inner})", to.name());
+            let mut diagnostic = unsupported(e.span, "a `cast` of rows behind a route");
+            diagnostic.help = Some(format!("multiply it: `{product}` has the same values"));
+            return self.fail(diagnostic.fix(e.span, product));
         }
         let value = self.value(frame, &inner.value, to)?;
         let fine =
@@ -330,10 +338,25 @@ impl Checker<'_> {
         let (true, Some(parent)) =
             (matches!(info.axes[at].extent, Extent::Ragged { .. }), at.checked_sub(1))
         else {
+            let (axis_name, tensor) = (&axis.name, &info.name);
+            if let Extent::Counted { rows, .. } = &info.axes[at].extent {
+                let names: Vec<&str> = info.axes.iter().map(|a| a.name.as_str()).collect();
+                let rows = text::size(&self.hir, rows, &names);
+                let diagnostic = Diagnostic::error(
+                    "F0406",
+                    axis.span,
+                    format!(
+                        "axis `{axis_name}` of `{tensor}` is counted by `{rows}`, not by a route"
+                    ),
+                )
+                .note(format!("`{name}` reads the plan of the route that counts an axis"))
+                .help(format!("its counts are an input already: read `{rows}`"));
+                return self.fail(diagnostic);
+            }
             let diagnostic = Diagnostic::error(
                 "F0406",
                 axis.span,
-                format!("axis `{}` of `{}` is not ragged", axis.name, info.name),
+                format!("axis `{axis_name}` of `{tensor}` is not ragged"),
             )
             .note(format!("`{name}` is known to the plan of the route that counts the axis"))
             .help("name a ragged axis");

@@ -32,9 +32,9 @@ pub fn parse(text: &str) -> (File, Diagnostics) {
                 return (file, diagnostics);
             }
             Err(error) => {
-                let (diagnostic, at) = expect::explain(&source, &error);
+                let (diagnostic, rest) = expect::explain(&source, &error);
                 diagnostics.push(diagnostic);
-                match expect::blank_item(&source, at) {
+                match rest {
                     Some(rest) => source = rest,
                     None => break,
                 }

@@ -1,7 +1,10 @@
 //! Syntax errors in the user's words, and what to leave out so that the parse can go on.
 
+use super::advice::advise;
 use super::build::{Grammar, Rule};
 use super::lex::token_end;
+use super::site::{Site, overlay};
+use super::words;
 use crate::diag::{Diagnostic, Diagnostics, Fix};
 use crate::source::Span;
 use pest::Parser;
@@ -24,6 +27,36 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
         let token = &text[at..end];
         let span = Span::new(at as u32, end as u32);
         let first = out[at];
+        if first == b'#' {
+            let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
+            diagnostics.push(hash(text, at, end));
+            out[at..end].fill(b' ');
+            at = end.max(at + 1);
+            continue;
+        }
+        if at == 0 && token.starts_with('\u{feff}') {
+            diagnostics.push(
+                Diagnostic::error("F0004", span, "the file starts with a byte order mark")
+                    .help("save it as UTF-8 without one")
+                    .fix(span, ""),
+            );
+            out[at..end].fill(b' ');
+            at = end;
+            continue;
+        }
+        if let Some(mark) = words::mark(token) {
+            let mut shown = Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"));
+            shown = match mark {
+                " " => shown.help("write an ordinary space"),
+                _ => shown.help(format!("write `{mark}`")),
+            };
+            diagnostics.push(shown.fix(span, mark));
+            out[at..end].fill(b' ');
+            let len = mark.len().min(end - at);
+            out[at..at + len].copy_from_slice(&mark.as_bytes()[..len]);
+            at = end;
+            continue;
+        }
         let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
             Some(string(token, span))
         } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
@@ -46,6 +79,14 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
         at = end.max(at + 1);
     }
     String::from_utf8(out).unwrap_or_default()
+}
+
+/// `# ..` up to the end of the line: a comment of other languages.
+fn hash(text: &str, at: usize, end: usize) -> Diagnostic {
+    let width = text[at..end].bytes().take_while(|b| *b == b'#').count();
+    let mark = Span::new(at as u32, (at + width) as u32);
+    let line = Span::new(at as u32, (at + text[at..end].trim_end().len()) as u32);
+    Diagnostic::error("F0001", line, "comments start with `//`").help("write `//`").fix(mark, "//")
 }
 
 fn string(token: &str, span: Span) -> Diagnostic {
@@ -95,8 +136,8 @@ fn is_suffixed(token: &str) -> bool {
     !hex && !float
 }
 
-/// The mistake in words, and where it is.
-pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
+/// The mistake in words, and the text with it mended or left out; `None` if there is nothing to go on with.
+pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, Option<String>) {
     let start = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
@@ -112,7 +153,12 @@ pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, usize) {
     } else {
         "the end of the file".to_string()
     };
-    (special(text, at, end, span).unwrap_or_else(|| general(&wanted, span, &found)), at)
+    let advised = advise(&Site::new(text, at), &wanted);
+    let diagnostic = advised
+        .or_else(|| special(text, at, end, span))
+        .unwrap_or_else(|| general(&wanted, span, &found));
+    let mended = diagnostic.fix.as_ref().and_then(|fix| overlay(text, fix));
+    (diagnostic, mended.or_else(|| blank_item(text, at)))
 }
 
 /// The last place where a token was missing, and which ones: pest's own error stays at the start of the rule.
@@ -345,7 +391,7 @@ fn human(rule: Rule) -> Option<&'static str> {
 }
 
 /// The text with the smallest item around `at` blanked; `None` if there is none to leave out.
-pub(super) fn blank_item(text: &str, at: usize) -> Option<String> {
+fn blank_item(text: &str, at: usize) -> Option<String> {
     // Where the item around each open brace starts, and whether its body is items too.
     let mut open: Vec<(usize, bool)> = Vec::new();
     let (mut start, mut pos) = (0, 0);

@@ -1,11 +1,16 @@
 //! Text to tree and back: the grammar, the tree, the canonical printer.
 
+mod advice;
 pub mod ast;
 mod build;
+mod declared;
 mod expect;
 mod lex;
 mod limits;
 mod print;
+mod site;
+mod stated;
+pub(crate) mod words;
 
 pub use build::parse;
 pub use expect::declares;

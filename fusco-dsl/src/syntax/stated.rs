@@ -1,0 +1,473 @@
+//! Mistakes in statements of an entry and rows of a route.
+
+use super::site::{Site, is_name, is_number, is_word};
+use super::words;
+use crate::diag::Diagnostic;
+use crate::source::Span;
+
+/// What other languages assign with.
+const ASSIGNS: [&str; 10] = ["=", ":=", "==", "->", "=>", "<=", "<", "<<", "~", "-"];
+/// Assignments that compute.
+const UPDATES: [&str; 4] = ["+=", "-=", "*=", "/="];
+
+/// A statement in an entry.
+pub(super) fn statement(s: &Site) -> Option<Diagnostic> {
+    let (found, place, first) = (s.found(), s.place(), s.word(s.item));
+    if found == ";" && place == 0 {
+        return Some(s.error("an empty statement").help("remove the `;`").fix(s.span(s.at), ""));
+    }
+    if first == "for" || first == "parallel" {
+        return Some(a_loop(s));
+    }
+    if let Some((claim, help)) = words::control(first) {
+        return Some(Diagnostic::error("F0001", s.span(s.item), claim).help(help));
+    }
+    if first == "plan" {
+        return plan(s);
+    }
+    if matches!(first, "prove" | "assume" | "schedule") {
+        return None;
+    }
+    if let Some(found) = in_index(s) {
+        return Some(found);
+    }
+    if !s.brackets.is_empty() {
+        return operator(s);
+    }
+    if s.earlier("<-").is_some() {
+        return behind_the_arrow(s);
+    }
+    if place == 1 && is_name(first) {
+        return behind_the_first_word(s, first);
+    }
+    if place > 1 && matches!(s.back(1), "]" | ")") {
+        return instead_of_the_arrow(s);
+    }
+    None
+}
+
+/// `for m in 0..8 { body }`: the body is the statement.
+fn a_loop(s: &Site) -> Diagnostic {
+    let out = Diagnostic::error("F0001", s.span(s.item), "there are no loops")
+        .note("a statement is one: each index variable runs over its whole axis");
+    let Some(body) = body(s, s.item) else {
+        return out.help("write `b[n, m] <- a[m, n];`, without the loop");
+    };
+    let (text, close) = body;
+    let out = out.help("leave the loop out");
+    // A body that names no arrow would not be a statement either.
+    match text.contains("<-") {
+        true => out.fix(s.spans(s.item, close), text),
+        false => out,
+    }
+}
+
+/// What the innermost braces of nested loops hold, and the last `}`.
+fn body(s: &Site, from: usize) -> Option<(String, usize)> {
+    let open = (from..from + 64).find(|i| matches!(s.word(*i), "{" | ";" | "}" | ""))?;
+    if s.word(open) != "{" {
+        return None;
+    }
+    let close = s.closer(open)?;
+    if matches!(s.word(open + 1), "for" | "parallel") {
+        return Some((body(s, open + 1)?.0, close));
+    }
+    let inner = Span::new(s.span(open).end, s.span(close).start);
+    Some((s.slice(inner).trim().to_string(), close))
+}
+
+fn plan(s: &Site) -> Option<Diagnostic> {
+    let route = s.word(s.at + 1);
+    match s.found() {
+        "(" if s.word(s.at + 2) == ")" && is_name(route) => Some(
+            s.error("`plan` names a route")
+                .help(format!("write `plan {route};`"))
+                .fix(s.spans(s.at, s.at + 2), format!(" {route}")),
+        ),
+        ";" | "}" => {
+            let routes = s.declared("route");
+            let name = routes.first().copied().unwrap_or("r");
+            let out = s.error("`plan` names a route").help(format!("write `plan {name};`"));
+            Some(if routes.len() == 1 { out.fix(s.behind(), format!(" {name}")) } else { out })
+        }
+        "route" if is_name(route) => Some(
+            s.error("`plan` names a route")
+                .help(format!("write `plan {route};`"))
+                .fix(Span::new(s.span(s.at).start, s.span(s.at + 1).end), route),
+        ),
+        _ => None,
+    }
+}
+
+/// `y[m, :]`, `y[..]`, `y[0..4]`, `y[]`: an index that is not one element.
+fn in_index(s: &Site) -> Option<Diagnostic> {
+    let found = s.found();
+    let open = *s.brackets.last()?;
+    if s.word(open) != "[" || open == s.item || !matches!(found, ":" | ".." | "..." | "..=" | "]") {
+        return None;
+    }
+    let name = s.word(open - 1);
+    let parts = s.parts(open)?;
+    if found == "]" && !parts.is_empty() {
+        return None;
+    }
+    let close = s.closer(open)?;
+    let axes = s.axes(name).unwrap_or_default();
+    let whole = Span::new(s.span(open).end, s.span(close).start);
+    let texts: Vec<&str> = parts.iter().map(|(a, b)| s.slice(s.spans(*a, *b))).collect();
+    let rest = matches!(texts.last(), None | Some(&(".." | "...")));
+    let mut index: Vec<String> = Vec::new();
+    for (i, text) in texts.iter().enumerate() {
+        match (*text, axes.get(i)) {
+            (".." | "...", _) if i + 1 == texts.len() => {}
+            (":", Some(axis)) => index.push(axis.to_string()),
+            (text, _) => index.push(text.to_string()),
+        }
+    }
+    let missing: Vec<String> = if rest {
+        axes.iter().skip(index.len()).map(|a| a.to_string()).collect()
+    } else {
+        Vec::new()
+    };
+    index.extend(missing);
+    let is_range = |t: &String| t.contains(':') || t.contains("..");
+    let ranged = index.iter().any(is_range);
+    let shown = if axes.is_empty() || ranged { "m, h".to_string() } else { index.join(", ") };
+    let span = s.span(s.at);
+    if ranged && !axes.is_empty() {
+        return Some(
+            Diagnostic::error("F0001", span, "there are no slices: an index is one element")
+                .note("a variable runs over the whole axis of the tensor on the left")
+                .help(format!("for an offset compute the index: `{name}[{} + 4, ..]`", axes[0])),
+        );
+    }
+    let out = Diagnostic::error("F0001", span, "a whole axis is a variable, not a slice")
+        .note("the same variable on both sides says which elements belong together")
+        .help(format!("write `{name}[{shown}]`"));
+    Some(if axes.is_empty() { out } else { out.fix(whole, shown) })
+}
+
+/// `y <- x;`, `y(m) <- ..`, `all_gather(x);`, `y.copy_(x);`
+fn behind_the_first_word(s: &Site, first: &str) -> Option<Diagnostic> {
+    let found = s.found();
+    let word = s.span(s.item);
+    if ASSIGNS.contains(&found) && found != "-" || UPDATES.contains(&found) || found == "<-" {
+        let to = s.axes(first)?;
+        let last = s.last();
+        let list = to.join(", ");
+        let out = Diagnostic::error("F0001", word, "a statement says which elements it moves")
+            .note("the index variables on the left run over the axes; on the right they say which element")
+            .help(format!("write `{first}[{list}] <- ..`"));
+        let source = s.word(s.at + 1);
+        let whole = last == s.at + 1 && is_name(source);
+        let Some(from) = s.axes(source).filter(|_| whole) else {
+            return Some(out.fix(s.spans(s.item, s.at), format!("{first}[{list}] <-")));
+        };
+        if UPDATES.contains(&found) {
+            return Some(out);
+        }
+        // `x -> y` names its source first.
+        let reversed = matches!(found, "->" | "=>") && s.declared("in").contains(&first);
+        let (target, read) = if reversed { (source, first) } else { (first, source) };
+        let (left, right) = (s.axes(target)?.join(", "), s.axes(read)?.join(", "));
+        let same = from.len() == to.len() && from.iter().all(|a| to.contains(a));
+        let text = format!("{target}[{left}] <- {read}[{right}]");
+        let out = out.help(format!("write `{text}`"));
+        return Some(if same { out.fix(s.spans(s.item, last), text) } else { out });
+    }
+    match found {
+        "(" => {
+            if let Some(help) = words::collective(first) {
+                return Some(
+                    Diagnostic::error("F0001", word, format!("there is no `{first}`")).help(help),
+                );
+            }
+            let close = s.closer(s.at)?;
+            let inner = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            let out = s.error("indices stand in `[ ]`").help(format!("write `{first}[{inner}]`"));
+            s.axes(first).map(|_| out.fix(s.spans(s.at, close), format!("[{inner}]"))).or_else(
+                || {
+                    Some(
+                        Diagnostic::error(
+                            "F0001",
+                            word,
+                            format!("nothing is called: there is no `{first}`"),
+                        )
+                        .help("a statement is `y[m, h] <- x[m, h];`"),
+                    )
+                },
+            )
+        }
+        "." => {
+            if s.word(s.at + 1) == "plan" && s.declared("route").contains(&first) {
+                return Some(
+                    Diagnostic::error("F0001", word, "a route is planned by `plan`")
+                        .help(format!("write `plan {first};`"))
+                        .fix(s.spans(s.item, s.last()), format!("plan {first}")),
+                );
+            }
+            Some(s.error("there are no methods").help("a statement is `y[m, h] <- x[m, h];`"))
+        }
+        ";" | "}" => Some(
+            Diagnostic::error("F0001", word, format!("`{first}` alone is no statement"))
+                .help("a statement is `y[m, h] <- x[m, h];`"),
+        ),
+        "," => Some(
+            s.error("several targets stand in parentheses")
+                .help("write `(q[m, h], scale[m, b]) <- ..`, or one statement for each"),
+        ),
+        word if is_word(word) => {
+            if let Some(word) = words::declaration(first) {
+                return Some(
+                    Diagnostic::error("F0001", s.span(s.item), "declarations stand in the program")
+                        .help(format!("declare `{word} {found} ..` before the entry")),
+                );
+            }
+            let near = crate::diag::nearest(
+                &first.to_lowercase(),
+                &["plan", "prove", "assume", "schedule"],
+            )?;
+            Some(
+                Diagnostic::error(
+                    "F0001",
+                    s.span(s.item),
+                    format!("`{first}` starts no statement; did you mean `{near}`?"),
+                )
+                .help(format!("write `{near}`"))
+                .fix(s.span(s.item), near),
+            )
+        }
+        _ => None,
+    }
+}
+
+/// `y[m, h] = x[m, h];`
+fn instead_of_the_arrow(s: &Site) -> Option<Diagnostic> {
+    let (found, first) = (s.found(), s.word(s.item));
+    if UPDATES.contains(&found) {
+        return Some(
+            s.error(format!("there is no `{found}`: each element is written once"))
+                .help("add with `sum(k: ..)`, or keep partial sums with a placement `sum/gpu`"),
+        );
+    }
+    if ASSIGNS.contains(&found) {
+        let target = s.word(s.at + 1);
+        let ins = s.declared("in");
+        let close = (s.word(s.at + 2) == "[").then(|| s.closer(s.at + 2)).flatten();
+        if let ("->" | "=>", true, Some(close)) = (found, ins.contains(&first), close) {
+            let (from, to) =
+                (s.slice(s.spans(s.item, s.at - 1)), s.slice(s.spans(s.at + 1, close)));
+            let out = s.error("a statement has its target on the left");
+            return Some(if ins.contains(&target) {
+                out.help("write `y[m, h] <- x[m, h]`")
+            } else {
+                out.help(format!("write `{to} <- {from}`"))
+                    .fix(s.spans(s.item, close), format!("{to} <- {from}"))
+            });
+        }
+        let end = if found == "<" && s.word(s.at + 1) == "-" { s.at + 1 } else { s.at };
+        return Some(
+            s.error(format!("syntax error: expected `<-`, found `{found}`"))
+                .help("a statement moves elements by `<-`")
+                .fix(s.spans(s.at, end), "<-"),
+        );
+    }
+    match found {
+        "[" if s.back(1) == "]" => Some(joined_index(s)),
+        "(" => None,
+        ";" | "}" => Some(
+            s.error(format!("syntax error: expected `<-`, found `{found}`"))
+                .help("a statement says where its values come from: `y[m, h] <- x[m, h];`"),
+        ),
+        word if is_word(word) || is_number(word) => Some(
+            Diagnostic::error("F0001", s.behind(), "a `<-` is missing between target and value")
+                .help("add `<-`")
+                .fix(s.behind(), " <-"),
+        ),
+        _ => None,
+    }
+}
+
+/// `y[m][h]`
+fn joined_index(s: &Site) -> Diagnostic {
+    s.error("all indices of a tensor stand in one `[ ]`")
+        .help("join them by `,`")
+        .fix(s.spans(s.at - 1, s.at), ", ")
+}
+
+/// Behind the value of a statement.
+fn behind_the_arrow(s: &Site) -> Option<Diagnostic> {
+    let (found, before, next) = (s.found(), s.back(1), s.word(s.at + 1));
+    let routes = s.declared("route");
+    let ended = is_word(before) || is_number(before) || matches!(before, "]" | ")");
+    if before == "via" {
+        return match found {
+            "route" => Some(
+                s.error("`via` names a route")
+                    .help(format!("write `via {next}`"))
+                    .fix(s.spans(s.at, s.at + 1), next),
+            ),
+            ";" | "}" => {
+                let name = routes.first().copied().unwrap_or("r");
+                let out = s.error("`via` names a route").help(format!("write `via {name}`"));
+                Some(if routes.len() == 1 { out.fix(s.behind(), format!(" {name}")) } else { out })
+            }
+            _ => None,
+        };
+    }
+    if s.back(2) == "via" && matches!(found, "(" | "[") {
+        let close = s.closer(s.at)?;
+        return Some(
+            s.error("a route takes no arguments where it is used")
+                .help(format!("write `via {before}`"))
+                .fix(s.spans(s.at, close), ""),
+        );
+    }
+    if before == "<-" && matches!(found, ";" | "}" | "") {
+        return Some(
+            s.error("a statement says where its values come from")
+                .help("write `y[m, h] <- x[m, h];`"),
+        );
+    }
+    if ended && is_word(found) {
+        if let Some((claim, help)) = words::control(found) {
+            return Some(s.error(claim).help(help));
+        }
+        if matches!(
+            found,
+            "through" | "using" | "along" | "by" | "over" | "on" | "with" | "use" | "route"
+        ) && routes.contains(&next)
+        {
+            return Some(
+                s.error(format!("a route is named by `via`, found `{found}`"))
+                    .help(format!("write `via {next}`"))
+                    .fix(s.span(s.at), "via"),
+            );
+        }
+        if routes.contains(&found) {
+            return Some(
+                Diagnostic::error("F0001", s.behind(), "a route is named by `via`")
+                    .help(format!("write `via {found}`"))
+                    .fix(s.behind(), " via"),
+            );
+        }
+    }
+    match found {
+        "<-" => Some(
+            s.error("a statement has one target")
+                .help("write two statements, or several targets in parentheses"),
+        ),
+        "=" | ":=" | "->" | "=>" => Some(
+            s.error(format!("`{found}` cannot stand in a value"))
+                .help("a statement is `y[m, h] <- x[m, h];`, with its target on the left"),
+        ),
+        _ => operator(s),
+    }
+}
+
+/// Operators that other languages have.
+fn operator(s: &Site) -> Option<Diagnostic> {
+    let help = match s.found() {
+        "?" => "there are no conditions in a value; what depends on data is a `route`",
+        "@" | "**" | "^" | "|" | "&" | "<<" | ">>" | "~" => {
+            "values have `+ - * / %`; matrix products are computed outside, before or after"
+        }
+        "!" => "compare with `==` and `!=`",
+        "..." => return None,
+        _ => return None,
+    };
+    Some(s.error(format!("there is no operator `{}`", s.found())).help(help))
+}
+
+/// A row of a route: `e = topk[s, t, k] else drop;`.
+pub(super) fn row(s: &Site) -> Option<Diagnostic> {
+    let (found, before, place) = (s.found(), s.back(1), s.place());
+    let form =
+        "a row gives one coordinate: `e = topk[s, t, k] else drop;`, `c = slot(e) by (s, t, k);`";
+    if found == ";" && place == 0 {
+        return Some(s.error("an empty row").help("remove the `;`").fix(s.span(s.at), ""));
+    }
+    if let Some((claim, help)) = words::control(s.word(s.item)) {
+        return Some(Diagnostic::error("F0001", s.span(s.item), claim).help(help));
+    }
+    if s.word(s.item) == "cap" {
+        return (found == ";").then(|| {
+            s.error("what happens beyond the capacity is part of the meaning")
+                .help("write `cap .. else drop;` or `else trap`")
+        });
+    }
+    if place == 1 {
+        return match found {
+            "<-" | ":=" | ":" | "==" | "->" | "<" => {
+                let end = if found == "<" && s.word(s.at + 1) == "-" { s.at + 1 } else { s.at };
+                Some(
+                    s.error(format!("a row of a route is joined by `=`, found `{found}`"))
+                        .help("write `=`")
+                        .fix(s.spans(s.at, end), "="),
+                )
+            }
+            _ => Some(s.error(format!("syntax error: expected `=`, found `{found}`")).help(form)),
+        };
+    }
+    if !s.brackets.is_empty() {
+        return in_row_index(s);
+    }
+    match found {
+        "," if s.earlier("by").is_some() && is_name(before) => {
+            let start = s.earlier("by")? + 1;
+            let list = (start..=s.last()).take_while(|i| is_name(s.word(*i)) || s.word(*i) == ",");
+            let end = list.last()?;
+            let text = s.slice(s.spans(start, end));
+            Some(
+                s.error("an order of several variables stands in parentheses")
+                    .help(format!("write `by ({text})`"))
+                    .fix(s.spans(start, end), format!("({text})")),
+            )
+        }
+        "," if s.word(s.at + 1) == "by" => {
+            Some(s.error("no `,` before `by`").help("remove it").fix(s.span(s.at), ""))
+        }
+        "by" if s.earlier("else").is_some() => {
+            let start = s.earlier("else")?;
+            let (otherwise, order) =
+                (s.slice(s.spans(start, s.at - 1)), s.slice(s.spans(s.at, s.last())));
+            Some(
+                s.error("the order stands before `else`")
+                    .help(format!("write `{order} {otherwise}`"))
+                    .fix(s.spans(start, s.last()), format!("{order} {otherwise}")),
+            )
+        }
+        _ if before == "else" => Some(
+            s.error(format!("`else` says what happens to the tuple, found `{found}`"))
+                .help("write `else drop` to leave it out, or `else trap` for an error"),
+        ),
+        word if is_name(word) && s.word(s.at + 1) == "by" => Some(
+            s.error(format!("an order is given by `by` alone, found `{word}`"))
+                .help(format!("remove `{word}`"))
+                .fix(s.span(s.at), ""),
+        ),
+        "drop" | "trap" => Some(
+            Diagnostic::error("F0001", s.behind(), format!("`else` is missing before `{found}`"))
+                .help(format!("write `else {found}`"))
+                .fix(s.behind(), " else"),
+        ),
+        "(" if before == ")" && s.earlier("slot").is_some() => Some(
+            Diagnostic::error("F0001", s.behind(), "`by` is missing before the order")
+                .help(format!("add `by`, {form}"))
+                .fix(s.behind(), " by"),
+        ),
+        "via" | "?" | "if" | "when" | "where" => {
+            Some(s.error(format!("`{found}` cannot stand in a row of a route")).help(form))
+        }
+        _ => None,
+    }
+}
+
+fn in_row_index(s: &Site) -> Option<Diagnostic> {
+    let open = *s.brackets.last()?;
+    let slice = matches!(s.found(), ":" | ".." | "...") && s.word(open) == "[";
+    slice.then(|| {
+        s.error("there are no slices: an index is one element")
+            .help("write the variables of the route: `topk[s, t, k]`")
+    })
+}
