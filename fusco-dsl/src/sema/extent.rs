@@ -427,11 +427,11 @@ impl Facts {
 
     /// The size as a polynomial.
     pub fn poly(&self, size: &Size) -> Poly {
-        Poly::of(&self.from_one(&self.plain(size)))
+        Poly::of(&self.least_one(&self.plain(size)))
     }
 
     /// Polynomials are of what is at least 1: a param that may be less stands for itself plus what makes it so.
-    fn from_one(&self, size: &Size) -> Size {
+    fn least_one(&self, size: &Size) -> Size {
         match size {
             Size::Param(p) => match self.small.iter().find(|(of, _)| of == p) {
                 Some((_, least)) => Size::Binary {
@@ -443,8 +443,8 @@ impl Facts {
             },
             Size::Binary { op, lhs, rhs } => Size::Binary {
                 op: *op,
-                lhs: Box::new(self.from_one(lhs)),
-                rhs: Box::new(self.from_one(rhs)),
+                lhs: Box::new(self.least_one(lhs)),
+                rhs: Box::new(self.least_one(rhs)),
             },
             size => size.clone(),
         }

@@ -375,7 +375,8 @@ fn missing_semicolon(s: &Site, wanted: &[String]) -> Option<Diagnostic> {
     }
     let next = DECLARATIONS.contains(&found)
         || matches!(found, "}" | "plan" | "prove" | "assume" | "schedule" | "program" | "");
-    if !next && !(s.on_a_new_line() && is_word(found)) {
+    let next_line = s.on_a_new_line() && is_word(found);
+    if !next && !next_line {
         return None;
     }
     let gap = &s.text[s.behind().end as usize..s.span(s.at).start as usize];
