@@ -48,6 +48,10 @@ clean $p/partials.fusco --entry reduce_scatter,all_reduce --set M=16,N=16
 for binary in "${tests[@]}"; do  # the test that has rows come by mail
   compute-sanitizer --tool racecheck "$binary" gpu_sums_by_mail 2>&1 | grep -E "test result|RACECHECK"
 done
+say "misuse: a false assumption writes nowhere that is not its own"
+for binary in "${tests[@]}"; do  # one of them is fusco-runtime's `misuse`
+  compute-sanitizer --tool memcheck "$binary" --test-threads=1 gpu_data_that_breaks 2>&1 | grep -E "test result: ok. [1-9]|panicked|ERROR SUMMARY"
+done
 say "2,000 random pairs of placements"
 for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
 say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves

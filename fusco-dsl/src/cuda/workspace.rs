@@ -211,14 +211,18 @@ fn emit_index_element(out: &mut Out, schedule: &Schedule, route: &Route) {
         out.line(&format!("{head} {{ return at; }}"));
         return;
     }
-    let mut used = Vec::new();
-    route.at.walk(&mut |ix| used.extend(if let Ix::Var(v) = ix { Some(*v) } else { None }));
-    out.block(head, |out| {
-        for (var, value) in [(route.position, "at / FAN"), (route.choice, "at % FAN")] {
-            if used.contains(&var) {
-                out.line(&format!("const i32 {} = {value};", namer::var_name(schedule, var)));
-            }
+    out.line(&format!("{head} {{ return {}; }}", element(schedule, route, &route.at)));
+}
+
+/// The program's words for its variables stay out: the text has none but its own.
+fn element(schedule: &Schedule, route: &Route, ix: &Ix) -> String {
+    match ix {
+        Ix::Var(v) if *v == route.position => "(at / FAN)".to_string(),
+        Ix::Var(v) if *v == route.choice => "(at % FAN)".to_string(),
+        Ix::Binary { op, lhs, rhs } => {
+            let [a, b] = [lhs, rhs].map(|side| element(schedule, route, side));
+            format!("({a} {} {b})", op.symbol())
         }
-        out.line(&format!("return {};", super::index::bare(schedule, &route.at)));
-    });
+        ix => super::index::bare(schedule, ix),
+    }
 }
