@@ -493,5 +493,5 @@ fn marks_measure_what_lies_between_them_and_copies_arrive() {
     let short = world.scratch(4999).expect("memory");
     assert_eq!(stream.copy(&from, &short).expect_err("refused").code(), "F0902");
     let captured = stream.capture(|s| s.copy(&from, &to));
-    assert_eq!(captured.err().expect("refused").code(), "F0909");
+    assert_eq!(captured.expect_err("refused").code(), "F0909");
 }

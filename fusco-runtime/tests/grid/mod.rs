@@ -107,7 +107,7 @@ fn role(kind: RoleKind, body: Vec<Op>) -> Role {
 }
 
 fn step(name: String, roles: Vec<Role>) -> Step {
-    let tuning = Tuning { chunk: 1, stages: 1, blocks: None };
+    let tuning = Tuning { chunk: Some(1), ..Tuning::default() };
     let kernel = Kernel { name, route: None, roles, tuning };
     Step { alternatives: vec![Alternative { when: None, kernel }] }
 }

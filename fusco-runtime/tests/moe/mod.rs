@@ -238,7 +238,7 @@ fn role(kind: RoleKind, body: Vec<Op>) -> Role {
 }
 
 fn step(name: &str, route: Handle<Route>, roles: Vec<Role>) -> Step {
-    let tuning = Tuning { chunk: 4, stages: 2, blocks: None };
+    let tuning = Tuning { chunk: Some(4), ..Tuning::default() };
     Step {
         alternatives: vec![Alternative {
             when: None,
