@@ -61,7 +61,7 @@ impl Index {
 fn computed(random: &mut Random, extents: &[i64]) -> Index {
     let mut out = Index::default();
     let mut reach = 1;
-    for var in 0..extents.len() {
+    for (var, extent) in extents.iter().enumerate() {
         if random.one_in(3) {
             continue;
         }
@@ -71,7 +71,7 @@ fn computed(random: &mut Random, extents: &[i64]) -> Index {
             1 => random.of(&[2, 4, 8]),
             _ => 1 + random.below(5),
         };
-        reach = reach.max(factor * extents[var]);
+        reach = reach.max(factor * extent);
         out.terms.push((var, factor));
     }
     if random.one_in(2) {

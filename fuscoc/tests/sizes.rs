@@ -34,7 +34,7 @@ fn sizes_are_errors_before_they_are_memory() {
     for tokens in ["4294967296", "9", "-1"] {
         let output = dispatch("G=2,E=4,K=2,H=8,TMAX=8", tokens, &[]);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-        let claim = format!("error[F0904]: dyn T = {tokens} > 8");
+        let claim = format!("error[F0904]: dyn T[0] = {tokens} ");
         assert!(said(&output).contains(&claim), "{}", said(&output));
     }
     for (set, tokens) in [

@@ -720,7 +720,7 @@ impl Draw<'_> {
     }
 
     fn schedule(&mut self, carrier: &str) -> String {
-        match self.random.below(6) {
+        match self.random.below(16) {
             0 => format!("schedule {{ {carrier}; chunk t: {}; }}", 1 + self.random.below(8)),
             1 => format!("schedule {{ {carrier}; stages {}; }}", 1 + self.random.below(4)),
             2 if self.positions_text != "T" => String::new(),
