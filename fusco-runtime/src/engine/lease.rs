@@ -341,6 +341,12 @@ impl Ticket {
 }
 
 impl Claims {
+    /// Of the plans that were `used` by these claims, in their order, those that they make.
+    pub(crate) fn made<'u>(&self, used: &'u Used) -> impl Iterator<Item = (&'u Plan, u64)> {
+        let makes = self.plans.iter().map(|claim| claim.makes.is_some());
+        used.iter().zip(makes).filter_map(|((plan, made), makes)| makes.then_some((plan, *made)))
+    }
+
     pub(crate) fn memory(&mut self, slot: &Slot, writes: bool) {
         self.memory.push((slot.index, writes));
     }

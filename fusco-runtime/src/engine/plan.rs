@@ -1,6 +1,6 @@
 //! Plan objects: what one entry has worked out about a route, for the entries that follow.
 
-use super::device::DevicePlan;
+use super::device::{DevicePlan, Reports};
 use super::home::Space;
 use super::lease::Slot;
 use super::{Bound, Error};
@@ -8,9 +8,9 @@ use crate::host::HostPlan;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Route, Schedule};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Acquire;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The plan of one route on every rank. Micro-batches in flight at once need one each: launches that share
 /// one run one after another. Clones share it.
@@ -24,6 +24,8 @@ struct Inner {
     slot: Slot,
     /// The latest launch that made it and failed, counted as the ledger counts them.
     failed: AtomicU64,
+    /// How often it had been made by a device's launch, and where that launch reports.
+    maker: Mutex<Option<(u64, Arc<Reports>)>>,
 }
 
 impl Plan {
@@ -31,7 +33,14 @@ impl Plan {
         let schedule = bound.shared_schedule();
         let space = Space::new(bound.device_program().map(|p| &**p), &schedule, Some(route))?;
         let slot = Slot::new(bound.world().ledger());
-        Ok(Plan(Arc::new(Inner { schedule, route, space, slot, failed: AtomicU64::new(0) })))
+        Ok(Plan(Arc::new(Inner {
+            schedule,
+            route,
+            space,
+            slot,
+            failed: AtomicU64::new(0),
+            maker: Mutex::default(),
+        })))
     }
 
     /// Live rows of each group, by global number, as `rank` knows them. Call after `synchronize`.
@@ -77,6 +86,17 @@ impl Plan {
     /// See [`Used`](super::lease::Used): the number of the latest launch that made it and failed.
     pub(crate) fn failed(&self) -> &AtomicU64 {
         &self.0.failed
+    }
+
+    pub(crate) fn made_by(&self, made: u64, reports: &Arc<Reports>) {
+        *self.0.maker.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some((made, reports.clone()));
+    }
+
+    /// Where the launch reports that made it for the `made`th time; `None` if it was made again since.
+    pub(crate) fn maker(&self, made: u64) -> Option<Arc<Reports>> {
+        let maker = self.0.maker.lock().unwrap_or_else(PoisonError::into_inner);
+        maker.as_ref().filter(|(number, _)| *number == made).map(|(_, reports)| reports.clone())
     }
 
     pub(crate) fn belongs_to(&self, bound: &Bound) -> bool {

@@ -6,7 +6,7 @@ mod arguments;
 pub(crate) mod driver;
 mod queue;
 
-pub(crate) use queue::{DeviceGraph, DeviceStream, Queues};
+pub(crate) use queue::{DeviceGraph, DeviceStream, Queues, Reports};
 
 use super::Error;
 use driver::{Gpu, Kernel, Mark, Memory, Module};

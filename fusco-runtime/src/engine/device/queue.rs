@@ -7,10 +7,13 @@
 use super::arguments::arguments;
 use super::driver::{Kernel, Mark, Memory, Queue, Replay};
 use super::{DevicePlan, DeviceProgram, Devices};
-use crate::engine::{Claims, Error, Holder, Ledger, Request, Slot, Space, Used, stream_number};
+use crate::engine::{
+    Claims, Error, Holder, Ledger, Plan, Request, Slot, Space, Used, stream_number,
+};
 use crate::mem::Buffer;
 use std::collections::BTreeSet;
 use std::ops::Deref;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -24,7 +27,7 @@ pub(crate) struct DeviceStream {
     devices: Arc<Devices>,
     timeout: Duration,
     queues: Arc<Queues>,
-    reports: Reports,
+    reports: Arc<Reports>,
     /// What is in flight: its buffers, plans and reports must live.
     flight: Mutex<Vec<Flight>>,
 }
@@ -47,12 +50,16 @@ pub(crate) struct DeviceGraph {
     claims: Claims,
     /// Its reports and its home are used by one replay at a time.
     _slot: Slot,
-    reports: Reports,
+    reports: Arc<Reports>,
     launches: Vec<Request>,
 }
 
 /// One report a device.
-struct Reports(Vec<Memory>);
+pub(crate) struct Reports(Vec<Memory>);
+
+/// Held while reports are read: a stream that uses another's plan sees its report before it is zero again, or the
+/// plan marked as failed.
+static READING: Mutex<()> = Mutex::new(());
 
 impl Deref for Queues {
     type Target = [Queue];
@@ -103,7 +110,7 @@ impl DeviceStream {
         Ok(DeviceStream {
             ledger,
             number: stream_number(),
-            reports: Reports::new(devices)?,
+            reports: Arc::new(Reports::new(devices)?),
             devices: devices.clone(),
             timeout,
             queues: Arc::new(Queues(queues)),
@@ -123,7 +130,7 @@ impl DeviceStream {
         self.check(&request)?;
         let request = Arc::new(request);
         let flight = |used| Flight::Launch(request.clone(), used);
-        self.queue(&request.claims, flight, |device, queue| {
+        self.queue(&request.claims, &self.reports, flight, |device, queue| {
             let zeros = &mut Zeros::default();
             enqueue(&request, (device, queue), &self.reports, self.timeout, zeros)
         })
@@ -134,6 +141,7 @@ impl DeviceStream {
     fn queue(
         &self,
         claims: &Claims,
+        reports: &Arc<Reports>,
         flight: impl FnOnce(Used) -> Flight,
         enqueue: impl Fn(usize, &Queue) -> Result<(), Error>,
     ) -> Result<(), Error> {
@@ -142,6 +150,9 @@ impl DeviceStream {
         let mut leases = self.ledger.lock();
         leases.admit(claims)?;
         leases.commit(claims, &by, &mut after, &mut used);
+        for (plan, made) in claims.made(&used) {
+            plan.made_by(made, reports);
+        }
         let queued = self.after(&after).and_then(|()| self.in_order(enqueue));
         if queued.is_err() {
             leases.failed(&used);
@@ -180,7 +191,7 @@ impl DeviceStream {
         let slot = Slot::new(&self.ledger);
         let mut claims = Claims::all(launches.iter().map(|r| &r.claims))?;
         claims.memory(&slot, true);
-        let reports = Reports::new(&self.devices)?;
+        let reports = Arc::new(Reports::new(&self.devices)?);
         let mut replays = Vec::new();
         for (device, gpu) in self.devices.gpus.iter().enumerate() {
             let queue = Queue::recorder(gpu)?;
@@ -200,7 +211,9 @@ impl DeviceStream {
             return Err(Error::plan("a graph runs on the world that captured it".to_string()));
         }
         let flight = |used| Flight::Graph(graph.clone(), used);
-        self.queue(&graph.claims, flight, |device, queue| queue.replay(&graph.replays[device]))
+        self.queue(&graph.claims, &graph.reports, flight, |device, queue| {
+            queue.replay(&graph.replays[device])
+        })
     }
 
     /// A timed mark in the queue of each device.
@@ -221,6 +234,7 @@ impl DeviceStream {
     ) -> Result<(), Error> {
         self.queue(
             &copies(from, to),
+            &self.reports,
             |_| Flight::Copy([from.clone(), to.clone()]),
             |_, queue| {
                 let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
@@ -241,7 +255,7 @@ impl DeviceStream {
             return Err(Error::buffer("copies around take one part a device".to_string()));
         }
         let flight = |_| Flight::Copy([from.clone(), to.clone()]);
-        self.queue(&copies(from, to), flight, |device, queue| {
+        self.queue(&copies(from, to), &self.reports, flight, |device, queue| {
             queue.copy(&sources[device], &targets[(device + 1) % targets.len()])
         })
     }
@@ -269,11 +283,17 @@ impl DeviceStream {
             lock(&self.flight).extend(flight);
             return Err(error);
         }
+        let _reading = lock(&READING);
         let mut first = Ok(());
         for told in self.told(&flight) {
             if let Some(error) = told.reports.take(&told.launches, self.timeout)? {
                 self.renew(&told)?;
                 first = first.and(Err(error));
+            } else if let Some(plan) = told.unmade()? {
+                first = first.and(Err(Error::plan(format!(
+                    "the launch that made a plan of route `{}` has failed, on another stream",
+                    plan.route_name()
+                ))));
             }
         }
         first
@@ -287,7 +307,10 @@ impl DeviceStream {
         }
         let spaces = told.launches.iter().flat_map(|r| r.spaces());
         spaces.filter_map(Space::device).try_for_each(|space| space.reset())?;
-        told.used.iter().for_each(|used| leases.failed(used));
+        for used in &told.used {
+            used.iter().for_each(|(plan, made)| plan.failed().store(*made, SeqCst));
+            leases.failed(used);
+        }
         Ok(())
     }
 
@@ -330,9 +353,23 @@ impl DeviceStream {
 
 /// A report of each device, and the launches that may have written it.
 struct Told<'a> {
-    reports: &'a Reports,
+    reports: &'a Arc<Reports>,
     launches: Vec<&'a Request>,
     used: Vec<&'a Used>,
+}
+
+impl Told<'_> {
+    /// A plan that these launches took, whose launch on another stream has failed.
+    fn unmade(&self) -> Result<Option<&Plan>, Error> {
+        for (plan, made) in self.used.iter().copied().flatten() {
+            let other = plan.maker(*made).filter(|r| !Arc::ptr_eq(r, self.reports));
+            let failed = other.map_or(Ok(false), |reports| reports.any())?;
+            if failed || plan.failed().load(SeqCst) == *made {
+                return Ok(Some(plan));
+            }
+        }
+        Ok(None)
+    }
 }
 
 impl Reports {
@@ -343,6 +380,18 @@ impl Reports {
             .map(|gpu| Memory::zeroed(gpu, REPORT_BYTES))
             .collect::<Result<_, _>>()
             .map(Reports)
+    }
+
+    /// Whether there is a report; it stays.
+    fn any(&self) -> Result<bool, Error> {
+        for memory in &self.0 {
+            let mut code = [0; 4];
+            memory.peek(0, &mut code)?;
+            if code != [0; 4] {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The first report, and zero again.
