@@ -27,7 +27,19 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
     let (file, mut diagnostics) = syntax::parse(text);
     let syntax = diagnostics.0.clone();
     let mut programs = Vec::new();
+    let mut named: BTreeMap<&str, Span> = BTreeMap::new();
     for program in &file.programs {
+        let name = &program.name;
+        if let Some(first) = named.get(name.name.as_str()) {
+            let message = format!("two programs are called `{}`", name.name);
+            diagnostics.push(
+                Diagnostic::error("F0102", name.span, message)
+                    .related(*first, "first here")
+                    .help("rename one of them"),
+            );
+        } else {
+            named.insert(&name.name, name.span);
+        }
         let (checked, found) = sema::check(program);
         let own = |d: &Diagnostic| syntax.is_empty() || !follows(d, &syntax, text);
         diagnostics.0.extend(found.0.into_iter().filter(own));

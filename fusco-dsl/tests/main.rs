@@ -12,6 +12,7 @@ mod fuzz;
 mod images;
 mod known;
 mod limits;
+mod names;
 mod oracle;
 mod oracle_linear;
 mod oracle_static;

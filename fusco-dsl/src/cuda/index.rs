@@ -1,7 +1,7 @@
 //! Index arithmetic as C expressions, 32 bits wide; addresses widen at the last multiplication. Numbers that
 //! are stored, and comparisons with elements of tensors, are 64 bits wide throughout.
 
-use super::namer::{name, var_name};
+use super::namer::{name, table_name, var_name};
 use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind, Tensor};
 
 /// Whether index arithmetic may exceed 32 bits.
@@ -67,8 +67,12 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         Ix::Lookup { table, index } => {
             let info = &schedule.tables[*table];
             match info.kind {
-                TableKind::Const(_) => format!("{}[{}]", name(&info.name), inner(index)),
-                TableKind::Computed => format!("i32(plan->{}[{}])", name(&info.name), inner(index)),
+                TableKind::Const(_) => {
+                    format!("{}[{}]", table_name(schedule, *table), inner(index))
+                }
+                TableKind::Computed => {
+                    format!("i32(plan->{}[{}])", table_name(schedule, *table), inner(index))
+                }
             }
         }
         Ix::Base { base, group } => {

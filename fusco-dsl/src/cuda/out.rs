@@ -43,10 +43,12 @@ impl Out {
         Out { text: String::new(), depth: self.depth }
     }
 
-    /// Whether the word occurs.
+    /// Whether the word occurs outside of comments.
     pub fn mentions(&self, word: &str) -> bool {
         let inside = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        self.text.split(|c| !inside(c)).any(|w| w == word)
+        let code = |line: &str| line.find("//").unwrap_or(line.len());
+        let mut lines = self.text.lines().map(|line| &line[..code(line)]);
+        lines.any(|line| line.split(|c| !inside(c)).any(|w| w == word))
     }
 
     pub fn append(&mut self, other: Out) {

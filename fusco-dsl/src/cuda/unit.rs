@@ -109,8 +109,9 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         let layout = |out: &mut Out| workspace::emit_workspace(out, of, handle, plan, ctas);
         out.push(define(namer::plan_type(name), layout));
     }
-    for (_, table) in schedule.tables.iter() {
-        out.push(define(namer::name(&table.name), |out| workspace::emit_table(out, table)));
+    for (table, _) in schedule.tables.iter() {
+        let name = namer::table_name(schedule, table);
+        out.push(define(name, |out| workspace::emit_table(out, schedule, table)));
     }
     if let Some(home) = workspaces.iter().find(|w| w.route.is_empty()) {
         let layout = |out: &mut Out| workspace::emit_home(out, schedule, home);

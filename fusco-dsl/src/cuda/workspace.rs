@@ -52,9 +52,9 @@ fn home_members(schedule: &Schedule) -> Vec<(String, Option<i64>)> {
     out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), None)));
     let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
     out.extend(signals.map(|(_, s)| (s.name.clone(), Some(s.slots))));
-    let computed = |t: &&Table| matches!(t.kind, TableKind::Computed);
-    let tables = schedule.tables.iter().map(|(_, t)| t).filter(computed);
-    out.extend(tables.map(|t| (namer::name(&t.name), Some(t.len))));
+    let computed = |t: &Table| matches!(t.kind, TableKind::Computed);
+    let tables = schedule.tables.iter().filter(|(_, t)| computed(t));
+    out.extend(tables.map(|(table, t)| (namer::table_name(schedule, table), Some(t.len))));
     out
 }
 
@@ -76,13 +76,13 @@ pub(super) fn emit_home(out: &mut Out, schedule: &Schedule, workspace: &Workspac
 }
 
 /// A table known at bind.
-pub(super) fn emit_table(out: &mut Out, table: &Table) {
-    let TableKind::Const(values) = &table.kind else { return };
+pub(super) fn emit_table(out: &mut Out, schedule: &Schedule, table: Handle<Table>) {
+    let TableKind::Const(values) = &schedule.tables[table].kind else { return };
     let space = if values.len() <= CONSTANT_ENTRIES { "__constant__" } else { "__device__" };
     let list: Vec<String> = values.iter().map(i64::to_string).collect();
     out.line(&format!(
         "{space} const i32 {}[{}] = {{{}}};",
-        namer::name(&table.name),
+        namer::table_name(schedule, table),
         values.len().max(1),
         list.join(", ")
     ));

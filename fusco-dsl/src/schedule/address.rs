@@ -238,9 +238,10 @@ impl<'p> Addresses<'p> {
         Ix::Lookup { table, index: Box::new(at) }
     }
 
+    /// With a point, which no name has: tables are shared by name.
     pub fn axis_name(&self, tensor: Handle<hir::Tensor>, axis: usize) -> String {
         let table = self.table_of(tensor);
-        format!("{}_{}", table.name, table.axes[axis])
+        format!("{}.{}", table.name, table.axes[axis])
     }
 
     /// A fresh loop variable.

@@ -38,6 +38,7 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     }
     let mut schedule = addresses.into_schedule();
     schedule.entries = entries;
+    super::names::distinct(&mut schedule);
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(schedule) }
 }
 

@@ -7,6 +7,7 @@ pub mod ir;
 mod lower;
 mod moved;
 mod moves;
+mod names;
 mod places;
 mod print;
 mod scan;

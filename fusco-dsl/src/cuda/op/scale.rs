@@ -62,7 +62,7 @@ impl Product<'_> {
     /// The product of element `j` of vector `row`, left to right.
     fn term(&self) -> String {
         let factor = |(i, factor): (usize, &Factor)| match factor {
-            Factor::Row(_) => "to_f32(x[j])".to_string(),
+            Factor::Row(_) => "to_f32(x0[j])".to_string(),
             Factor::Scalar(_) => format!("a{i}"),
             Factor::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
         };
@@ -134,7 +134,7 @@ impl Product<'_> {
     /// `scaled`: the products of one vector, each rounded once.
     fn round(&self, out: &mut Out, row: &str) {
         let (from, to) = (self.elem_of(self.from).name(), self.elem.name());
-        out.line(&format!("const auto* x = reinterpret_cast<const {from}*>(&{row});"));
+        out.line(&format!("const auto* x0 = reinterpret_cast<const {from}*>(&{row});"));
         out.line(&format!("Vec<{}> scaled;", self.to.vector));
         out.line("#pragma unroll");
         out.line(&format!(

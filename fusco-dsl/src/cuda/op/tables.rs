@@ -4,7 +4,7 @@ use super::points::{condition, count, decode};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::index::bare;
-use crate::cuda::namer::{name, var_name};
+use crate::cuda::namer::{name, table_name, var_name};
 use crate::schedule::ir::{Ix, Op, Table, Tensor, Var};
 
 impl Emit<'_> {
@@ -13,7 +13,7 @@ impl Emit<'_> {
         let Op::Prefix { table, rank, groups, guards, count: rows, align } = op else { return };
         let (schedule, total, each) = (self.schedule, count(groups), self.threads());
         let word = var_name(schedule, rank.0);
-        let table = name(&schedule.tables[*table].name);
+        let table = table_name(schedule, *table);
         self.out.block(
             &format!("for (i32 {word} = cta; {word} < {}; {word} += CTAS)", rank.1),
             |out| {
@@ -52,7 +52,7 @@ impl Emit<'_> {
         owner: &Ix,
     ) {
         let (schedule, each) = (self.schedule, self.threads());
-        let (x, table) = (var_name(schedule, var), name(&schedule.tables[table].name));
+        let (x, table) = (var_name(schedule, var), table_name(schedule, table));
         let owner = bare(schedule, owner);
         let head = format!(
             "for (i32 point = cta * {each} + threadIdx.x; point < {extent}; point += CTAS * {each})"
