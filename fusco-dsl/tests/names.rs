@@ -13,7 +13,7 @@ const MOE_WORDS: [&str; 18] = [
     "combine", "gpu",
 ];
 
-/// Tables known at bind, computed ones, fills, tiles and rows, without a route.
+/// Tables known at bind, computed ones, elements that are assumed distinct, fills, tiles and rows, without a route.
 const STATIC: &str = "program p {
     mesh m { p: 2 }
     const W = [1, 0, 1, 0];
@@ -21,13 +21,16 @@ const STATIC: &str = "program p {
     in  b: i32[q: 16] @ [copy/p, q];
     in  l: u8[u: 256, v: 256] @ [copy/p, u, v];
     out c: f32[f: 4, g: 8] @ [copy/p, f, g];
+    in  n: ix32(16)[q: 16] @ [q/p, q];
     out d: i32[q: 16] @ [q/p, q, q:3] with uneven, fill(0);
+    out o: i32[q: 16] @ [q/p, q] with fill(0);
     out k: u8[v: 256, u: 256] @ [v/p, v, u];
     entry first { c[f, g] <- a[f, g]; d[q] <- b[q]; }
     entry second { k[v, u] <- l[u, v]; d[q] <- b[q]; }
+    entry third { o[n[q]] <- b[q]; assume distinct(q: n[q]); }
 }";
-const STATIC_WORDS: [&str; 13] =
-    ["a", "b", "l", "c", "d", "k", "f", "g", "q", "u", "v", "first", "second"];
+const STATIC_WORDS: [&str; 15] =
+    ["a", "b", "l", "c", "d", "k", "n", "o", "f", "g", "q", "u", "v", "first", "second"];
 
 /// Words of C++ that no generated text has, and those that the compiler makes of a program's.
 const MORE: [&str; 29] = [

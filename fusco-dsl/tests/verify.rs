@@ -35,7 +35,7 @@ const HARMLESS: [(&str, &str); 11] = [
     ("signal another rank in Produce on one rank", "every rank is this one"),
 ];
 
-/// A fill beside a movement, and positions computed on the device.
+/// A fill beside a movement, positions computed on the device, and elements that are assumed distinct.
 const FILLED: &str = "program filled {
     mesh m { p: 2 }
     in owner: ix32(2) [i: 10] @ [copy/p, i];
@@ -44,6 +44,10 @@ const FILLED: &str = "program filled {
     out c: f32[i: 10] @ [i/p.map(owner), i] with fill(1);
     entry main { b[i] <- a[i]; }
     entry dealt { c[i] <- a[i]; }
+    in to: ix32(10) [i: 10] @ [copy/p, i];
+    out d: f32[i: 10] @ [i/p, i] with fill(0);
+    assume distinct(i: to[i]);
+    entry scattered { d[to[i]] <- a[i]; }
 }";
 
 /// An op: entry, step, alternative, role, and the path of nested ops.
@@ -137,6 +141,10 @@ impl Mutants<'_> {
             Op::Prefix { .. } | Op::Positions { .. } => {
                 self.add("drop a table", at, |s| drop_op(s, at));
                 self.add("compute a table in the kernel that looks it up", at, |s| join(s, at));
+            }
+            Op::Claim(_) => {
+                self.add("drop a claim", at, |s| drop_op(s, at));
+                self.add("claim in the kernel that compares", at, |s| join(s, at));
             }
             Op::FillAll { .. } => {
                 self.add("fill in the moving kernel", at, |s| join(s, at));

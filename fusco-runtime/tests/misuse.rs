@@ -355,6 +355,74 @@ fn broken_assumption(world: World) -> String {
     error.to_string()
 }
 
+/// The same of elements that a statement writes at: on several ranks, and copied to all of them.
+const SCATTERED: &str = "program scattered {
+    mesh m { gpu: 2 }
+    param N: int;
+    dyn T: int <= N;
+    in x: f32[i: T, h: 4] @ [copy/gpu, i, h];
+    in to: ix32(16)[i: 8] @ [i/gpu, i];
+    in all: ix32(16)[i: T] @ [copy/gpu, i];
+    in z: f32[i: 8] @ [i/gpu, i];
+    out y: f32[j: 16] @ [j/gpu, j] with fill(0);
+    out w: f32[j: 16, h: 4] @ [j/gpu, j, h] with fill(0);
+    assume distinct(i: to[i]), distinct(i: all[i]);
+    entry dealt { y[to[i]] <- z[i]; }
+    entry copied { w[all[i], h] <- x[i, h]; }
+}";
+
+#[test]
+fn elements_that_name_one_place_are_told() {
+    equal_elements(World::host(2).expect("a world"));
+}
+
+#[test]
+fn gpu_elements_that_name_one_place_are_told() {
+    let Some(world) = gpu(2) else { return };
+    equal_elements(world);
+}
+
+fn equal_elements(world: World) {
+    let bound = world.bind(SCATTERED, None, &[("N".to_string(), 8)].into()).expect("a program");
+    let names = ["x", "to", "all", "z", "y", "w"];
+    let buffers = names.map(|n| (n, bound.alloc(n).expect("memory")));
+    let of = |name: &str| &buffers.iter().find(|(n, _)| *n == name).expect("a tensor").1;
+    let stream = world.stream().expect("a stream");
+    let launch = |entry: &str, used: &[&'static str], rows: &[i64]| {
+        let buffers = Vec::from_iter(used.iter().map(|n| (*n, of(n))));
+        let dyns = [("T", rows)];
+        let dyns = if rows.is_empty() { &[][..] } else { &dyns };
+        let args = LaunchArgs { dyns, buffers: &buffers, plans: &[] };
+        bound.launch(entry, &stream, &args).expect("queued");
+        stream.synchronize()
+    };
+    for rank in 0..2 {
+        let value = |i: usize| (rank * 4 + i) as f32;
+        of("z").upload_as(rank, &Vec::from_iter((0..4).map(value))).expect("fits");
+        of("x").upload_as(rank, &[1f32; 32]).expect("fits");
+        of("all").upload_as(rank, &[3i32, 2, 1, 0, 15, 9, 15, 1]).expect("fits");
+    }
+    of("to").upload_as(0, &[15i32, 3, 2, 7]).expect("fits");
+    let dealt = |to: [i32; 4]| {
+        of("to").upload_as(1, &to).expect("fits");
+        launch("dealt", &["z", "to", "y"], &[])
+    };
+    dealt([0, 1, 14, 9]).expect("all differ");
+    assert_eq!(of("y").download_as::<f32>(0).expect("data"), [4., 5., 2., 1., 0., 0., 0., 3.]);
+    // Of two ranks, and of one.
+    for (to, value) in [([0, 1, 2, 9], 2), ([9, 1, 8, 9], 9)] {
+        let error = dealt(to).expect_err("two are equal");
+        assert_eq!(error.code(), "F0907");
+        let told = error.to_string();
+        assert!(told.contains(&format!("] = {value}, as another element")), "{told}");
+        assert!(told.ends_with("`assume distinct` of `to` is false"), "{told}");
+    }
+    dealt([9, 1, 8, 4]).expect("the next launch is as any");
+    // Only the elements of this launch.
+    launch("copied", &["x", "all", "w"], &[6]).expect("all differ");
+    assert_eq!(code(launch("copied", &["x", "all", "w"], &[7])), "F0907");
+}
+
 #[test]
 fn two_threads_may_use_one_stream() {
     two_threads_may_use_one_stream_on(World::host(RANKS).expect("a world"));

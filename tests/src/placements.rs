@@ -38,7 +38,8 @@ pub fn case(random: &mut Random, entries: usize) -> Case {
     for number in 0..entries {
         let movement = Movement::new(random, &mesh, number);
         text += &movement.declarations;
-        body += &movement.entry;
+        body +=
+            &format!("    entry e{number} {{ {} {} }}\n", movement.statement, movement.schedule);
         case.inputs.extend(movement.inputs);
         case.entries.push(format!("e{number}"));
     }
@@ -56,14 +57,16 @@ fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
     }
 }
 
-struct Movement {
-    declarations: String,
-    entry: String,
-    inputs: Vec<(String, Array)>,
+/// One statement without a route: `y0[..] <- x0[..];`
+pub(crate) struct Movement {
+    pub declarations: String,
+    pub statement: String,
+    schedule: &'static str,
+    pub inputs: Vec<(String, Array)>,
 }
 
 impl Movement {
-    fn new(random: &mut Random, mesh: &[(&str, i64)], number: usize) -> Movement {
+    pub fn new(random: &mut Random, mesh: &[(&str, i64)], number: usize) -> Movement {
         let rank = 1 + random.below(3) as usize;
         let extents: Vec<i64> = (0..rank).map(|_| extent(random, rank)).collect();
         let names = ["i", "j", "k"];
@@ -132,13 +135,13 @@ impl Movement {
         );
         // Partial sums and copies are fetched, whoever is asked.
         let fetched = source.terms.iter().any(|t| t.contains("sum/") || t.contains("copy/"));
-        let carrier = match random.below(3) {
+        let schedule = match random.below(3) {
             1 if !fetched => "schedule { push; }",
             2 => "schedule { pull; }",
             _ => "",
         };
-        let entry = format!(
-            "    entry e{number} {{ y{number}[{}] <- {}; {carrier} }}\n",
+        let statement = format!(
+            "y{number}[{}] <- {};",
             order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", "),
             value.replace('$', &read)
         );
@@ -156,7 +159,7 @@ impl Movement {
             random.fill(&mut old);
             inputs.push((format!("y{number}"), old));
         }
-        Movement { declarations, entry, inputs }
+        Movement { declarations, statement, schedule, inputs }
     }
 }
 

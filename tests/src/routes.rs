@@ -5,6 +5,7 @@
 //! another.
 
 use crate::Random;
+use crate::placements::Movement;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 
@@ -632,17 +633,12 @@ impl Draw<'_> {
             }
             // Without a route, beside the others.
             _ => {
-                let (a, b) = (1 + self.random.below(9) as i64, 1 + self.random.below(4) as i64);
-                let copies: Vec<String> =
-                    self.axes.iter().map(|(m, _)| format!("copy/{m}")).collect();
-                self.declarations
-                    .push(format!("in v{i}: i32[i: {a}, j: {b}] @ [{}, i, j];", copies.join(", ")));
-                self.declarations.push(format!(
-                    "out r{i}: i32[j: {b}, i: {a}] @ [{}, j, i];",
-                    copies.join(", ")
-                ));
-                self.random_input(&format!("v{i}"), Elem::I32, vec![a as usize, b as usize]);
-                format!("r{i}[j, i] <- v{i}[i, j];")
+                let movement = Movement::new(self.random, &self.axes, 100 + i);
+                self.declarations.push(movement.declarations);
+                for (name, array) in movement.inputs {
+                    self.inputs.tensors.insert(name, array);
+                }
+                movement.statement
             }
         }
     }

@@ -357,6 +357,23 @@ fn a_rank_of_several_source_rows_is_refused() {
 }
 
 #[test]
+fn a_table_of_the_device_beside_a_route_is_refused() {
+    let more = "in W: ix32(2)[w: 4] @ [copy/gpu, w];
+        in a: f32[w: 4] @ [w/gpu.map(W), w];
+        in place: ix32(4)[w: 4] @ [copy/gpu, w];
+        in b: f32[w: 4] @ [w/gpu, w];
+        out d: f32[w: 4] @ [w/gpu, w] with fill(0);";
+    for statement in ["d[w] <- a[w];", "d[place[w]] <- b[w]; assume distinct(w: place[w]);"] {
+        let text =
+            program("gpu: 2", &format!("{IDS} {ROWS} {more}"), &format!("{PUSH} {statement}"));
+        let found = compile(&text, None, &BTreeMap::new()).expect_err("refused");
+        assert_eq!((found.0[0].code, found.0.len()), ("F0999", 1), "{statement}");
+        let at = &found.0[0].span;
+        assert!(statement.starts_with(&text[at.start as usize..at.end as usize]), "{statement}");
+    }
+}
+
+#[test]
 fn an_order_of_slots_is_refused_where_it_is_written() {
     let text =
         program("gpu: 2", &format!("{IDS} {ROWS}"), PUSH).replace("(s, t, k); }", "(k, t, s); }");

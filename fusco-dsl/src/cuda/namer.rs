@@ -106,6 +106,8 @@ const TAKEN: &[&str] = &[
     "value",
     "number",
     "elem",
+    "element",
+    "named",
     "block",
     "tile",
     "column",

@@ -282,6 +282,10 @@ pub enum Op {
     },
     /// `table[x]` = number of x' < x in `0..extent` with `owner(x') == owner(x)`; `owner` reads var.
     Positions { table: Handle<Table>, var: Handle<Var>, extent: i64, owner: Ix },
+    /// `table[value] = x` for each element x of an index tensor: of equal elements one stays.
+    Claim(Box<Claims>),
+    /// The launch fails with F0907 where `table[value] != x`: two elements are equal.
+    Distinct(Box<Claims>),
 
     /// Histogram of own tuples by bin into `hist[cta]`.
     Count { route: Handle<Route> },
@@ -311,6 +315,18 @@ pub enum Op {
     Signal { signal: Handle<Signal>, to: Peer, slot: Ix },
     /// Acquire.
     Wait { signal: Handle<Signal>, until: Until },
+}
+
+/// The elements of an index tensor that is assumed distinct, wherever they lie: each rank looks at all of them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claims {
+    /// One entry for each value that an element may have; another value is passed over.
+    pub table: Handle<Table>,
+    pub tensor: Handle<Tensor>,
+    pub var: (Handle<Var>, i64),
+    pub guards: Vec<Guard>,
+    /// The element, read at var.
+    pub value: Ix,
 }
 
 /// The `index`-th of `count` equal parts of a grid's points: ranks that could all do the work split it.
@@ -398,6 +414,8 @@ pub enum RoleKind {
     Reduce,
     /// Tables of the home workspace.
     Tables,
+    /// Data is what the program assumes it to be.
+    Assume,
     /// A movement without a route.
     Move,
     Close,

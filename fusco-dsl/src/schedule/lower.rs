@@ -107,7 +107,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             moved.fill(movement.target.tensor, &movement.text);
         }
         let mut steps = Vec::new();
-        steps.extend(moved.prepare(self.at, self.program, self.entry, Some(route)));
+        steps.extend(moved.prepare(self.at, self.program, self.entry, Some(route))?);
         if self.plans_here {
             steps.push(self.plan_step(route, &arrivals));
         }

@@ -13,6 +13,7 @@ use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::plan::{EntryPlan, Move, image};
 use crate::sema::hir::{self, Bindings, Program};
+use crate::source::Span;
 
 /// The movements of an entry as roles, and the tables they look up.
 pub(super) struct Moved {
@@ -20,7 +21,8 @@ pub(super) struct Moved {
     pub roles: Vec<Role>,
     /// Those of each `schedule when` that moves in another way.
     pub variants: Vec<Option<Vec<Role>>>,
-    tables: Vec<Op>,
+    /// With the movements that look them up.
+    tables: Vec<(Span, Op)>,
     fills: Vec<(Handle<hir::Tensor>, String)>,
 }
 
@@ -46,8 +48,10 @@ impl Moved {
             let mut lowering = MoveLowering::new(at, movement);
             let body = vec![lowering.lower()];
             for op in std::mem::take(&mut lowering.prepare) {
-                if !self.tables.iter().any(|t| table_of(t) == table_of(&op)) {
-                    self.tables.push(op);
+                let compares = assumed(&op, movement).filter(|role| !roles.contains(role));
+                roles.extend(compares);
+                if !self.tables.iter().any(|(_, t)| table_of(t) == table_of(&op)) {
+                    self.tables.push((movement.span, op));
                 }
             }
             roles.push(Role {
@@ -73,20 +77,32 @@ impl Moved {
     }
 
     /// Fills and tables, in a kernel before the others.
+    ///
+    /// # Errors
+    /// F0999 for a table beside a route, whose kernels do not see the home workspace.
     pub fn prepare(
         &mut self,
         at: &mut Addresses<'_>,
         program: &Program,
         entry: &hir::Entry,
         route: Option<Handle<Route>>,
-    ) -> Option<Step> {
+    ) -> Result<Option<Step>, Box<Diagnostic>> {
         let mut roles = Vec::new();
-        if !self.tables.is_empty() {
+        if let Some((span, _)) = self.tables.first() {
+            if route.is_some() {
+                let what = "not supported yet: a table of the device in an entry with a route";
+                return Err(Box::new(
+                    Diagnostic::error("F0999", *span, what)
+                        .label("this statement counts rows, looks up owners, or checks an `assume`")
+                        .help("move it to an entry without a route"),
+                ));
+            }
             if at.schedule().ranks > 1 {
                 roles.push(handshake(at, entry, route, "prepare_ready", RoleKind::Open));
             }
             let text = vec!["first rows and positions".to_string()];
-            let body = std::mem::take(&mut self.tables);
+            let tables = std::mem::take(&mut self.tables);
+            let body = tables.into_iter().map(|(_, op)| op).collect();
             roles.push(Role { kind: RoleKind::Tables, text, span: entry.span, body });
         }
         for (tensor, _) in &self.fills {
@@ -97,11 +113,11 @@ impl Moved {
             let text = vec![format!("{} with fill", info.name)];
             roles.push(Role { kind: RoleKind::Fill, text, span: entry.span, body });
         }
-        (!roles.is_empty()).then(|| {
+        Ok((!roles.is_empty()).then(|| {
             let name = format!("{}_prepare", entry.name);
             let kernel = Kernel { name, route, roles, tuning: choice::beside(entry) };
             Step { alternatives: vec![Alternative { when: None, kernel }] }
-        })
+        }))
     }
 }
 
@@ -123,7 +139,7 @@ pub(super) fn entry(
         ));
     }
     let mut moved = Moved::new(at, plan);
-    let mut steps: Vec<Step> = moved.prepare(at, program, entry, None).into_iter().collect();
+    let mut steps: Vec<Step> = moved.prepare(at, program, entry, None)?.into_iter().collect();
     let Moved { mut roles, mut variants, .. } = moved;
     if at.schedule().ranks > 1 {
         let open = handshake(at, entry, None, "ready", RoleKind::Open);
@@ -171,9 +187,21 @@ fn handshake(
     Role { kind, text: Vec::new(), span: entry.span, body }
 }
 
+/// What the movement finds claimed in the table that the op prepares, before it writes by it.
+fn assumed(op: &Op, movement: &Move) -> Option<Role> {
+    let Op::Claim(claims) = op else { return None };
+    Some(Role {
+        kind: RoleKind::Assume,
+        text: vec!["no two elements are equal".to_string()],
+        span: movement.span,
+        body: vec![Op::Distinct(claims.clone())],
+    })
+}
+
 fn table_of(op: &Op) -> Option<Handle<Table>> {
     match op {
         Op::Prefix { table, .. } | Op::Positions { table, .. } => Some(*table),
+        Op::Claim(claims) => Some(claims.table),
         _ => None,
     }
 }

@@ -9,7 +9,10 @@ use super::arith::{coordinate_of_me, plus, quotient, rest, times};
 use super::ir::*;
 use crate::arena::Handle;
 use crate::layout::{Home, SpreadKind, Table as Digits};
-use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Shape, Side, Step, TileShape, step};
+use crate::plan::{
+    Coordinate, Live, Move, MoveDigit, MoveValue, MoveVar, Place, Shape, Side, Step, TileShape,
+    step,
+};
 use crate::sema::hir;
 
 /// Tiles side by side along the source before the walk steps along the target.
@@ -56,10 +59,49 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
 
     /// The loop nest.
     pub fn lower(&mut self) -> Op {
+        for coordinate in &self.movement.target.coords {
+            if let Coordinate::Gather { tensor, coords, limit } = coordinate {
+                self.claim(*tensor, coords, *limit);
+            }
+        }
         match self.movement.shape {
             Shape::Rows { run, vector, digits } => self.rows(run, vector, digits),
             Shape::Tile(shape) => self.tile(shape),
         }
+    }
+
+    /// Elements that name where the movement writes are assumed distinct (F0205 else).
+    fn claim(&mut self, tensor: Handle<hir::Tensor>, coords: &[Coordinate], limit: i64) {
+        let [Coordinate::Linear { terms, .. }] = coords else { return };
+        let [(var, _)] = terms[..] else { return };
+        let table = format!("claims_{}", self.at.table_of(tensor).name);
+        let table = self.at.lookup(&table, limit, || TableKind::Computed);
+        let info = self.movement.vars[var].clone();
+        let extent = info.extent;
+        let digit = MoveDigit { var: 0, weight: 1, radix: extent, cut: None };
+        let place =
+            Place { tensor, coords: vec![Coordinate::Linear { terms: vec![(0, 1)], constant: 0 }] };
+        // Each element, on every rank that holds the tensor.
+        let all = Move {
+            vars: vec![MoveVar { guarded: false, ..info }],
+            digits: vec![digit],
+            target: place.clone(),
+            value: MoveValue::Int(crate::plan::Number::Lit(0)),
+            carrier: Side::Target,
+            checks: Vec::new(),
+            ..self.movement.clone()
+        };
+        let mut each = MoveLowering::new(self.at, &all);
+        let Some(at) = each.loops[0] else { return };
+        let claims = Claims {
+            table,
+            tensor: each.at.tensor(tensor),
+            var: (at, extent),
+            guards: each.guards(),
+            value: each.element(&place),
+        };
+        self.prepare.append(&mut each.prepare);
+        self.prepare.push(Op::Claim(Box::new(claims)));
     }
 
     fn rows(&mut self, run: i64, vector: i64, inside: usize) -> Op {

@@ -149,6 +149,8 @@ impl Printer<'_> {
                 var(v),
                 self.ix(owner)
             ),
+            Op::Claim(claims) => self.claims("claim", claims),
+            Op::Distinct(claims) => self.claims("distinct", claims),
             Op::Barrier => "barrier".to_string(),
             Op::Reset { signal: s } => format!("reset {}", signal(s)),
             Op::Signal { signal: s, to, slot } => match to {
@@ -180,6 +182,16 @@ impl Printer<'_> {
         share
             .as_ref()
             .map_or(String::new(), |s| format!(" part {} of {}", self.ix(&s.index), s.count))
+    }
+
+    fn claims(&self, word: &str, claims: &Claims) -> String {
+        format!(
+            "{word} {}[{}] by {}{}",
+            self.schedule.tables[claims.table].name,
+            self.ix(&claims.value),
+            self.extents(std::slice::from_ref(&claims.var)),
+            self.guards(&claims.guards)
+        )
     }
 
     fn guards(&self, guards: &[Guard]) -> String {

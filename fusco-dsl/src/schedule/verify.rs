@@ -237,6 +237,12 @@ impl<'a> Checker<'a> {
             Op::Prefix { table, .. } | Op::Positions { table, .. } => {
                 self.computed.insert(*table);
             }
+            Op::Claim(claims) => {
+                self.computed.insert(claims.table);
+            }
+            Op::Distinct(claims) if !self.tables.contains(&claims.table) => {
+                self.problem("(2) claims are compared before an earlier kernel has made them")
+            }
             Op::Reset { signal } => self.reset(*signal),
             Op::Signal { signal, to, slot } => self.signal(*signal, to, slot, scope),
             Op::Wait { signal, until } => self.wait(*signal, until),

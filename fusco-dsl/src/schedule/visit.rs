@@ -37,6 +37,10 @@ impl Op {
             Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
                 ix.walk(visit)
             }
+            Op::Claim(claims) | Op::Distinct(claims) => {
+                walk_points(&None, &claims.guards, visit);
+                claims.value.walk(visit);
+            }
             Op::Tokens { extent, .. } => extent.walk(visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
@@ -53,6 +57,7 @@ impl Op {
         match self {
             Op::Grid { guards, .. } | Op::Prefix { guards, .. } => guards,
             Op::Tile(tile) => &tile.guards,
+            Op::Claim(claims) | Op::Distinct(claims) => &claims.guards,
             _ => &[],
         }
     }

@@ -73,6 +73,13 @@ impl Error {
         Error::Invalid { code: "F0907", message }
     }
 
+    /// F0907: two elements of an index tensor that is assumed distinct name one place.
+    pub(crate) fn equal_elements(tensor: &str, at: i64, value: i64) -> Error {
+        Error::assumption(format!(
+            "{tensor}[{at}] = {value}, as another element: `assume distinct` of `{tensor}` is false"
+        ))
+    }
+
     /// F0909: an entry, route or plan does not belong to this program.
     pub(crate) fn plan(message: String) -> Error {
         Error::Invalid { code: "F0909", message }

@@ -6,7 +6,7 @@ use super::grid::Grid;
 use super::index::Number;
 use super::plan::{Counters, HostPlan, Space, Table};
 use super::route::RouteCode;
-use super::table::{Positions, Prefix};
+use super::table::{Claims, Positions, Prefix};
 use super::tile::Tile;
 use crate::engine::{Error, Request};
 use crate::mem::Buffer;
@@ -65,6 +65,8 @@ pub(crate) enum Code {
     },
     Prefix(Box<Prefix>),
     Positions(Box<Positions>),
+    Claim(Box<Claims>),
+    Distinct(Box<Claims>),
     Route {
         step: RouteStep,
         route: Arc<RouteCode>,
@@ -242,6 +244,8 @@ impl<'a> Resolver<'a> {
                 Code::FillAll { buffer: self.whole(*tensor)?, bits: *bits }
             }
             Op::Prefix { .. } => Code::Prefix(Box::new(self.prefix(op)?)),
+            Op::Claim(claims) => Code::Claim(Box::new(self.claims(claims)?)),
+            Op::Distinct(claims) => Code::Distinct(Box::new(self.claims(claims)?)),
             Op::Positions { table, var, extent, owner } => Code::Positions(Box::new(Positions {
                 table: self.table(*table)?,
                 var: var.index(),

@@ -134,6 +134,14 @@ impl<'a> Runner<'a> {
                 positions.run(&mut self.vars);
                 self.tame()
             }
+            Code::Claim(claims) => {
+                claims.claim(&mut self.vars);
+                self.tame()
+            }
+            Code::Distinct(claims) => {
+                claims.compare(&mut self.vars).map_err(Stop::Error)?;
+                self.tame()
+            }
             Code::Route { step, route } => {
                 match step {
                     RouteStep::Count => route.count()?,

@@ -5,9 +5,9 @@ use super::guard::{Test, decode, points};
 use super::index::Number;
 use super::plan::Table;
 use crate::engine::Error;
-use fusco_dsl::schedule::ir::Op;
+use fusco_dsl::schedule::ir::{self, Op};
 use std::collections::HashMap;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 /// `Op::Prefix`
 pub(crate) struct Prefix {
@@ -27,7 +27,26 @@ pub(crate) struct Positions {
     pub owner: Number,
 }
 
+/// `Op::Claim` and `Op::Distinct`
+pub(crate) struct Claims {
+    table: Table,
+    tensor: String,
+    var: (usize, i64),
+    guards: Vec<Test>,
+    value: Number,
+}
+
 impl Resolver<'_> {
+    pub(super) fn claims(&self, claims: &ir::Claims) -> Result<Claims, Error> {
+        Ok(Claims {
+            table: self.table(claims.table)?,
+            tensor: self.schedule().tensors[claims.tensor].name.clone(),
+            var: (claims.var.0.index(), claims.var.1),
+            guards: self.guards(&claims.guards)?,
+            value: self.number(&claims.value)?,
+        })
+    }
+
     pub(super) fn prefix(&self, op: &Op) -> Result<Prefix, Error> {
         let Op::Prefix { table, rank, groups, guards, count, align } = op else {
             return Err(Error::plan("not a prefix".to_string()));
@@ -70,6 +89,38 @@ impl Positions {
             put(&self.table, x, *count);
             *count += 1;
         }
+    }
+}
+
+impl Claims {
+    /// Each element and the value that it names, if it may have it.
+    fn each(&self, vars: &mut [i64], mut visit: impl FnMut(&AtomicU32, i64, i64)) {
+        let (var, extent) = self.var;
+        for x in 0..extent {
+            vars[var] = x;
+            if self.guards.iter().all(|g| g.holds(vars)) {
+                let value = self.value.get(vars);
+                let word = usize::try_from(value).ok().and_then(|v| self.table.get(v));
+                if let Some(word) = word {
+                    visit(word, x, value);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn claim(&self, vars: &mut [i64]) {
+        self.each(vars, |word, x, _| word.store(x as u32, Relaxed));
+    }
+
+    /// F0907: an element whose entry another has taken.
+    pub(crate) fn compare(&self, vars: &mut [i64]) -> Result<(), Error> {
+        let mut broken = None;
+        self.each(vars, |word, x, value| {
+            if broken.is_none() && word.load(Relaxed) != x as u32 {
+                broken = Some((x, value));
+            }
+        });
+        broken.map_or(Ok(()), |(x, value)| Err(Error::equal_elements(&self.tensor, x, value)))
     }
 }
 

@@ -69,6 +69,8 @@ impl Emit<'_> {
             Op::Positions { table, var, extent, owner } => {
                 self.positions(*table, *var, *extent, owner)
             }
+            Op::Claim(claims) => self.claim(claims),
+            Op::Distinct(claims) => self.distinct(claims),
             Op::For { .. }
             | Op::Each { .. }
             | Op::Load { .. }
@@ -155,6 +157,7 @@ pub(super) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
         }
         Op::Prefix { rank, .. } => rank.1,
         Op::Positions { extent, .. } => extent / threads + 1,
+        Op::Claim(claims) | Op::Distinct(claims) => claims.var.1 / threads + 1,
         _ => 1,
     }
 }

@@ -3,9 +3,9 @@
 use super::points::{condition, count, decode};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
-use crate::cuda::index::bare;
+use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{name, table_name, var_name};
-use crate::schedule::ir::{Ix, Op, Table, Tensor, Var};
+use crate::schedule::ir::{Claims, Ix, Op, Table, Tensor, Var};
 
 impl Emit<'_> {
     /// One CTA scans the groups of one rank.
@@ -65,6 +65,47 @@ impl Emit<'_> {
                 "for (i32 {x} = 0; {x} < point; ++{x}) before += owner({x}) == mine;"
             ));
             out.line(&format!("plan->{table}[point] = before;"));
+        });
+    }
+
+    /// Of equal elements one keeps the entry: whichever came last.
+    pub(super) fn claim(&mut self, claims: &Claims) {
+        let table = table_name(self.schedule, claims.table);
+        self.named(claims, &format!("plan->{table}[named] = u32(element);"));
+    }
+
+    /// An element whose entry another has taken is reported.
+    pub(super) fn distinct(&mut self, claims: &Claims) {
+        let table = table_name(self.schedule, claims.table);
+        let tensor = claims.tensor.index();
+        self.named(
+            claims,
+            &format!(
+                "if (plan->{table}[named] != u32(element)) fail(launch, 907, me, -2, {tensor}, element, named);"
+            ),
+        );
+    }
+
+    /// Each element and the value that it names, if it may have it.
+    fn named(&mut self, claims: &Claims, act: &str) {
+        let (schedule, each) = (self.schedule, self.threads());
+        let (var, extent) = claims.var;
+        let x = var_name(schedule, var);
+        let len = schedule.tables[claims.table].len;
+        let value = in_width(schedule, &claims.value, Width::Wide);
+        let head = format!(
+            "for (i32 element = cta * {each} + threadIdx.x; element < {extent}; element += CTAS * {each})"
+        );
+        self.out.block(&head, |out| {
+            if extent > 1 {
+                out.line(&format!("const i32 {x} = element;"));
+            }
+            if let Some(all) = condition(schedule, &claims.guards) {
+                out.line(&format!("if (!({all})) continue;"));
+            }
+            out.line(&format!("const i64 named = {value};"));
+            out.line(&format!("if (named < 0 || named >= {len}) continue;"));
+            out.line(act);
         });
     }
 

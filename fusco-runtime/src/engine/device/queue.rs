@@ -453,13 +453,16 @@ impl Seen {
         let tensor = planned.cloned().unwrap_or_else(|| "index".to_string());
         let (position, k) = (i64::from(self.peer), i64::from(self.slot));
         match self.code {
-            906 if self.peer == -2 => {
+            906 | 907 if self.peer == -2 => {
                 // Of a tensor that a movement read, known by its number.
                 let read = launches.iter().find_map(|r| {
                     let used = r.entry().tensors.iter().find(|t| t.index() as i64 == k)?;
                     Some(r.schedule.tensors[*used].name.as_str())
                 });
                 let read = read.unwrap_or("an index tensor");
+                if self.code == 907 {
+                    return Error::equal_elements(read, self.expected, self.seen);
+                }
                 Error::index(format!(
                     "an index read from `{read}` is {}, outside 0..{}",
                     self.seen, self.expected
