@@ -119,14 +119,19 @@ fn small_programs_compile() {
             entry e { y[t, h] <- x[of[t], h]; } }",
         "program p { in len: i64[r: 4] @ [r]; in x: f32[r: 4, l: len[r] <= 8] @ [r, l.pack(4)];
             out y: f32[r: 4, l: len[r] <= 8] @ [r, l.pack(2)] with fill(0); entry e { y[r, l] <- x[r, l]; } }",
+        "program p { mesh g { p: 2 } in of: ix64(8)[t: 6] @ [t/p, t]; in x: f32[t: 6, h: 16] @ [t/p, t, h];
+            inout y: f32[i: 8, h: 16] @ [i/p, i, h]; assume distinct(t: of[t]);
+            entry e { y[of[t], h] <- x[t, h]; } }",
     ];
     for text in cases {
         let compiled = fusco_dsl::compile(text, None, &Default::default()).expect("it compiles");
-        let target = Target::hopper(compiled.schedule.ranks as u32);
-        let (unit, texts) = generate_each(&compiled.schedule, &target).expect("it generates");
-        for (kernel, source) in unit.kernels.iter().zip(texts) {
-            jit::compile(&source, &kernel.symbol, "sm_90a")
-                .unwrap_or_else(|e| panic!("{text}: {e}\n{source}"));
+        for ranks in [1, compiled.schedule.ranks as u32] {
+            let (unit, texts) =
+                generate_each(&compiled.schedule, &Target::hopper(ranks)).expect("it generates");
+            for (kernel, source) in unit.kernels.iter().zip(texts) {
+                jit::compile(&source, &kernel.symbol, "sm_90a")
+                    .unwrap_or_else(|e| panic!("{text}: {e}\n{source}"));
+            }
         }
     }
 }
