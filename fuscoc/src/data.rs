@@ -389,9 +389,11 @@ pub fn live_bytes(
     let (Some(route), Some((align, stride))) = (route, packed) else {
         return (table.elems * tensor.dtype.elem.bytes()) as usize;
     };
-    let per_rank = compiled.plan.routes[&route].groups_per_rank as usize;
+    let shape = &compiled.plan.routes[&route];
+    let per_rank = shape.groups_per_rank as usize;
+    let member = rank / shape.stride as usize % shape.ranks as usize;
     let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
-    let own = counts.iter().skip(rank * per_rank).take(per_rank);
+    let own = counts.iter().skip(member * per_rank).take(per_rank);
     let rows: i64 = own.map(|n| (i64::from(*n) + align - 1) / align * align).sum();
     (rows * stride * tensor.dtype.elem.bytes()) as usize
 }

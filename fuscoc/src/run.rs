@@ -312,13 +312,15 @@ fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
         let values: Result<Vec<i64>, _> = list.split(',').map(str::parse).collect();
         let mut values =
             values.map_err(|_| Failure::usage(format!("`--dyn {name}={list}`: write integers")))?;
-        let ranks = if info.per_rank { compiled.schedule.ranks as usize } else { 1 };
+        let wanted = info.values as usize;
         if values.len() == 1 {
-            values = vec![values[0]; ranks];
+            values = vec![values[0]; wanted];
         }
-        if values.len() != ranks {
+        if values.len() != wanted {
+            let all = !info.per_rank || info.values == compiled.schedule.ranks;
+            let whose = if all { "ranks" } else { "coordinates of its mesh axes" };
             return Err(Failure::usage(format!(
-                "`--dyn {name}`: {} values for {ranks} ranks",
+                "`--dyn {name}`: {} values for {wanted} {whose}",
                 values.len()
             )));
         }

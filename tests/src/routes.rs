@@ -87,6 +87,8 @@ struct Draw<'r> {
     axes: Vec<(&'static str, i64)>,
     /// The extent of the source rank as a size.
     all: String,
+    /// A mesh axis that no source is on, over which rows are split.
+    split: Option<(&'static str, i64)>,
     /// Sources of the route: `s` and `k` may be missing.
     has_rank: bool,
     has_choice: bool,
@@ -112,8 +114,12 @@ pub fn case(random: &mut Random) -> Case {
         _ => Odd::Often(5),
     };
     let (declaration, axes, mesh, all) = mesh(random, &mut odd);
-    let ranks: i64 = axes.iter().map(|(_, n)| n).product();
-    let has_rank = ranks > 1 || rarely(random, 2);
+    let whole = all == "gpu" || all == "all";
+    let ranks: i64 = if whole { &axes } else { &mesh }.iter().map(|(_, n)| n).product();
+    let has_rank = ranks > 1 || !mesh.is_empty() && rarely(random, 2);
+    // Along the other axes rows are split, or everything is copied.
+    let beside = axes.iter().find(|(m, _)| !whole && mesh.iter().all(|(used, _)| used != m));
+    let split = beside.copied().filter(|_| !rarely(random, 3));
     let each = pick(random, &[1, 1, 2, 3, 4]);
     let groups = if odd.next(random) { 1 + random.below(7) as i64 } else { ranks * each };
     let longest = pick(random, &[1, 2, 3, 5, 8, 17]);
@@ -131,7 +137,8 @@ pub fn case(random: &mut Random) -> Case {
         positions_text: String::new(),
         choices: pick(random, &[1, 2, 2, 3, 4]),
         groups,
-        rows: pick(random, &[1, 2, 3, 4, 8, 10, 16]),
+        rows: pick(random, &[1, 2, 3, 4, 8, 10, 16]) * split.map_or(1, |(_, n)| n),
+        split,
         cap: rarely(random, 3).then(|| pick(random, &[1, 2, 3, 8])),
         drops: rarely(random, 2),
         declarations: vec![declaration],
@@ -151,6 +158,11 @@ type Mesh = (String, Vec<(&'static str, i64)>, Vec<(&'static str, i64)>, String)
 fn mesh(random: &mut Random, odd: &mut Odd) -> Mesh {
     if rarely(random, 2) {
         let n = 1 + random.below(5) as i64;
+        if rarely(random, 6) {
+            // Each rank plans for itself.
+            let declaration = format!("mesh m {{ gpu: {n} }}");
+            return (declaration, vec![("gpu", n)], Vec::new(), String::new());
+        }
         return (
             format!("mesh m {{ gpu: {n} }}"),
             vec![("gpu", n)],
@@ -162,6 +174,11 @@ fn mesh(random: &mut Random, odd: &mut Odd) -> Mesh {
     let alias = if odd.next(random) { "(ep, dp)" } else { "(dp, ep)" };
     let declaration = format!("mesh m {{ dp: {}, ep: {}, all = {alias} }}", axes[0].1, axes[1].1);
     let all = axes[0].1 * axes[1].1;
+    if rarely(random, 2) {
+        // Each coordinate of the other axis plans for itself.
+        let axis = pick(random, &axes);
+        return (declaration, axes, vec![axis], axis.0.into());
+    }
     let mesh = match (odd.next(random), random.below(2)) {
         (false, 0) => vec![("all", all)],
         (false, _) => axes.clone(),
@@ -306,7 +323,12 @@ impl Draw<'_> {
             .iter()
             .filter(|(m, _)| !used.contains("/all") && !used.contains(&format!("/{m}")))
         {
-            groups.push(vec![format!("copy/{m}")]);
+            groups.push(match (row.first(), self.split) {
+                (Some(h), Some((split, _))) if split == *m && !self.odd.next(self.random) => {
+                    vec![format!("{h}/{m}")]
+                }
+                _ => vec![format!("copy/{m}")],
+            });
         }
         if rarely(self.random, 3) || self.odd() {
             self.reorder(&mut groups);
@@ -712,7 +734,8 @@ impl Draw<'_> {
             "program routed {{\n    {declarations}\n    {route}\n    entry go {{\n        plan r;\n        {}\n        {schedule}\n    }}\n{back}}}\n",
             statements.join("\n        ")
         );
-        Case { text, ranks: self.ranks as usize, inputs: self.inputs, entries, targets, feeds }
+        let ranks = self.axes.iter().map(|(_, n)| n).product::<i64>() as usize;
+        Case { text, ranks, inputs: self.inputs, entries, targets, feeds }
     }
 
     fn schedule(&mut self, carrier: &str) -> String {

@@ -139,7 +139,7 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
         }
     }
     for (_, route) in schedule.routes.iter() {
-        let tuples = route.positions_bound.saturating_mul(route.fan).saturating_mul(schedule.ranks);
+        let tuples = route.positions_bound.saturating_mul(route.fan).saturating_mul(route.members);
         if tuples + route.groups * 128 > i64::from(i32::MAX) {
             diagnostics.push(Diagnostic::error(
                 "F0999",

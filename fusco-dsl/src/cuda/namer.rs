@@ -106,6 +106,7 @@ const TAKEN: &[&str] = &[
     "value",
     "number",
     "elem",
+    "extent_of",
     "element",
     "named",
     "block",

@@ -114,7 +114,7 @@ fn members(
     for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
         word(signal.name.clone(), &[signal.slots]);
     }
-    word("counts".into(), &[2, schedule.ranks, route.bins()]);
+    word("counts".into(), &[2, route.members, route.bins()]);
     word("hist".into(), &[i64::from(ctas), route.bins()]);
     let tuples = route.positions_bound * route.fan;
     out.push(("pairs".into(), format!("Pair pairs[{tuples}]"), tuples * 2));
@@ -185,11 +185,12 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
     out.block_with(&format!("struct {}", namer::route_type(&route.name)), "};", |out| {
         out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, GROUPS_PER_RANK = {}, BINS = {};", route.fan, route.groups, route.groups_per_rank, route.bins()));
         out.line(&format!("static constexpr i32 CTAS = {ctas};  // that plan on one rank"));
+        emit_members(out, schedule, route);
         let fan_major = route.order == SlotOrder::FanRankPosition;
         let fan_first = route.order != SlotOrder::RankPositionFan;
         out.line(&format!("static constexpr bool FAN_FIRST = {fan_first}, FAN_MAJOR = {fan_major};  // order of slots"));
         // Memory holds no more rows of a group than this; slots above it are not filled.
-        let rows = route.distinct.then(|| route.positions_bound.saturating_mul(schedule.ranks));
+        let rows = route.distinct.then(|| route.positions_bound.saturating_mul(route.members));
         let cap = [route.cap, rows].into_iter().flatten().min();
         let cap = cap.filter(|c| *c < i64::from(u32::MAX));
         let cap = cap.map_or("0xffffffffu".to_string(), |c| format!("{c}u"));
@@ -201,6 +202,23 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
         emit_index_element(out, schedule, route);
     });
     out.blank();
+}
+
+/// Which ranks make a plan together.
+fn emit_members(out: &mut Out, schedule: &Schedule, route: &Route) {
+    out.line(&format!(
+        "static constexpr i32 MEMBERS = {};  // ranks that make a plan together",
+        route.members
+    ));
+    let head = "static __device__ __forceinline__ i32";
+    let member = super::index::bare(schedule, &route.member());
+    out.line(&format!("{head} member(i32 me) {{ return {member}; }}"));
+    let apart = match route.members {
+        1 => "me".to_string(),
+        n if n == schedule.ranks => "m".to_string(),
+        _ => format!("me + (m - member(me)) * {}", route.stride),
+    };
+    out.line(&format!("{head} rank(i32 m, i32 me) {{ return {apart}; }}"));
 }
 
 /// Where the index tensor keeps the tuple that is number `at` of `[position][fan]`.

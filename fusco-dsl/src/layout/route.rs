@@ -31,7 +31,10 @@ pub struct RouteShape {
     /// Extent of the position variable on one rank.
     pub positions: Size,
     pub positions_bound: i64,
+    /// Ranks that make one plan together, those over which the source rank is sharded, and how far apart they are.
+    /// Along the other mesh axes, where tensors are copied or rows are split, each coordinate makes the same plan.
     pub ranks: i64,
+    pub stride: i64,
     pub fan: i64,
     pub groups: i64,
     pub groups_per_rank: i64,
@@ -94,12 +97,13 @@ pub fn route_shape(
         .map(|i| &i.bound)
         .ok_or_else(|| no("an index without `ix`"))?;
     let groups = eval(groups_size)?;
-    let ranks = program.ranks(bound).ok_or_else(|| no("a mesh size that is not known at bind"))?;
     let (rank_var, position_var, fan_var) = source_roles(program, route)
         .ok_or_else(|| no("sources other than `(s, t, k)`, `(s, t)`, `(t, k)` or `(t)`"))?;
-    if rank_var.is_none() && ranks > 1 {
-        return Err(no("sources that are not sharded over the mesh"));
-    }
+    let (ranks, stride) = match rank_var {
+        Some(_) => members(program, bound, index)
+            .ok_or_else(|| no("a source over mesh axes that are not beside each other"))?,
+        None => (1, 1),
+    };
     if let Some(var) = rank_var {
         let each = match &route.vars[var].extent {
             VarExtent::Fixed(size) => eval(size)?,
@@ -162,6 +166,7 @@ pub fn route_shape(
         positions: positions.clone(),
         positions_bound,
         ranks,
+        stride,
         fan,
         groups,
         groups_per_rank: groups / ranks,
@@ -171,6 +176,25 @@ pub fn route_shape(
         trap_cap: cap.is_some_and(|(_, orelse)| orelse == OrElse::Trap),
         distinct: fan_var.is_some() && assumes_distinct(program, index),
     })
+}
+
+/// The ranks over which the first axis of the index tensor is sharded: how many, and how far apart. `None` if the
+/// mesh has other axes between them.
+fn members(program: &Program, bound: &Bindings, index: Handle<hir::Tensor>) -> Option<(i64, i64)> {
+    let (mut ranks, mut stride) = (1, None);
+    for term in program.tensors[index].placement.iter().rev().filter(|t| t.axis == 0) {
+        let hir::TermKind::Shard(axis) = term.kind else { continue };
+        let size = |a: &Handle<hir::MeshAxis>| program.eval(&program.mesh_axes[*a].size, bound);
+        let axes = &program.meshes[program.mesh_axes[axis].mesh].axes;
+        let minor = axes.iter().skip_while(|a| **a != axis).skip(1);
+        let weight = minor.map(size).try_fold(1i64, |n, size| n.checked_mul(size?))?;
+        let first = *stride.get_or_insert(weight);
+        if weight != first * ranks {
+            return None;
+        }
+        ranks *= size(&axis)?;
+    }
+    Some((ranks, stride.unwrap_or(1)))
 }
 
 type BindStep = (Handle<hir::Var>, Handle<hir::Tensor>, Option<i64>, Option<OrElse>);

@@ -4,7 +4,7 @@ use super::refine::Asked;
 use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Move, Movement, Plan, Point};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::layout::{RouteShape, Table, route_shape};
+use crate::layout::{Home, RouteShape, Table, route_shape};
 use crate::sema::hir::{self, Bindings, Expr, ExprKind, Program, Scalar, TermKind};
 use std::collections::BTreeMap;
 
@@ -346,7 +346,7 @@ impl<'a> Statement<'a> {
         }
     }
 
-    /// Trailing axes of the placement that are whole, unrouted and indexed by a plain variable,
+    /// Trailing axes of the placement that are unrouted, indexed by a plain variable and whole but for mesh digits,
     /// from the right, those of one element left out: (axis, variable).
     fn trailing(
         &self,
@@ -354,10 +354,11 @@ impl<'a> Statement<'a> {
         index: &[Expr],
     ) -> Vec<(usize, Handle<hir::Var>)> {
         let placement = &self.program.tensors[tensor].placement;
+        let on_mesh = |kind: &TermKind| matches!(kind, TermKind::Shard(_));
         let mut out = Vec::new();
-        for term in placement.iter().rev() {
-            let whole = matches!(term.kind, TermKind::Rest)
-                && placement.iter().filter(|t| t.axis == term.axis).count() == 1;
+        for term in placement.iter().rev().filter(|t| !on_mesh(&t.kind)) {
+            let memory = placement.iter().filter(|t| t.axis == term.axis && !on_mesh(&t.kind));
+            let whole = matches!(term.kind, TermKind::Rest) && memory.count() == 1;
             match index.get(term.axis).map(|i| &i.kind) {
                 Some(ExprKind::Var(v)) if self.coord_of(*v).is_none() => {
                     match self.is_one(tensor, term.axis) {
@@ -374,28 +375,58 @@ impl<'a> Statement<'a> {
 
     /// Elements contiguous in the same order on every side; all free variables must be in it.
     fn common_run(&self, sides: &[(Handle<hir::Tensor>, &[Expr])]) -> Built<i64> {
-        let vars = |(tensor, index): &(Handle<hir::Tensor>, &[Expr])| -> Vec<Handle<hir::Var>> {
-            self.trailing(*tensor, index).into_iter().map(|(_, v)| v).collect()
+        let rows = |(tensor, index): &(Handle<hir::Tensor>, &[Expr])| -> Built<Vec<RowAxis>> {
+            let axes = self.trailing(*tensor, index).into_iter();
+            axes.map(|(axis, var)| self.row_axis(*tensor, axis, var)).collect()
         };
-        let first = vars(&sides[0]);
-        if sides.iter().any(|side| vars(side) != first) {
-            return Err(no(self.assign.span, "rows whose trailing axes differ on the two sides"));
+        let first = rows(&sides[0])?;
+        for side in &sides[1..] {
+            let other = rows(side)?;
+            let vars = |axes: &[RowAxis]| Vec::from_iter(axes.iter().map(|a| a.var));
+            if vars(&other) != vars(&first) {
+                let what = "rows whose trailing axes differ on the two sides";
+                return Err(no(self.assign.span, what));
+            }
+            if other != first {
+                let what = "rows that mesh axes split in different ways on the two sides";
+                return Err(no(self.assign.span, what));
+            }
         }
-        let (tensor, index) = &sides[0];
-        let mut run = 1i64;
-        for (axis, _) in self.trailing(*tensor, index) {
-            let hir::Extent::Fixed(size) = &self.program.tensors[*tensor].axes[axis].extent else {
-                continue;
-            };
-            let extent = self
-                .program
-                .eval(size, self.bound)
-                .ok_or_else(|| no(self.assign.span, "a row of run-time length"))?;
-            run = run
-                .checked_mul(extent)
-                .ok_or_else(|| no(self.assign.span, "a row of more than 2^63 elements"))?;
+        first.iter().flat_map(|a| &a.digits).filter(|(mesh, _)| mesh.is_none()).try_fold(
+            1i64,
+            |run, (_, extent)| {
+                run.checked_mul(*extent)
+                    .ok_or_else(|| no(self.assign.span, "a row of more than 2^63 elements"))
+            },
+        )
+    }
+
+    /// An axis of a row, as its placement cuts it.
+    fn row_axis(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+        var: Handle<hir::Var>,
+    ) -> Built<RowAxis> {
+        let hir::Extent::Fixed(size) = &self.program.tensors[tensor].axes[axis].extent else {
+            return Err(no(self.assign.span, "a row of run-time length"));
+        };
+        let extent = self.program.eval(size, self.bound);
+        let extent = extent.ok_or_else(|| no(self.assign.span, "a row of run-time length"))?;
+        let table = &self.plan.tables[&tensor];
+        let digits: Vec<_> = table
+            .digits
+            .iter()
+            .filter(|d| d.axis == axis)
+            .map(|d| match d.home {
+                Home::Mesh { axis, .. } => (Some(axis), d.radix.bound()),
+                _ => (None, d.radix.bound()),
+            })
+            .collect();
+        if digits.iter().map(|(_, n)| n).product::<i64>() != extent {
+            return Err(no(self.assign.span, "a row that mesh axes split unevenly"));
         }
-        Ok(run)
+        Ok(RowAxis { var, digits })
     }
 
     /// Rows that meet in one statement move in steps of the same number of elements.
@@ -441,6 +472,13 @@ impl<'a> Statement<'a> {
     fn elem(&self, tensor: Handle<hir::Tensor>) -> hir::Elem {
         self.program.tensors[tensor].dtype.elem
     }
+}
+
+/// A variable of a row, and its digits: (mesh axis, radix), or the part in memory.
+#[derive(PartialEq)]
+struct RowAxis {
+    var: Handle<hir::Var>,
+    digits: Vec<(Option<Handle<hir::MeshAxis>>, i64)>,
 }
 
 fn rows_of(kind: &mut Kind) -> Vec<&mut Point> {

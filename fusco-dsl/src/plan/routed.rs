@@ -1,7 +1,8 @@
 //! What the placement of a tensor behind a route must be: its sources on their own rank, its groups in blocks.
 //!
 //! A plan numbers ranks and groups: tuples of rank `s` are planned on rank `s`, and rank `r` holds the groups
-//! `r * n .. (r + 1) * n`. Every digit table that a routed movement addresses is compared with that, number
+//! `r * n .. (r + 1) * n`. Where a program has further mesh axes, its tensors are copied over them, or their rows
+//! are split alike, and each coordinate of those has ranks and a plan of its own. Every digit table that a routed movement addresses is compared with that, number
 //! by number; what lies elsewhere is F0999, never an address that is nearly right.
 
 use super::{Coord, Point};
@@ -21,7 +22,7 @@ pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Dec
         }
     }
     match shape.rank_var {
-        Some(_) => by_rank(program, table, 0, shape.ranks),
+        Some(_) => by_rank(program, table, 0, shape),
         None => Ok(()),
     }
 }
@@ -35,15 +36,40 @@ pub(super) fn point(
 ) -> Decided {
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
-            Some(Coord::Rank) => by_rank(program, table, digit.axis, shape.ranks)?,
+            Some(Coord::Rank) => by_rank(program, table, digit.axis, shape)?,
             Some(Coord::Group) => groups(program, table, digit.axis, shape)?,
+            None if beside(shape, digit_on_mesh(digit)) => {}
             _ => {
                 let what = "a mesh axis that shards neither the source rank nor the group";
                 return Err(refuse(program, table, what));
             }
         }
     }
-    Ok(())
+    copies(program, table, shape)
+}
+
+/// Copies are on ranks that plan alike, each of which moves its own.
+fn copies(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+    match table.spread.iter().find(|s| !beside(shape, (s.size, s.weight))) {
+        Some(spread) => {
+            let axis = &program.mesh_axes[spread.axis].name;
+            let what = format!("copies over `{axis}`, along which the route sends,");
+            Err(refuse(program, table, &what))
+        }
+        None => Ok(()),
+    }
+}
+
+/// Whether a mesh axis, by its size and weight, is none of those whose ranks make one plan together.
+fn beside(shape: &RouteShape, (size, weight): (i64, i64)) -> bool {
+    size == 1 || weight * size <= shape.stride || weight >= shape.stride * shape.ranks
+}
+
+fn digit_on_mesh(digit: &Digit) -> (i64, i64) {
+    match digit.home {
+        Home::Mesh { weight, .. } => (digit.radix.bound(), weight),
+        _ => (1, 1),
+    }
 }
 
 /// A ragged tensor of a route whose first rows are asked for.
@@ -56,9 +82,10 @@ pub(super) fn first_rows(program: &Program, table: &Table, shape: &RouteShape) -
     }
 }
 
-/// Coordinate `s` of the axis lies on rank `s`.
-fn by_rank(program: &Program, table: &Table, axis: usize, ranks: i64) -> Decided {
-    let elsewhere = (0..ranks).find(|s| table.rank_part(axis, *s) != Some(*s));
+/// Coordinate `s` of the axis lies on rank `s` of those that make a plan together.
+fn by_rank(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided {
+    let part = |s: &i64| table.rank_part(axis, *s);
+    let elsewhere = (0..shape.ranks).find(|s| part(s) != Some(s * shape.stride));
     elsewhere.map_or(Ok(()), |s| {
         let what =
             format!("`{}` = {s} on another rank than {s}, behind a route,", table.axes[axis]);
@@ -69,7 +96,8 @@ fn by_rank(program: &Program, table: &Table, axis: usize, ranks: i64) -> Decided
 /// Groups lie in blocks, and a packed one is numbered by a single digit.
 fn groups(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided {
     let block = |g: i64| g / shape.groups_per_rank;
-    let elsewhere = (0..shape.groups).find(|g| table.rank_part(axis, *g) != Some(block(*g)));
+    let part = |g: &i64| table.rank_part(axis, *g);
+    let elsewhere = (0..shape.groups).find(|g| part(g) != Some(block(*g) * shape.stride));
     if let Some(g) = elsewhere {
         let what = format!(
             "`{}` = {g} on another rank than {} (groups of a route that are not dealt in blocks)",

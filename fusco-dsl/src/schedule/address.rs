@@ -52,6 +52,11 @@ impl<'p> Addresses<'p> {
             self.schedule.dyns.append(Dyn {
                 name: d.name.clone(),
                 per_rank: !d.axes.is_empty(),
+                values: d
+                    .axes
+                    .iter()
+                    .map(|a| self.known(&self.program.mesh_axes[*a].size))
+                    .product(),
                 bound,
             });
         }
@@ -95,6 +100,9 @@ impl<'p> Addresses<'p> {
             none: shape.none,
             positions,
             positions_bound: shape.positions_bound,
+            ranks: self.plan.ranks,
+            members: shape.ranks,
+            stride: shape.stride,
             fan: shape.fan,
             groups: shape.groups,
             groups_per_rank: shape.groups_per_rank,
@@ -308,7 +316,7 @@ impl<'p> Addresses<'p> {
     pub fn coord(&self, route: Handle<hir::Route>, coord: Coord) -> Ix {
         let vars = self.vars[&route];
         match coord {
-            Coord::Rank => Ix::Me,
+            Coord::Rank => self.schedule.routes[self.route(route)].member(),
             Coord::Position => Ix::Var(vars.position),
             Coord::Fan => Ix::Var(vars.fan),
             Coord::Group => Ix::Var(vars.group),
@@ -318,8 +326,10 @@ impl<'p> Addresses<'p> {
 
     /// The rank that owns the bound group.
     pub fn owner(&self, route: Handle<hir::Route>) -> Ix {
-        let per_rank = self.plan.routes[&route].groups_per_rank;
-        self.on_mesh(Ix::binary(IxOp::Div, self.coord(route, Coord::Group), Ix::Lit(per_rank)))
+        let info = &self.schedule.routes[self.route(route)];
+        let member =
+            Ix::binary(IxOp::Div, self.coord(route, Coord::Group), Ix::Lit(info.groups_per_rank));
+        self.on_mesh(info.rank_of(member))
     }
 
     /// With one rank every owner is this one.
@@ -436,12 +446,33 @@ impl<'p> Addresses<'p> {
             return Some(Ix::Lit(v));
         }
         match size {
-            Size::Dyn { of, .. } => Some(Ix::Dyn(map_handle(&self.schedule.dyns, of.index()))),
+            Size::Dyn { of, .. } => Some(self.own_dyn(*of)),
             Size::Binary { op, lhs, rhs } => {
                 Some(Ix::binary(ix_op(*op), self.size(lhs, bound)?, self.size(rhs, bound)?))
             }
             _ => None,
         }
+    }
+
+    /// The value of a dyn on this rank; one that some mesh axes index has one for each of their coordinates.
+    pub fn own_dyn(&self, of: Handle<hir::Dyn>) -> Ix {
+        let dyn_of = self.dyn_of(of);
+        let axes = &self.program.dyns[of].axes;
+        let Some(first) = axes.first() else { return Ix::Dyn(dyn_of) };
+        let mesh = &self.program.meshes[self.program.mesh_axes[*first].mesh];
+        if *axes == mesh.axes && self.known(&mesh.first) == 0 {
+            return Ix::Dyn(dyn_of);
+        }
+        let size = |a: &Handle<hir::MeshAxis>| self.known(&self.program.mesh_axes[*a].size);
+        let me = Ix::binary(IxOp::Sub, Ix::Me, Ix::Lit(self.known(&mesh.first)));
+        let all: i64 = mesh.axes.iter().map(size).product();
+        let rank = axes.iter().fold(Ix::Lit(0), |sum, a| {
+            let minor = mesh.axes.iter().skip_while(|m| *m != a).skip(1);
+            let weight: i64 = minor.map(size).product();
+            let at = cut(me.clone(), weight, size(a), weight * size(a) == all);
+            plus(times(sum, size(a)), at)
+        });
+        Ix::DynAt { of: dyn_of, rank: Box::new(rank) }
     }
 
     /// Tensors and dyns that the steps use, in declaration order.

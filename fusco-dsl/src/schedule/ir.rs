@@ -33,11 +33,13 @@ pub struct Schedule {
     pub entries: Vec<Entry>,
 }
 
-/// A launch-time integer, `0..=bound`; each rank has its own value if `per_rank`.
+/// A launch-time integer, `0..=bound`; the coordinates of some mesh axes have a value each if `per_rank`.
 #[derive(Clone, Debug)]
 pub struct Dyn {
     pub name: String,
     pub per_rank: bool,
+    /// How many values it has: 1, or one for each coordinate of its mesh axes, all ranks as a rule.
+    pub values: i64,
     pub bound: i64,
 }
 
@@ -72,7 +74,7 @@ pub enum TableKind {
 }
 
 /// The plan of a route. Its workspace on a rank, for `C` CTAs a rank (1 on the host), `B = bins()`:
-/// `hist: u32[C][B]`, `counts: u32[2][ranks][B]` (remote-written, double-buffered by epoch parity),
+/// `hist: u32[C][B]`, `counts: u32[2][members][B]` (remote-written, double-buffered by epoch parity),
 /// `pairs: (group i32, slot i32)[positions * fan]` with group -1 for a dropped tuple,
 /// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], `dropped: u32`, `epoch: u32`.
 #[derive(Clone, Debug)]
@@ -90,10 +92,15 @@ pub struct Route {
     pub positions: Ix,
     /// Largest number of positions of a rank.
     pub positions_bound: i64,
+    /// Ranks of the program.
+    pub ranks: i64,
     /// Tuples of one position (`K`; 1 without a `k`).
     pub fan: i64,
     pub groups: i64,
-    /// Groups of one rank: group g belongs to rank g / groups_per_rank.
+    /// Ranks that make one plan together, `stride` apart; others make the same plan for themselves.
+    pub members: i64,
+    pub stride: i64,
+    /// Groups of one rank: group g belongs to member g / groups_per_rank.
     pub groups_per_rank: i64,
     /// How tuples are numbered within a group.
     pub order: SlotOrder,
@@ -149,7 +156,7 @@ pub enum Ix {
     Var(Handle<Var>),
     /// The dyn's value on this rank.
     Dyn(Handle<Dyn>),
-    /// The dyn's value on another rank (a per-rank dyn is known for every rank of one process).
+    /// The dyn's value of a number: another rank, or the coordinate of its mesh axes (all are known to one process).
     DynAt {
         of: Handle<Dyn>,
         rank: Box<Ix>,
@@ -515,6 +522,46 @@ impl Route {
         let of = |var, bound| if bound > 1 { Ix::Var(var) } else { Ix::Lit(0) };
         let row = Ix::binary(IxOp::Mul, of(position, positions), Ix::Lit(fan));
         Ix::binary(IxOp::Add, row, of(choice, fan))
+    }
+
+    /// The number of this rank among those that make its plan.
+    pub fn member(&self) -> Ix {
+        let number = Ix::binary(IxOp::Div, Ix::Me, Ix::Lit(self.stride));
+        match self.members {
+            1 => Ix::Lit(0),
+            n if n * self.stride == self.ranks => number,
+            n => Ix::binary(IxOp::Rem, number, Ix::Lit(n)),
+        }
+    }
+
+    /// The rank of a member of this rank's plan.
+    pub fn rank_of(&self, member: Ix) -> Ix {
+        match self.members {
+            1 => Ix::Me,
+            n if n == self.ranks => member,
+            n => {
+                let span = self.stride * n;
+                let minor = Ix::binary(IxOp::Rem, Ix::Me, Ix::Lit(self.stride));
+                let major = Ix::binary(IxOp::Div, Ix::Me, Ix::Lit(span));
+                let major = match span == self.ranks {
+                    true => Ix::Lit(0),
+                    false => Ix::binary(IxOp::Mul, major, Ix::Lit(span)),
+                };
+                let own = Ix::binary(IxOp::Add, major, minor);
+                Ix::binary(IxOp::Add, own, Ix::binary(IxOp::Mul, member, Ix::Lit(self.stride)))
+            }
+        }
+    }
+
+    /// The member of this rank's plan that a rank is.
+    pub fn member_of(&self, rank: i64) -> i64 {
+        rank / self.stride % self.members
+    }
+
+    /// The ranks that make a plan with a rank, in the order of their numbers.
+    pub fn peers_of(&self, rank: i64) -> impl Iterator<Item = i64> + use<> {
+        let (stride, first) = (self.stride, rank - self.member_of(rank) * self.stride);
+        (0..self.members).map(move |m| first + m * stride)
     }
 
     /// Histogram bins: one a group, times the fan when `k` is numbered before the rank.

@@ -1,7 +1,7 @@
 //! What a tensor behind a route may not be yet: its placement is a rank, groups and rows.
 
 use super::check::{Checked, Checker};
-use super::hir::{self, MeshAxis, SpreadKind, TermKind};
+use super::hir::{self, SpreadKind, TermKind};
 use crate::arena::Handle;
 use crate::source::Span;
 
@@ -9,10 +9,10 @@ impl Checker<'_> {
     /// F0999 for a placement that no route is lowered over. Reported where the tensor is used.
     pub fn behind_route(&mut self, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
         let info = &self.hir.tensors[tensor];
-        let spread = info.spread.first().map(|s| match s.kind {
-            SpreadKind::Copy => "a replicated tensor",
-            SpreadKind::Only(_) => "a tensor on one rank only",
-            SpreadKind::Sum { .. } => "partial sums",
+        let spread = info.spread.iter().find_map(|s| match s.kind {
+            SpreadKind::Copy => None,
+            SpreadKind::Only(_) => Some("a tensor on one rank only"),
+            SpreadKind::Sum { .. } => Some("partial sums"),
         });
         let mapped = info.placement.iter().any(|t| matches!(t.kind, TermKind::Mapped { .. }));
         let attrs = &info.attrs;
@@ -23,30 +23,12 @@ impl Checker<'_> {
             None if attrs.uneven => Some("`uneven`"),
             None if attrs.swizzle.is_some() => Some("a swizzle"),
             None if !attrs.stride.is_empty() => Some("a given stride"),
-            None if !self.by_rank(info) => Some("mesh axes split over several axes"),
             None => None,
         };
         match found {
             Some(what) => self.unsupported(span, format!("{what} behind a route")),
             None => Ok(()),
         }
-    }
-
-    /// Whether the mesh digits of the tensor are the rank's number: one axis over all of the mesh.
-    fn by_rank(&self, tensor: &hir::Tensor) -> bool {
-        let mut axes: Vec<Handle<MeshAxis>> = Vec::new();
-        let mut of = Vec::new();
-        for term in &tensor.placement {
-            if let TermKind::Shard(mesh) = term.kind {
-                axes.push(mesh);
-                of.push(term.axis);
-            }
-        }
-        let whole = axes.first().is_none_or(|a| {
-            let mesh = &self.hir.meshes[self.hir.mesh_axes[*a].mesh];
-            mesh.axes == axes
-        });
-        whole && of.windows(2).all(|w| w[0] == w[1])
     }
 
     /// Routes number all ranks of the program, from 0.

@@ -158,7 +158,7 @@ impl Arrivals {
             counters,
             live: base.as_ref().map_or(Ok(0), |_| Ok::<_, Error>(word("live")?.0))?,
             base: base.map_or(Ok(0), |name| Ok::<_, Error>(word(&name)?.0))?,
-            first_group: (rank * groups) as i32,
+            first_group: (route.member_of(rank as i64) as usize * groups) as i32,
             groups: groups as i32,
             slots,
         })
@@ -190,8 +190,10 @@ impl Arrivals {
             let rows = space.positions.load(Relaxed);
             return Ok(tiles_of(0, 0, i64::from(rows)).collect());
         };
-        let per_rank = self.schedule.routes[self.plan.route()].groups_per_rank as usize;
-        let groups = rank * per_rank..(rank + 1) * per_rank;
+        let route = &self.schedule.routes[self.plan.route()];
+        let per_rank = route.groups_per_rank as usize;
+        let member = route.member_of(rank as i64) as usize;
+        let groups = member * per_rank..(member + 1) * per_rank;
         let tiles = groups.flat_map(|g| {
             let (first, live) = (space.bases[&base][g].load(Relaxed), space.live[g].load(Relaxed));
             tiles_of(g, first as usize / TILE_ROWS as usize, i64::from(live))

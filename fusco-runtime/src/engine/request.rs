@@ -341,14 +341,19 @@ impl Request {
     }
 }
 
-/// One value a rank, each within `0..=bound`.
+/// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
 fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
     let name = &info.name;
+    let wanted = info.values as usize;
     let values = match values.len() {
         1 => vec![values[0]; ranks],
-        n if n == ranks && info.per_rank => values.to_vec(),
+        n if n == wanted && info.per_rank => {
+            let last = values.last().copied().unwrap_or(0);
+            values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
+        }
         n if info.per_rank => {
-            return Err(Error::dynamic(format!("dyn {name} has {n} values for {ranks} ranks")));
+            let whose = if wanted == ranks { "ranks" } else { "coordinates of its mesh axes" };
+            return Err(Error::dynamic(format!("dyn {name} has {n} values for {wanted} {whose}")));
         }
         n => return Err(Error::dynamic(format!("dyn {name} is one value for all ranks; got {n}"))),
     };

@@ -392,8 +392,9 @@ impl<'a> Resolver<'a> {
     }
 
     pub(crate) fn own_groups(&self, route: Handle<Route>) -> (i64, i64) {
-        let count = self.schedule().routes[route].groups_per_rank;
-        (self.me as i64 * count, count)
+        let info = &self.schedule().routes[route];
+        let count = info.groups_per_rank;
+        (info.member_of(self.me as i64) * count, count)
     }
 
     fn live(&self, route: Handle<Route>, group: Number) -> Result<Number, Error> {

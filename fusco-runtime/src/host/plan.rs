@@ -24,7 +24,7 @@ pub(crate) struct HostPlan {
 pub(crate) struct Space {
     /// `[bins]`, one CTA.
     pub hist: Table,
-    /// `[2][ranks][bins]`.
+    /// `[2][members][bins]`.
     pub counts: Table,
     /// `(group, slot)` of each tuple as two i32, group -1 for a dropped one.
     pub pairs: Arc<[AtomicU64]>,
@@ -102,7 +102,7 @@ impl Space {
         let bases = schedule.bases.iter().filter(|(_, b)| Some(b.route) == handle).count() as u128;
         let words = handle.map_or(0, |h| {
             let r = &schedule.routes[h];
-            let (bins, groups, ranks) = (wide(r.bins()), wide(r.groups), wide(schedule.ranks));
+            let (bins, groups, ranks) = (wide(r.bins()), wide(r.groups), wide(r.members));
             let pairs = 2 * wide(r.positions_bound) * wide(r.fan);
             bins + 2 * ranks * bins + pairs + groups * (1 + bases)
         });
@@ -136,7 +136,7 @@ impl Space {
             .map(|(h, s)| (h, Counters::new(s)));
         Space {
             hist: table(bins),
-            counts: table(2 * schedule.ranks * bins),
+            counts: table(2 * route.map_or(0, |r| r.members) * bins),
             pairs: (0..tuples).map(|_| AtomicU64::new(0)).collect(),
             live: table(groups),
             bases: bases.collect(),

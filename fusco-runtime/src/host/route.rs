@@ -19,6 +19,9 @@ use std::sync::atomic::Ordering::*;
 pub(crate) struct RouteCode {
     plan: Arc<HostPlan>,
     me: usize,
+    /// Its number among the ranks that make the plan, and those ranks.
+    member: usize,
+    peers: Vec<usize>,
     /// The launch's number.
     launch: u64,
     entry: String,
@@ -53,6 +56,8 @@ impl RouteCode {
         let tensor = &schedule.tensors[info.index];
         let code = RouteCode {
             me: resolver.me,
+            member: info.member_of(resolver.me as i64) as usize,
+            peers: info.peers_of(resolver.me as i64).map(|r| r as usize).collect(),
             launch: resolver.request.number,
             entry: resolver.request.entry().name.clone(),
             index: resolver.buffer(info.index)?,
@@ -133,7 +138,7 @@ impl RouteCode {
             };
         }
         if !(0..self.info.groups).contains(&value) {
-            let (tensor, rank, bound) = (self.index_name.clone(), self.me, self.info.groups);
+            let (tensor, rank, bound) = (self.index_name.clone(), self.member, self.info.groups);
             return Err(Error::Index { tensor, rank, position, k, value, bound });
         }
         Ok(Some(value))
@@ -143,7 +148,7 @@ impl RouteCode {
     fn trap(&self, position: i64, k: i64, what: &str) -> Error {
         let message = format!(
             "{}[s={}, t={position}, k={k}] {what} (route `{}`)",
-            self.index_name, self.me, self.info.name
+            self.index_name, self.member, self.info.name
         );
         Error::Trap { entry: self.entry.clone(), rank: self.me, message }
     }
@@ -151,7 +156,7 @@ impl RouteCode {
     /// F0907: `assume distinct` shrinks what is allocated, so nothing may be moved by such data.
     #[cold]
     fn repeated(&self, position: i64, (first, second): (i64, i64), group: i64) -> Error {
-        let (index, me) = (&self.index_name, self.me);
+        let (index, me) = (&self.index_name, self.member);
         Error::assumption(format!(
             "{index}[s={me}, t={position}, k={second}] = {group}, as at k={first}: `assume distinct(k: {index})` is false"
         ))
@@ -183,25 +188,25 @@ impl RouteCode {
         Ok(())
     }
 
-    /// Totals to row `me` of every rank's matrix of this epoch's parity.
+    /// Totals to this member's row of every peer's matrix of this epoch's parity.
     pub(crate) fn scan(&self) {
         let epoch = self.space().epoch.load(Relaxed);
-        for peer in &self.plan.ranks {
-            let row = self.row(peer, epoch, self.me);
+        for peer in &self.peers {
+            let row = self.row(&self.plan.ranks[*peer], epoch, self.member);
             row.iter()
                 .zip(self.space().hist.iter())
                 .for_each(|(to, n)| to.store(n.load(Relaxed), Relaxed));
         }
     }
 
-    fn row<'s>(&self, space: &'s Space, epoch: u32, rank: usize) -> &'s [AtomicU32] {
-        let at = ((epoch & 1) as usize * self.plan.ranks.len() + rank) * self.bins();
+    fn row<'s>(&self, space: &'s Space, epoch: u32, member: usize) -> &'s [AtomicU32] {
+        let at = ((epoch & 1) as usize * self.peers.len() + member) * self.bins();
         &space.counts[at..at + self.bins()]
     }
 
     fn matrix(&self) -> Vec<&[AtomicU32]> {
         let epoch = self.space().epoch.load(Relaxed);
-        (0..self.plan.ranks.len()).map(|rank| self.row(self.space(), epoch, rank)).collect()
+        (0..self.peers.len()).map(|member| self.row(self.space(), epoch, member)).collect()
     }
 
     /// `live`, every base table and `dropped`.
@@ -224,7 +229,7 @@ impl RouteCode {
         let kept: i64 = self
             .first_slots(&matrix)
             .iter()
-            .zip(matrix[self.me])
+            .zip(matrix[self.member])
             .map(|(first, n)| kept(*first, n, cap))
             .sum();
         space
@@ -251,7 +256,7 @@ impl RouteCode {
         let mut first = vec![0i64; self.bins()];
         for (bin, first) in first.iter_mut().enumerate() {
             let before: i64 =
-                matrix[..self.me].iter().map(|row| i64::from(row[bin].load(Relaxed))).sum();
+                matrix[..self.member].iter().map(|row| i64::from(row[bin].load(Relaxed))).sum();
             *first = earlier[bin % groups] + before;
             earlier[bin % groups] +=
                 matrix.iter().map(|row| i64::from(row[bin].load(Relaxed))).sum::<i64>();

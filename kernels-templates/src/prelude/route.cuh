@@ -77,7 +77,7 @@ __device__ __forceinline__ u32 scan_warp(u32 v) {
     return v;
 }
 
-// hist becomes exclusive over CTAs; the totals go to every rank, into the half of this epoch. A warp takes a
+// hist becomes exclusive over CTAs; the totals go to every member, into the half of this epoch. A warp takes a
 // bin, or a thread where there are few CTAs to add up.
 template <class R, class P>
 __device__ void scan_and_send(const Ranks<P>& plans, i32 me, i32 cta, u32 epoch) {
@@ -91,7 +91,7 @@ __device__ void scan_and_send(const Ranks<P>& plans, i32 me, i32 cta, u32 epoch)
                 plan->hist[c][b] = sum;
                 sum += n;
             }
-            for (i32 peer = 0; peer < RANKS; ++peer) plans.at[peer]->counts[epoch & 1][me][b] = sum;
+            for (i32 m = 0; m < R::MEMBERS; ++m) plans.at[R::rank(m, me)]->counts[epoch & 1][R::member(me)][b] = sum;
         }
         return;
     }
@@ -104,7 +104,7 @@ __device__ void scan_and_send(const Ranks<P>& plans, i32 me, i32 cta, u32 epoch)
             if (first + lane < R::CTAS) plan->hist[first + lane][b] = sum + inclusive - n;
             sum += __shfl_sync(ALL, inclusive, 31);
         }
-        for (i32 peer = lane; peer < RANKS; peer += 32) plans.at[peer]->counts[epoch & 1][me][b] = sum;
+        for (i32 m = lane; m < R::MEMBERS; m += 32) plans.at[R::rank(m, me)]->counts[epoch & 1][R::member(me)][b] = sum;
     }
 }
 
@@ -119,10 +119,10 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
         for (i32 a = 0; a < R::BINS / R::GROUPS; ++a) {
             const i32 b = a * R::GROUPS + g;
             u32 before = 0, all = 0;
-            for (i32 s = 0; s < RANKS; ++s) {
+            for (i32 s = 0; s < R::MEMBERS; ++s) {
                 const u32 n = plan->counts[epoch & 1][s][b];
-                if (s < me) before += n;
-                if (s == me) mine += min(run + before + n, R::CAP) - min(run + before, R::CAP);
+                if (s < R::member(me)) before += n;
+                if (s == R::member(me)) mine += min(run + before + n, R::CAP) - min(run + before, R::CAP);
                 all += n;
             }
             start[b] = run + before;
@@ -139,7 +139,7 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
 // First row of each group in its rank's buffer, groups rounded up to ALIGN rows; one warp an owner.
 template <class R, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live) {
     const i32 lane = threadIdx.x % 32;
-    for (i32 owner = threadIdx.x / 32; owner < RANKS; owner += blockDim.x / 32) {
+    for (i32 owner = threadIdx.x / 32; owner < R::MEMBERS; owner += blockDim.x / 32) {
         u32 sum = 0;
         for (i32 first = 0; first < R::GROUPS_PER_RANK; first += 32) {
             const i32 g = owner * R::GROUPS_PER_RANK + first + lane;

@@ -5,7 +5,7 @@
 
 use super::dealt::Dealt;
 use super::produce::{Loaded, Trip};
-use super::{Emit, vector_literal};
+use super::{Emit, first_group, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -111,7 +111,7 @@ pub(in crate::cuda) fn staged(
         None => 2,
     };
     let rows = (room / stages).min(kernel.tuning.chunk()).min(i64::from(THREADS) / stages);
-    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * schedule.ranks);
+    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * trip.route.members);
     let streams = tuples.saturating_mul(position) > L2;
     let pays = position >= SHORT || kernel.tuning.stages.is_some() && position > 0;
     (pays && rows > 0).then_some(Staged { rows, stages, parts, streams })
@@ -162,6 +162,7 @@ impl Emit<'_> {
             return false;
         }
         let per_rank = schedule.routes[*route].groups_per_rank;
+        let first = first_group(schedule, *route);
         let rows = super::padding_rows(until);
         let [group, slot] = [group, slot].map(|v| namer::var_name(schedule, *v));
         let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
@@ -182,7 +183,7 @@ impl Emit<'_> {
                     per_rank * rows
                 ),
                 |out| {
-                    out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+                    out.line(&format!("const i32 {group} = {first} + i / {rows};"));
                     out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                     out.line(&format!(
                         "if ({slot} < {}) {}({}, staged, {bytes});",

@@ -39,11 +39,14 @@ impl<'a> Dealt<'a> {
     /// `total`, and how a number below it becomes a position.
     pub fn total(&self, out: &mut Out) {
         if self.form.alone {
-            let extent = self.extent.replace(".at[me]", ".at[holder]");
+            out.line(&format!(
+                "auto extent_of = [&](i32 me) {{ return {}; }};  // positions of a rank",
+                self.extent
+            ));
             out.line("i32 total = 0;  // positions of all ranks");
-            out.line(&format!("for (i32 holder = 0; holder < RANKS; ++holder) total += {extent};"));
+            out.line("for (i32 holder = 0; holder < RANKS; ++holder) total += extent_of(holder);");
             out.line("// The rank that has a position, by its number among them; it becomes the number there.");
-            out.line(&format!("auto rank_of = [&](i32& number) {{ i32 holder = 0; for (; number >= {extent}; ++holder) number -= {extent}; return holder; }};"));
+            out.line("auto rank_of = [&](i32& number) { i32 holder = 0; for (; number >= extent_of(holder); ++holder) number -= extent_of(holder); return holder; };");
         } else {
             out.line(&format!("const i32 total = {};", self.extent));
         }

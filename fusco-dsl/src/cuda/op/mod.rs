@@ -18,7 +18,8 @@ use super::form::{Form, Work};
 use super::index::{bare, index, pointer, stored};
 use super::namer::var_name;
 use super::out::Out;
-use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Schedule, Value};
+use crate::arena::Handle;
+use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Route, Schedule, Value, Var};
 
 /// Where the text goes and what it is about.
 pub(super) struct Emit<'a> {
@@ -81,17 +82,13 @@ impl Emit<'_> {
         }
     }
 
-    fn groups(
-        &mut self,
-        route: crate::arena::Handle<crate::schedule::ir::Route>,
-        var: crate::arena::Handle<crate::schedule::ir::Var>,
-        body: &[Op],
-    ) {
+    fn groups(&mut self, route: Handle<Route>, var: Handle<Var>, body: &[Op]) {
         let per_rank = self.schedule.routes[route].groups_per_rank;
+        let first = first_group(self.schedule, route);
         let group = var_name(self.schedule, var);
         let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
         self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
-            out.line(&format!("const i32 {group} = me * {per_rank} + i;"));
+            out.line(&format!("const i32 {group} = {first} + i;"));
             let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
@@ -124,6 +121,7 @@ impl Emit<'_> {
         }
         let Op::Padding { route, group, slot, until, body } = op else { return };
         let per_rank = self.schedule.routes[*route].groups_per_rank;
+        let first = first_group(self.schedule, *route);
         let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
         let rows = padding_rows(until);
         let until = bare(self.schedule, until);
@@ -131,7 +129,7 @@ impl Emit<'_> {
         self.out.block(
             &format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"),
             |out| {
-                out.line(&format!("const i32 {group} = me * {per_rank} + i / {rows};"));
+                out.line(&format!("const i32 {group} = {first} + i / {rows};"));
                 out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                 out.line(&format!("if ({slot} >= {until}) continue;"));
                 for op in body {
@@ -142,6 +140,12 @@ impl Emit<'_> {
             },
         );
     }
+}
+
+/// The first group of the rank `me`.
+fn first_group(schedule: &Schedule, route: Handle<Route>) -> String {
+    let info = &schedule.routes[route];
+    index(schedule, &Ix::binary(IxOp::Mul, info.member(), Ix::Lit(info.groups_per_rank)))
 }
 
 /// CTAs that an op of a movement keeps busy, each for one turn of its loop.
