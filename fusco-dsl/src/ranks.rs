@@ -21,9 +21,9 @@ pub fn scatter(
     let tensor = &compiled.hir.tensors[handle];
     if oracle::is_static(&compiled.hir, tensor) {
         let ranks = oracle::scatter(&compiled.hir, inputs, &tensor.name)?;
-        return Ok(ranks.into_iter().map(|p| p.array.data).collect());
+        return Ok(ranks.into_iter().map(|p| p.array.into_bytes()).collect());
     }
-    let table = &compiled.tables()[&handle];
+    let (table, array) = (&compiled.tables()[&handle], &array.dense());
     let width = array.elem.bytes() as usize;
     let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];
     let (mut coords, run) = (vec![0i64; tensor.axes.len()], contiguous(table, array));
@@ -42,7 +42,7 @@ pub fn scatter(
         if buffer.len() < to + run * width {
             buffer.resize(to + run * width, 0);
         }
-        buffer[to..to + run * width].copy_from_slice(&array.data[from..from + run * width]);
+        buffer[to..to + run * width].copy_from_slice(&array.bytes()[from..from + run * width]);
     }
     Ok(ranks)
 }
@@ -104,8 +104,8 @@ pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Re
         let Some(got) = found.get(name) else { continue };
         for (rank, want) in ranks.iter().enumerate() {
             let width = want.array.elem.bytes() as usize;
-            for i in (0..want.defined.len()).filter(|i| want.defined[*i]) {
-                let a = &want.array.data[i * width..(i + 1) * width];
+            for i in (0..want.defined.len()).filter(|i| want.defined.get(*i)) {
+                let a = &want.array.bytes()[i * width..(i + 1) * width];
                 let b = got.get(rank).and_then(|b| b.get(i * width..(i + 1) * width));
                 if b != Some(a) {
                     let (a, b) = (value(want.array.elem, a), b.map(|b| value(want.array.elem, b)));
@@ -122,7 +122,7 @@ pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Re
 /// An element as a number and, where two may read the same, as its bits: `-7`, `1.5 (0x3fc0)`.
 fn value(elem: Elem, bytes: &[u8]) -> String {
     let mut array = Array::zeros(elem, vec![1]);
-    array.data.copy_from_slice(bytes);
+    array.bytes_mut().copy_from_slice(bytes);
     match elem {
         Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32 => array.get_i64(0).to_string(),
         Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => {

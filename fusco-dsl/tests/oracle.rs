@@ -326,6 +326,8 @@ fn dispatch_orders_packs_and_fills() {
     assert_eq!(ints(&out.logical["n"]), [2, 1, 0, 4]);
     assert_eq!(ints(&out.logical["lost"]), [1, 0]);
     let y = &out.logical["y"];
+    assert_eq!(y.len(), 7 * 2, "its rows, no padding");
+    let y = &y.dense();
     assert_eq!(y.shape, [4, 4, 2]);
     assert_eq!(floats(y)[..8], [2., 3., 6., 7., 1., 1., 1., 1.]);
     assert_eq!(floats(y)[24..], [2., 3., 4., 5., 6., 7., 8., 9.]);
@@ -335,7 +337,7 @@ fn dispatch_orders_packs_and_fills() {
     assert_eq!(floats(&ranks[0].array)[8..10], [8., 9.]);
     assert_eq!((ranks[0].array.len(), ranks[1].array.len()), (16, 8));
     assert_eq!(floats(&ranks[1].array), [2., 3., 4., 5., 6., 7., 8., 9.]);
-    assert!(ranks.iter().all(|r| r.defined.iter().all(|d| *d)));
+    assert!(ranks.iter().all(|r| r.defined.iter().all(|d| d)));
     assert_eq!(ints(&out.physical["n"][1].array), [0, 4]);
 }
 
@@ -454,7 +456,7 @@ fn errors_are_typed() {
     inputs.tensors.insert("x".into(), Array::zeros(Elem::Bf16, vec![2, 1, 2]));
     assert!(matches!(run(&inputs), Error::Shape(_)));
     let mut inputs = good.clone();
-    inputs.tensors.get_mut("x").unwrap().data.pop();
+    inputs.tensors.get_mut("x").unwrap().shape[1] += 1;
     assert!(matches!(run(&inputs), Error::Shape(_)));
     let mut inputs = good.clone();
     inputs.dyns.insert("T".into(), vec![2, 9]);

@@ -83,7 +83,7 @@ impl Want {
             assert_eq!(held.array.len(), self.lengths[rank], "length of {what}@{rank}");
             assert_eq!(held.defined.len(), held.array.len());
             for i in 0..held.array.len() {
-                let got = held.defined[i].then(|| held.array.get_bits(i));
+                let got = held.defined.get(i).then(|| held.array.get_bits(i));
                 assert_eq!(got, self.elements[rank].get(&i).copied(), "{what}@{rank}[{i}]");
             }
             let outside = self.elements[rank].keys().find(|k| **k >= held.array.len());
@@ -532,7 +532,7 @@ fn sums_round_once() {
     let lengths = |name: &str| out.physical[name].iter().map(|h| h.array.len()).collect::<Vec<_>>();
     assert_eq!(lengths("b"), [0, 0, 40, 0, 0, 0]);
     assert_eq!(lengths("c"), [14; 6]);
-    let absent = out.physical["c"][5].defined.iter().filter(|d| !**d).count();
+    let absent = out.physical["c"][5].defined.iter().filter(|d| !d).count();
     assert_eq!(absent, 14 * 3 - 40);
 }
 

@@ -187,7 +187,7 @@ pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result
     for (name, array) in arrays {
         let dtype = TYPES.iter().find(|(_, e)| *e == array.elem).map_or(Dtype::U8, |(d, _)| *d);
         let view =
-            TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
+            TensorView::new(dtype, array.shape.clone(), array.bytes()).map_err(Failure::input)?;
         views.push((name.clone(), view));
     }
     crate::file::replace(path, |file| {

@@ -5,7 +5,7 @@
 use super::digits::Digits;
 use super::place::{Physical, fill_bits};
 use super::scope::{Scope, overflow};
-use super::{Array, Error};
+use super::{Array, Bits, Error};
 use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
 
 /// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
@@ -43,17 +43,16 @@ pub(super) fn deal(
     for rank in 0..ranks {
         let len = if digits.holds(rank)? { elements } else { 0 };
         let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
-        out.push(Physical { array, defined: vec![filled; len] });
+        out.push(Physical { array, defined: Bits::new(len, filled) });
     }
-    let width = logical.elem.bytes() as usize;
+    let (width, from_bytes) = (logical.elem.bytes() as usize, logical.bytes());
     visit(&digits, &logical.shape, logical.elem, &mut |rank, at, from, run| {
         let buffer: &mut Physical = out.get_mut(rank).ok_or_else(overflow)?;
-        let Some(defined) = buffer.defined.get_mut(at..at + run) else {
+        if !buffer.defined.set(at, run) {
             return Err(outside(tensor, rank, at));
-        };
-        defined.fill(true);
-        buffer.array.data[at * width..(at + run) * width]
-            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
+        }
+        buffer.array.bytes_mut()[at * width..(at + run) * width]
+            .copy_from_slice(&from_bytes[from * width..(from + run) * width]);
         Ok(())
     })?;
     Ok(out)

@@ -5,6 +5,7 @@
 //! array, the live length of its ragged segments, and each rank's buffer as the placement says.
 
 mod array;
+mod bits;
 mod deal;
 mod digits;
 mod error;
@@ -20,6 +21,7 @@ mod run;
 mod scope;
 
 pub use array::Array;
+pub use bits::Bits;
 pub use deal::is_static;
 pub use error::Error;
 pub use gather::{Gathered, gather};

@@ -1,7 +1,7 @@
 //! Physical buffers, from the definition of a placement alone.
 
 use super::scope::{Scope, overflow};
-use super::{Array, Error, number};
+use super::{Array, Bits, Error, number};
 use crate::arena::Handle;
 use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Tensor, TermKind};
 use std::collections::BTreeMap;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Physical {
     pub array: Array,
-    pub defined: Vec<bool>,
+    pub defined: Bits,
 }
 
 pub(super) fn fill_bits(tensor: &Tensor) -> u64 {
@@ -43,7 +43,7 @@ pub(super) fn physical(
     for (rank, reach) in reach.iter().enumerate() {
         let len = usize::try_from(layout.elements(rank, *reach)?).map_err(|_| overflow())?;
         let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
-        out.push(Physical { array, defined: vec![tensor.attrs.fill.is_some(); len] });
+        out.push(Physical { array, defined: Bits::new(len, tensor.attrs.fill.is_some()) });
     }
     let width = logical.elem.bytes() as usize;
     let mut outside = None;
@@ -53,9 +53,9 @@ pub(super) fn physical(
             outside.get_or_insert_with(|| Error::outside(&tensor.name, at, &logical.shape));
             return;
         };
-        buffer.array.data[offset * width..(offset + run) * width]
-            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
-        buffer.defined[offset..offset + run].fill(true);
+        buffer.array.bytes_mut()[offset * width..(offset + run) * width]
+            .copy_from_slice(&logical.bytes()[from * width..(from + run) * width]);
+        buffer.defined.set(offset, run);
     })?;
     outside.map_or(Ok(out), Err)
 }

@@ -6,13 +6,13 @@ use super::row::{Place, Row, Rows};
 use super::scope::Scope;
 use super::{Array, Error, Inputs, Physical, Relation, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Elem, ExprKind, Extent, Io, Program, Size, Tensor};
+use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Size, Tensor};
 use std::collections::BTreeMap;
 
 /// What an entry leaves, by tensor name.
 #[derive(Clone, Debug, Default)]
 pub struct Outputs {
-    /// Logical global arrays, ragged axes padded to the longest with the fill value, or 0.
+    /// Logical global arrays; rows of a ragged axis without padding, which would be the fill value, or 0.
     pub logical: BTreeMap<String, Array>,
     /// Live length of each ragged segment.
     pub count: BTreeMap<String, Vec<i32>>,
@@ -86,8 +86,7 @@ fn widened(array: &Array, to: Elem) -> Option<Array> {
     if array.elem == to || number::is_float(array.elem) || number::is_float(to) {
         return None;
     }
-    let values: Vec<i64> = (0..array.len()).map(|i| array.get_i64(i)).collect();
-    Some(Array::from_i64(to, array.shape.clone(), &values))
+    Some(array.converted(to, |array, i| array.get_i64(i) as u64))
 }
 
 /// A tensor before any assignment.
@@ -96,7 +95,17 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     if tensor.io == Io::InOut {
         return Ok(scope.array(handle)?.clone());
     }
-    Array::filled(tensor.dtype.elem, shape(scope, tensor)?, fill_bits(tensor))
+    let (elem, shape, fill) = (tensor.dtype.elem, shape(scope, tensor)?, fill_bits(tensor));
+    let ragged = |a: &Axis| matches!(a.extent, Extent::Ragged { .. });
+    let Some(axis) = tensor.axes.iter().position(ragged).filter(|axis| *axis > 0) else {
+        return Array::filled(elem, shape, fill);
+    };
+    // The rows of a group, at each coordinate of the axes outside its own.
+    let live = scope.counts(tensor)?.map_or(&[][..], |r| &r.live[..]);
+    let outside = shape[..axis - 1].iter().product();
+    let group = |at: usize| live.get(at).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
+    let each: Vec<usize> = (0..shape[axis - 1]).map(group).collect();
+    Array::ragged(elem, shape, (axis, &each.repeat(outside)), fill)
 }
 
 /// Extents of the logical array of a tensor, `dyn` and ragged axes at their longest.
@@ -227,16 +236,17 @@ impl Statement<'_> {
     }
 
     fn store_floats(&self, row: &[f32], to: &Place, target: &mut Array) -> Result<(), Error> {
+        let (elem, width) = (target.elem, target.elem.bytes() as usize);
+        let data = target.bytes_mut();
         for (i, x) in row.iter().enumerate() {
-            let bits = number::from_f32(target.elem, *x).ok_or_else(|| {
-                Error::Unsupported(format!("a float into {}", target.elem.name()))
-            })?;
-            match (target.elem, to) {
-                (Elem::Bf16 | Elem::F16, Place::Step { base, step: 1 }) => {
-                    let at = (base + i) * 2;
-                    target.data[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
+            let bits = number::from_f32(elem, *x)
+                .ok_or_else(|| Error::Unsupported(format!("a float into {}", elem.name())))?;
+            let at = to.at(i) * width;
+            match elem {
+                Elem::Bf16 | Elem::F16 => {
+                    data[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
                 }
-                _ => target.set_bits(to.at(i), bits),
+                _ => data[at..at + width].copy_from_slice(&bits.to_le_bytes()[..width]),
             }
         }
         Ok(())
@@ -275,8 +285,8 @@ impl Statement<'_> {
 fn copy(from: &Array, at: &Place, target: &mut Array, to: &Place, n: usize) {
     let width = target.elem.bytes() as usize;
     if let (Place::Step { base: f, step: 1 }, Place::Step { base: t, step: 1 }) = (at, to) {
-        let bytes = &from.data[f * width..(f + n) * width];
-        target.data[t * width..(t + n) * width].copy_from_slice(bytes);
+        let bytes = &from.bytes()[f * width..(f + n) * width];
+        target.bytes_mut()[t * width..(t + n) * width].copy_from_slice(bytes);
         return;
     }
     for i in 0..n {

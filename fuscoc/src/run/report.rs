@@ -271,7 +271,7 @@ pub fn arrays(ready: &Prepared, finished: &Finished) -> Result<BTreeMap<String, 
         let elem = found.logical.elem;
         for (rank, (data, end)) in ranks.iter().zip(found.ends).enumerate() {
             let data = data[..end * elem.bytes() as usize].to_vec();
-            out.insert(format!("{name}@{rank}"), Array { elem, shape: vec![end], data });
+            out.insert(format!("{name}@{rank}"), Array::new(elem, vec![end], data)?);
         }
         if let Some(count) = found.count {
             let values: Vec<i64> = count.into_iter().map(i64::from).collect();
