@@ -4,7 +4,7 @@
 use crate::Compiled;
 use crate::arena::Handle;
 use crate::layout::{Home, Radix, Table};
-use crate::oracle::{self, Array, Inputs, Outputs};
+use crate::oracle::{self, Array, Bits, Inputs, Outputs, Placed};
 use crate::sema::hir::{self, Elem, Extent, Size};
 use std::collections::BTreeMap;
 
@@ -94,29 +94,86 @@ pub fn gather(
 }
 
 /// Compares each rank's buffers with the oracle's, bit for bit, wherever the program defines an element.
-/// `found`: bytes of each rank, by tensor; tensors that were not kept are passed over.
+/// `found`: bytes of each rank, by tensor; tensors that were not kept are passed over. Leaves the elements compared.
 ///
 /// # Errors
 /// The first difference: `y@rank[element]`, both values.
 pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Result<u64, String> {
     let mut compared = 0;
-    for (name, ranks) in &expected.physical {
+    for (name, placed) in &expected.physical {
         let Some(got) = found.get(name) else { continue };
-        for (rank, want) in ranks.iter().enumerate() {
-            let width = want.array.elem.bytes() as usize;
-            for i in (0..want.defined.len()).filter(|i| want.defined.get(*i)) {
-                let a = &want.array.bytes()[i * width..(i + 1) * width];
-                let b = got.get(rank).and_then(|b| b.get(i * width..(i + 1) * width));
-                if b != Some(a) {
-                    let (a, b) = (value(want.array.elem, a), b.map(|b| value(want.array.elem, b)));
-                    let b = b.unwrap_or_else(|| "missing".to_string());
-                    return Err(format!("{name}@{rank}[{i}] is {b}, the oracle says {a}"));
+        let mut beside =
+            Beside { width: placed.elem().bytes() as usize, got, equal: 0, first: None };
+        beside.all(placed).map_err(|error| format!("{name}: {error}"))?;
+        if let Some(Difference { rank, at, wanted }) = beside.first.take() {
+            let wanted = value(placed.elem(), &wanted);
+            let got = beside.element(rank, at).map(|b| value(placed.elem(), b));
+            let got = got.unwrap_or_else(|| "missing".to_string());
+            return Err(format!("{name}@{rank}[{at}] is {got}, the oracle says {wanted}"));
+        }
+        compared += beside.equal;
+    }
+    Ok(compared)
+}
+
+/// One tensor of a run beside the oracle's.
+struct Beside<'a> {
+    width: usize,
+    got: &'a [Vec<u8>],
+    equal: u64,
+    first: Option<Difference>,
+}
+
+/// An element that differs, the first by rank and place that was seen.
+struct Difference {
+    rank: usize,
+    at: usize,
+    wanted: Vec<u8>,
+}
+
+impl Beside<'_> {
+    fn all(&mut self, placed: &Placed) -> Result<(), oracle::Error> {
+        let Some(fill) = placed.fill() else {
+            return placed.runs(&mut |rank, at, wanted| self.run(rank, at, wanted));
+        };
+        let lengths = placed.lengths().iter();
+        let mut seen: Vec<Bits> = lengths.map(|len| Bits::new(*len, false)).collect();
+        placed.runs(&mut |rank, at, wanted| {
+            seen[rank].set(at, wanted.len() / self.width);
+            self.run(rank, at, wanted);
+        })?;
+        let mut padding = Vec::new();
+        for (rank, seen) in seen.iter().enumerate() {
+            for (at, n) in seen.gaps() {
+                (padding.len() / self.width..n).for_each(|_| padding.extend_from_slice(&fill));
+                self.run(rank, at, &padding[..n * self.width]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What must lie from element `at` of a rank on.
+    fn run(&mut self, rank: usize, at: usize, wanted: &[u8]) {
+        let from = at * self.width;
+        let got = self.got.get(rank).and_then(|b| b.get(from..from + wanted.len()));
+        if got == Some(wanted) {
+            self.equal += (wanted.len() / self.width) as u64;
+            return;
+        }
+        for (i, wanted) in wanted.chunks_exact(self.width).enumerate() {
+            let before = self.first.as_ref().is_none_or(|d| (rank, at + i) < (d.rank, d.at));
+            if self.element(rank, at + i) != Some(wanted) {
+                if before {
+                    self.first = Some(Difference { rank, at: at + i, wanted: wanted.to_vec() });
                 }
-                compared += 1;
+                return;
             }
         }
     }
-    Ok(compared)
+
+    fn element(&self, rank: usize, at: usize) -> Option<&[u8]> {
+        self.got.get(rank)?.get(at * self.width..(at + 1) * self.width)
+    }
 }
 
 /// An element as a number and, where two may read the same, as its bits: `-7`, `1.5 (0x3fc0)`.

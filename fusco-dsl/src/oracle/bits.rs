@@ -35,7 +35,7 @@ impl Bits {
     }
 
     /// Makes `n` from `first` on true; `false` if some of them are outside.
-    pub(super) fn set(&mut self, first: usize, n: usize) -> bool {
+    pub fn set(&mut self, first: usize, n: usize) -> bool {
         let Some(end) = first.checked_add(n).filter(|end| *end <= self.len) else { return false };
         let mut at = first;
         while at < end {
@@ -45,6 +45,29 @@ impl Bits {
             at = word * WORD + high;
         }
         true
+    }
+
+    /// The runs that are false: first and how many.
+    pub fn gaps(&self) -> impl Iterator<Item = (usize, usize)> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let first = self.next(at, false)?;
+            at = self.next(first, true).unwrap_or(self.len);
+            Some((first, at - first))
+        })
+    }
+
+    /// The first from `at` on that is so.
+    fn next(&self, at: usize, value: bool) -> Option<usize> {
+        let flip = if value { 0 } else { u64::MAX };
+        let mut word = at / WORD;
+        let mut found = self.words.get(word)? ^ flip;
+        found &= u64::MAX << (at % WORD);
+        while found == 0 {
+            word += 1;
+            found = self.words.get(word)? ^ flip;
+        }
+        Some(word * WORD + found.trailing_zeros() as usize).filter(|i| *i < self.len)
     }
 }
 
@@ -62,6 +85,10 @@ mod tests {
                     let wanted: Vec<bool> =
                         (0..len).map(|i| (first..first + n).contains(&i)).collect();
                     assert_eq!(bits.iter().collect::<Vec<_>>(), wanted);
+                    let gaps: Vec<usize> = bits.gaps().flat_map(|(at, n)| at..at + n).collect();
+                    let outside = (0..len).filter(|i| !wanted[*i]);
+                    assert_eq!(gaps, outside.collect::<Vec<_>>());
+                    assert!(n == 0 || bits.gaps().count() <= 2);
                 }
             }
             assert!(Bits::new(len, true).iter().all(|b| b));

@@ -15,6 +15,7 @@ mod linear;
 mod nest;
 mod number;
 mod place;
+mod placed;
 mod relation;
 mod row;
 mod run;
@@ -27,6 +28,7 @@ pub use error::Error;
 pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;
 pub use place::Physical;
+pub use placed::Placed;
 pub use relation::{Relation, check_assumes, check_indices, relation};
 pub use run::{Outputs, run_entry, scatter};
 

@@ -2,34 +2,36 @@
 
 use super::nest::Nest;
 use super::place::{fill_bits, physical};
+use super::placed::{Left, Placed};
 use super::row::{Place, Row, Rows};
 use super::scope::Scope;
 use super::{Array, Error, Inputs, Physical, Relation, number, relation};
 use crate::arena::Handle;
 use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Size, Tensor};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What an entry leaves, by tensor name.
 #[derive(Clone, Debug, Default)]
-pub struct Outputs {
+pub struct Outputs<'p> {
     /// Logical global arrays; rows of a ragged axis without padding, which would be the fill value, or 0.
     pub logical: BTreeMap<String, Array>,
     /// Live length of each ragged segment.
     pub count: BTreeMap<String, Vec<i32>>,
-    /// Each rank's buffer.
-    pub physical: BTreeMap<String, Vec<Physical>>,
+    /// The same on its ranks.
+    pub physical: BTreeMap<String, Placed<'p>>,
 }
 
 /// Runs an entry. Relations it plans are added to `plans`, by route name; others are taken from there.
 ///
 /// # Errors
 /// Missing or wrong inputs.
-pub fn run_entry(
-    program: &Program,
+pub fn run_entry<'p>(
+    program: &'p Program,
     entry: &str,
     inputs: &Inputs,
     plans: &mut BTreeMap<String, Relation>,
-) -> Result<Outputs, Error> {
+) -> Result<Outputs<'p>, Error> {
     inputs.check(program)?;
     let entry = program.entry(entry).ok_or_else(|| Error::Missing(format!("entry {entry}")))?;
     for route in &entry.plans {
@@ -44,23 +46,24 @@ pub fn run_entry(
         let target = Statement(Nest { scope, stmt }).execute(target)?;
         made.insert(stmt.target, target);
     }
+    // Of what the entry made for itself, only a table of owners can matter to a placement.
+    let kept = |tensor: &Tensor| tensor.io != Io::Tmp || tensor.dtype.index.is_some();
+    made.retain(|handle, _| kept(&program.tensors[*handle]));
+    let counts = |r: &Relation| Relation { live: r.live.clone(), ..Relation::default() };
+    let plans = plans.iter().map(|(route, r)| (route.clone(), counts(r))).collect();
+    let left = Arc::new(Left { program, inputs: inputs.clone(), plans, made });
     let mut out = Outputs::default();
-    let scope = Scope { program, inputs, plans, made: &made };
-    for (handle, array) in &made {
+    for (handle, array) in &left.made {
         let tensor = &program.tensors[*handle];
         if tensor.io == Io::Tmp {
             continue;
         }
-        if let Some(counts) = super::gather::segments(&scope, tensor)? {
+        if let Some(counts) = super::gather::segments(&left.scope(), tensor)? {
             out.count.insert(tensor.name.clone(), counts);
         }
-        out.physical.insert(tensor.name.clone(), physical(&scope, tensor, array)?);
+        out.physical.insert(tensor.name.clone(), Placed::new(&left, *handle)?);
+        out.logical.insert(tensor.name.clone(), array.clone());
     }
-    let named = |(handle, array): (Handle<Tensor>, Array)| {
-        let tensor = &program.tensors[handle];
-        (tensor.io != Io::Tmp).then(|| (tensor.name.clone(), array))
-    };
-    out.logical = made.into_iter().filter_map(named).collect();
     Ok(out)
 }
 

@@ -8,7 +8,7 @@ use fusco_dsl::oracle::{Outputs, run_entry};
 use std::collections::BTreeMap;
 
 /// What every entry leaves, fed on like the run itself.
-pub fn expect(ready: &Prepared, progress: &Progress) -> Result<Outputs, Failure> {
+pub fn expect<'r>(ready: &'r Prepared, progress: &Progress) -> Result<Outputs<'r>, Failure> {
     let Prepared { work, compiled, feeds, .. } = ready;
     let mut inputs = ready.inputs.clone();
     let mut plans = BTreeMap::new();
