@@ -17,6 +17,13 @@ pub struct Relation {
     pub dropped: Vec<i64>,
 }
 
+impl Relation {
+    /// Rows of each group, as plans count them.
+    pub fn counts(&self) -> Vec<u32> {
+        self.live.iter().map(|n| u32::try_from(*n).unwrap_or(u32::MAX)).collect()
+    }
+}
+
 /// Walks all source tuples; binds the rows of the body in order; numbers; caps.
 ///
 /// # Errors

@@ -29,6 +29,8 @@ pub fn expect<'r>(ready: &'r Prepared, progress: &Progress) -> Result<Outputs<'r
         all.count.extend(outputs.count);
         all.physical.extend(outputs.physical);
     }
+    let live = plans.iter().map(|(route, plan)| (route.clone(), plan.counts()));
+    let _ = ready.live.set(live.collect());
     Ok(all)
 }
 
