@@ -28,8 +28,26 @@ impl Place {
     }
 }
 
-/// A sum over a source of the route: the values of all variables for each kept tuple.
-pub(super) type Terms<'a> = Option<(Handle<Var>, &'a [Vec<(usize, i64)>])>;
+/// A sum over a source of the route: the values of its variables for each kept tuple.
+pub(super) type Terms<'a> = Option<Routed<'a>>;
+
+#[derive(Clone, Copy)]
+pub(super) struct Routed<'a> {
+    /// What the sum runs over.
+    pub var: Handle<Var>,
+    /// The variables that a term gives values.
+    pub bound: &'a [usize],
+    /// Those values, term by term.
+    pub values: &'a [i64],
+}
+
+impl Routed<'_> {
+    /// Each term as variables and their values.
+    pub fn terms(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, i64)>> {
+        let each = self.values.chunks_exact(self.bound.len());
+        each.map(|values| self.bound.iter().copied().zip(values.iter().copied()))
+    }
+}
 
 pub(super) type Extents<'a> = dyn Fn(Handle<Var>, &[i64]) -> Result<i64, Error> + 'a;
 
@@ -207,9 +225,9 @@ impl Rows<'_> {
     fn sum(&self, var: Handle<Var>, body: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {
         let mut acc = vec![0f32; self.len()];
         match self.terms {
-            Some((routed, terms)) if routed == var => {
-                for term in terms {
-                    term.iter().for_each(|(v, x)| values[*v] = *x);
+            Some(routed) if routed.var == var => {
+                for term in routed.terms() {
+                    term.for_each(|(v, x)| values[v] = x);
                     self.add(body, values, &mut acc)?;
                 }
             }

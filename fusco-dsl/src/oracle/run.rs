@@ -1,11 +1,11 @@
 //! Statements as loop nests.
 
-use super::nest::Nest;
+use super::nest::{Nest, Parts};
 use super::place::{fill_bits, physical};
 use super::placed::{Left, Placed};
-use super::row::{Place, Row, Rows};
+use super::row::{Lane, Place, Row, Rows, Terms};
 use super::scope::Scope;
-use super::{Array, Error, Inputs, Physical, Relation, number, relation};
+use super::{Array, Error, Inputs, Physical, Relation, Watch, number, relation};
 use crate::arena::Handle;
 use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Size, Tensor};
 use std::collections::BTreeMap;
@@ -32,9 +32,24 @@ pub fn run_entry<'p>(
     inputs: &Inputs,
     plans: &mut BTreeMap<String, Relation>,
 ) -> Result<Outputs<'p>, Error> {
+    run_entry_watched(program, entry, inputs, plans, &mut |_, _, _| ())
+}
+
+/// As [`run_entry`]; `watch` is told of every route and of every part of every statement.
+///
+/// # Errors
+/// As [`run_entry`].
+pub fn run_entry_watched<'p>(
+    program: &'p Program,
+    entry: &str,
+    inputs: &Inputs,
+    plans: &mut BTreeMap<String, Relation>,
+    watch: &mut Watch,
+) -> Result<Outputs<'p>, Error> {
     inputs.check(program)?;
     let entry = program.entry(entry).ok_or_else(|| Error::Missing(format!("entry {entry}")))?;
     for route in &entry.plans {
+        watch(&program.routes[*route].name, 0, 1);
         plans.insert(program.routes[*route].name.clone(), relation(program, *route, inputs)?);
     }
     let plans = &*plans;
@@ -43,7 +58,9 @@ pub fn run_entry<'p>(
         let target = made.remove(&stmt.target);
         let scope = Scope { program, inputs, plans, made: &made };
         let target = target.map_or_else(|| blank(&scope, stmt.target), Ok)?;
-        let target = Statement(Nest { scope, stmt }).execute(target)?;
+        let name = &program.tensors[stmt.target].name;
+        let mut parts = |done: usize, all: usize| watch(name, done, all);
+        let target = Statement(Nest { scope, stmt }).execute(target, &mut parts)?;
         made.insert(stmt.target, target);
     }
     // Of what the entry made for itself, only a table of owners can matter to a placement.
@@ -170,15 +187,18 @@ pub(super) fn names(size: &Size, axis: usize) -> bool {
 struct Statement<'a>(Nest<'a>);
 
 impl Statement<'_> {
-    fn execute(&self, mut target: Array) -> Result<Array, Error> {
-        self.0.run(&mut |lane, terms, values| self.assign(lane, terms, values, &mut target))?;
+    fn execute(&self, mut target: Array, watch: &mut Parts) -> Result<Array, Error> {
+        let mut assign = |lane: Lane, terms: Terms, values: &mut [i64]| {
+            self.assign(lane, terms, values, &mut target)
+        };
+        self.0.run(&mut assign, watch)?;
         Ok(target)
     }
 
     fn assign(
         &self,
-        lane: super::row::Lane,
-        terms: super::row::Terms,
+        lane: Lane,
+        terms: Terms,
         values: &mut [i64],
         target: &mut Array,
     ) -> Result<(), Error> {
