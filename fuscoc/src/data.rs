@@ -302,12 +302,13 @@ pub fn random(
         return Ok(out);
     }
     let limit = count_limit(program, tensor, inputs);
-    for i in 0..out.len() {
+    let width = elem.bytes() as usize;
+    for element in out.bytes_mut().chunks_exact_mut(width) {
         let bits = match limit {
             Some(most) => rng.i64(0..=most) as u64,
             None => random_bits(elem, rng),
         };
-        out.set_bits(i, bits);
+        element.copy_from_slice(&bits.to_le_bytes()[..width]);
     }
     Ok(out)
 }

@@ -136,12 +136,16 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     for backend in &args.backend {
         let world = world(compiled, *backend)?;
         let finished = launch(&ready, &world, args.repeat, &progress)?;
-        let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
+        let (verdict, sums) = std::thread::scope(|threads| {
+            let sums = threads.spawn(|| report::checksums(&finished));
+            let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
+            (verdict, sums.join().expect("sums of bytes do not panic"))
+        });
         progress.pause();
         if json {
-            documents.push(report::json(compiled, inputs, &finished, verdict.as_ref()));
+            documents.push(report::json(compiled, inputs, (&finished, &sums), verdict.as_ref()));
         } else {
-            file::say(report::text(compiled, inputs, &finished, verdict.as_ref()) + "\n")?;
+            file::say(report::text(compiled, inputs, (&finished, &sums), verdict.as_ref()) + "\n")?;
         }
         if let Some(path) = &args.out {
             data::write(path, &report::arrays(&ready, &finished)?)?;
