@@ -4,7 +4,7 @@
 use crate::Compiled;
 use crate::arena::Handle;
 use crate::layout::{Home, Radix, Table};
-use crate::oracle::{self, Array, Inputs, Outputs};
+use crate::oracle::{self, Array, Bits, Inputs, Outputs, Placed};
 use crate::sema::hir::{self, Elem, Extent, Size};
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ pub fn scatter(
     let tensor = &compiled.hir.tensors[handle];
     if oracle::is_static(&compiled.hir, tensor) {
         let ranks = oracle::scatter(&compiled.hir, inputs, &tensor.name)?;
-        return Ok(ranks.into_iter().map(|p| p.array.data).collect());
+        return Ok(ranks.into_iter().map(|p| p.array.into_bytes()).collect());
     }
-    let table = &compiled.tables()[&handle];
+    let (table, array) = (&compiled.tables()[&handle], &array.dense());
     let width = array.elem.bytes() as usize;
     let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];
     let (mut coords, run) = (vec![0i64; tensor.axes.len()], contiguous(table, array));
@@ -42,7 +42,7 @@ pub fn scatter(
         if buffer.len() < to + run * width {
             buffer.resize(to + run * width, 0);
         }
-        buffer[to..to + run * width].copy_from_slice(&array.data[from..from + run * width]);
+        buffer[to..to + run * width].copy_from_slice(&array.bytes()[from..from + run * width]);
     }
     Ok(ranks)
 }
@@ -94,35 +94,92 @@ pub fn gather(
 }
 
 /// Compares each rank's buffers with the oracle's, bit for bit, wherever the program defines an element.
-/// `found`: bytes of each rank, by tensor; tensors that were not kept are passed over.
+/// `found`: bytes of each rank, by tensor; tensors that were not kept are passed over. Leaves the elements compared.
 ///
 /// # Errors
 /// The first difference: `y@rank[element]`, both values.
 pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Result<u64, String> {
     let mut compared = 0;
-    for (name, ranks) in &expected.physical {
+    for (name, placed) in &expected.physical {
         let Some(got) = found.get(name) else { continue };
-        for (rank, want) in ranks.iter().enumerate() {
-            let width = want.array.elem.bytes() as usize;
-            for i in (0..want.defined.len()).filter(|i| want.defined[*i]) {
-                let a = &want.array.data[i * width..(i + 1) * width];
-                let b = got.get(rank).and_then(|b| b.get(i * width..(i + 1) * width));
-                if b != Some(a) {
-                    let (a, b) = (value(want.array.elem, a), b.map(|b| value(want.array.elem, b)));
-                    let b = b.unwrap_or_else(|| "missing".to_string());
-                    return Err(format!("{name}@{rank}[{i}] is {b}, the oracle says {a}"));
+        let mut beside =
+            Beside { width: placed.elem().bytes() as usize, got, equal: 0, first: None };
+        beside.all(placed).map_err(|error| format!("{name}: {error}"))?;
+        if let Some(Difference { rank, at, wanted }) = beside.first.take() {
+            let wanted = value(placed.elem(), &wanted);
+            let got = beside.element(rank, at).map(|b| value(placed.elem(), b));
+            let got = got.unwrap_or_else(|| "missing".to_string());
+            return Err(format!("{name}@{rank}[{at}] is {got}, the oracle says {wanted}"));
+        }
+        compared += beside.equal;
+    }
+    Ok(compared)
+}
+
+/// One tensor of a run beside the oracle's.
+struct Beside<'a> {
+    width: usize,
+    got: &'a [Vec<u8>],
+    equal: u64,
+    first: Option<Difference>,
+}
+
+/// An element that differs, the first by rank and place that was seen.
+struct Difference {
+    rank: usize,
+    at: usize,
+    wanted: Vec<u8>,
+}
+
+impl Beside<'_> {
+    fn all(&mut self, placed: &Placed) -> Result<(), oracle::Error> {
+        let Some(fill) = placed.fill() else {
+            return placed.runs(&mut |rank, at, wanted| self.run(rank, at, wanted));
+        };
+        let lengths = placed.lengths().iter();
+        let mut seen: Vec<Bits> = lengths.map(|len| Bits::new(*len, false)).collect();
+        placed.runs(&mut |rank, at, wanted| {
+            seen[rank].set(at, wanted.len() / self.width);
+            self.run(rank, at, wanted);
+        })?;
+        let mut padding = Vec::new();
+        for (rank, seen) in seen.iter().enumerate() {
+            for (at, n) in seen.gaps() {
+                (padding.len() / self.width..n).for_each(|_| padding.extend_from_slice(&fill));
+                self.run(rank, at, &padding[..n * self.width]);
+            }
+        }
+        Ok(())
+    }
+
+    /// What must lie from element `at` of a rank on.
+    fn run(&mut self, rank: usize, at: usize, wanted: &[u8]) {
+        let from = at * self.width;
+        let got = self.got.get(rank).and_then(|b| b.get(from..from + wanted.len()));
+        if got == Some(wanted) {
+            self.equal += (wanted.len() / self.width) as u64;
+            return;
+        }
+        for (i, wanted) in wanted.chunks_exact(self.width).enumerate() {
+            let before = self.first.as_ref().is_none_or(|d| (rank, at + i) < (d.rank, d.at));
+            if self.element(rank, at + i) != Some(wanted) {
+                if before {
+                    self.first = Some(Difference { rank, at: at + i, wanted: wanted.to_vec() });
                 }
-                compared += 1;
+                return;
             }
         }
     }
-    Ok(compared)
+
+    fn element(&self, rank: usize, at: usize) -> Option<&[u8]> {
+        self.got.get(rank)?.get(at * self.width..(at + 1) * self.width)
+    }
 }
 
 /// An element as a number and, where two may read the same, as its bits: `-7`, `1.5 (0x3fc0)`.
 fn value(elem: Elem, bytes: &[u8]) -> String {
     let mut array = Array::zeros(elem, vec![1]);
-    array.data.copy_from_slice(bytes);
+    array.bytes_mut().copy_from_slice(bytes);
     match elem {
         Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32 => array.get_i64(0).to_string(),
         Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => {

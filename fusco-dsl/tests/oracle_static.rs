@@ -56,7 +56,7 @@ fn bits(elem: Elem, value: f32) -> u64 {
     }
 }
 
-fn run(program: &Program, entry: &str, inputs: &Inputs) -> Outputs {
+fn run<'p>(program: &'p Program, entry: &str, inputs: &Inputs) -> Outputs<'p> {
     run_entry(program, entry, inputs, &mut BTreeMap::new())
         .unwrap_or_else(|e| panic!("{entry}: {e}"))
 }
@@ -83,7 +83,7 @@ impl Want {
             assert_eq!(held.array.len(), self.lengths[rank], "length of {what}@{rank}");
             assert_eq!(held.defined.len(), held.array.len());
             for i in 0..held.array.len() {
-                let got = held.defined[i].then(|| held.array.get_bits(i));
+                let got = held.defined.get(i).then(|| held.array.get_bits(i));
                 assert_eq!(got, self.elements[rank].get(&i).copied(), "{what}@{rank}[{i}]");
             }
             let outside = self.elements[rank].keys().find(|k| **k >= held.array.len());
@@ -128,8 +128,8 @@ fn ulysses() {
                 by_head.put(ni / nc, ((bi * s + si) * nc + ni % nc) * d + di, x);
             }
             let [heads, seq] = MOVED.map(|e| run(&program, e, &inputs));
-            by_head.check("p", &heads.physical["p"]);
-            by_seq.check("u", &seq.physical["u"]);
+            by_head.check("p", &heads.physical["p"].ranks().expect("placed"));
+            by_seq.check("u", &seq.physical["u"].ranks().expect("placed"));
             by_seq.check("q", &scatter(&program, &inputs, "q").expect("q"));
             by_head.check("a", &scatter(&program, &inputs, "a").expect("a"));
         }
@@ -153,7 +153,7 @@ fn reshard_transpose() {
             }
         }
         from.check("a", &scatter(&program, &inputs, "a").expect("a"));
-        to.check("b", &out.physical["b"]);
+        to.check("b", &out.physical["b"].ranks().expect("placed"));
         assert_eq!(out.logical["b"].shape, [n, m]);
     }
 }
@@ -201,7 +201,7 @@ fn cyclic_to_block() {
                 assert_eq!(held.len(), numroc(m, nb, rank / q, p) * numroc(n, nb, rank % q, q));
             }
             from.check("a", &scatter(&program, &inputs, "a").expect("a"));
-            to.check("b", &run(&program, "main", &inputs).physical["b"]);
+            to.check("b", &run(&program, "main", &inputs).physical["b"].ranks().expect("placed"));
         }
     }
 }
@@ -260,7 +260,7 @@ fn kv_migrate() {
                 to.put(at + ni / near, (row * slab + u) * d + di, x);
             }
         }
-        to.check("kv", &run(&program, "main", &inputs).physical["kv"]);
+        to.check("kv", &run(&program, "main", &inputs).physical["kv"].ranks().expect("placed"));
 
         let (mut everywhere, mut tables) = (Want::new(ranks, rmax), Want::new(ranks, rmax * jmax));
         for rank in 0..ranks {
@@ -347,11 +347,11 @@ fn dlrm() {
             rows_before[from] += n.div_ceil(align) * align;
             rows_after[to] += n.div_ceil(align) * align;
         }
-        z.check("z", &forward.physical["z"]);
+        z.check("z", &forward.physical["z"].ranks().expect("placed"));
         held.check("emb", &scatter(&program, &inputs, "emb").expect("emb"));
-        jln.check("jln", &lookup.physical["jln"]);
+        jln.check("jln", &lookup.physical["jln"].ranks().expect("placed"));
         before.check("ids", &scatter(&program, &inputs, "ids").expect("ids"));
-        after.check("jds", &lookup.physical["jds"]);
+        after.check("jds", &lookup.physical["jds"].ranks().expect("placed"));
     }
 }
 
@@ -387,7 +387,7 @@ fn to_tiles() {
             }
         }
         from.check("a", &scatter(&program, &inputs, "a").expect("a"));
-        to.check("b", &run(&program, "main", &inputs).physical["b"]);
+        to.check("b", &run(&program, "main", &inputs).physical["b"].ranks().expect("placed"));
     }
 }
 
@@ -413,8 +413,11 @@ fn partials() {
                 parts.put(rank, at, y.get_bits(rank * m * n + at));
             }
         }
-        a.check("a", &run(&program, "reduce_scatter", &inputs).physical["a"]);
-        b.check("b", &run(&program, "all_reduce", &inputs).physical["b"]);
+        a.check(
+            "a",
+            &run(&program, "reduce_scatter", &inputs).physical["a"].ranks().expect("placed"),
+        );
+        b.check("b", &run(&program, "all_reduce", &inputs).physical["b"].ranks().expect("placed"));
         parts.check("y", &scatter(&program, &inputs, "y").expect("y"));
         let mut wrong = inputs.clone();
         wrong.tensors.insert("y".into(), random(Elem::Bf16, &[ranks + 1, m, n], 1));
@@ -492,11 +495,11 @@ fn every_word_of_a_placement() {
     let table = scatter(&program, &inputs, "t").expect("t");
     assert_eq!(table[1].array.elem, Elem::I32);
     ts.check("t", &table);
-    filled(a, 9).check("a", &out.physical["a"]);
-    b.check("b", &out.physical["b"]);
-    c.check("c", &out.physical["c"]);
-    filled(d, u64::from(u32::MAX)).check("d", &out.physical["d"]);
-    e.check("e", &out.physical["e"]);
+    filled(a, 9).check("a", &out.physical["a"].ranks().expect("placed"));
+    b.check("b", &out.physical["b"].ranks().expect("placed"));
+    c.check("c", &out.physical["c"].ranks().expect("placed"));
+    filled(d, u64::from(u32::MAX)).check("d", &out.physical["d"].ranks().expect("placed"));
+    e.check("e", &out.physical["e"].ranks().expect("placed"));
 
     inputs.tensors.insert("t".into(), Array::from_i64(Elem::I32, vec![5], &[1, 1, 6, 1, 5]));
     let error = run_entry(&program, "main", &inputs, &mut BTreeMap::new()).unwrap_err();
@@ -529,10 +532,11 @@ fn sums_round_once() {
             assert_eq!(held.array.get_bits(i), x.get_bits(rank * 40 + i), "part {rank}");
         }
     }
-    let lengths = |name: &str| out.physical[name].iter().map(|h| h.array.len()).collect::<Vec<_>>();
+    let lengths = |name: &str| out.physical[name].lengths();
     assert_eq!(lengths("b"), [0, 0, 40, 0, 0, 0]);
     assert_eq!(lengths("c"), [14; 6]);
-    let absent = out.physical["c"][5].defined.iter().filter(|d| !**d).count();
+    let absent =
+        out.physical["c"].ranks().expect("placed")[5].defined.iter().filter(|d| !d).count();
     assert_eq!(absent, 14 * 3 - 40);
 }
 

@@ -310,7 +310,7 @@ pub fn moved(compiled: &Compiled, elem: Elem, shape: &[usize]) -> Places {
         let inputs = Inputs { tensors, ..Inputs::default() };
         let mut out =
             run_entry(&compiled.hir, "main", &inputs, &mut BTreeMap::new()).expect("a meaning");
-        out.physical.remove("y").expect("y is written")
+        out.physical.remove("y").expect("y is written").ranks().expect("placed")
     };
     let ranks: Vec<_> = planes(elem, shape).iter().map(ran).collect();
     places(elem, &ranks)

@@ -369,10 +369,11 @@ fn check(text: &str, from: &[usize], to: &[usize], keep: bool) -> bool {
     let expected =
         run_entry(&compiled.hir, "main", &inputs, &mut BTreeMap::new()).expect("a meaning");
     let mut missing = false;
-    for (rank, (seen, wanted)) in memory["y"].iter().zip(&expected.physical["y"]).enumerate() {
+    let wanted = expected.physical["y"].ranks().expect("placed");
+    for (rank, (seen, wanted)) in memory["y"].iter().zip(&wanted).enumerate() {
         for (at, (value, writes)) in seen.iter().enumerate() {
             assert!(*writes < 2, "y[{at}] of rank {rank} is written {writes} times\n{text}");
-            if !wanted.defined.get(at).is_some_and(|d| *d) {
+            if !wanted.defined.get(at) {
                 continue;
             }
             let right = wanted.array.get_i64(at) as u32;

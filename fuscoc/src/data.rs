@@ -187,7 +187,7 @@ pub fn write(path: &std::path::Path, arrays: &BTreeMap<String, Array>) -> Result
     for (name, array) in arrays {
         let dtype = TYPES.iter().find(|(_, e)| *e == array.elem).map_or(Dtype::U8, |(d, _)| *d);
         let view =
-            TensorView::new(dtype, array.shape.clone(), &array.data).map_err(Failure::input)?;
+            TensorView::new(dtype, array.shape.clone(), array.bytes()).map_err(Failure::input)?;
         views.push((name.clone(), view));
     }
     crate::file::replace(path, |file| {
@@ -302,12 +302,13 @@ pub fn random(
         return Ok(out);
     }
     let limit = count_limit(program, tensor, inputs);
-    for i in 0..out.len() {
+    let width = elem.bytes() as usize;
+    for element in out.bytes_mut().chunks_exact_mut(width) {
         let bits = match limit {
             Some(most) => rng.i64(0..=most) as u64,
             None => random_bits(elem, rng),
         };
-        out.set_bits(i, bits);
+        element.copy_from_slice(&bits.to_le_bytes()[..width]);
     }
     Ok(out)
 }

@@ -1,9 +1,17 @@
 //! A bar for long work: on a terminal only, gone when the work is.
 
 use indicatif::{ProgressBar, ProgressStyle};
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
-pub struct Progress(ProgressBar);
+pub struct Progress {
+    bar: ProgressBar,
+    /// When the part of a stage was last written.
+    written: Cell<Option<Instant>>,
+}
+
+/// Between two times that the part of a stage is written.
+const PAUSE: Duration = Duration::from_millis(120);
 
 impl Progress {
     /// For so many stages.
@@ -12,32 +20,59 @@ impl Progress {
         let style =
             ProgressStyle::with_template("{spinner} [{bar:24}] {pos}/{len} {msg} {elapsed}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Progress(bar)
+        bar.enable_steady_tick(PAUSE);
+        Progress { bar, written: Cell::new(None) }
     }
 
     /// The stage before is over; `what` begins.
     pub fn next(&self, what: &str) {
-        if !self.0.message().is_empty() {
-            self.0.inc(1);
+        if !self.bar.message().is_empty() {
+            self.bar.inc(1);
         }
-        self.0.set_message(what.to_string());
+        self.bar.set_message(what.to_string());
+        self.written.set(Some(Instant::now()));
+    }
+
+    /// How far a stage is in `what`: so many parts are done, of how many. Cheap to call for each of them.
+    pub fn part(&self, stage: &str, what: &str, (done, all): (usize, usize)) {
+        if self.bar.is_hidden() || self.written.get().is_some_and(|at| at.elapsed() < PAUSE) {
+            return;
+        }
+        self.bar.set_message(so_far(stage, what, (done, all)));
+        self.written.set(Some(Instant::now()));
     }
 
     /// A line of its own on standard error, on a terminal or not: what is done so far.
     pub fn say(&self, line: &str) {
-        self.0.suspend(|| crate::file::tell(line));
+        self.bar.suspend(|| crate::file::tell(line));
     }
 
     /// Clears the line, so that others may print.
     pub fn pause(&self) {
-        self.0.disable_steady_tick();
-        self.0.finish_and_clear();
+        self.bar.disable_steady_tick();
+        self.bar.finish_and_clear();
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         self.pause();
+    }
+}
+
+/// `combine by the reference interpreter: o 43 %`
+fn so_far(stage: &str, what: &str, (done, all): (usize, usize)) -> String {
+    let percent = done as f64 / all.max(1) as f64 * 100.0;
+    format!("{stage}: {what} {percent:.0} %")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::so_far;
+
+    #[test]
+    fn parts_are_per_cents() {
+        assert_eq!(so_far("a by b", "y", (0, 0)), "a by b: y 0 %");
+        assert_eq!(so_far("a by b", "y", (3, 8)), "a by b: y 38 %");
     }
 }

@@ -14,12 +14,13 @@ use crate::{Format, Outcome, file};
 use clap::ValueEnum;
 use fusco_dsl::Compiled;
 use fusco_dsl::diag::hint;
-use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::Io;
+use fusco_dsl::oracle::{Array, Inputs, relation};
+use fusco_dsl::sema::hir::{Extent, Io};
 use fusco_runtime::mem::room;
 use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, World};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 #[derive(clap::Args)]
@@ -85,6 +86,23 @@ pub struct Prepared {
     pub feeds: BTreeMap<String, String>,
     /// Each rank's bytes of each input.
     pub ranks: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Rows of each group by route, once they are known; see [`Prepared::live`].
+    live: OnceLock<BTreeMap<String, Vec<u32>>>,
+}
+
+impl Prepared {
+    /// Rows of each group, of the routes that the entries plan and the reference interpreter has a plan of.
+    fn live(&self) -> &BTreeMap<String, Vec<u32>> {
+        self.live.get_or_init(|| {
+            let hir = &self.compiled.hir;
+            let entries = self.work.entries.iter().filter_map(|e| hir.entry(e));
+            let plans = entries.flat_map(|e| &e.plans).filter_map(|route| {
+                let plan = relation(hir, *route, &self.inputs).ok()?;
+                Some((hir.routes[*route].name.clone(), plan.counts()))
+            });
+            plans.collect()
+        })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
@@ -118,12 +136,16 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     for backend in &args.backend {
         let world = world(compiled, *backend)?;
         let finished = launch(&ready, &world, args.repeat, &progress)?;
-        let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
+        let (verdict, sums) = std::thread::scope(|threads| {
+            let sums = threads.spawn(|| report::checksums(&finished));
+            let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
+            (verdict, sums.join().expect("sums of bytes do not panic"))
+        });
         progress.pause();
         if json {
-            documents.push(report::json(compiled, inputs, &finished, verdict.as_ref()));
+            documents.push(report::json(compiled, inputs, (&finished, &sums), verdict.as_ref()));
         } else {
-            file::say(report::text(compiled, inputs, &finished, verdict.as_ref()) + "\n")?;
+            file::say(report::text(compiled, inputs, (&finished, &sums), verdict.as_ref()) + "\n")?;
         }
         if let Some(path) = &args.out {
             data::write(path, &report::arrays(&ready, &finished)?)?;
@@ -160,7 +182,7 @@ pub fn prepare(mut work: Work, source: &Source) -> Result<Prepared, Failure> {
     feed::in_order(&work, &compiled, &feeds)?;
     let inputs = inputs(&work, &compiled, &feeds)?;
     let ranks = scattered(&work, &compiled, &inputs, &feeds)?;
-    Ok(Prepared { work, compiled, inputs, feeds, ranks })
+    Ok(Prepared { work, compiled, inputs, feeds, ranks, live: OnceLock::new() })
 }
 
 /// Each rank's bytes of what the entries read.
@@ -457,17 +479,27 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Writes what the entries will write once, so that no launch waits for its first pages.
+    /// Writes what the entries will write once, so that no launch waits for its first pages: of rows that a
+    /// route places, those that there will be, not all that there is room for.
     fn touch(&self, ready: &Prepared) -> Outcome {
-        let mut zeros = Vec::new();
+        let (mut zeros, hir) = (Vec::new(), &ready.compiled.hir);
         for (name, buffer) in self.buffers.iter().filter(|(n, _)| !ready.ranks.contains_key(*n)) {
-            let io = ready.compiled.hir.tensor(name).map(|h| ready.compiled.hir.tensors[h].io);
-            if io != Some(Io::Out) {
+            let Some(handle) = hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out) else {
                 continue;
-            }
+            };
+            let route = hir.tensors[handle].axes.iter().find_map(|a| match a.extent {
+                Extent::Ragged { route, .. } => Some(&hir.routes[route].name),
+                Extent::Fixed(_) | Extent::Counted { .. } => None,
+            });
+            let live = route.map(|_| ready.live());
+            let live = live.filter(|live| route.is_some_and(|r| live.contains_key(r)));
             for rank in 0..buffer.ranks() {
-                zeros.resize(buffer.bytes(rank), 0);
-                buffer.upload(rank, &zeros)?;
+                let bytes = buffer.bytes(rank);
+                let bytes = live.map_or(bytes, |live| {
+                    data::live_bytes(&ready.compiled, handle, live, rank).min(bytes)
+                });
+                zeros.resize(bytes.max(zeros.len()), 0);
+                buffer.upload(rank, &zeros[..bytes])?;
             }
         }
         Ok(())

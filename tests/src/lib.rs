@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// What the entries, in order, leave by the reference interpreter.
-    pub fn expected(&self, entries: &[&str], inputs: &Inputs) -> Outputs {
+    pub fn expected(&self, entries: &[&str], inputs: &Inputs) -> Outputs<'_> {
         let (mut inputs, mut plans) = (inputs.clone(), BTreeMap::new());
         let mut all = Outputs::default();
         for entry in entries {

@@ -100,7 +100,7 @@ impl Walk<'_> {
 
     /// Kept tuples of an own position: choice, group, slot.
     fn tuples(&self, position: i64) -> Vec<(i64, i64, i64)> {
-        let own = |t: &&Vec<i64>| match t.len() {
+        let own = |t: &&[i64]| match t.len() {
             // (s, t, k) or (s, t), (t, k) or (t): a missing rank is the only one.
             5 => t[0] == self.me as i64 && t[1] == position,
             4 if self.schedule.ranks > 1 || self.has_rank() => {
@@ -108,7 +108,7 @@ impl Walk<'_> {
             }
             _ => t[0] == position,
         };
-        let tuple = |t: &Vec<i64>| {
+        let tuple = |t: &[i64]| {
             let choice = match t.len() {
                 5 => t[2],
                 4 if self.schedule.ranks > 1 || self.has_rank() => 0,

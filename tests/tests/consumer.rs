@@ -103,9 +103,9 @@ fn gpu_a_kernel_of_the_user_starts_on_the_first_tile() {
         let dispatched =
             run_entry(&session.compiled.hir, "dispatch", &inputs, &mut plans).expect("a meaning");
         session.check(&dispatched);
-        for (rank, want) in dispatched.physical["y"].iter().enumerate() {
+        for (rank, want) in dispatched.physical["y"].ranks().expect("placed").iter().enumerate() {
             let z = session.buffers["z"].download_as::<bf16>(rank).expect("bytes");
-            for i in (0..want.defined.len()).filter(|i| want.defined[*i]) {
+            for i in (0..want.defined.len()).filter(|i| want.defined.get(*i)) {
                 assert_eq!(
                     z[i].to_f32(),
                     2.0 * want.array.get_f32(i),

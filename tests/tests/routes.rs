@@ -219,14 +219,17 @@ fn counter_example(
             let tensor = compiled.hir.tensor(target)?;
             let axes = &compiled.hir.tensors[tensor].axes;
             let ragged = axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
-            expected.physical[target].iter().enumerate().find_map(|(rank, want)| {
-                // Rows of groups up to the end of their storage; elsewhere whatever the program defines.
-                let wanted = (0..want.defined.len()).filter(|at| ragged || want.defined[*at]);
-                wanted
-                    .into_iter()
-                    .find(|at| !writes.has(rank, *at))
-                    .map(|at| format!("nobody writes {target}@{rank}[{at}]"))
-            })
+            expected.physical[target].ranks().expect("placed").iter().enumerate().find_map(
+                |(rank, want)| {
+                    // Rows of groups up to the end of their storage; elsewhere whatever the program defines.
+                    let wanted =
+                        (0..want.defined.len()).filter(|at| ragged || want.defined.get(*at));
+                    wanted
+                        .into_iter()
+                        .find(|at| !writes.has(rank, *at))
+                        .map(|at| format!("nobody writes {target}@{rank}[{at}]"))
+                },
+            )
         }
     }
 }

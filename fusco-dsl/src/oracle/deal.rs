@@ -2,10 +2,9 @@
 //! that hold it, at the offset that the digits give (`language.md` 4.1). A rank that holds nothing of a tensor,
 //! because it is outside its mesh or `only` names another, has an empty buffer.
 
+use super::Error;
 use super::digits::Digits;
-use super::place::{Physical, fill_bits};
 use super::scope::{Scope, overflow};
-use super::{Array, Error};
 use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
 
 /// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
@@ -29,34 +28,12 @@ pub(super) fn parts(scope: &Scope, tensor: &Tensor) -> Result<Option<i64>, Error
     scope.inputs.parts(scope.program, tensor)
 }
 
-/// Every rank's buffer of a logical array; one with parts has a leading axis that numbers them.
-pub(super) fn deal(
-    scope: &Scope,
-    tensor: &Tensor,
-    logical: &Array,
-) -> Result<Vec<Physical>, Error> {
+/// Elements of each rank's buffer.
+pub(super) fn lengths(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Error> {
     let digits = Digits::new(scope, tensor)?;
     let ranks = scope.program.ranks(&scope.inputs.params).ok_or_else(overflow)?;
     let elements = usize::try_from(digits.elements).map_err(|_| overflow())?;
-    let filled = tensor.attrs.fill.is_some();
-    let mut out = Vec::new();
-    for rank in 0..ranks {
-        let len = if digits.holds(rank)? { elements } else { 0 };
-        let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
-        out.push(Physical { array, defined: vec![filled; len] });
-    }
-    let width = logical.elem.bytes() as usize;
-    visit(&digits, &logical.shape, logical.elem, &mut |rank, at, from, run| {
-        let buffer: &mut Physical = out.get_mut(rank).ok_or_else(overflow)?;
-        let Some(defined) = buffer.defined.get_mut(at..at + run) else {
-            return Err(outside(tensor, rank, at));
-        };
-        defined.fill(true);
-        buffer.array.data[at * width..(at + run) * width]
-            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
-        Ok(())
-    })?;
-    Ok(out)
+    (0..ranks).map(|rank| Ok(if digits.holds(rank)? { elements } else { 0 })).collect()
 }
 
 pub(super) fn outside(tensor: &Tensor, rank: usize, at: usize) -> Error {

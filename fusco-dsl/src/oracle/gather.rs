@@ -46,12 +46,13 @@ pub fn gather(
         shape.insert(0, usize::try_from(parts).map_err(|_| overflow())?);
     }
     let mut logical = Array::filled(elem, shape.clone(), fill_bits(tensor))?;
+    let data = logical.bytes_mut();
     let width = elem.bytes() as usize;
     let mut last = vec![0; ranks.len()];
     let mut take = |rank: usize, at: usize, from: usize, run: usize| {
         let bytes = ranks.get(rank).and_then(|b| b.get(at * width..(at + run) * width));
         let bytes = bytes.ok_or_else(|| deal::outside(tensor, rank, at))?;
-        logical.data[from * width..(from + run) * width].copy_from_slice(bytes);
+        data[from * width..(from + run) * width].copy_from_slice(bytes);
         last[rank] = last[rank].max(at + run);
         Ok(())
     };
@@ -65,7 +66,7 @@ pub fn gather(
         digits.rows()
     } else {
         let mut wrong = None;
-        let like = Array { elem, shape, data: Vec::new() };
+        let like = Array::outline(elem, shape);
         let rows = place::visit(&scope, tensor, &mut |rank, at, coords, run| {
             let from = like.at(coords);
             let taken = from.map_or_else(

@@ -2,6 +2,7 @@
 //! (`<A x, y> = <x, A* y>`). Casts are identities, sums are not fused, integers are as in the exact run.
 
 use super::nest::Nest;
+use super::row::{Lane, Terms};
 use super::run::shape;
 use super::scope::{Scope, overflow};
 use super::{Error, Inputs, number, relation};
@@ -50,7 +51,7 @@ pub fn run_entry_f64(
             None => blank(&scope, info)?,
         };
         let nest = Nest { scope, stmt };
-        nest.run(&mut |lane, terms, values| {
+        let mut store = |lane: Lane, terms: Terms, values: &mut [i64]| {
             let of = Evaluator { scope, nest: &nest, reals: &reals, terms };
             for i in 0..lane.map_or(1, |(_, n)| n) {
                 if let Some((lane, _)) = lane {
@@ -62,7 +63,8 @@ pub fn run_entry_f64(
                 target.data[flat] = value;
             }
             Ok(())
-        })?;
+        };
+        nest.run(&mut store, &mut |_, _| ())?;
         reals.insert(stmt.target, target);
         written.push(stmt.target);
     }
@@ -116,7 +118,7 @@ struct Evaluator<'a> {
     scope: Scope<'a>,
     nest: &'a Nest<'a>,
     reals: &'a BTreeMap<Handle<Tensor>, Reals>,
-    terms: super::row::Terms<'a>,
+    terms: Terms<'a>,
 }
 
 impl Evaluator<'_> {
@@ -150,9 +152,9 @@ impl Evaluator<'_> {
     fn sum(&self, var: Handle<Var>, body: &Expr, values: &mut [i64]) -> Result<f64, Error> {
         let mut sum = 0.0;
         match self.terms {
-            Some((routed, terms)) if routed == var => {
-                for term in terms {
-                    term.iter().for_each(|(v, x)| values[*v] = *x);
+            Some(routed) if routed.var == var => {
+                for term in routed.terms() {
+                    term.for_each(|(v, x)| values[v] = x);
                     sum += self.value(body, values)?;
                 }
             }

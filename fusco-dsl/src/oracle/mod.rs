@@ -5,6 +5,7 @@
 //! array, the live length of its ragged segments, and each rank's buffer as the placement says.
 
 mod array;
+mod bits;
 mod deal;
 mod digits;
 mod error;
@@ -14,22 +15,30 @@ mod linear;
 mod nest;
 mod number;
 mod place;
+mod placed;
 mod relation;
 mod row;
 mod run;
 mod scope;
+mod tuples;
 
 pub use array::Array;
+pub use bits::Bits;
 pub use deal::is_static;
 pub use error::Error;
 pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;
 pub use place::Physical;
+pub use placed::Placed;
 pub use relation::{Relation, check_assumes, check_indices, relation};
-pub use run::{Outputs, run_entry, scatter};
+pub use run::{Outputs, run_entry, run_entry_watched, scatter};
+pub use tuples::Tuples;
 
 use crate::sema::hir::{Bindings, Program, Size, SpreadKind, Tensor, VarExtent};
 use std::collections::BTreeMap;
+
+/// Told of long work: which route or tensor is being made, and how many of its parts are done, of how many.
+pub type Watch<'w> = dyn FnMut(&str, usize, usize) + 'w;
 
 /// What a program runs on. Arrays are logical and global, in the axis order of the declaration, `dyn` axes
 /// padded to their longest; integers may be narrower than declared. An input placed as a `sum` over mesh axes

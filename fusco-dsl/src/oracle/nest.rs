@@ -1,7 +1,7 @@
 //! The loop nest of a statement: which rows it has, whatever is done there.
 
 use super::relation::walk;
-use super::row::{Lane, Terms};
+use super::row::{Lane, Routed, Terms};
 use super::scope::{Scope, mentions};
 use super::{Error, Relation};
 use crate::arena::Handle;
@@ -19,24 +19,38 @@ pub(super) struct Nest<'a> {
 /// values of all other variables.
 pub(super) type Visit<'v> = dyn FnMut(Lane, Terms, &mut [i64]) -> Result<(), Error> + 'v;
 
+/// Told how many parts of a statement are done, of how many.
+pub(super) type Parts<'w> = dyn FnMut(usize, usize) + 'w;
+
 impl Nest<'_> {
-    /// Visits every row of the statement once, in the order of its variables.
-    pub fn run(&self, visit: &mut Visit) -> Result<(), Error> {
+    /// Visits every row of the statement once, in the order of its variables; tells of its outermost loop.
+    pub fn run(&self, visit: &mut Visit, watch: &mut Parts) -> Result<(), Error> {
         let mut summed = Vec::new();
         sums(&self.stmt.value, &mut summed);
         let mut values = vec![0; self.stmt.vars.len()];
         let Some(via) = &self.stmt.via else {
             let mut free = self.free(&summed, &[]);
             self.lane_last(&mut free);
-            return self.nest(&free, None, &mut values, visit);
+            let [var, inner @ ..] = &free[..] else { return visit(None, None, &mut values) };
+            if inner.is_empty() {
+                return self.nest(&free, None, &mut values, visit);
+            }
+            let all = self.extent(*var, &values)?;
+            for value in 0..all {
+                watch(value as usize, all as usize);
+                values[var.index()] = value;
+                self.nest(inner, None, &mut values, visit)?;
+            }
+            return Ok(());
         };
         let relation = self.scope.plan(via.route)?;
         let joined: Vec<_> = via.sources.iter().chain(&via.dests).copied().collect();
         let free = self.free(&summed, &joined);
         match via.sources.iter().position(|v| summed.contains(v)) {
-            Some(k) => self.reduce((via, relation, k), &free, &mut values, visit)?,
+            Some(k) => self.reduce((via, relation, k), &free, &mut values, (visit, watch))?,
             None => {
-                for tuple in &relation.tuples {
+                for (i, tuple) in relation.tuples.iter().enumerate() {
+                    watch(i, relation.tuples.len());
                     joined.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
                     self.nest(&free, None, &mut values, visit)?;
                 }
@@ -51,29 +65,32 @@ impl Nest<'_> {
         (via, relation, k): (&Via, &Relation, usize),
         free: &[Handle<Var>],
         values: &mut Vec<i64>,
-        visit: &mut Visit,
+        (visit, watch): (&mut Visit, &mut Parts),
     ) -> Result<(), Error> {
         let unbound: Vec<_> = via.dests.iter().chain([&via.sources[k]]).copied().collect();
         if self.stmt.index.iter().any(|i| unbound.iter().any(|v| mentions(i, *v))) {
             return Err(Error::Unsupported("a sum into a coordinate of what it sums".into()));
         }
         let route = &self.scope.program.routes[via.route];
-        let mut groups: BTreeMap<Vec<i64>, Vec<Vec<(usize, i64)>>> = BTreeMap::new();
+        let mut groups: BTreeMap<Vec<i64>, Vec<i64>> = BTreeMap::new();
         walk(&self.scope, route, Some(k), &mut Vec::new(), &mut |at| {
             groups.insert(at.to_vec(), Vec::new());
         })?;
         let dests = via.sources.len();
-        for tuple in &relation.tuples {
+        let bound = via.dests.iter().chain([&via.sources[k]]).map(|v| v.index());
+        let bound: Vec<usize> = bound.collect();
+        for tuple in relation.tuples.iter() {
             let mut at = tuple[..dests].to_vec();
             at[k] = 0;
-            let term = via.dests.iter().zip(&tuple[dests..]);
-            let mut term: Vec<_> = term.map(|(v, x)| (v.index(), *x)).collect();
-            term.push((via.sources[k].index(), tuple[k]));
-            groups.entry(at).or_default().push(term);
+            let terms = groups.entry(at).or_default();
+            terms.extend_from_slice(&tuple[dests..]);
+            terms.push(tuple[k]);
         }
-        for (at, terms) in &groups {
+        for (i, (at, values_of)) in groups.iter().enumerate() {
+            watch(i, groups.len());
+            let terms = Routed { var: via.sources[k], bound: &bound, values: values_of };
             via.sources.iter().zip(at).for_each(|(v, x)| values[v.index()] = *x);
-            self.nest(free, Some((via.sources[k], terms)), values, visit)?;
+            self.nest(free, Some(terms), values, visit)?;
         }
         Ok(())
     }

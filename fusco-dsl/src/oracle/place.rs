@@ -1,7 +1,8 @@
 //! Physical buffers, from the definition of a placement alone.
 
+use super::digits::Digits;
 use super::scope::{Scope, overflow};
-use super::{Array, Error, number};
+use super::{Array, Bits, Error, deal, number};
 use crate::arena::Handle;
 use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Tensor, TermKind};
 use std::collections::BTreeMap;
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 pub struct Physical {
     pub array: Array,
-    pub defined: Vec<bool>,
+    pub defined: Bits,
 }
 
 pub(super) fn fill_bits(tensor: &Tensor) -> u64 {
@@ -28,36 +29,72 @@ pub(super) fn physical(
     tensor: &Tensor,
     logical: &Array,
 ) -> Result<Vec<Physical>, Error> {
-    if super::deal::is_static(scope.program, tensor) {
-        return super::deal::deal(scope, tensor, logical);
+    let lengths = lengths(scope, tensor)?;
+    let mut out = Vec::new();
+    for len in &lengths {
+        let array = Array::filled(logical.elem, vec![*len], fill_bits(tensor))?;
+        out.push(Physical { array, defined: Bits::new(*len, tensor.attrs.fill.is_some()) });
+    }
+    let (width, from_bytes) = (logical.elem.bytes() as usize, logical.bytes());
+    runs(scope, tensor, logical, &lengths, &mut |rank, at, from, run| {
+        let buffer: &mut Physical = &mut out[rank];
+        buffer.array.bytes_mut()[at * width..(at + run) * width]
+            .copy_from_slice(&from_bytes[from * width..(from + run) * width]);
+        buffer.defined.set(at, run);
+        Ok(())
+    })?;
+    Ok(out)
+}
+
+/// Elements of each rank's buffer.
+pub(super) fn lengths(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Error> {
+    if deal::is_static(scope.program, tensor) {
+        return deal::lengths(scope, tensor);
     }
     let layout = Layout::new(scope, tensor)?;
-    let ranks = layout.ranks()?;
     // The leading digit of what each rank holds, for an axis whose extent is known at launch only.
-    let mut reach = vec![0; ranks];
-    layout.walk(&mut Vec::new(), &mut |rank, _, at, _| {
-        let digit = layout.leading().map_or(0, |d| d.of(at));
-        reach[rank] = reach[rank].max(digit + 1);
-    })?;
-    let mut out = Vec::new();
-    for (rank, reach) in reach.iter().enumerate() {
-        let len = usize::try_from(layout.elements(rank, *reach)?).map_err(|_| overflow())?;
-        let array = Array::filled(logical.elem, vec![len], fill_bits(tensor))?;
-        out.push(Physical { array, defined: vec![tensor.attrs.fill.is_some(); len] });
+    let mut reach = vec![0; layout.ranks()?];
+    if let Some(leading) = layout.leading() {
+        layout.walk(&mut Vec::new(), &mut |rank, _, at, _| {
+            reach[rank] = reach[rank].max(leading.of(at) + 1);
+        })?;
     }
-    let width = logical.elem.bytes() as usize;
-    let mut outside = None;
+    let length = |(rank, reach): (usize, &i64)| {
+        usize::try_from(layout.elements(rank, *reach)?).map_err(|_| overflow())
+    };
+    reach.iter().enumerate().map(length).collect()
+}
+
+/// Visits the live elements of a logical array on every rank that holds them, by runs inside these lengths.
+pub(super) fn runs(
+    scope: &Scope,
+    tensor: &Tensor,
+    logical: &Array,
+    lengths: &[usize],
+    visit: &mut deal::Deal,
+) -> Result<(), Error> {
+    if deal::is_static(scope.program, tensor) {
+        let digits = Digits::new(scope, tensor)?;
+        return deal::visit(&digits, &logical.shape, logical.elem, &mut |rank, at, from, run| {
+            let len = *lengths.get(rank).ok_or_else(overflow)?;
+            if at.checked_add(run).is_none_or(|end| end > len) {
+                return Err(deal::outside(tensor, rank, at));
+            }
+            visit(rank, at, from, run)
+        });
+    }
+    let layout = Layout::new(scope, tensor)?;
+    let mut wrong = None;
     layout.walk(&mut Vec::new(), &mut |rank, offset, at, run| {
-        let buffer: &mut Physical = &mut out[rank];
-        let (Some(from), true) = (logical.at(at), offset + run <= buffer.defined.len()) else {
-            outside.get_or_insert_with(|| Error::outside(&tensor.name, at, &logical.shape));
-            return;
+        let done = match (logical.at(at), lengths.get(rank)) {
+            (Some(from), Some(len)) if offset + run <= *len => visit(rank, offset, from, run),
+            _ => Err(Error::outside(&tensor.name, at, &logical.shape)),
         };
-        buffer.array.data[offset * width..(offset + run) * width]
-            .copy_from_slice(&logical.data[from * width..(from + run) * width]);
-        buffer.defined[offset..offset + run].fill(true);
+        if let Err(error) = done {
+            wrong.get_or_insert(error);
+        }
     })?;
-    outside.map_or(Ok(out), Err)
+    wrong.map_or(Ok(()), Err)
 }
 
 /// Visits each live element of a tensor that a route fills, as [`Layout::walk`]; leaves the rows to which its

@@ -1,7 +1,7 @@
 //! A route as the list of its kept tuples.
 
 use super::scope::Scope;
-use super::{Error, Inputs};
+use super::{Error, Inputs, Tuples};
 use crate::arena::Handle;
 use crate::sema::hir::{Expr, Extent, OrElse, Order, Program, Route, Step, Var};
 use std::collections::BTreeMap;
@@ -10,11 +10,18 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Relation {
     /// Source coordinates, then destination coordinates.
-    pub tuples: Vec<Vec<i64>>,
+    pub tuples: Tuples,
     /// Rows of each group, after the cap.
     pub live: Vec<i64>,
     /// Source tuples of the live domain without a pair, by their first coordinate.
     pub dropped: Vec<i64>,
+}
+
+impl Relation {
+    /// Rows of each group, as plans count them.
+    pub fn counts(&self) -> Vec<u32> {
+        self.live.iter().map(|n| u32::try_from(*n).unwrap_or(u32::MAX)).collect()
+    }
 }
 
 /// Walks all source tuples; binds the rows of the body in order; numbers; caps.
@@ -32,11 +39,11 @@ pub fn relation(
     let route = &program.routes[handle];
 
     // Every source tuple as the values of the route's variables; a dropped one is gone.
-    let mut rows: Vec<Vec<i64>> = Vec::new();
+    let mut rows = Tuples::new(route.vars.len());
+    let mut values = vec![0; route.vars.len()];
     walk(&scope, route, None, &mut Vec::new(), &mut |tuple| {
-        let mut values = vec![0; route.vars.len()];
         route.sources.iter().zip(tuple).for_each(|(v, x)| values[v.index()] = *x);
-        rows.push(values);
+        rows.push(values.iter().copied());
     })?;
     let mut dropped = Vec::new();
     if let Some(first) = route.sources.first() {
@@ -49,7 +56,7 @@ pub fn relation(
     for step in &route.steps {
         match step {
             Step::Bind { var, value, orelse, .. } => {
-                rows = bind(&scope, route, rows, (*var, value, *orelse))?;
+                bind(&scope, route, &mut rows, (*var, value, *orelse))?;
             }
             Step::Slot { var, group: of, order, .. } => {
                 group = Some(*of);
@@ -61,7 +68,7 @@ pub fn relation(
                 if let (OrElse::Trap, Some(row)) = (orelse, over) {
                     return Err(trap(route, row));
                 }
-                rows.retain(|r| r[var.index()] < limit);
+                rows.keep(|r| Ok(r[var.index()] < limit))?;
             }
         }
     }
@@ -76,7 +83,8 @@ pub fn relation(
         rows.iter().for_each(|r| dropped[r[first.index()] as usize] -= 1);
     }
     let order: Vec<_> = route.sources.iter().chain(&route.dests).map(|v| v.index()).collect();
-    let tuples = rows.iter().map(|r| order.iter().map(|i| r[*i]).collect()).collect();
+    let mut tuples = Tuples::new(order.len());
+    rows.iter().for_each(|r| tuples.push(order.iter().map(|i| r[*i])));
     Ok(Relation { tuples, live, dropped })
 }
 
@@ -109,27 +117,23 @@ type Binding<'e> = (Handle<Var>, &'e Expr, Option<OrElse>);
 fn bind(
     scope: &Scope,
     route: &Route,
-    rows: Vec<Vec<i64>>,
+    rows: &mut Tuples,
     (var, value, orelse): Binding,
-) -> Result<Vec<Vec<i64>>, Error> {
-    let mut kept = Vec::new();
+) -> Result<(), Error> {
     let info = &route.vars[var];
-    for mut row in rows {
-        match (scope.int(value, &row)?, orelse) {
-            (Some(v), _) => {
-                let bound = scope.inputs.extent(scope.program, &info.extent, &row)?;
-                if !(0..bound).contains(&v) {
-                    let at = sources(route, &row);
-                    return Err(Error::Index { tensor: info.name.clone(), at, value: v, bound });
-                }
-                row[var.index()] = v;
-                kept.push(row);
+    rows.keep(|row| match (scope.int(value, row)?, orelse) {
+        (Some(v), _) => {
+            let bound = scope.inputs.extent(scope.program, &info.extent, row)?;
+            if !(0..bound).contains(&v) {
+                let at = sources(route, row);
+                return Err(Error::Index { tensor: info.name.clone(), at, value: v, bound });
             }
-            (None, Some(OrElse::Drop)) => {}
-            (None, _) => return Err(trap(route, &row)),
+            row[var.index()] = v;
+            Ok(true)
         }
-    }
-    Ok(kept)
+        (None, Some(OrElse::Drop)) => Ok(false),
+        (None, _) => Err(trap(route, row)),
+    })
 }
 
 fn sources(route: &Route, row: &[i64]) -> Vec<i64> {
@@ -141,19 +145,22 @@ fn trap(route: &Route, row: &[i64]) -> Error {
 }
 
 /// The slot of a tuple: how many kept tuples of its group have a smaller key tuple.
-fn number(rows: &mut [Vec<i64>], var: Handle<Var>, group: Handle<Var>, order: &Order) {
-    let key = |row: &Vec<i64>| -> Vec<i64> {
-        match order {
-            Order::Keys(keys) => keys.iter().map(|k| row[k.index()]).collect(),
-            Order::Any => Vec::new(),
-        }
-    };
+fn number(rows: &mut Tuples, var: Handle<Var>, group: Handle<Var>, order: &Order) {
     let mut sorted: Vec<usize> = (0..rows.len()).collect();
-    sorted.sort_by_cached_key(|i| (key(&rows[*i]), *i));
+    if let Order::Keys(keys) = order {
+        // Equal keys stay in source order.
+        let rows = &*rows;
+        let key = |i: usize| {
+            let row = &rows[i];
+            keys.iter().map(move |k| row[k.index()])
+        };
+        sorted.sort_by(|a, b| key(*a).cmp(key(*b)));
+    }
     let mut next: BTreeMap<i64, i64> = BTreeMap::new();
     for i in sorted {
-        let slot = next.entry(rows[i][group.index()]).or_default();
-        rows[i][var.index()] = *slot;
+        let row = rows.get_mut(i);
+        let slot = next.entry(row[group.index()]).or_default();
+        row[var.index()] = *slot;
         *slot += 1;
     }
 }

@@ -28,8 +28,26 @@ impl Place {
     }
 }
 
-/// A sum over a source of the route: the values of all variables for each kept tuple.
-pub(super) type Terms<'a> = Option<(Handle<Var>, &'a [Vec<(usize, i64)>])>;
+/// A sum over a source of the route: the values of its variables for each kept tuple.
+pub(super) type Terms<'a> = Option<Routed<'a>>;
+
+#[derive(Clone, Copy)]
+pub(super) struct Routed<'a> {
+    /// What the sum runs over.
+    pub var: Handle<Var>,
+    /// The variables that a term gives values.
+    pub bound: &'a [usize],
+    /// Those values, term by term.
+    pub values: &'a [i64],
+}
+
+impl Routed<'_> {
+    /// Each term as variables and their values.
+    pub fn terms(&self) -> impl Iterator<Item = impl Iterator<Item = (usize, i64)>> {
+        let each = self.values.chunks_exact(self.bound.len());
+        each.map(|values| self.bound.iter().copied().zip(values.iter().copied()))
+    }
+}
 
 pub(super) type Extents<'a> = dyn Fn(Handle<Var>, &[i64]) -> Result<i64, Error> + 'a;
 
@@ -58,7 +76,11 @@ impl Rows<'_> {
             return Ok(Place::Step { base, step: 0 });
         };
         let plain = |e: &Expr| matches!(e.kind, ExprKind::Var(v) if v == lane);
-        if !index.iter().all(|e| plain(e) || !mentions(e, lane)) {
+        let strided = |(axis, e): (usize, &Expr)| match plain(e) {
+            true => array.strided(axis),
+            false => !mentions(e, lane),
+        };
+        if !index.iter().enumerate().all(strided) {
             let mut list = Vec::with_capacity(n);
             for i in 0..n {
                 values[lane.index()] = i as i64;
@@ -153,13 +175,13 @@ impl Rows<'_> {
             return self.parts(parts, array, (name, index), values);
         }
         Ok(match (self.place(name, array, index, values)?, array.elem) {
-            (Place::Step { base, step: 1 }, Elem::F32) => array.data[base * 4..(base + n) * 4]
+            (Place::Step { base, step: 1 }, Elem::F32) => array.bytes()[base * 4..(base + n) * 4]
                 .as_chunks()
                 .0
                 .iter()
                 .map(|c| f32::from_le_bytes(*c))
                 .collect(),
-            (Place::Step { base, step: 1 }, Elem::Bf16) => array.data[base * 2..(base + n) * 2]
+            (Place::Step { base, step: 1 }, Elem::Bf16) => array.bytes()[base * 2..(base + n) * 2]
                 .as_chunks()
                 .0
                 .iter()
@@ -180,7 +202,7 @@ impl Rows<'_> {
     ) -> Result<Vec<f32>, Error> {
         let mut acc = vec![0f32; self.len()];
         let each = array.len() / usize::try_from(parts).unwrap_or(1).max(1);
-        let one = Array { elem: array.elem, shape: array.shape[1..].to_vec(), data: Vec::new() };
+        let one = Array::outline(array.elem, array.shape[1..].to_vec());
         let place = self.place(name, &one, index, values)?;
         for part in 0..usize::try_from(parts).unwrap_or(0) {
             for (i, acc) in acc.iter_mut().enumerate() {
@@ -203,9 +225,9 @@ impl Rows<'_> {
     fn sum(&self, var: Handle<Var>, body: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {
         let mut acc = vec![0f32; self.len()];
         match self.terms {
-            Some((routed, terms)) if routed == var => {
-                for term in terms {
-                    term.iter().for_each(|(v, x)| values[*v] = *x);
+            Some(routed) if routed.var == var => {
+                for term in routed.terms() {
+                    term.for_each(|(v, x)| values[v] = x);
                     self.add(body, values, &mut acc)?;
                 }
             }

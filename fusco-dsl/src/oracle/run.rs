@@ -1,38 +1,55 @@
 //! Statements as loop nests.
 
-use super::nest::Nest;
+use super::nest::{Nest, Parts};
 use super::place::{fill_bits, physical};
-use super::row::{Place, Row, Rows};
+use super::placed::{Left, Placed};
+use super::row::{Lane, Place, Row, Rows, Terms};
 use super::scope::Scope;
-use super::{Array, Error, Inputs, Physical, Relation, number, relation};
+use super::{Array, Error, Inputs, Physical, Relation, Watch, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Elem, ExprKind, Extent, Io, Program, Size, Tensor};
+use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Size, Tensor};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What an entry leaves, by tensor name.
 #[derive(Clone, Debug, Default)]
-pub struct Outputs {
-    /// Logical global arrays, ragged axes padded to the longest with the fill value, or 0.
+pub struct Outputs<'p> {
+    /// Logical global arrays; rows of a ragged axis without padding, which would be the fill value, or 0.
     pub logical: BTreeMap<String, Array>,
     /// Live length of each ragged segment.
     pub count: BTreeMap<String, Vec<i32>>,
-    /// Each rank's buffer.
-    pub physical: BTreeMap<String, Vec<Physical>>,
+    /// The same on its ranks.
+    pub physical: BTreeMap<String, Placed<'p>>,
 }
 
 /// Runs an entry. Relations it plans are added to `plans`, by route name; others are taken from there.
 ///
 /// # Errors
 /// Missing or wrong inputs.
-pub fn run_entry(
-    program: &Program,
+pub fn run_entry<'p>(
+    program: &'p Program,
     entry: &str,
     inputs: &Inputs,
     plans: &mut BTreeMap<String, Relation>,
-) -> Result<Outputs, Error> {
+) -> Result<Outputs<'p>, Error> {
+    run_entry_watched(program, entry, inputs, plans, &mut |_, _, _| ())
+}
+
+/// As [`run_entry`]; `watch` is told of every route and of every part of every statement.
+///
+/// # Errors
+/// As [`run_entry`].
+pub fn run_entry_watched<'p>(
+    program: &'p Program,
+    entry: &str,
+    inputs: &Inputs,
+    plans: &mut BTreeMap<String, Relation>,
+    watch: &mut Watch,
+) -> Result<Outputs<'p>, Error> {
     inputs.check(program)?;
     let entry = program.entry(entry).ok_or_else(|| Error::Missing(format!("entry {entry}")))?;
     for route in &entry.plans {
+        watch(&program.routes[*route].name, 0, 1);
         plans.insert(program.routes[*route].name.clone(), relation(program, *route, inputs)?);
     }
     let plans = &*plans;
@@ -41,26 +58,29 @@ pub fn run_entry(
         let target = made.remove(&stmt.target);
         let scope = Scope { program, inputs, plans, made: &made };
         let target = target.map_or_else(|| blank(&scope, stmt.target), Ok)?;
-        let target = Statement(Nest { scope, stmt }).execute(target)?;
+        let name = &program.tensors[stmt.target].name;
+        let mut parts = |done: usize, all: usize| watch(name, done, all);
+        let target = Statement(Nest { scope, stmt }).execute(target, &mut parts)?;
         made.insert(stmt.target, target);
     }
+    // Of what the entry made for itself, only a table of owners can matter to a placement.
+    let kept = |tensor: &Tensor| tensor.io != Io::Tmp || tensor.dtype.index.is_some();
+    made.retain(|handle, _| kept(&program.tensors[*handle]));
+    let counts = |r: &Relation| Relation { live: r.live.clone(), ..Relation::default() };
+    let plans = plans.iter().map(|(route, r)| (route.clone(), counts(r))).collect();
+    let left = Arc::new(Left { program, inputs: inputs.clone(), plans, made });
     let mut out = Outputs::default();
-    let scope = Scope { program, inputs, plans, made: &made };
-    for (handle, array) in &made {
+    for (handle, array) in &left.made {
         let tensor = &program.tensors[*handle];
         if tensor.io == Io::Tmp {
             continue;
         }
-        if let Some(counts) = super::gather::segments(&scope, tensor)? {
+        if let Some(counts) = super::gather::segments(&left.scope(), tensor)? {
             out.count.insert(tensor.name.clone(), counts);
         }
-        out.physical.insert(tensor.name.clone(), physical(&scope, tensor, array)?);
+        out.physical.insert(tensor.name.clone(), Placed::new(&left, *handle)?);
+        out.logical.insert(tensor.name.clone(), array.clone());
     }
-    let named = |(handle, array): (Handle<Tensor>, Array)| {
-        let tensor = &program.tensors[handle];
-        (tensor.io != Io::Tmp).then(|| (tensor.name.clone(), array))
-    };
-    out.logical = made.into_iter().filter_map(named).collect();
     Ok(out)
 }
 
@@ -86,8 +106,7 @@ fn widened(array: &Array, to: Elem) -> Option<Array> {
     if array.elem == to || number::is_float(array.elem) || number::is_float(to) {
         return None;
     }
-    let values: Vec<i64> = (0..array.len()).map(|i| array.get_i64(i)).collect();
-    Some(Array::from_i64(to, array.shape.clone(), &values))
+    Some(array.converted(to, |array, i| array.get_i64(i) as u64))
 }
 
 /// A tensor before any assignment.
@@ -96,7 +115,17 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     if tensor.io == Io::InOut {
         return Ok(scope.array(handle)?.clone());
     }
-    Array::filled(tensor.dtype.elem, shape(scope, tensor)?, fill_bits(tensor))
+    let (elem, shape, fill) = (tensor.dtype.elem, shape(scope, tensor)?, fill_bits(tensor));
+    let ragged = |a: &Axis| matches!(a.extent, Extent::Ragged { .. });
+    let Some(axis) = tensor.axes.iter().position(ragged).filter(|axis| *axis > 0) else {
+        return Array::filled(elem, shape, fill);
+    };
+    // The rows of a group, at each coordinate of the axes outside its own.
+    let live = scope.counts(tensor)?.map_or(&[][..], |r| &r.live[..]);
+    let outside = shape[..axis - 1].iter().product();
+    let group = |at: usize| live.get(at).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
+    let each: Vec<usize> = (0..shape[axis - 1]).map(group).collect();
+    Array::ragged(elem, shape, (axis, &each.repeat(outside)), fill)
 }
 
 /// Extents of the logical array of a tensor, `dyn` and ragged axes at their longest.
@@ -158,15 +187,18 @@ pub(super) fn names(size: &Size, axis: usize) -> bool {
 struct Statement<'a>(Nest<'a>);
 
 impl Statement<'_> {
-    fn execute(&self, mut target: Array) -> Result<Array, Error> {
-        self.0.run(&mut |lane, terms, values| self.assign(lane, terms, values, &mut target))?;
+    fn execute(&self, mut target: Array, watch: &mut Parts) -> Result<Array, Error> {
+        let mut assign = |lane: Lane, terms: Terms, values: &mut [i64]| {
+            self.assign(lane, terms, values, &mut target)
+        };
+        self.0.run(&mut assign, watch)?;
         Ok(target)
     }
 
     fn assign(
         &self,
-        lane: super::row::Lane,
-        terms: super::row::Terms,
+        lane: Lane,
+        terms: Terms,
         values: &mut [i64],
         target: &mut Array,
     ) -> Result<(), Error> {
@@ -227,16 +259,17 @@ impl Statement<'_> {
     }
 
     fn store_floats(&self, row: &[f32], to: &Place, target: &mut Array) -> Result<(), Error> {
+        let (elem, width) = (target.elem, target.elem.bytes() as usize);
+        let data = target.bytes_mut();
         for (i, x) in row.iter().enumerate() {
-            let bits = number::from_f32(target.elem, *x).ok_or_else(|| {
-                Error::Unsupported(format!("a float into {}", target.elem.name()))
-            })?;
-            match (target.elem, to) {
-                (Elem::Bf16 | Elem::F16, Place::Step { base, step: 1 }) => {
-                    let at = (base + i) * 2;
-                    target.data[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
+            let bits = number::from_f32(elem, *x)
+                .ok_or_else(|| Error::Unsupported(format!("a float into {}", elem.name())))?;
+            let at = to.at(i) * width;
+            match elem {
+                Elem::Bf16 | Elem::F16 => {
+                    data[at..at + 2].copy_from_slice(&(bits as u16).to_le_bytes());
                 }
-                _ => target.set_bits(to.at(i), bits),
+                _ => data[at..at + width].copy_from_slice(&bits.to_le_bytes()[..width]),
             }
         }
         Ok(())
@@ -275,8 +308,8 @@ impl Statement<'_> {
 fn copy(from: &Array, at: &Place, target: &mut Array, to: &Place, n: usize) {
     let width = target.elem.bytes() as usize;
     if let (Place::Step { base: f, step: 1 }, Place::Step { base: t, step: 1 }) = (at, to) {
-        let bytes = &from.data[f * width..(f + n) * width];
-        target.data[t * width..(t + n) * width].copy_from_slice(bytes);
+        let bytes = &from.bytes()[f * width..(f + n) * width];
+        target.bytes_mut()[t * width..(t + n) * width].copy_from_slice(bytes);
         return;
     }
     for i in 0..n {

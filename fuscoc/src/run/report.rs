@@ -46,7 +46,7 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
 pub fn text(
     compiled: &Compiled,
     inputs: &Inputs,
-    finished: &Finished,
+    (finished, sums): (&Finished, &Sums),
     verdict: Option<&Verdict>,
 ) -> String {
     let mut out = Vec::new();
@@ -68,7 +68,7 @@ pub fn text(
     out.push(String::new());
     out.push(time_table(compiled, inputs, finished));
     out.push(String::new());
-    out.push(output_table(compiled, finished));
+    out.push(output_table(compiled, sums));
     if let Some(verdict) = verdict {
         out.push(String::new());
         out.push(match verdict {
@@ -197,17 +197,24 @@ fn time_table(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Stri
     print(&["entry", "moved", "time", "rate", "launch"], &rows)
 }
 
-fn output_table(compiled: &Compiled, finished: &Finished) -> String {
-    let rows: Vec<Vec<String>> = finished
-        .outputs
+fn output_table(compiled: &Compiled, sums: &Sums) -> String {
+    let rows: Vec<Vec<String>> = sums
         .iter()
-        .map(|(name, ranks)| {
+        .map(|(name, sum)| {
             let elem =
                 compiled.hir.tensor(name).map_or("", |h| compiled.hir.tensors[h].dtype.elem.name());
-            vec![name.clone(), elem.to_string(), format!("{:016x}", checksum(ranks))]
+            vec![name.clone(), elem.to_string(), sum.clone()]
         })
         .collect();
     print(&["out", "type", "checksum"], &rows)
+}
+
+/// A checksum of each output, by name.
+pub type Sums = BTreeMap<String, String>;
+
+pub fn checksums(finished: &Finished) -> Sums {
+    let sum = |ranks: &Vec<Vec<u8>>| format!("{:016x}", checksum(ranks));
+    finished.outputs.iter().map(|(name, ranks)| (name.clone(), sum(ranks))).collect()
 }
 
 /// FNV-1a over all ranks' bytes.
@@ -221,7 +228,7 @@ fn checksum(ranks: &[Vec<u8>]) -> u64 {
 pub fn json(
     compiled: &Compiled,
     inputs: &Inputs,
-    finished: &Finished,
+    (finished, sums): (&Finished, &Sums),
     verdict: Option<&Verdict>,
 ) -> Value {
     let times: BTreeMap<&str, Value> = finished
@@ -238,11 +245,6 @@ pub fn json(
             )
         })
         .collect();
-    let outputs: BTreeMap<&str, String> = finished
-        .outputs
-        .iter()
-        .map(|(n, r)| (n.as_str(), format!("{:016x}", checksum(r))))
-        .collect();
     json!({
         "program": compiled.hir.name,
         "backend": finished.backend,
@@ -251,7 +253,7 @@ pub fn json(
         "dyns": inputs.dyns,
         "live": finished.live,
         "entries": times,
-        "checksums": outputs,
+        "checksums": sums,
         "verified": verdict.map(|v| v.is_ok()),
         "compared": verdict.and_then(|v| v.as_ref().ok()),
     })
@@ -271,7 +273,7 @@ pub fn arrays(ready: &Prepared, finished: &Finished) -> Result<BTreeMap<String, 
         let elem = found.logical.elem;
         for (rank, (data, end)) in ranks.iter().zip(found.ends).enumerate() {
             let data = data[..end * elem.bytes() as usize].to_vec();
-            out.insert(format!("{name}@{rank}"), Array { elem, shape: vec![end], data });
+            out.insert(format!("{name}@{rank}"), Array::new(elem, vec![end], data)?);
         }
         if let Some(count) = found.count {
             let values: Vec<i64> = count.into_iter().map(i64::from).collect();

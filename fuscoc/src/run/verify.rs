@@ -4,18 +4,21 @@ use super::{Finished, Prepared};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use fusco_dsl::Compiled;
-use fusco_dsl::oracle::{Outputs, run_entry};
+use fusco_dsl::oracle::{Outputs, run_entry_watched};
 use std::collections::BTreeMap;
 
 /// What every entry leaves, fed on like the run itself.
-pub fn expect(ready: &Prepared, progress: &Progress) -> Result<Outputs, Failure> {
+pub fn expect<'r>(ready: &'r Prepared, progress: &Progress) -> Result<Outputs<'r>, Failure> {
     let Prepared { work, compiled, feeds, .. } = ready;
     let mut inputs = ready.inputs.clone();
     let mut plans = BTreeMap::new();
     let mut all = Outputs::default();
     for entry in &work.entries {
-        progress.next(&format!("{entry} by the reference interpreter"));
-        let outputs = run_entry(&compiled.hir, entry, &inputs, &mut plans)?;
+        let stage = format!("{entry} by the reference interpreter");
+        progress.next(&stage);
+        let mut watch =
+            |what: &str, done: usize, all: usize| progress.part(&stage, what, (done, all));
+        let outputs = run_entry_watched(&compiled.hir, entry, &inputs, &mut plans, &mut watch)?;
         for (name, array) in &outputs.logical {
             // What an entry leaves in an `inout` the next one finds there.
             if let Some(kept) = inputs.tensors.get_mut(name) {
@@ -29,6 +32,8 @@ pub fn expect(ready: &Prepared, progress: &Progress) -> Result<Outputs, Failure>
         all.count.extend(outputs.count);
         all.physical.extend(outputs.physical);
     }
+    let live = plans.iter().map(|(route, plan)| (route.clone(), plan.counts()));
+    let _ = ready.live.set(live.collect());
     Ok(all)
 }
 
