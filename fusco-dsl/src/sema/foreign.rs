@@ -135,6 +135,14 @@ impl Checker<'_> {
         }
         // `gpu/m`, or `gpu` in the place of an axis.
         if let Some(name) = mesh(word) {
+            let turned = match shard {
+                Some("copy" | "replicate") => Some(Placed::Copy),
+                Some("sum" | "partial") => Some(Placed::Sum),
+                _ => None,
+            };
+            if let Some(placed) = turned {
+                return Some((Meant::Mesh(placed, None, Some(name)), false));
+            }
             let of = match shard {
                 Some(other) => axis(other)?,
                 None => at,

@@ -45,7 +45,12 @@ impl Checker<'_> {
         let Some(help) = words::collective(&name.name) else { return known };
         // `all_gather(x[m, h], dim=0)`: the tensor alone.
         let others = |rest: &[ast::Arg]| {
-            rest.iter().all(|a| a.named.is_some() || matches!(a.value.kind, ExprKind::Int(_)))
+            let mesh = |a: &ast::Arg| {
+                let name = a.value.as_name().and_then(|n| self.scope.get(n));
+                matches!(name, Some(Symbol::Mesh(_) | Symbol::MeshName | Symbol::Alias(_)))
+            };
+            rest.iter()
+                .all(|a| a.named.is_some() || mesh(a) || matches!(a.value.kind, ExprKind::Int(_)))
         };
         let only = match args {
             [arg, rest @ ..] if others(rest) => match &arg.value.kind {

@@ -108,6 +108,15 @@ fn program_header(s: &Site) -> Option<Diagnostic> {
                 })
             }
             "-" | "." => dashed(s),
+            word if is_word(word) => Some(
+                Diagnostic::error(
+                    "F0001",
+                    s.behind(),
+                    "a `{` is missing behind the name of the program",
+                )
+                .help("add `{`")
+                .fix(s.behind(), " {"),
+            ),
             _ => None,
         },
         _ => None,
@@ -324,6 +333,25 @@ fn in_program(s: &Site) -> Option<Diagnostic> {
             s.error(format!("a tensor is `in`, `out`, `inout` or `tmp`, found `{word}`"))
                 .help(format!("write `{io} {next}: ..`"))
                 .fix(s.span(s.at), io),
+        );
+    }
+    // `index m, h;`, `axis m = 1024;`
+    if matches!(word, "index" | "indices" | "axis" | "axes" | "iter" | "dim" | "range" | "idx")
+        && is_name(next)
+    {
+        let end = if s.word(s.last() + 1) == ";" { s.last() + 1 } else { s.last() };
+        let size = (s.at + 2..=s.last()).map(|i| s.word(i)).find(|w| is_number(w));
+        let help = match size {
+            Some(size) => {
+                format!("remove it, and write `{next}: {size}` where a tensor has the axis")
+            }
+            None => "remove it".to_string(),
+        };
+        return Some(
+            s.error("axes and index variables are not declared by themselves")
+                .note("an axis gets its name and its extent in the tensor, `bf16[m: 1024]`; a variable runs over the axis where it stands")
+                .help(help)
+                .fix(s.spans(s.at, end), ""),
         );
     }
     // `tp { gpu: 2 }`

@@ -81,6 +81,7 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
         "(" | "[" => {
             let close = s.closer(s.at)?;
             let axes = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            let axes = axes.replace('=', ": ");
             let named = axes.contains(':');
             let end = if s.word(close + 1) == ";" { close + 1 } else { close };
             let fix = format!("{{ {} }}", axes.trim());
@@ -119,6 +120,11 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
             })
         }
         "-" | "." => dashed(s),
+        word if is_name(word) && matches!(s.word(s.at + 1), ":" | "=") => Some(
+            Diagnostic::error("F0001", s.behind(), "a `{` is missing behind the name of the mesh")
+                .help("add `{`")
+                .fix(s.behind(), " {"),
+        ),
         _ => None,
     }
 }
@@ -183,6 +189,11 @@ fn constant(s: &Site) -> Option<Diagnostic> {
                 .note("no statement writes an `in`")
                 .help("remove `const`")
                 .fix(Span::new(s.span(s.item).start, s.span(s.at).start), ""),
+        ),
+        (2, ":") if is_number(s.word(s.at + 1)) => Some(
+            s.error("syntax error: expected `=`, found `:`")
+                .help(format!("write `const {name} = {}`", s.word(s.at + 1)))
+                .fix(s.span(s.at), " ="),
         ),
         (2, ":") => {
             let equals = (s.at..=s.last()).find(|i| s.word(*i) == "=")?;
@@ -261,6 +272,8 @@ fn param(s: &Site) -> Option<Diagnostic> {
                     .fix(s.spans(s.at - 1, s.at), format!("{first}: {second}")),
             )
         }
+        (3, found) if is_number(found) => valued_const(s, name),
+        _ if s.earlier("where").is_some() => in_condition(s),
         (4, "[") => {
             let close = s.closer(s.at)?;
             Some(
@@ -270,6 +283,41 @@ fn param(s: &Site) -> Option<Diagnostic> {
             )
         }
         _ => None,
+    }
+}
+
+/// `param m: 1024;`: a constant.
+fn valued_const(s: &Site, name: &str) -> Option<Diagnostic> {
+    let head = Span::new(s.span(s.item).start, s.behind().end);
+    Some(
+        s.error(format!("the type of `{name}` is missing: a size that is given later is an `int`"))
+            .note("a `param` is given when the program is bound")
+            .help(format!("for a number that never changes write `const {name} = {}`", s.found()))
+            .fix(head, format!("const {name} =")),
+    )
+}
+
+/// Behind `where`: words and marks of other languages between conditions.
+fn in_condition(s: &Site) -> Option<Diagnostic> {
+    let found = s.found();
+    let to_here = Span::new(s.behind().start, s.span(s.at).end);
+    let joined = |mark: &str, claim: &str| {
+        let out = s.error(format!("{claim}, found `{found}`")).help(format!("write `{mark}`"));
+        Some(out.fix(to_here, format!(" {mark}")))
+    };
+    match found {
+        "and" | "," | "&" => joined("&&", "conditions that all hold are joined by `&&`"),
+        "or" | "|" => joined("||", "conditions of which one holds are joined by `||`"),
+        "=" | "===" => joined("==", "two sizes are compared by `==`"),
+        "<" | "<=" | ">" | ">=" => {
+            let middle = s.back(1);
+            Some(
+                s.error("a comparison has two sides")
+                    .help(format!("write `&& {middle} {found} ..`"))
+                    .fix(s.behind(), format!(" && {middle}")),
+            )
+        }
+        _ => power(s),
     }
 }
 
@@ -415,6 +463,34 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
                 .fix(s.behind(), ":"),
         ),
         (2, "-" | ".") => dashed(s),
+        // `(bf16)[..]`, `[m: 1024]: bf16`
+        (3, "(") if s.word(s.at + 2) == ")" && is_element(s.word(s.at + 1)) => {
+            let element = s.word(s.at + 1);
+            Some(
+                s.error("an element type stands without parentheses")
+                    .help(format!("write `{element}`"))
+                    .fix(s.spans(s.at, s.at + 2), element),
+            )
+        }
+        (3, "[") if s.closer(s.at).is_some_and(|c| is_element(s.word(c + 2))) => {
+            let close = s.closer(s.at)?;
+            let text = format!("{}{}", s.word(close + 2), s.slice(s.spans(s.at, close)));
+            Some(
+                s.error("the element type of a tensor stands before its axes")
+                    .help(format!("write `{text}`"))
+                    .fix(s.spans(s.at, close + 2), text),
+            )
+        }
+        // `in x @ [..]: bf16[..];`
+        (2, "@") if s.word(s.at + 1) == "[" => {
+            let close = s.closer(s.at + 1)?;
+            let placed = s.slice(s.spans(s.at, close));
+            let out = s.error("the placement of a tensor stands behind its axes").help(&form);
+            let last = s.last();
+            let turned = s.word(close + 1) == ":" && last > close + 1;
+            let text = format!(": {} {placed}", s.slice(s.spans(close + 2, last)));
+            Some(if turned { out.fix(s.spans(s.at, last), text) } else { out })
+        }
         (3, "[" | "(") => Some(s.error("the element type is missing").help(&form)),
         (4, "<") => {
             Some(s.error("a tensor is its element type, then its axes in `[ ]`").help(&form))
@@ -444,6 +520,35 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
                 s.error(format!("a placement starts with `@`, found `{word}`"))
                     .help("write `@`")
                     .fix(s.span(s.at), "@"),
+            )
+        }
+        // `@ *`, `@ <m/gpu, m, h>`
+        (_, "<" | "*") if s.back(1) == "@" => {
+            let last = s.last();
+            let inner = (s.word(last) == ">").then(|| s.slice(s.spans(s.at + 1, last - 1)));
+            let out = s.error(format!("a placement is a list in `[ ]`, found `{found}`"));
+            let list = match inner {
+                Some(inner) => inner.to_string(),
+                None => {
+                    let copies = s.mesh_axes().into_iter().map(|m| format!("copy/{m}"));
+                    let axes = s.axes(name)?.into_iter().map(str::to_string);
+                    copies.chain(axes).collect::<Vec<_>>().join(", ")
+                }
+            };
+            let whole = inner.is_some() || last == s.at;
+            let out = out.help(format!("write `@ [{list}]`"));
+            Some(if whole { out.fix(s.spans(s.at, last), format!("[{list}]")) } else { out })
+        }
+        // `sharded(m)`, `replicated`
+        (_, word)
+            if s.back(1) == "]" && s.earlier("@").is_none() && words::placed(word).is_some() =>
+        {
+            let close = if s.word(s.at + 1) == "(" { s.closer(s.at + 1)? } else { s.at };
+            let term = s.slice(s.spans(s.at, close));
+            Some(
+                s.error(format!("a placement is a list behind `@`, found `{word}`"))
+                    .help("write `@ [m/gpu, m, h]`: `m/gpu` splits, `copy/gpu` copies, `m` and `h` lie in memory")
+                    .fix(s.spans(s.at, close), format!("@ [{term}]")),
             )
         }
         // `@ P(gpu, None)`
@@ -572,6 +677,9 @@ fn element_type(s: &Site, place: usize) -> Option<Diagnostic> {
     if let Some(open) = open {
         let close = s.closer(open)?;
         let axes = s.slice(Span::new(s.span(open).end, s.span(close).start)).trim();
+        if !axes.contains(':') && open != s.at {
+            return sized(s, open);
+        }
         return axes.contains(':').then(|| {
             Diagnostic::error("F0001", s.span(open), "the axes of a tensor stand in `[ ]`")
                 .help(format!("write `[{axes}]`"))
@@ -596,6 +704,20 @@ fn element_type(s: &Site, place: usize) -> Option<Diagnostic> {
     let text = format!("{}{}", own(next), s.slice(s.spans(list, close)));
     (close + 1 == end)
         .then(|| out.help(format!("write `{text}`")).fix(s.spans(s.at - 1, end), text))
+}
+
+/// `bf16(1024, 512)`: sizes in parentheses, named as the placement has them.
+fn sized(s: &Site, open: usize) -> Option<Diagnostic> {
+    let close = s.closer(open)?;
+    let names: Vec<&str> = placed(s, open).into_iter().map(|(name, _)| name).collect();
+    let sizes: Vec<&str> = s.parts(open)?.iter().map(|(a, b)| s.slice(s.spans(*a, *b))).collect();
+    let list: Vec<String> = names.iter().zip(&sizes).map(|(n, e)| format!("{n}: {e}")).collect();
+    let text = format!("[{}]", list.join(", "));
+    let out = Diagnostic::error("F0001", s.span(open), "axes stand in `[ ]` and have names");
+    Some(match names.len() == sizes.len() {
+        true => out.help(format!("write `{text}`")).fix(s.spans(open, close), text),
+        false => out.help("write `[m: 1024, h: 512]`"),
+    })
 }
 
 impl Site<'_> {
@@ -668,6 +790,23 @@ fn in_axes(s: &Site, open: usize) -> Option<Diagnostic> {
     if RESERVED.contains(&found) && s.word(s.at + 1) == ":" {
         return None;
     }
+    // `[1024: m]`
+    if is_number(found) && s.word(s.at + 1) == ":" && is_name(s.word(s.at + 2)) {
+        let text = format!("{}: {found}", s.word(s.at + 2));
+        return Some(
+            s.error("an axis has its name first, then its extent")
+                .help(format!("write `{text}`"))
+                .fix(s.spans(s.at, s.at + 2), text),
+        );
+    }
+    // `[m: 1024 * h: 512]`
+    if found == ":" && is_name(s.back(1)) && matches!(s.back(2), "*" | "x" | "X") {
+        return Some(
+            Diagnostic::error("F0001", s.span(s.at - 2), "axes are separated by `,`")
+                .help("write `,`")
+                .fix(Span::new(s.span(s.at - 3).end, s.span(s.at - 2).end), ","),
+        );
+    }
     // `[m: 1024 x h: 512]`
     if matches!(found, "x" | "X") && is_number(s.back(1)) && s.word(s.at + 2) == ":" {
         return Some(
@@ -709,7 +848,7 @@ fn in_axes(s: &Site, open: usize) -> Option<Diagnostic> {
         let left: Vec<&str> = left.filter(|n| !taken.contains(n)).collect();
         let text = s.word(first);
         return Some(match left[..] {
-            [name] if !is_axis && !is_wild(text) => {
+            [name] if !is_wild(text) && (!is_axis || sizes.contains(&text)) => {
                 let start = Span::new(span.start, span.start);
                 out.help(format!("name this one: `{name}: {text}`")).fix(start, format!("{name}: "))
             }
@@ -813,6 +952,17 @@ fn in_placement(s: &Site) -> Option<Diagnostic> {
             Some(list) => out.note(term).help(format!("write `[{list}]`")).fix(s.behind(), list),
             None => out.help(term),
         });
+    }
+    if before == "/"
+        && is_number(found)
+        && let [axis] = s.mesh_axes()[..]
+    {
+        return Some(
+            s.error("an axis is split over an axis of the mesh, by its name")
+                .note("a digit of 64 in memory is `m:64`")
+                .help(format!("write `{}/{axis}`", s.back(2)))
+                .fix(s.span(s.at), axis),
+        );
     }
     if before == "/" && is_number(found) {
         return Some(
@@ -950,6 +1100,12 @@ pub(super) fn entry(s: &Site) -> Option<Diagnostic> {
             s.error("syntax error: expected `=` or `{`, found `adjoint`")
                 .help(format!("write `entry {name} = adjoint(ENTRY);`"))
                 .fix(s.behind(), " ="),
+        ),
+        // The braces are closed and never opened.
+        (2, word) if is_name(word) && s.word(s.last() + 1) == ";" => Some(
+            Diagnostic::error("F0001", s.behind(), "a `{` is missing behind the name of the entry")
+                .help("add `{`")
+                .fix(s.behind(), " {"),
         ),
         (2, word) if is_word(word) || matches!(word, ":" | ";") => Some(
             s.error(format!("the statements of an entry stand in braces, found `{word}`"))

@@ -47,6 +47,51 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
             at = end;
             continue;
         }
+        // ``` of a document, whole lines.
+        if text[at..].starts_with("```") {
+            let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
+            let line = Span::new(at as u32, end as u32);
+            diagnostics.push(
+                Diagnostic::error(
+                    "F0001",
+                    line,
+                    "a file holds programs, and no marks of a document",
+                )
+                .help("remove it")
+                .fix(line, ""),
+            );
+            out[at..end].fill(b' ');
+            at = end.max(at + 1);
+            continue;
+        }
+        if token.starts_with("//!") {
+            let mark = Span::new(at as u32, at as u32 + 3);
+            diagnostics.push(
+                Diagnostic::error(
+                    "F0001",
+                    mark,
+                    "a comment starts with `//`, one that documents with `///`",
+                )
+                .help("write `//`")
+                .fix(mark, "//"),
+            );
+            out[at..end].fill(b' ');
+            at = end;
+            continue;
+        }
+        if token.starts_with("/*") && !token.ends_with("*/") {
+            let open = Span::new(at as u32, at as u32 + 2);
+            diagnostics.push(
+                Diagnostic::error("F0001", open, "this comment is never closed")
+                    .help("add `*/` where it ends, or start each line with `//`")
+                    .fix(open, "//"),
+            );
+            // As with the edit: the rest of the line.
+            let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
+            out[at..end].fill(b' ');
+            at = end.max(at + 1);
+            continue;
+        }
         if let Some(mark) = words::mark(token) {
             let mut shown = Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"));
             shown = match mark {
@@ -108,10 +153,12 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
     (String::from_utf8(out).unwrap_or_default(), whole)
 }
 
-/// `-- ..` where an item starts: a comment of other languages.
+/// `-- ..`, `% ..` where an item starts: a comment of other languages.
 fn dashes(text: &str, at: usize) -> bool {
     let before = text[..at].trim_end();
-    text[at..].starts_with("--") && (before.is_empty() || before.ends_with([';', '{', '}']))
+    let space = |mark: char| text[at..].starts_with(mark) && text[at + 1..].starts_with(' ');
+    (text[at..].starts_with("--") || space('%'))
+        && (before.is_empty() || before.ends_with([';', '{', '}']))
 }
 
 /// Whether a declaration has its name here.
@@ -182,7 +229,10 @@ fn pattern(text: &str, at: usize, token: &str) -> Option<Diagnostic> {
 
 /// `# ..` up to the end of the line: a comment of other languages.
 fn hash(text: &str, at: usize, end: usize) -> Diagnostic {
-    let width = text[at..end].bytes().take_while(|b| *b == b'#').count();
+    let sign = text.as_bytes()[at];
+    let width = text[at..end].bytes().take_while(|b| *b == sign).count();
+    // `#!` would start a comment of another kind.
+    let width = width + usize::from(text[at + width..end].starts_with('!'));
     let mark = Span::new(at as u32, (at + width) as u32);
     let line = Span::new(at as u32, (at + text[at..end].trim_end().len()) as u32);
     Diagnostic::error("F0001", line, "comments start with `//`").help("write `//`").fix(mark, "//")

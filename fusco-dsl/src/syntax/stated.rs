@@ -6,7 +6,7 @@ use crate::diag::Diagnostic;
 use crate::source::Span;
 
 /// What other languages assign with.
-const ASSIGNS: [&str; 10] = ["=", ":=", "==", "->", "=>", "<=", "<", "<<", "~", "-"];
+const ASSIGNS: [&str; 11] = [":", "=", ":=", "==", "->", "=>", "<=", "<", "<<", "~", "-"];
 /// Assignments that compute.
 const UPDATES: [&str; 4] = ["+=", "-=", "*=", "/="];
 
@@ -125,6 +125,9 @@ fn plan(s: &Site) -> Option<Diagnostic> {
 fn in_index(s: &Site) -> Option<Diagnostic> {
     let found = s.found();
     let open = *s.brackets.last()?;
+    if let Some(found) = by_name(s, open) {
+        return Some(found);
+    }
     if s.word(open) != "["
         || open == s.item
         || !matches!(found, ":" | ".." | "..." | "..=" | "]" | "*")
@@ -222,6 +225,15 @@ fn behind_the_first_word(s: &Site, first: &str) -> Option<Diagnostic> {
         return Some(if same { out.fix(s.spans(s.item, last), text) } else { out });
     }
     match found {
+        "{" if s.axes(first).is_some() => {
+            let close = s.closer(s.at)?;
+            let inner = s.slice(Span::new(s.span(s.at).end, s.span(close).start)).trim();
+            Some(
+                s.error("indices stand in `[ ]`")
+                    .help(format!("write `{first}[{inner}]`"))
+                    .fix(s.spans(s.at, close), format!("[{inner}]")),
+            )
+        }
         "(" => {
             if let Some(help) = words::collective(first) {
                 return Some(
@@ -288,6 +300,12 @@ fn behind_the_first_word(s: &Site, first: &str) -> Option<Diagnostic> {
             s.error("several targets stand in parentheses")
                 .help("write `(q[m, h], scale[m, b]) <- ..`, or one statement for each"),
         ),
+        // `copy x to y;`
+        word if words::collective(first).is_some() && s.axes(word).is_some() => Some(
+            Diagnostic::error("F0001", s.span(s.item), format!("there is no `{first}`"))
+                .help(words::collective(first)?)
+                .fixed(moved_to(s, s.last())),
+        ),
         // `async y[m, h] <- ..`, `let y[m, h] = ..`
         word if is_name(word) && s.axes(word).is_some() => Some(
             Diagnostic::error("F0001", s.span(s.item), format!("`{first}` says nothing here"))
@@ -330,8 +348,11 @@ fn behind_the_first_word(s: &Site, first: &str) -> Option<Diagnostic> {
 
 /// `all_gather(y, x)`, `y.copy_(x)`: the statement, where one input and one output of the same axes are named.
 fn moved(s: &Site, open: usize) -> Option<crate::diag::Fix> {
-    let close = s.closer(open)?;
-    let names: Vec<&str> = (s.item..close).map(|i| s.word(i)).collect();
+    moved_to(s, s.closer(open)?)
+}
+
+fn moved_to(s: &Site, close: usize) -> Option<crate::diag::Fix> {
+    let names: Vec<&str> = (s.item..=close).map(|i| s.word(i)).collect();
     let one = |words: &[&str]| {
         let all: Vec<&str> = words.iter().flat_map(|w| s.declared(w)).collect();
         let mut found: Vec<&str> = names.iter().copied().filter(|n| all.contains(n)).collect();
@@ -457,8 +478,19 @@ fn instead_of_the_arrow(s: &Site) -> Option<Diagnostic> {
     match found {
         "[" if s.back(1) == "]" => Some(joined_index(s)),
         "(" => None,
+        // `y[m, h], z[m, h] <- ..`
+        "," if s.word(s.item) != "(" => {
+            let arrow = (s.at..=s.last()).find(|i| s.word(*i) == "<-")?;
+            let targets = format!("({})", s.slice(s.spans(s.item, arrow - 1)));
+            Some(
+                s.error("several targets stand in parentheses")
+                    .note("each of them takes one result of a call as `quant`; a copy is one statement for each")
+                    .help(format!("write `{targets} <- ..`, or one statement for each")),
+            )
+        }
         ";" | "}" => Some(
             s.error(format!("syntax error: expected `<-`, found `{found}`"))
+                .fixed(the_other_side(s))
                 .help("a statement says where its values come from: `y[m, h] <- x[m, h];`"),
         ),
         word if is_word(word) || is_number(word) => Some(
@@ -468,6 +500,50 @@ fn instead_of_the_arrow(s: &Site) -> Option<Diagnostic> {
         ),
         _ => None,
     }
+}
+
+/// `y[m, h];` alone, where one tensor of the other side has the same axes.
+fn the_other_side(s: &Site) -> Option<crate::diag::Fix> {
+    let name = s.word(s.item);
+    let axes = s.axes(name)?;
+    let list = s.slice(s.spans(s.item + 1, s.at - 1)).to_string();
+    let reads = s.declared("in").contains(&name);
+    let others = if reads { s.declared("out") } else { s.declared("in") };
+    let fits: Vec<&str> =
+        others.into_iter().filter(|o| s.axes(o).is_some_and(|a| a == axes)).collect();
+    let [other] = fits[..] else { return None };
+    Some(match reads {
+        true => crate::diag::Fix {
+            span: Span::new(s.span(s.item).start, s.span(s.item).start),
+            replacement: format!("{other}{list} <- "),
+        },
+        false => crate::diag::Fix { span: s.behind(), replacement: format!(" <- {other}{list}") },
+    })
+}
+
+/// `y[m = m, h = h]`, `y[m: m, h: h]`: indices by the names of their axes.
+fn by_name(s: &Site, open: usize) -> Option<Diagnostic> {
+    if s.word(open) != "[" || open == s.item || !matches!(s.found(), ":" | "=") {
+        return None;
+    }
+    let axes = s.axes(s.word(open - 1))?;
+    if !axes.contains(&s.back(1)) || !is_word(s.word(s.at + 1)) {
+        return None;
+    }
+    let close = s.closer(open)?;
+    let mut list: Vec<(usize, &str)> = Vec::new();
+    for (first, last) in s.parts(open)? {
+        let axis = axes.iter().position(|a| *a == s.word(first))?;
+        let named = matches!(s.word(first + 1), ":" | "=") && last > first + 1;
+        list.push((axis, s.slice(s.spans(if named { first + 2 } else { first }, last))));
+    }
+    list.sort_unstable();
+    let text = list.iter().map(|(_, text)| *text).collect::<Vec<_>>().join(", ");
+    Some(
+        s.error("indices stand in the order of the axes, without their names")
+            .help(format!("write `{}[{text}]`", s.word(open - 1)))
+            .fix(Span::new(s.span(open).end, s.span(close).start), text),
+    )
 }
 
 /// `y[m][h]`
@@ -509,6 +585,15 @@ fn behind_the_arrow(s: &Site) -> Option<Diagnostic> {
         return Some(
             s.error("a statement says where its values come from")
                 .help("write `y[m, h] <- x[m, h];`"),
+        );
+    }
+    if found == "{" && s.axes(before).is_some() {
+        let close = s.closer(s.at)?;
+        let inner = s.slice(Span::new(s.span(s.at).end, s.span(close).start)).trim();
+        return Some(
+            s.error("indices stand in `[ ]`")
+                .help(format!("write `{before}[{inner}]`"))
+                .fix(s.spans(s.at, close), format!("[{inner}]")),
         );
     }
     if ended && is_word(found) {
@@ -571,6 +656,20 @@ fn behind_the_arrow(s: &Site) -> Option<Diagnostic> {
         "<-" => Some(
             s.error("a statement has one target")
                 .help("write two statements, or several targets in parentheses"),
+        ),
+        "=" | ":=" | "->" | "=>" if before == "<-" => Some(
+            s.error(format!("`<-` alone moves elements, found `{found}` behind it"))
+                .help("remove it")
+                .fix(s.span(s.at), ""),
+        ),
+        // `y[m, h] <- x[m, h]:`, `x[m, h].`
+        ":" | "." if ended && matches!(next, "}" | "") => {
+            Some(s.error("a statement ends with `;`").help("write `;`").fix(s.span(s.at), ";"))
+        }
+        "}" if before == "." => Some(
+            Diagnostic::error("F0001", s.span(s.at - 1), "a statement ends with `;`")
+                .help("write `;`")
+                .fix(s.span(s.at - 1), ";"),
         ),
         "=" | ":=" | "->" | "=>" => Some(
             s.error(format!("`{found}` cannot stand in a value"))
