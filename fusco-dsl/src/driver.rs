@@ -24,7 +24,7 @@ pub struct Compiled {
 /// # Errors
 /// Everything that is wrong with the text.
 pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
-    let (file, mut diagnostics) = syntax::parse(text);
+    let syntax::Parsed { file, mut diagnostics, whole } = syntax::read(text);
     let syntax = diagnostics.0.clone();
     let mut programs = Vec::new();
     let mut named: BTreeMap<&str, Span> = BTreeMap::new();
@@ -41,21 +41,19 @@ pub fn check(text: &str) -> Result<(Vec<Program>, Diagnostics), Diagnostics> {
             named.insert(&name.name, name.span);
         }
         let (checked, found) = sema::check(program);
-        let own = |d: &Diagnostic| syntax.is_empty() || !follows(d, &syntax, text);
+        let own = |d: &Diagnostic| whole && (syntax.is_empty() || !follows(d, &syntax, text));
         diagnostics.0.extend(found.0.into_iter().filter(own));
         programs.extend(checked);
     }
     if file.programs.is_empty() && !diagnostics.has_errors() {
         let message = "the file holds no program";
-        diagnostics.push(
-            Diagnostic::error("F0001", Span::default(), message)
-                .help("write `program name { .. }`"),
-        );
+        diagnostics.push(Diagnostic::error("F0001", Span::default(), message).help(syntax::SHAPE));
     }
+    diagnostics.0.iter_mut().for_each(|d| d.snap(text));
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok((programs, diagnostics)) }
 }
 
-/// Whether an item that the parser left out, or a word that it skipped, may be all that is wrong.
+/// Whether a word that the parser skipped or mended may be all that is wrong.
 fn follows(diagnostic: &Diagnostic, syntax: &[Diagnostic], text: &str) -> bool {
     if syntax.iter().any(|d| d.span == diagnostic.span) {
         return true;

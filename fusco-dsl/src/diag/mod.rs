@@ -82,6 +82,23 @@ impl Diagnostic {
         self
     }
 
+    /// Spans whose ends are ends of characters: a mended text has others.
+    pub(crate) fn snap(&mut self, text: &str) {
+        let spans = self.related.iter_mut().map(|(span, _)| span);
+        let spans = spans.chain(self.fix.as_mut().map(|f| &mut f.span));
+        for span in spans.chain([&mut self.span]) {
+            let mut start = (span.start as usize).min(text.len());
+            let mut end = (span.end as usize).min(text.len()).max(start);
+            while !text.is_char_boundary(start) && start > 0 {
+                start -= 1;
+            }
+            while !text.is_char_boundary(end) && end < text.len() {
+                end += 1;
+            }
+            *span = Span::new(start as u32, end as u32);
+        }
+    }
+
     pub fn related(mut self, span: Span, text: impl Into<String>) -> Self {
         self.related.push((span, text.into()));
         self

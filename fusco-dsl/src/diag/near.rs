@@ -2,13 +2,20 @@
 
 /// The candidate within a third of the name's length (one edit at least), if any.
 ///
-/// Letters that are swapped count as one edit.
+/// Letters that are swapped count as one edit; capitals count as none.
 pub fn nearest<'a>(name: &str, candidates: &[&'a str]) -> Option<&'a str> {
-    let limit = (name.chars().count().div_ceil(3)).max(1);
+    let folded = |c: &&&str| c.eq_ignore_ascii_case(name);
+    if let Some(same) = candidates.iter().find(folded) {
+        return Some(same);
+    }
+    let length = name.chars().count();
+    let limit = length.div_ceil(3).max(1);
     // Among equals, the one of the same length: letters are swapped more often than lost.
     let best =
         candidates.iter().map(|c| (distance(name, c), c.len().abs_diff(name.len()), *c)).min()?;
-    (best.0 <= limit).then_some(best.2)
+    // A name with no letter in common is another name.
+    let shares = best.0 < length.max(best.2.chars().count());
+    (shares && best.0 <= limit).then_some(best.2)
 }
 
 /// What to add to `no such name`: the nearest, or else all that are known.

@@ -8,9 +8,10 @@ use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
 use super::mesh::at_bind;
 use super::scope::unknown;
 use super::static_stmt::fits;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind, Ident, Word};
+use crate::syntax::words;
 
 const ATTRS: [&str; 5] = ["fill", "align", "uneven", "stride", "swizzle"];
 
@@ -52,7 +53,20 @@ impl Checker<'_> {
             }
             "stride" => self.stride(t, word, attrs)?,
             "swizzle" => attrs.swizzle = Some(self.swizzle(word)?),
-            _ => return self.fail(unknown("F0101", "attribute", &word.name, &ATTRS)),
+            name => {
+                let mut found = unknown("F0101", "attribute", &word.name, &ATTRS);
+                if let Some(meant) = words::attribute(name) {
+                    // Its argument is kept where it has one.
+                    let (head, _) = meant.split_once('(').unwrap_or((meant, ""));
+                    let bare = word.args.as_ref().is_none_or(Vec::is_empty);
+                    let (span, text) =
+                        if bare { (word.span, meant) } else { (word.name.span, head) };
+                    found = Diagnostic::error("F0101", word.span, format!("no attribute `{name}`"))
+                        .help(format!("write `{meant}`"))
+                        .fix(span, text);
+                }
+                return self.fail(found);
+            }
         }
         Ok(())
     }
@@ -73,13 +87,13 @@ impl Checker<'_> {
     }
 
     fn one_literal<T>(&mut self, word: &Word) -> Checked<T> {
+        let name = &word.name.name;
+        let form = if name == "fill" { "fill(0)" } else { "align(128)" };
+        let bare = word.args.as_ref().is_none_or(Vec::is_empty);
         self.fail(
-            Diagnostic::error(
-                "F0101",
-                word.span,
-                format!("`{}` takes one literal", word.name.name),
-            )
-            .help("write `fill(0)`, or `align(128)` with a power of two"),
+            Diagnostic::error("F0101", word.span, format!("`{name}` takes one literal"))
+                .help("write `fill(0)`, or `align(128)` with a power of two")
+                .fixed(bare.then(|| Fix { span: word.span, replacement: form.to_string() })),
         )
     }
 

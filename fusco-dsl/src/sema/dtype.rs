@@ -4,7 +4,7 @@ use super::check::{Checked, Checker, Stop};
 use super::hir::{self, DType, Elem, Extent, IndexType, Scalar, Size};
 use super::mesh::at_bind;
 use super::scope::{Symbol, unknown};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Word};
 
 const ELEMS: [Elem; 10] = [
@@ -107,6 +107,12 @@ impl Checker<'_> {
             None => {
                 let names: Vec<&str> =
                     ELEMS.iter().map(|e| e.name()).chain(["ix32", "ix64"]).collect();
+                if let Some((help, meant)) = crate::syntax::words::other_element(&name.name) {
+                    let fix = meant.map(|m| Fix { span: name.span, replacement: m.to_string() });
+                    let claim = format!("no element type `{}`", name.name);
+                    return self
+                        .fail(Diagnostic::error("F0101", name.span, claim).help(help).fixed(fix));
+                }
                 let Some(meant) = crate::syntax::words::element(&name.name) else {
                     return self.fail(unknown("F0101", "element type", name, &names));
                 };
@@ -218,7 +224,11 @@ impl Checker<'_> {
             Size::Lit(n) if n < 1 => self.fail(
                 Diagnostic::error("F0204", size.span, format!("axis `{}` is empty", dim.name.name))
                     .note(format!("{n} < 1"))
-                    .help("give it an extent of at least 1"),
+                    .help(if n < 0 {
+                        "give it an extent of at least 1; one that is given later is a `param N: int;`, one that the data decides a `dyn`"
+                    } else {
+                        "give it an extent of at least 1"
+                    }),
             ),
             Size::Binary { .. } if reads_dyn(&lowered) => {
                 self.unsupported(size.span, "arithmetic with a `dyn` in an extent")

@@ -25,6 +25,17 @@ impl Checker<'_> {
         })
     }
 
+    /// `ragged` as the extent of the axis, where a route ends in a variable of that name.
+    pub fn fix_ragged(&self, term: Span, name: &str) -> Option<Fix> {
+        let slots = self.ast.decls.iter().any(|d| match d {
+            Decl::Route(r) => r.dests.last().is_some_and(|v| v.name == name),
+            _ => false,
+        });
+        let dim = self.tensors_around(term)?.dims.iter().find(|d| d.name.name == name)?;
+        let extent = Span::new(dim.name.span.end, dim.span.end);
+        slots.then(|| Fix { span: extent, replacement: ": ragged".to_string() })
+    }
+
     /// The list without the term at `span`, which is not its first.
     pub fn drop_term(&self, span: Span) -> Option<Fix> {
         let terms = &self.tensors_around(span)?.placement.as_ref()?.terms;
@@ -44,7 +55,7 @@ impl Checker<'_> {
         let first = terms.iter().position(|t| t.span == group[0].span)?;
         let before = terms[..first].iter().filter(|t| t.span != packed).count();
         group.into_iter().rev().for_each(|t| order.insert(before.min(order.len()), t));
-        let list: Vec<String> = order.into_iter().map(term_text).collect();
+        let list: Vec<String> = order.into_iter().map(text::placement_term).collect();
         replace(terms.first()?.span.to(terms.last()?.span), list.join(", "))
     }
 
@@ -130,17 +141,6 @@ pub(super) fn drop_attribute(attrs: &[Word], i: usize) -> Option<Fix> {
 
 fn holds(outer: Span, inner: Span) -> bool {
     outer.start <= inner.start && inner.end <= outer.end
-}
-
-fn term_text(term: &Term) -> String {
-    let arguments = |args: &Option<Vec<ast::Arg>>| {
-        args.as_ref().map_or_else(String::new, |args| format!("({})", text::arguments(args)))
-    };
-    let mut out = format!("{}{}", term.name.name, arguments(&term.args));
-    term.shard.iter().for_each(|m| out += &format!("/{}", m.name));
-    term.tile.iter().for_each(|k| out += &format!(":{}", text::expr(k)));
-    term.mods.iter().for_each(|w| out += &format!(".{}{}", w.name.name, arguments(&w.args)));
-    out
 }
 
 /// The index list, in the expression, that has an index at `span`.

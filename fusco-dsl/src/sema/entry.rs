@@ -162,6 +162,9 @@ impl Checker<'_> {
         let target = self.tensor_named(&target_ref.name);
         let (via, target) = (via?, target?);
         if self.hir.tensors[target].io == hir::Io::In {
+            if let Some(found) = self.turned(a) {
+                return self.fail(found);
+            }
             let name = &target_ref.name.name;
             let fix = self.fix_io(name, if via.is_some() { "out" } else { "inout" });
             return self.fail(
@@ -301,15 +304,20 @@ impl Checker<'_> {
                 | Symbol::Alias(_)
                 | Symbol::Dyn(_),
             ) => self.unsupported(name.span, "an index that is not a variable"),
-            _ => self.fail(
-                Diagnostic::error(
+            _ => {
+                let meant = self.variable_meant(name);
+                let mut found = Diagnostic::error(
                     "F0502",
                     name.span,
                     format!("`{}` is neither on the left nor reduced", name.name),
                 )
                 .note(format!("no route, reducer or left side gives `{}` a value", name.name))
-                .help(format!("put `{0}` on the left, or reduce it: `sum({0}: ..)`", name.name)),
-            ),
+                .help(format!("put `{0}` on the left, or reduce it: `sum({0}: ..)`", name.name));
+                if let Some(meant) = meant {
+                    found = found.help(format!("write `{meant}`")).fix(name.span, meant);
+                }
+                self.fail(found)
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use super::poly::Poly;
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::syntax::ast::{Expr, ExprKind, Ident, Op};
 
 /// The earlier axes a size may name: name and extent (`None` if ragged).
@@ -44,7 +44,8 @@ impl Checker<'_> {
             }
             ExprKind::Float(_) => self.fail(
                 Diagnostic::error("F0204", e.span, "a size is a 64-bit integer")
-                    .help("write an integer"),
+                    .help("write an integer")
+                    .fixed(whole(e).map(|n| Fix { span: e.span, replacement: n.to_string() })),
             ),
             _ => self.unsupported(e.span, format!("`{}` as a size", text::expr(e))),
         }
@@ -612,4 +613,11 @@ impl Checker<'_> {
         self.scope.poison(name);
         self.fail(diagnostic)
     }
+}
+
+/// The integer that is written as a fraction: `1024.0`.
+fn whole(e: &Expr) -> Option<i64> {
+    let ExprKind::Float(v) = e.kind else { return None };
+    // Beyond 2^53 not every integer is a float.
+    (v.fract() == 0.0 && v.abs() < 9e15).then_some(v as i64)
 }

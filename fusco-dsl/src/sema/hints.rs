@@ -43,13 +43,28 @@ impl Checker<'_> {
         known: Diagnostic,
     ) -> Diagnostic {
         let Some(help) = words::collective(&name.name) else { return known };
+        // `all_gather(x[m, h], dim=0)`: the tensor alone.
+        let others = |rest: &[ast::Arg]| {
+            let mesh = |a: &ast::Arg| {
+                let name = a.value.as_name().and_then(|n| self.scope.get(n));
+                matches!(name, Some(Symbol::Mesh(_) | Symbol::MeshName | Symbol::Alias(_)))
+            };
+            rest.iter()
+                .all(|a| a.named.is_some() || mesh(a) || matches!(a.value.kind, ExprKind::Int(_)))
+        };
         let only = match args {
-            [arg] if matches!(arg.value.kind, ExprKind::Index { .. }) => Some(&arg.value),
+            [arg, rest @ ..] if others(rest) => match &arg.value.kind {
+                ExprKind::Index { .. } => Some(text::expr(&arg.value)),
+                ExprKind::Name(name) => {
+                    self.tensor_axes(name).map(|axes| format!("{name}[{}]", axes.join(", ")))
+                }
+                _ => None,
+            },
             _ => None,
         };
         let replaced =
             only.filter(|_| help.starts_with("collectives") || help.starts_with("nothing is sent"));
-        let fix = replaced.map(|inner| Fix { span: call.span, replacement: text::expr(inner) });
+        let fix = replaced.map(|replacement| Fix { span: call.span, replacement });
         Diagnostic::error("F0101", name.span, format!("there is no function `{}`", name.name))
             .help(help)
             .fixed(fix)
@@ -134,7 +149,35 @@ impl Checker<'_> {
         };
         let mut diagnostic = unsupported(e.span, "arithmetic on tensor elements outside a `sum`");
         diagnostic.help = Some(help.to_string());
+        if let (true, Op::Mul, Some((ty, text))) = (routed && !sums, op, self.summed(frame, e)) {
+            let text = format!("cast({ty}, {text})");
+            diagnostic.help = Some(format!("write `{text}`"));
+            diagnostic = diagnostic.fix(e.span, text);
+        }
         self.fail(diagnostic)
+    }
+
+    /// A product behind a route as its rows want it: the sources that the left side lacks are summed.
+    fn summed(&self, frame: &Frame, e: &Expr) -> Option<(&'static str, String)> {
+        let via = frame.via.as_ref()?;
+        let target = frame.target.as_ref()?;
+        let Some(Symbol::Tensor(t)) = self.scope.get(&target.name.name) else { return None };
+        let ty = self.hir.tensors[t].dtype.elem;
+        if !matches!(ty, hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16) {
+            return None;
+        }
+        let open: Vec<&str> = via
+            .sources
+            .iter()
+            .filter(|v| !frame.left.contains(v))
+            .map(|v| frame.vars[*v].name.as_str())
+            .collect();
+        let into_groups = via.dests.iter().any(|d| frame.left.contains(d));
+        match open[..] {
+            _ if into_groups => Some((ty.name(), text::expr(e))),
+            [k] => Some((ty.name(), format!("sum({k}: {})", text::expr(e)))),
+            _ => None,
+        }
     }
 
     /// F0502: a statement over the variables of a route that names no route.

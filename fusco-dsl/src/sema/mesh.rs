@@ -124,15 +124,18 @@ impl Checker<'_> {
     fn mesh_size(&mut self, name: &Ident, e: &Expr) {
         let Some(Symbol::Mesh(handle)) = self.scope.get(&name.name) else { return };
         match self.size(e, &[]) {
-            Ok(Size::Lit(n)) if n < 1 => self.push(
-                Diagnostic::error(
-                    "F0301",
-                    e.span,
-                    format!("mesh axis `{}` has no ranks", name.name),
-                )
-                .note(format!("{n} < 1"))
-                .help("give it a size of at least 1"),
-            ),
+            Ok(Size::Lit(n)) if n < 1 => {
+                self.scope.set(&name.name, Symbol::Poison);
+                self.push(
+                    Diagnostic::error(
+                        "F0301",
+                        e.span,
+                        format!("mesh axis `{}` has no ranks", name.name),
+                    )
+                    .note(format!("{n} < 1"))
+                    .help("give it a size of at least 1"),
+                );
+            }
             Ok(size) if bind_only(&size) => {
                 self.facts.mesh(handle, size.clone());
                 self.hir.mesh_axes[handle].size = size;
@@ -158,6 +161,15 @@ impl Checker<'_> {
                 };
                 let mut diagnostic = unknown("F0104", "mesh axis or alias", name, &axes);
                 diagnostic.notes.push(listed);
+                if axes.is_empty() {
+                    self.missing_mesh(name, &mut diagnostic);
+                } else if let Some(Symbol::MeshName) = self.scope.get(&name.name) {
+                    diagnostic.message = format!("`{}` is a mesh, not an axis of one", name.name);
+                    diagnostic.help = Some(format!("write its axis, `{}`", axes[0]));
+                    if let [axis] = axes[..] {
+                        diagnostic = diagnostic.fix(name.span, axis);
+                    }
+                }
                 if self.scope.get(&name.name).is_none() {
                     self.scope.poison(name);
                 }

@@ -14,6 +14,7 @@ mod entry;
 mod extent;
 mod fit;
 mod fix;
+mod foreign;
 mod hints;
 pub mod hir;
 mod linear;

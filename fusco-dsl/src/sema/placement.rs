@@ -37,6 +37,9 @@ impl Checker<'_> {
                 .fixed((!placed).then_some(fix)),
             );
         };
+        if let Some(found) = self.foreign_placement(t, axes) {
+            return self.fail(found);
+        }
         let (mut terms, mut spread) = (Vec::new(), Vec::new());
         for term in &placement.terms {
             match axes.iter().position(|a| a.name == term.name.name) {

@@ -171,7 +171,16 @@ impl Checker<'_> {
         match word.name.name.as_str() {
             "drop" if word.args.is_none() => Ok(OrElse::Drop),
             "trap" if word.args.is_none() => Ok(OrElse::Trap),
-            _ => self.fail(unknown("F0705", "alternative", &word.name, &["drop", "trap"])),
+            name => {
+                let mut found = unknown("F0705", "alternative", &word.name, &["drop", "trap"]);
+                if let Some(meant) = crate::syntax::words::alternative(name) {
+                    found.help = Some(
+                        "write `drop` to leave the tuple out, or `trap` for an error".to_string(),
+                    );
+                    found = found.fix(word.span, meant);
+                }
+                self.fail(found)
+            }
         }
     }
 
@@ -185,12 +194,10 @@ impl Checker<'_> {
         span: crate::source::Span,
     ) -> Checked<Step> {
         let Ast::Index { base, args } = &value.kind else {
-            return self
-                .unsupported(value.span, "a destination that is not read from an index tensor");
+            return self.fail(unread(value.span));
         };
         let Ast::Name(name) = &base.kind else {
-            return self
-                .unsupported(base.span, "a destination that is not read from an index tensor");
+            return self.fail(unread(base.span));
         };
         if route.steps.iter().any(|s| matches!(s, Step::Bind { .. })) || route.dests[0] != var {
             return self.unsupported(
@@ -405,6 +412,18 @@ impl Checker<'_> {
                 )
                 .help("name a route"),
             ),
+            None if self.scope.names(|s| matches!(s, Symbol::Route(_))).is_empty() => {
+                let mut found = unknown("F0101", "route", name, &[]);
+                found.notes.push(
+                    "data decides where the rows of a route go; other statements need none".into(),
+                );
+                found.help = Some(format!(
+                    "leave it out, or declare it: `route {}: (s, t, k) -> (e, c) {{ .. }}`",
+                    name.name
+                ));
+                self.scope.poison(name);
+                self.fail(found)
+            }
             None => self.unknown_name("F0101", "route", name, |s| matches!(s, Symbol::Route(_))),
         }
     }
@@ -437,4 +456,15 @@ fn defines(step: &Step) -> Option<Handle<Var>> {
         Step::Bind { var, .. } | Step::Slot { var, .. } => Some(*var),
         Step::Cap { .. } => None,
     }
+}
+
+/// F0999: a coordinate that is computed.
+fn unread(span: crate::source::Span) -> Diagnostic {
+    let mut found =
+        super::check::unsupported(span, "a destination that is not read from an index tensor");
+    found.help = Some(
+        "a coordinate is read, `e = topk[s, t, k]`, or the place in its group, `c = slot(e) by (s, t, k)`; compute others outside, into an index tensor"
+            .to_string(),
+    );
+    found
 }

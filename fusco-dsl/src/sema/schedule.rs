@@ -46,7 +46,16 @@ impl Checker<'_> {
     fn directive(&mut self, d: &ast::Directive, entry: Option<&Entry>) -> Checked<DirectiveKind> {
         let name = d.name.name.as_str();
         if LATER.contains(&name) {
-            return self.unsupported(d.span, format!("the directive `{name}`"));
+            let mut found = super::check::unsupported(d.span, format!("the directive `{name}`"));
+            // One word beside another that is obeyed.
+            if name == "stage" && d.args.len() == 1 {
+                found = found
+                    .help("for the number of buffers in flight write `stages`")
+                    .fix(d.name.span, "stages");
+            } else {
+                found.help = Some("leave it out: the compiler chooses".to_string());
+            }
+            return self.fail(found);
         }
         if !KNOWN.contains(&name) {
             let known = [&KNOWN[..], &LATER[..]].concat();

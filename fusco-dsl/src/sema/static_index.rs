@@ -108,7 +108,13 @@ impl Checker<'_> {
                 rename(rows, &sizes).map(|rows| VarExtent::Counted { rows, bound: bound.clone() })
             }
             Extent::Ragged { .. } => {
-                return self.unsupported(span, "a ragged axis in a statement without a route");
+                let mut found =
+                    super::check::unsupported(span, "a ragged axis in a statement without a route");
+                found.help = Some(
+                    "rows of a ragged axis are placed by a route: `plan r; y[e, c, h] <- x[s, t, h] via r;`"
+                        .to_string(),
+                );
+                return self.fail(found);
             }
         };
         match extent {

@@ -6,7 +6,7 @@ use super::hir::{self, Axis, Extent, Size, Term, TermKind};
 use super::scope::unknown;
 use super::text;
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::syntax::ast;
 
 impl Checker<'_> {
@@ -26,7 +26,12 @@ impl Checker<'_> {
                 )
             } else {
                 let known = ["pack", "slab", "map", "any"];
-                self.fail(unknown("F0101", "placement modifier", &word.name, &known))
+                let mut found = unknown("F0101", "placement modifier", &word.name, &known);
+                if matches!(name, "pad" | "padded" | "packed" | "align" | "grouped" | "ragged") {
+                    found.help = Some("write `.pack(128)`: each group padded to 128 rows".into());
+                    found = found.fix(word.name.span, "pack");
+                }
+                self.fail(found)
             };
         }
         let (first, more) = word
@@ -41,7 +46,12 @@ impl Checker<'_> {
         let Some(arg) = first.filter(|a| a.named.is_none() && a.binder.is_none()) else {
             return self.fail(
                 Diagnostic::error("F0101", word.span, format!("`{name}` takes a number of rows"))
-                    .help(format!("write `{name}(128)`")),
+                    .help(format!("write `{name}(128)`"))
+                    .fixed(
+                        first
+                            .is_none()
+                            .then(|| Fix { span: word.span, replacement: format!(".{name}(128)") }),
+                    ),
             );
         };
         let size = self.size(&arg.value, &[])?;
@@ -90,11 +100,17 @@ impl Checker<'_> {
                         name.to_string(),
                     )
                 };
+                let ragged = (!is_ragged).then(|| self.fix_ragged(term.span, name)).flatten();
+                let help = match &ragged {
+                    Some(_) => format!("write `{name}: ragged`: a route says how many there are"),
+                    None => help,
+                };
+                let fix = ragged.unwrap_or(Fix { span: term.span, replacement: fix });
                 return self.fail(
                     Diagnostic::error("F0404", term.span, claim)
                         .note("`pack` and `slab` store the rows of a ragged axis")
                         .help(help)
-                        .fix(term.span, fix),
+                        .fixed(Some(fix)),
                 );
             }
             if !is_stored {

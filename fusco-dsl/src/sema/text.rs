@@ -1,7 +1,7 @@
 //! Trees and sizes as one line of text, for messages and dumps.
 
 use super::hir::{Cond, CondKind, Program, Size};
-use crate::syntax::ast::{Arg, Expr, ExprKind, Op};
+use crate::syntax::ast::{Arg, Expr, ExprKind, Op, Term};
 
 pub(super) fn expr(e: &Expr) -> String {
     match &e.kind {
@@ -46,6 +46,18 @@ pub(super) fn arguments(args: &[Arg]) -> String {
         (None, None) => expr(&a.value),
     };
     args.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// `m/gpu`, `c.pack(128)`, as written.
+pub(super) fn placement_term(term: &Term) -> String {
+    let arguments = |args: &Option<Vec<Arg>>| {
+        args.as_ref().map_or_else(String::new, |args| format!("({})", arguments(args)))
+    };
+    let mut out = format!("{}{}", term.name.name, arguments(&term.args));
+    term.shard.iter().for_each(|m| out += &format!("/{}", m.name));
+    term.tile.iter().for_each(|k| out += &format!(":{}", expr(k)));
+    term.mods.iter().for_each(|w| out += &format!(".{}{}", w.name.name, arguments(&w.args)));
+    out
 }
 
 fn precedence(op: Op) -> u8 {

@@ -51,7 +51,12 @@ impl Checker<'_> {
             },
             Ast::Index { base, args } => self.read(frame, e, base, args)?,
             Ast::Call { base, args } => self.call(frame, e, base, args, want)?,
-            _ => return self.unsupported(e.span, format!("`{}` as a value", text::expr(e))),
+            _ => {
+                if let Some(found) = self.foreign_value(frame, e) {
+                    return self.fail(found);
+                }
+                return self.unsupported(e.span, format!("`{}` as a value", text::expr(e)));
+            }
         };
         Ok(Expr { kind, ty, span: e.span })
     }
@@ -129,6 +134,9 @@ impl Checker<'_> {
         args: &[ast::Expr],
     ) -> Checked<(ExprKind, Elem)> {
         let Ast::Name(name) = &base.kind else {
+            if let Some(found) = self.foreign_value(frame, e) {
+                return self.fail(found);
+            }
             return self.unsupported(base.span, format!("indexing `{}`", text::expr(base)));
         };
         let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
@@ -178,6 +186,9 @@ impl Checker<'_> {
         want: Elem,
     ) -> Checked<(ExprKind, Elem)> {
         let Ast::Name(name) = &base.kind else {
+            if let Some(found) = self.foreign_value(frame, e) {
+                return self.fail(found);
+            }
             return self.unsupported(base.span, format!("`{}(..)`", text::expr(base)));
         };
         match name.as_str() {
@@ -193,6 +204,9 @@ impl Checker<'_> {
                 self.unsupported(e.span, format!("`{name}(..)`"))
             }
             _ => {
+                if let Some(found) = self.foreign_value(frame, e) {
+                    return self.fail(found);
+                }
                 let name = Ident { name: name.clone(), span: base.span };
                 // What is refused anyway is no help, unless it was misspelt.
                 let near = nearest(&name.name, &LATER).is_some();
@@ -207,7 +221,8 @@ impl Checker<'_> {
     pub fn malformed<T>(&mut self, e: &ast::Expr, form: &str) -> Checked<T> {
         self.fail(
             Diagnostic::error("F0203", e.span, "these are not the arguments it takes")
-                .help(format!("write `{form}`")),
+                .help(format!("write `{form}`"))
+                .fixed(self.reordered(e)),
         )
     }
 
@@ -265,16 +280,28 @@ impl Checker<'_> {
         Ok((ExprKind::Cast(Box::new(product?)), to))
     }
 
+    fn sum_without_route<T>(&mut self, e: &ast::Expr) -> Checked<T> {
+        let mut found = unsupported(e.span, "a sum without a route");
+        found.help = Some(
+            "parts that lie on different ranks are added by the placement of the input, `@ [sum/gpu, m, h]`, and `y[m, h] <- x[m, h]`; behind a route: `sum(k: w[s, t, k] * z[e, c, h])`"
+                .to_string(),
+        );
+        self.fail(found)
+    }
+
     /// `sum(k: body)`: `k` is a source of the route that is not on the left.
     fn sum(&mut self, frame: &mut Frame, e: &ast::Expr, args: &[Arg]) -> Checked<(ExprKind, Elem)> {
         let [Arg { binder: Some(names), value: body, .. }] = args else {
+            if frame.via.is_none() {
+                return self.sum_without_route(e);
+            }
             return self.malformed(e, "sum(k: w[s, t, k] * z[e, c, h])");
         };
         let ([name], false) = (names.as_slice(), frame.in_sum) else {
             return self.unsupported(e.span, "a sum over several variables");
         };
         let Some(via) = frame.via.clone() else {
-            return self.unsupported(e.span, "a sum without a route");
+            return self.sum_without_route(e);
         };
         let sources: Vec<String> =
             via.sources.iter().map(|v| frame.vars[*v].name.clone()).collect();

@@ -7,11 +7,11 @@
 use super::expect::RESERVED;
 use super::site::{DECLARATIONS, Site, is_name, is_number, is_word};
 use super::{declared, stated, words};
-use crate::diag::{Diagnostic, nearest};
+use crate::diag::{Diagnostic, Fix, nearest};
 use crate::source::Span;
 
 /// What a program looks like.
-const SHAPE: &str = "a file holds programs: `program NAME { mesh tp { gpu: 2 }  in x: ..;  out y: ..;  entry main { y[m, h] <- x[m, h]; } }`";
+pub(crate) const SHAPE: &str = "a file holds programs: `program NAME { mesh tp { gpu: 2 }  in x: ..;  out y: ..;  entry main { y[m, h] <- x[m, h]; } }`";
 
 pub(super) type Rule = fn(&Site) -> Option<Diagnostic>;
 
@@ -28,6 +28,7 @@ pub(super) fn advise(site: &Site, wanted: &[String]) -> Option<Diagnostic> {
         (_, "mesh") => &[unclosed_file, unclosed_block, declared::mesh_axis],
         (_, "route") => &[unclosed_file, unclosed_block, stated::row],
         (_, "entry") => &[unclosed_file, unclosed_block, stated::statement],
+        (_, "schedule") => &[unclosed_file, unclosed_block, stated::directive],
         _ => &[unclosed_file, unclosed_block],
     };
     rules
@@ -38,6 +39,37 @@ pub(super) fn advise(site: &Site, wanted: &[String]) -> Option<Diagnostic> {
         .or_else(|| missing_comma(site))
         .or_else(|| missing_semicolon(site, wanted))
         .or_else(|| reserved(site, wanted))
+}
+
+/// What an item of this kind looks like, where nothing is known of what was meant.
+pub(super) fn form(s: &Site) -> &'static str {
+    let kind = if s.at == s.item { s.found() } else { s.kind() };
+    match (s.block(), kind) {
+        ("mesh", _) | (_, "mesh") => "a mesh is `mesh tp { gpu: 8 }`",
+        ("entry", "schedule") => "a schedule is `schedule { stages 4; }`",
+        ("entry", "plan") => "a route is planned by `plan r;`",
+        ("entry", "prove" | "assume") => {
+            "a claim is a comparison or a property: `assume M % 8 == 0;`"
+        }
+        ("entry", _) => {
+            "a statement is `y[m, h] <- x[m, h];`, with a route `y[e, c, h] <- x[s, t, h] via r;`"
+        }
+        ("route", _) => {
+            "a row gives one coordinate: `e = topk[s, t, k] else drop;`, `c = slot(e) by (s, t, k);`"
+        }
+        ("schedule", _) => "a directive is a word and its arguments: `stages 4;`",
+        (_, "in" | "out" | "inout" | "tmp") => {
+            "a tensor is `in x: bf16[m: 1024, h: 512] @ [m/gpu, m, h];`"
+        }
+        (_, "const") => "a constant is `const N = 8;`",
+        (_, "param") => "a param is `param M: int where M % 8 == 0;`",
+        (_, "dyn") => "a dyn is `dyn T[gpu]: int <= TMAX;`",
+        (_, "route") => "a route is `route r: (s, t, k) -> (e, c) { .. }`",
+        (_, "entry") => "an entry is `entry main { y[m, h] <- x[m, h]; }`",
+        (_, "assume" | "prove") => "a claim is a comparison: `assume M % 8 == 0;`",
+        ("", _) => SHAPE,
+        _ => "a program holds declarations (mesh, param, const, dyn, in, out, route) and entries",
+    }
 }
 
 /// The header of a program: `program NAME {`.
@@ -76,6 +108,15 @@ fn program_header(s: &Site) -> Option<Diagnostic> {
                 })
             }
             "-" | "." => dashed(s),
+            word if is_word(word) => Some(
+                Diagnostic::error(
+                    "F0001",
+                    s.behind(),
+                    "a `{` is missing behind the name of the program",
+                )
+                .help("add `{`")
+                .fix(s.behind(), " {"),
+            ),
             _ => None,
         },
         _ => None,
@@ -121,7 +162,14 @@ fn outside_word(s: &Site, at: usize) -> Option<Diagnostic> {
         return Some(error("no `;` behind a `}`".into()).help("remove it").fix(s.span(at), ""));
     }
     if let Some((claim, help)) = words::control(word) {
-        return Some(error(claim.into()).help(help));
+        let out = error(claim.into()).help(help);
+        // A whole line before the first program.
+        let start = s.span(at).start as usize;
+        let end = start + s.text[start..].find('\n').map_or(s.text.len() - start, |n| n + 1);
+        let alone = at == 0 && !s.text[start..end].contains(['{', '}']);
+        let imports =
+            claim == "nothing is imported" && alone && !s.text[start..end].contains("program ");
+        return Some(if imports { out.fix(Span::new(start as u32, end as u32), "") } else { out });
     }
     let declares = DECLARATIONS.contains(&word)
         || words::declaration(word).is_some() && !matches!(word, "def" | "fn" | "func" | "kernel")
@@ -220,10 +268,10 @@ fn in_program(s: &Site) -> Option<Diagnostic> {
             );
         }
         "plan" | "schedule" | "via" => {
-            return Some(
-                s.error(format!("`{word}` stands outside of any entry"))
-                    .help(format!("move it into an entry: `entry main {{ {word} .. }}`")),
-            );
+            let out = s
+                .error(format!("`{word}` stands outside of any entry"))
+                .help(format!("move it into an entry: `entry main {{ {word} .. }}`"));
+            return Some(out.fixed(planned_in_the_next(s).filter(|_| word == "plan")));
         }
         "@" => {
             return Some(
@@ -266,6 +314,55 @@ fn in_program(s: &Site) -> Option<Diagnostic> {
                 .fix(Span::new(s.span(s.at).start, s.span(s.at).start), format!("{io} ")),
         );
     }
+    // `pub entry main {`, `const in x: ..`
+    if DECLARATIONS.contains(&next) && is_name(s.word(s.at + 2)) {
+        return Some(
+            s.error(format!("`{word}` says nothing here"))
+                .help(format!("remove `{word}`"))
+                .fix(Span::new(s.span(s.at).start, s.span(s.at + 1).start), ""),
+        );
+    }
+    // `tensor x: bf16[..]`
+    let third = s.word(s.at + 2);
+    let known = words::declaration(word).is_some();
+    if is_name(next) && third == ":" && matches!(s.word(s.at + 4), "[" | "(") && !known {
+        let near = nearest(word, &["in", "out", "inout", "input", "output"]);
+        let meant = near.map(|w| words::declaration(w).unwrap_or(w));
+        let io = meant.unwrap_or(if written(s, next) { "out" } else { "in" });
+        return Some(
+            s.error(format!("a tensor is `in`, `out`, `inout` or `tmp`, found `{word}`"))
+                .help(format!("write `{io} {next}: ..`"))
+                .fix(s.span(s.at), io),
+        );
+    }
+    // `index m, h;`, `axis m = 1024;`
+    if matches!(word, "index" | "indices" | "axis" | "axes" | "iter" | "dim" | "range" | "idx")
+        && is_name(next)
+    {
+        let end = if s.word(s.last() + 1) == ";" { s.last() + 1 } else { s.last() };
+        let size = (s.at + 2..=s.last()).map(|i| s.word(i)).find(|w| is_number(w));
+        let help = match size {
+            Some(size) => {
+                format!("remove it, and write `{next}: {size}` where a tensor has the axis")
+            }
+            None => "remove it".to_string(),
+        };
+        return Some(
+            s.error("axes and index variables are not declared by themselves")
+                .note("an axis gets its name and its extent in the tensor, `bf16[m: 1024]`; a variable runs over the axis where it stands")
+                .help(help)
+                .fix(s.spans(s.at, end), ""),
+        );
+    }
+    // `tp { gpu: 2 }`
+    if next == "{" && matches!(s.word(s.at + 3), ":" | "=") && is_number(s.word(s.at + 4)) {
+        let start = Span::new(s.span(s.at).start, s.span(s.at).start);
+        return Some(
+            s.error(format!("a declaration starts with what it declares: `{word}` is not known"))
+                .help(format!("write `mesh {word} {{ .. }}`"))
+                .fix(start, "mesh "),
+        );
+    }
     let keywords: Vec<&str> = DECLARATIONS.iter().copied().chain(["assume", "prove"]).collect();
     let meant = words::declaration(word)
         .or_else(|| nearest(&word.to_lowercase(), &keywords).filter(|_| word.len() > 2));
@@ -282,6 +379,18 @@ fn in_program(s: &Site) -> Option<Diagnostic> {
             .label("here")
             .help(format!("a program holds {}; statements stand in an entry", keywords.join(", "))),
     )
+}
+
+/// `plan r;` before an entry, moved into it.
+fn planned_in_the_next(s: &Site) -> Option<Fix> {
+    let end = s.last() + 1;
+    let entry = (end..end + 4096)
+        .take_while(|i| !s.word(*i).is_empty())
+        .find(|i| s.word(*i) == "entry" && s.word(i + 2) == "{")?;
+    let between = s.slice(Span::new(s.span(end).end, s.span(entry + 2).end)).trim_start();
+    let plan = s.slice(s.spans(s.at, end));
+    let span = s.spans(s.at, entry + 2);
+    (s.word(end) == ";").then(|| Fix { span, replacement: format!("{between} {plan}") })
 }
 
 /// Whether some statement has the tensor on its left.
@@ -316,6 +425,14 @@ fn bracket(s: &Site) -> Option<Diagnostic> {
         });
     };
     let (opener, closer) = (s.word(open), if s.word(open) == "(" { ")" } else { "]" });
+    if matches!(found, ")" | "]") && found != closer && s.word(s.at + 1) == closer {
+        return Some(
+            s.error(format!("this `{found}` closes nothing"))
+                .related(s.span(open), format!("`{opener}` is closed by `{closer}`"))
+                .help("remove it")
+                .fix(s.span(s.at), ""),
+        );
+    }
     if matches!(found, ")" | "]") && found != closer {
         return Some(
             s.error(format!("`{opener}` is closed by `{found}`"))
@@ -352,6 +469,20 @@ fn closes_on_this_line(s: &Site, closer: &str) -> bool {
 
 /// Two parts of a list without a `,` between.
 fn missing_comma(s: &Site) -> Option<Diagnostic> {
+    if s.found() == "for" {
+        let body = s.brackets.last().map(|open| s.slice(s.spans(open + 1, s.at - 1)));
+        let (var, body) = (s.word(s.at + 1), body.unwrap_or(".."));
+        let close = s.brackets.last().and_then(|open| s.closer(*open));
+        let text = format!("{var}: {body}");
+        let out = s.error("there are no comprehensions").help(format!("write `sum({text})`"));
+        let summed = s.brackets.last().is_some_and(|o| *o > 0 && s.word(o - 1) == "sum");
+        return Some(match (s.brackets.last(), close) {
+            (Some(open), Some(close)) if summed && is_name(var) => {
+                out.fix(s.spans(open + 1, close - 1), text)
+            }
+            _ => out,
+        });
+    }
     let (&open, before, found) = (s.brackets.last()?, s.back(1), s.found());
     let ends = is_word(before) || is_number(before) || matches!(before, "]" | ")");
     let starts = is_name(found) || is_number(found);
@@ -381,6 +512,19 @@ fn missing_semicolon(s: &Site, wanted: &[String]) -> Option<Diagnostic> {
     }
     let gap = &s.text[s.behind().end as usize..s.span(s.at).start as usize];
     let commented = gap.lines().next().is_some_and(|l| l.contains("//") && l.contains(';'));
+    let division = gap.trim_start().strip_prefix("//").map(str::trim_start);
+    if let Some(rest) =
+        division.filter(|r| commented && r.starts_with(|c: char| c.is_ascii_digit()))
+    {
+        let start = s.behind().end as usize + gap.find("//").unwrap_or(0);
+        let span = Span::new(start as u32, start as u32 + 2);
+        return Some(
+            Diagnostic::error("F0001", span, "`//` starts a comment: a division is `/`")
+                .note(format!("`{}` is not read", rest.lines().next().unwrap_or("").trim_end()))
+                .help("write `/`")
+                .fix(span, "/"),
+        );
+    }
     let mut out = Diagnostic::error("F0001", s.behind(), "a `;` is missing here").help("add `;`");
     if commented {
         out = out.note("`//` starts a comment: what follows it on the line is not read");

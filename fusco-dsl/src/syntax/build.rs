@@ -16,32 +16,75 @@ pub(super) struct Grammar;
 /// Most mistakes reported in one run.
 const MOST_ERRORS: usize = 20;
 
+/// What a text says, and what is wrong with it.
+#[derive(Default)]
+pub struct Parsed {
+    pub file: File,
+    pub diagnostics: Diagnostics,
+    /// Whether the tree has every item: each mistake was mended in place, none left an item out.
+    pub whole: bool,
+}
+
 /// Parses a file. The tree lacks the items that have errors.
 pub fn parse(text: &str) -> (File, Diagnostics) {
-    let mut diagnostics = Diagnostics::default();
+    let parsed = read(text);
+    (parsed.file, parsed.diagnostics)
+}
+
+/// As [`parse`], and whether something was left out.
+pub fn read(text: &str) -> Parsed {
+    let mut out = Parsed::default();
     if let Some(diagnostic) = limits::beyond(text) {
-        diagnostics.push(diagnostic);
-        return (File::default(), diagnostics);
+        out.diagnostics.push(diagnostic);
+        return out;
     }
-    let mut source = expect::blank_lexical_errors(text, &mut diagnostics);
-    while diagnostics.0.len() < MOST_ERRORS {
+    let (mut source, mut whole) = expect::blank_lexical_errors(text, &mut out.diagnostics);
+    let lexical = out.diagnostics.0.iter();
+    let lexical: Vec<Span> =
+        lexical.flat_map(|d| [d.span, d.fix.as_ref().map_or(d.span, |f| f.span)]).collect();
+    for _ in 0..MOST_ERRORS {
+        if out.diagnostics.0.len() >= MOST_ERRORS {
+            break;
+        }
         match Grammar::parse(Rule::file, &source) {
             Ok(mut pairs) => {
-                let mut builder = Builder { diagnostics: &mut diagnostics };
-                let file = pairs.next().map(|p| builder.file(p)).unwrap_or_default();
-                return (file, diagnostics);
+                let mut builder = Builder { diagnostics: &mut out.diagnostics };
+                out.file = pairs.next().map(|p| builder.file(p)).unwrap_or_default();
+                out.whole = whole;
+                break;
             }
             Err(error) => {
-                let (diagnostic, rest) = expect::explain(&source, &error);
-                diagnostics.push(diagnostic);
+                let (mut diagnostic, rest) = expect::explain(&source, &error);
+                settle(&mut diagnostic, &mut out.diagnostics, &source);
+                // What stands where a token was no token says nothing new.
+                let meets =
+                    |s: &Span| s.start < diagnostic.span.end && diagnostic.span.start < s.end;
+                if !lexical.iter().any(meets) {
+                    out.diagnostics.push(diagnostic);
+                }
                 match rest {
-                    Some(rest) => source = rest,
+                    Some((rest, mended)) => (source, whole) = (rest, whole && mended),
                     None => break,
                 }
             }
         }
     }
-    (File::default(), diagnostics)
+    out.diagnostics.0.iter_mut().for_each(|d| d.snap(text));
+    out
+}
+
+/// A mistake that an edit leaves out is not said again; an edit that would write what was blanked is none.
+fn settle(diagnostic: &mut Diagnostic, earlier: &mut Diagnostics, source: &str) {
+    let Some(fix) = diagnostic.fix.clone() else { return };
+    let inside = |s: Span| fix.span.start <= s.start && s.end <= fix.span.end;
+    let lexical = |d: &Diagnostic| matches!(d.code, "F0002" | "F0003" | "F0004") && inside(d.span);
+    let blanked = earlier.0.iter().filter(|d| lexical(d) && d.fix.is_none());
+    let mut texts = blanked.filter_map(|d| source.get(d.span.start as usize..d.span.end as usize));
+    if texts.any(|t| fix.replacement.contains(t.trim())) {
+        diagnostic.fix = None;
+    } else {
+        earlier.0.retain(|d| !lexical(d));
+    }
 }
 
 struct Builder<'d> {

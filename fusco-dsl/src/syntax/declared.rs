@@ -1,6 +1,7 @@
 //! Mistakes in declarations: meshes, sizes, tensors, the headers of routes and entries.
 
 use super::advice::dashed;
+use super::expect::RESERVED;
 use super::site::{Site, is_name, is_number, is_word};
 use super::words;
 use crate::diag::Diagnostic;
@@ -60,6 +61,18 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
                 .fix(s.behind(), format!(" {name}")),
         );
     }
+    if s.place() == 1 && matches!(found, "=" | ":") {
+        let end = s.last();
+        let sizes: Vec<&str> = (s.at..=end).map(|i| s.word(i)).filter(|w| is_number(w)).collect();
+        let out = s
+            .error("a mesh has a name, and its axes in braces")
+            .help("write `mesh tp { gpu: 8 }`: a name, and each axis with its extent");
+        let [size] = sizes[..] else { return Some(out) };
+        let (name, axis) = (s.fresh("ranks"), s.unplaced().unwrap_or_else(|| s.fresh("gpu")));
+        let end = if s.word(end + 1) == ";" { end + 1 } else { end };
+        let text = format!("mesh {name} {{ {axis}: {size} }}");
+        return Some(out.help(format!("write `{text}`")).fix(s.spans(s.item, end), text));
+    }
     if s.place() != 2 {
         return None;
     }
@@ -68,6 +81,7 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
         "(" | "[" => {
             let close = s.closer(s.at)?;
             let axes = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            let axes = axes.replace('=', ": ");
             let named = axes.contains(':');
             let end = if s.word(close + 1) == ";" { close + 1 } else { close };
             let fix = format!("{{ {} }}", axes.trim());
@@ -82,6 +96,16 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
                 .help("remove it")
                 .fix(s.span(s.at), ""),
         ),
+        "=" | ":" if matches!(s.word(s.at + 1), "[" | "(") => {
+            let close = s.closer(s.at + 1)?;
+            let axes = s.slice(Span::new(s.span(s.at + 1).end, s.span(close).start));
+            let end = if s.word(close + 1) == ";" { close + 1 } else { close };
+            let diagnostic = s.error("the axes of a mesh stand in braces").help(form);
+            Some(match axes.contains(':') {
+                true => diagnostic.fix(s.spans(s.at, end), format!("{{ {} }}", axes.trim())),
+                false => diagnostic,
+            })
+        }
         "=" | ":" => {
             let (axis, last) = (s.back(1), s.last());
             let extent = s.slice(s.spans(s.at + 1, last));
@@ -96,6 +120,11 @@ fn mesh(s: &Site) -> Option<Diagnostic> {
             })
         }
         "-" | "." => dashed(s),
+        word if is_name(word) && matches!(s.word(s.at + 1), ":" | "=") => Some(
+            Diagnostic::error("F0001", s.behind(), "a `{` is missing behind the name of the mesh")
+                .help("add `{`")
+                .fix(s.behind(), " {"),
+        ),
         _ => None,
     }
 }
@@ -113,8 +142,15 @@ pub(super) fn mesh_axis(s: &Site) -> Option<Diagnostic> {
                 .fix(equals, ":"),
         );
     }
+    if is_number(found) && is_name(s.back(1)) && matches!(s.back(2), "{" | ",") {
+        return Some(
+            Diagnostic::error("F0001", s.behind(), "the extent of a mesh axis stands behind `:`")
+                .help("add `:`")
+                .fix(s.behind(), ":"),
+        );
+    }
     if is_number(found) && matches!(s.back(1), "{" | ",") {
-        let name = s.fresh("gpu");
+        let name = s.unplaced().unwrap_or_else(|| s.fresh("gpu"));
         let start = Span::new(s.span(s.at).start, s.span(s.at).start);
         return Some(
             s.error("an axis of a mesh has a name").help(form).fix(start, format!("{name}: ")),
@@ -148,6 +184,17 @@ pub(super) fn mesh_axis(s: &Site) -> Option<Diagnostic> {
 fn constant(s: &Site) -> Option<Diagnostic> {
     let (found, name) = (s.found(), s.word(s.item + 1));
     match (s.place(), found) {
+        (1, "in" | "out" | "inout") if is_name(s.word(s.at + 1)) => Some(
+            Diagnostic::error("F0001", s.span(s.item), "`const` says nothing here")
+                .note("no statement writes an `in`")
+                .help("remove `const`")
+                .fix(Span::new(s.span(s.item).start, s.span(s.at).start), ""),
+        ),
+        (2, ":") if is_number(s.word(s.at + 1)) => Some(
+            s.error("syntax error: expected `=`, found `:`")
+                .help(format!("write `const {name} = {}`", s.word(s.at + 1)))
+                .fix(s.span(s.at), " ="),
+        ),
         (2, ":") => {
             let equals = (s.at..=s.last()).find(|i| s.word(*i) == "=")?;
             let ty = Span::new(s.behind().start, s.span(equals - 1).end);
@@ -225,6 +272,8 @@ fn param(s: &Site) -> Option<Diagnostic> {
                     .fix(s.spans(s.at - 1, s.at), format!("{first}: {second}")),
             )
         }
+        (3, found) if is_number(found) => valued_const(s, name),
+        _ if s.earlier("where").is_some() => in_condition(s),
         (4, "[") => {
             let close = s.closer(s.at)?;
             Some(
@@ -234,6 +283,41 @@ fn param(s: &Site) -> Option<Diagnostic> {
             )
         }
         _ => None,
+    }
+}
+
+/// `param m: 1024;`: a constant.
+fn valued_const(s: &Site, name: &str) -> Option<Diagnostic> {
+    let head = Span::new(s.span(s.item).start, s.behind().end);
+    Some(
+        s.error(format!("the type of `{name}` is missing: a size that is given later is an `int`"))
+            .note("a `param` is given when the program is bound")
+            .help(format!("for a number that never changes write `const {name} = {}`", s.found()))
+            .fix(head, format!("const {name} =")),
+    )
+}
+
+/// Behind `where`: words and marks of other languages between conditions.
+fn in_condition(s: &Site) -> Option<Diagnostic> {
+    let found = s.found();
+    let to_here = Span::new(s.behind().start, s.span(s.at).end);
+    let joined = |mark: &str, claim: &str| {
+        let out = s.error(format!("{claim}, found `{found}`")).help(format!("write `{mark}`"));
+        Some(out.fix(to_here, format!(" {mark}")))
+    };
+    match found {
+        "and" | "," | "&" => joined("&&", "conditions that all hold are joined by `&&`"),
+        "or" | "|" => joined("||", "conditions of which one holds are joined by `||`"),
+        "=" | "===" => joined("==", "two sizes are compared by `==`"),
+        "<" | "<=" | ">" | ">=" => {
+            let middle = s.back(1);
+            Some(
+                s.error("a comparison has two sides")
+                    .help(format!("write `&& {middle} {found} ..`"))
+                    .fix(s.behind(), format!(" && {middle}")),
+            )
+        }
+        _ => power(s),
     }
 }
 
@@ -259,6 +343,15 @@ fn dynamic(s: &Site) -> Option<Diagnostic> {
     let typed = s.earlier(":").is_some();
     let why = "memory is reserved for the most that it can be, before it is known";
     match found {
+        "in" if typed && s.word(s.last() - 1) == ".." => {
+            let most = s.word(s.last());
+            Some(
+                s.error("the bound of a `dyn` is given by `<=`")
+                    .note(why)
+                    .help(format!("write `<= {most}`"))
+                    .fix(s.spans(s.at, s.last()), format!("<= {most}")),
+            )
+        }
         ";" | "where" | "=" | ">=" | "in" if typed => {
             let bound = bound_of(s, name);
             let shown = bound.as_deref().unwrap_or("TMAX").to_string();
@@ -271,11 +364,36 @@ fn dynamic(s: &Site) -> Option<Diagnostic> {
                 _ => out,
             })
         }
-        "<" if typed => Some(
-            s.error("the bound of a `dyn` is given by `<=`")
+        "<" if typed => {
+            let bound = s.word(s.at + 1);
+            let number = bound.parse::<i64>().ok().map(|n| (n - 1).to_string());
+            let most = number.unwrap_or_else(|| bound.to_string());
+            let out = s
+                .error("the bound of a `dyn` is given by `<=`")
                 .note("it is the most that the value may be")
-                .help("write `<=`, and the last value that is allowed"),
-        ),
+                .help(format!("write `<= {most}`"));
+            let alone = s.last() == s.at + 1;
+            Some(if alone { out.fix(s.spans(s.at, s.at + 1), format!("<= {most}")) } else { out })
+        }
+        "(" if s.place() == 2 => {
+            let close = s.closer(s.at)?;
+            let axes = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            Some(
+                s.error("the mesh axes of a `dyn` stand in `[ ]`")
+                    .help(format!("write `dyn {name}[{axes}]`"))
+                    .fix(s.spans(s.at, close), format!("[{axes}]")),
+            )
+        }
+        "(" if typed => {
+            let close = s.closer(s.at)?;
+            let bound = s.word(close - 1);
+            let out = s
+                .error(format!("`dyn {name}` has no bound"))
+                .note(why)
+                .help(format!("write `dyn {name}: int <= {bound}`"));
+            let plain = is_name(bound) || is_number(bound);
+            Some(if plain { out.fix(s.spans(s.at, close), format!(" <= {bound}")) } else { out })
+        }
         "<=" | ";" if !typed => {
             let out = Diagnostic::error("F0001", s.behind(), format!("`{name}` has no type"))
                 .help(format!("write `dyn {name}: int <= ..`"));
@@ -311,6 +429,9 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
         };
     }
     let (found, place, name) = (s.found(), s.place(), s.word(s.item + 1));
+    if let Some(found) = element_type(s, place) {
+        return Some(found);
+    }
     let form = format!("write `{} x: bf16[m: 1024, h: 512] @ [m/gpu, m, h];`", s.kind());
     match (place, found) {
         (2, "=") => Some(
@@ -342,6 +463,34 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
                 .fix(s.behind(), ":"),
         ),
         (2, "-" | ".") => dashed(s),
+        // `(bf16)[..]`, `[m: 1024]: bf16`
+        (3, "(") if s.word(s.at + 2) == ")" && is_element(s.word(s.at + 1)) => {
+            let element = s.word(s.at + 1);
+            Some(
+                s.error("an element type stands without parentheses")
+                    .help(format!("write `{element}`"))
+                    .fix(s.spans(s.at, s.at + 2), element),
+            )
+        }
+        (3, "[") if s.closer(s.at).is_some_and(|c| is_element(s.word(c + 2))) => {
+            let close = s.closer(s.at)?;
+            let text = format!("{}{}", s.word(close + 2), s.slice(s.spans(s.at, close)));
+            Some(
+                s.error("the element type of a tensor stands before its axes")
+                    .help(format!("write `{text}`"))
+                    .fix(s.spans(s.at, close + 2), text),
+            )
+        }
+        // `in x @ [..]: bf16[..];`
+        (2, "@") if s.word(s.at + 1) == "[" => {
+            let close = s.closer(s.at + 1)?;
+            let placed = s.slice(s.spans(s.at, close));
+            let out = s.error("the placement of a tensor stands behind its axes").help(&form);
+            let last = s.last();
+            let turned = s.word(close + 1) == ":" && last > close + 1;
+            let text = format!(": {} {placed}", s.slice(s.spans(close + 2, last)));
+            Some(if turned { out.fix(s.spans(s.at, last), text) } else { out })
+        }
         (3, "[" | "(") => Some(s.error("the element type is missing").help(&form)),
         (4, "<") => {
             Some(s.error("a tensor is its element type, then its axes in `[ ]`").help(&form))
@@ -351,6 +500,80 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
                 .note("a number alone is a `param` or a `dyn`")
                 .help(&form),
         ),
+        (_, "[") if s.back(1) == "]" && s.earlier("@").is_none() && s.word(s.at + 2) == ":" => {
+            Some(
+                s.error("all axes of a tensor stand in one `[ ]`")
+                    .help("join them by `,`")
+                    .fix(s.spans(s.at - 1, s.at), ", "),
+            )
+        }
+        (_, "@") if s.back(1) == "@" => {
+            Some(s.error("one `@` is enough").help("remove it").fix(s.span(s.at), ""))
+        }
+        (_, word)
+            if is_word(word)
+                && s.back(1) == "]"
+                && s.word(s.at + 1) == "["
+                && s.earlier("@").is_none() =>
+        {
+            Some(
+                s.error(format!("a placement starts with `@`, found `{word}`"))
+                    .help("write `@`")
+                    .fix(s.span(s.at), "@"),
+            )
+        }
+        // `@ *`, `@ <m/gpu, m, h>`
+        (_, "<" | "*") if s.back(1) == "@" => {
+            let last = s.last();
+            let inner = (s.word(last) == ">").then(|| s.slice(s.spans(s.at + 1, last - 1)));
+            let out = s.error(format!("a placement is a list in `[ ]`, found `{found}`"));
+            let list = match inner {
+                Some(inner) => inner.to_string(),
+                None => {
+                    let copies = s.mesh_axes().into_iter().map(|m| format!("copy/{m}"));
+                    let axes = s.axes(name)?.into_iter().map(str::to_string);
+                    copies.chain(axes).collect::<Vec<_>>().join(", ")
+                }
+            };
+            let whole = inner.is_some() || last == s.at;
+            let out = out.help(format!("write `@ [{list}]`"));
+            Some(if whole { out.fix(s.spans(s.at, last), format!("[{list}]")) } else { out })
+        }
+        // `sharded(m)`, `replicated`
+        (_, word)
+            if s.back(1) == "]" && s.earlier("@").is_none() && words::placed(word).is_some() =>
+        {
+            let close = if s.word(s.at + 1) == "(" { s.closer(s.at + 1)? } else { s.at };
+            let term = s.slice(s.spans(s.at, close));
+            Some(
+                s.error(format!("a placement is a list behind `@`, found `{word}`"))
+                    .help("write `@ [m/gpu, m, h]`: `m/gpu` splits, `copy/gpu` copies, `m` and `h` lie in memory")
+                    .fix(s.spans(s.at, close), format!("@ [{term}]")),
+            )
+        }
+        // `@ P(gpu, None)`
+        (_, word) if is_name(word) && s.back(1) == "@" && s.word(s.at + 1) == "(" => {
+            let close = s.closer(s.at + 1)?;
+            let terms = s.slice(Span::new(s.span(s.at + 1).end, s.span(close).start)).trim();
+            Some(
+                s.error(format!("a placement is a list in `[ ]`, found `{word}`"))
+                    .help(format!("write `@ [{terms}]`, with terms as `m/gpu`, `copy/gpu`, `m`"))
+                    .fix(s.spans(s.at, close), format!("[{terms}]")),
+            )
+        }
+        (_, "(" | "{") if s.back(1) == "with" => {
+            let close = s.closer(s.at)?;
+            let inner = s.slice(Span::new(s.span(s.at).end, s.span(close).start)).trim();
+            let list = match inner.split_once(':') {
+                Some((word, value)) => format!("{}({})", word.trim(), value.trim()),
+                None => inner.trim_end_matches(',').to_string(),
+            };
+            Some(
+                s.error("the attributes of a tensor stand behind `with`, without brackets")
+                    .help(format!("write `with {list}`"))
+                    .fix(s.spans(s.at, close), list),
+            )
+        }
         (_, "[") if s.back(1) == "]" && s.earlier("@").is_none() => Some(
             Diagnostic::error("F0001", s.behind(), "a placement starts with `@`")
                 .help("add `@`")
@@ -359,17 +582,34 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
         (_, "(" | "{") if s.back(1) == "@" => {
             let close = s.closer(s.at)?;
             let terms = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            if terms.contains('<') {
+                return Some(
+                    s.error("a placement is a list in `[ ]`")
+                        .note("strides are counted from it; others: `with stride(m: 512)`")
+                        .help("write `@ [m/gpu, m, h]`: split over the ranks `m/gpu`, in memory `m`, `h`, the last the closest"),
+                );
+            }
             Some(
                 s.error("a placement is a list in `[ ]`")
                     .help(format!("write `@ [{}]`", terms.trim()))
                     .fix(s.spans(s.at, close), format!("[{}]", terms.trim())),
             )
         }
+        (_, "=") if s.back(1) == "]" && is_number(s.word(s.at + 1)) && s.last() == s.at + 1 => {
+            let value = s.word(s.at + 1);
+            let text = format!("with fill({value})");
+            Some(
+                s.error("a tensor has no initial value")
+                    .note("a fill is the value of the elements that no statement writes")
+                    .help(format!("write `{text}`"))
+                    .fix(s.spans(s.at, s.at + 1), text),
+            )
+        }
         (_, "=" | ":=") if s.back(1) == "]" => Some(
             s.error("a tensor has no initial value")
                 .help("elements that no statement writes: `with fill(0)`"),
         ),
-        (_, "=") if s.earlier("with").is_some() && is_name(s.back(1)) => {
+        (_, "=" | ":") if s.earlier("with").is_some() && is_name(s.back(1)) => {
             let value = s.last();
             let text = s.slice(s.spans(s.at + 1, value));
             Some(
@@ -399,7 +639,112 @@ fn tensor(s: &Site) -> Option<Diagnostic> {
     }
 }
 
+/// Between the `:` and the axes of a tensor: other spellings of its element type and its brackets.
+fn element_type(s: &Site, place: usize) -> Option<Diagnostic> {
+    let (found, next) = (s.found(), s.word(s.at + 1));
+    let own = |word: &str| words::element(word).unwrap_or(word).to_string();
+    // `torch.float16[..]`
+    if place == 4 && found == "." && is_name(next) {
+        let element = own(next);
+        return Some(
+            s.error("an element type is one word")
+                .help(format!("write `{element}`"))
+                .fix(s.spans(s.at - 1, s.at + 1), element),
+        );
+    }
+    if place == 4 && matches!(found, "*" | "&") {
+        return Some(
+            s.error("there are no pointers: a tensor is named")
+                .help("remove it")
+                .fix(s.span(s.at), ""),
+        );
+    }
+    if place == 3 && matches!(found, "&" | "*") && is_name(next) {
+        return Some(
+            s.error("there are no pointers: a tensor is named")
+                .help("remove it")
+                .fix(s.span(s.at), ""),
+        );
+    }
+    // `bf16{m: 1024}`, and `bf16(m: 1024)`, where the parser stops behind.
+    let open = match (place, found) {
+        (4, "{") => Some(s.at),
+        (_, "@" | ";" | "with") if s.back(1) == ")" && s.word(s.item + 4) == "(" => {
+            Some(s.item + 4)
+        }
+        _ => None,
+    };
+    if let Some(open) = open {
+        let close = s.closer(open)?;
+        let axes = s.slice(Span::new(s.span(open).end, s.span(close).start)).trim();
+        if !axes.contains(':') && open != s.at {
+            return sized(s, open);
+        }
+        return axes.contains(':').then(|| {
+            Diagnostic::error("F0001", s.span(open), "the axes of a tensor stand in `[ ]`")
+                .help(format!("write `[{axes}]`"))
+                .fix(s.spans(open, close), format!("[{axes}]"))
+        });
+    }
+    if place != 4 || found != "<" {
+        return None;
+    }
+    // `ix32<E>[..]`, `Tensor<bf16, [m: 1024]>`
+    let end = (s.at..=s.last()).find(|i| s.word(*i) == ">")?;
+    let out = s.error("a tensor is its element type, then its axes in `[ ]`");
+    if matches!(s.back(1), "ix32" | "ix64") {
+        let bound = s.slice(Span::new(s.span(s.at).end, s.span(end).start));
+        return Some(
+            out.help(format!("write `{}({bound})`", s.back(1)))
+                .fix(s.spans(s.at, end), format!("({bound})")),
+        );
+    }
+    let list = (s.word(s.at + 2) == "," && s.word(s.at + 3) == "[").then_some(s.at + 3)?;
+    let close = s.closer(list)?;
+    let text = format!("{}{}", own(next), s.slice(s.spans(list, close)));
+    (close + 1 == end)
+        .then(|| out.help(format!("write `{text}`")).fix(s.spans(s.at - 1, end), text))
+}
+
+/// `bf16(1024, 512)`: sizes in parentheses, named as the placement has them.
+fn sized(s: &Site, open: usize) -> Option<Diagnostic> {
+    let close = s.closer(open)?;
+    let names: Vec<&str> = placed(s, open).into_iter().map(|(name, _)| name).collect();
+    let sizes: Vec<&str> = s.parts(open)?.iter().map(|(a, b)| s.slice(s.spans(*a, *b))).collect();
+    let list: Vec<String> = names.iter().zip(&sizes).map(|(n, e)| format!("{n}: {e}")).collect();
+    let text = format!("[{}]", list.join(", "));
+    let out = Diagnostic::error("F0001", s.span(open), "axes stand in `[ ]` and have names");
+    Some(match names.len() == sizes.len() {
+        true => out.help(format!("write `{text}`")).fix(s.spans(open, close), text),
+        false => out.help("write `[m: 1024, h: 512]`"),
+    })
+}
+
 impl Site<'_> {
+    /// A mesh axis that a placement names and no mesh declares.
+    fn unplaced(&self) -> Option<String> {
+        let slash = (1..=self.text.len()).take_while(|i| !self.word(*i).is_empty());
+        let named = slash.filter(|i| self.word(i - 1) == "/").map(|i| self.word(i));
+        let declared = |name: &str| {
+            (1..self.at).any(|i| self.word(i) == name && matches!(self.word(i + 1), ":" | "="))
+        };
+        named.filter(|n| is_name(n)).find(|n| !declared(n)).map(str::to_string)
+    }
+
+    /// Axes of the meshes of the text.
+    fn mesh_axes(&self) -> Vec<&str> {
+        let mut out = Vec::new();
+        let mut at = 0;
+        while !self.word(at).is_empty() {
+            if self.word(at) == "mesh" && self.word(at + 2) == "{" {
+                let axes = (at + 3..).take_while(|i| !matches!(self.word(*i), "}" | ""));
+                out.extend(axes.filter(|i| self.word(i + 1) == ":").map(|i| self.word(i)));
+            }
+            at += 1;
+        }
+        out
+    }
+
     fn back_of(&self, at: usize) -> &str {
         at.checked_sub(1).map_or("", |i| self.word(i))
     }
@@ -421,6 +766,53 @@ fn in_axes(s: &Site, open: usize) -> Option<Diagnostic> {
             s.error("the extent of an axis stands behind `:`")
                 .help(format!("write `{}: {found}`", s.back(1)))
                 .fix(s.behind(), ":"),
+        );
+    }
+    if s.back(1) == ":"
+        && is_name(s.back(2))
+        && matches!(found, "?" | "*" | ".." | "..." | ":" | "_")
+    {
+        let axis = s.back(2);
+        let ragged = placed(s, open).iter().any(|(name, storage)| *storage && *name == axis);
+        let out = s.error(format!("axis `{axis}` has no extent, found `{found}`"));
+        return Some(match ragged {
+            true => out
+                .help(format!("write `{axis}: ragged`: a route fills it"))
+                .fix(s.span(s.at), "ragged"),
+            false => out.help(
+                "a size that is given later is a `param N: int;`, one that the data decides a `dyn`",
+            ),
+        });
+    }
+    if let Some(found) = power(s) {
+        return Some(found);
+    }
+    if RESERVED.contains(&found) && s.word(s.at + 1) == ":" {
+        return None;
+    }
+    // `[1024: m]`
+    if is_number(found) && s.word(s.at + 1) == ":" && is_name(s.word(s.at + 2)) {
+        let text = format!("{}: {found}", s.word(s.at + 2));
+        return Some(
+            s.error("an axis has its name first, then its extent")
+                .help(format!("write `{text}`"))
+                .fix(s.spans(s.at, s.at + 2), text),
+        );
+    }
+    // `[m: 1024 * h: 512]`
+    if found == ":" && is_name(s.back(1)) && matches!(s.back(2), "*" | "x" | "X") {
+        return Some(
+            Diagnostic::error("F0001", s.span(s.at - 2), "axes are separated by `,`")
+                .help("write `,`")
+                .fix(Span::new(s.span(s.at - 3).end, s.span(s.at - 2).end), ","),
+        );
+    }
+    // `[m: 1024 x h: 512]`
+    if matches!(found, "x" | "X") && is_number(s.back(1)) && s.word(s.at + 2) == ":" {
+        return Some(
+            s.error("axes are separated by `,`")
+                .help("write `,`")
+                .fix(Span::new(s.behind().start, s.span(s.at).end), ","),
         );
     }
     let nameless = matches!(s.back(1), "[" | ",") && !is_name(found) && !matches!(found, "" | ";");
@@ -451,7 +843,17 @@ fn in_axes(s: &Site, open: usize) -> Option<Diagnostic> {
     let out = Diagnostic::error("F0001", span, "axes have names: `[m: 1024, h: 512]`")
         .note("a placement and an index use them: `@ [m/gpu, m, h]`, `x[m, h]`");
     if parts.iter().any(named) || texts.is_empty() {
-        return Some(out.help(format!("name this one: `n: {}`", s.word(first))));
+        let taken: Vec<&str> = parts.iter().filter(|p| named(p)).map(|p| s.word(p.0)).collect();
+        let left = placed(s, open).into_iter().map(|(name, _)| name);
+        let left: Vec<&str> = left.filter(|n| !taken.contains(n)).collect();
+        let text = s.word(first);
+        return Some(match left[..] {
+            [name] if !is_wild(text) && (!is_axis || sizes.contains(&text)) => {
+                let start = Span::new(span.start, span.start);
+                out.help(format!("name this one: `{name}: {text}`")).fix(start, format!("{name}: "))
+            }
+            _ => out.help(format!("name this one: `n: {text}`")),
+        });
     }
     let fits = names.len() == texts.len() && texts.iter().all(|t| !is_wild(t));
     let list: Vec<String> = texts
@@ -461,6 +863,25 @@ fn in_axes(s: &Site, open: usize) -> Option<Diagnostic> {
         .collect();
     let out = out.help(format!("write `[{}]`", list.join(", ")));
     Some(if fits { out.fix(whole, list.join(", ")) } else { out })
+}
+
+/// `2^10`, `2 ** 10`: the number.
+fn power(s: &Site) -> Option<Diagnostic> {
+    let at = match s.found() {
+        "^" | "**" => s.at,
+        "*" if s.back(1) == "*" => s.at - 1,
+        _ => return None,
+    };
+    let end = s.at + 1;
+    let out = Diagnostic::error("F0001", s.span(at), "there is no power of sizes");
+    let (base, exponent) = (s.word(at.checked_sub(1)?), s.word(end));
+    let value = base.parse::<i64>().ok().and_then(|b| b.checked_pow(exponent.parse().ok()?));
+    Some(match value {
+        Some(value) => {
+            out.help(format!("write `{value}`")).fix(s.spans(at - 1, end), value.to_string())
+        }
+        None => out.help("write the number, or a product"),
+    })
 }
 
 fn is_wild(text: &str) -> bool {
@@ -512,13 +933,36 @@ fn in_placement(s: &Site) -> Option<Diagnostic> {
         );
     }
     let starts = matches!(before, "[" | ",");
+    if let Some(out) = numbered(s).filter(|_| starts && is_number(found)) {
+        return Some(out);
+    }
     if starts && (is_number(found) || matches!(found, ":" | "*" | ".." | "..." | "-" | "]" | "/")) {
         let out = s.error(if found == "]" && before == "[" {
             "a placement says where each axis is, on the mesh and in memory".to_string()
         } else {
             format!("a placement names axes, found `{found}`")
         });
-        return (found != "]" || before == "[").then(|| out.help(term));
+        let empty = found == "]" && before == "[";
+        let whole = s.axes(s.word(s.item + 1)).filter(|_| empty).map(|axes| {
+            let mesh = s.mesh_axes();
+            let copies = mesh.iter().map(|m| format!("copy/{m}"));
+            copies.chain(axes.iter().map(|a| a.to_string())).collect::<Vec<_>>().join(", ")
+        });
+        return (found != "]" || before == "[").then(|| match whole {
+            Some(list) => out.note(term).help(format!("write `[{list}]`")).fix(s.behind(), list),
+            None => out.help(term),
+        });
+    }
+    if before == "/"
+        && is_number(found)
+        && let [axis] = s.mesh_axes()[..]
+    {
+        return Some(
+            s.error("an axis is split over an axis of the mesh, by its name")
+                .note("a digit of 64 in memory is `m:64`")
+                .help(format!("write `{}/{axis}`", s.back(2)))
+                .fix(s.span(s.at), axis),
+        );
     }
     if before == "/" && is_number(found) {
         return Some(
@@ -529,16 +973,52 @@ fn in_placement(s: &Site) -> Option<Diagnostic> {
     None
 }
 
+/// `@ [0/gpu, 0, 1]`: axes by number.
+fn numbered(s: &Site) -> Option<Diagnostic> {
+    let open = *s.brackets.last()?;
+    let axes = s.axes(s.word(s.item + 1))?;
+    let mut list = Vec::new();
+    for (first, last) in s.parts(open)? {
+        let rest = s.slice(Span::new(s.span(first).end, s.span(last).end));
+        let word = s.word(first);
+        let name = match word.parse::<usize>() {
+            Ok(i) => axes.get(i)?,
+            Err(_) => word,
+        };
+        list.push(format!("{name}{rest}"));
+    }
+    let (text, close) = (list.join(", "), s.closer(open)?);
+    let span = Span::new(s.span(open).end, s.span(close).start);
+    Some(
+        s.error(format!("a placement names axes, found `{}`", s.found()))
+            .help(format!("write `[{text}]`"))
+            .fix(span, text),
+    )
+}
+
 /// The header of a route: `route r: (s, t, k) -> (e, c) {`.
 pub(super) fn route(s: &Site) -> Option<Diagnostic> {
     let (found, before) = (s.found(), s.back(1));
     let form = "write `route r: (s, t, k) -> (e, c) { .. }`: source variables, then destination";
     match (s.place(), found) {
-        (1, ":" | "(" | "{") => Some(s.error("a route has a name").help(form)),
+        (1, ":" | "(" | "{") => {
+            let name = s.fresh("r");
+            let out = s.error("a route has a name").help(form);
+            Some(if found == "{" { out } else { out.fix(s.behind(), format!(" {name}")) })
+        }
+        (_, "[" | "{") if matches!(before, ":" | "->") && s.closer(s.at).is_some() => {
+            let close = s.closer(s.at)?;
+            let list = s.slice(Span::new(s.span(s.at).end, s.span(close).start));
+            (found == "[").then(|| {
+                s.error("the variables of a route stand in parentheses")
+                    .help(format!("write `({list})`"))
+                    .fix(s.spans(s.at, close), format!("({list})"))
+            })
+        }
         (2, "(") => Some(
             Diagnostic::error("F0001", s.behind(), "a `:` is missing behind the name")
                 .help(form)
-                .fix(s.behind(), ":"),
+                .fix(s.behind(), ": "),
         ),
         (2, "=") => {
             Some(s.error("what a route maps stands behind `:`").help(form).fix(s.span(s.at), ":"))
@@ -578,6 +1058,11 @@ pub(super) fn route(s: &Site) -> Option<Diagnostic> {
 pub(super) fn entry(s: &Site) -> Option<Diagnostic> {
     let (found, name) = (s.found(), s.word(s.item + 1));
     match (s.place(), found) {
+        (1, ":" | "=") if is_name(s.word(s.at + 1)) => Some(
+            s.error(format!("no `{found}` before the name of an entry"))
+                .help("remove it")
+                .fix(s.span(s.at), ""),
+        ),
         (1, "{" | "(") => {
             let new = s.fresh("main");
             Some(
@@ -596,6 +1081,15 @@ pub(super) fn entry(s: &Site) -> Option<Diagnostic> {
                     .fix(s.spans(s.at, arrow), ""),
             )
         }
+        // `entry back = dispatch.backward();`
+        (4, ".") if s.word(s.item + 2) == "=" => {
+            let of = s.back(1);
+            Some(
+                s.error("an entry that is derived is an `adjoint`")
+                    .help(format!("write `entry {name} = adjoint({of});`"))
+                    .fix(s.spans(s.at - 1, s.last()), format!("adjoint({of})")),
+            )
+        }
         (2, "-" | ".") => dashed(s),
         (2, ":" | "=" | "->" | "=>" | ";") if s.word(s.at + 1) == "{" => Some(
             s.error(format!("no `{found}` before the braces of an entry"))
@@ -606,6 +1100,12 @@ pub(super) fn entry(s: &Site) -> Option<Diagnostic> {
             s.error("syntax error: expected `=` or `{`, found `adjoint`")
                 .help(format!("write `entry {name} = adjoint(ENTRY);`"))
                 .fix(s.behind(), " ="),
+        ),
+        // The braces are closed and never opened.
+        (2, word) if is_name(word) && s.word(s.last() + 1) == ";" => Some(
+            Diagnostic::error("F0001", s.behind(), "a `{` is missing behind the name of the entry")
+                .help("add `{`")
+                .fix(s.behind(), " {"),
         ),
         (2, word) if is_word(word) || matches!(word, ":" | ";") => Some(
             s.error(format!("the statements of an entry stand in braces, found `{word}`"))

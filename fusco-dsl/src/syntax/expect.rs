@@ -1,6 +1,6 @@
 //! Syntax errors in the user's words, and what to leave out so that the parse can go on.
 
-use super::advice::advise;
+use super::advice::{advise, form};
 use super::build::{Grammar, Rule};
 use super::lex::token_end;
 use super::site::{Site, overlay};
@@ -19,15 +19,18 @@ pub const RESERVED: [&str; 25] = [
 
 /// Reports strings, other alphabets, suffixed numbers and `-` runs outside comments; blanks them with a
 /// word or number so that they are not reported twice.
-pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) -> String {
+///
+/// Leaves: the text, and whether it now says what was meant.
+pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) -> (String, bool) {
     let mut out = text.as_bytes().to_vec();
     let mut at = 0;
+    let mut whole = true;
     while at < out.len() {
         let end = token_end(text, at);
         let token = &text[at..end];
         let span = Span::new(at as u32, end as u32);
         let first = out[at];
-        if first == b'#' {
+        if first == b'#' || dashes(text, at) {
             let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
             diagnostics.push(hash(text, at, end));
             out[at..end].fill(b' ');
@@ -44,10 +47,56 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
             at = end;
             continue;
         }
+        // ``` of a document, whole lines.
+        if text[at..].starts_with("```") {
+            let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
+            let line = Span::new(at as u32, end as u32);
+            diagnostics.push(
+                Diagnostic::error(
+                    "F0001",
+                    line,
+                    "a file holds programs, and no marks of a document",
+                )
+                .help("remove it")
+                .fix(line, ""),
+            );
+            out[at..end].fill(b' ');
+            at = end.max(at + 1);
+            continue;
+        }
+        if token.starts_with("//!") {
+            let mark = Span::new(at as u32, at as u32 + 3);
+            diagnostics.push(
+                Diagnostic::error(
+                    "F0001",
+                    mark,
+                    "a comment starts with `//`, one that documents with `///`",
+                )
+                .help("write `//`")
+                .fix(mark, "//"),
+            );
+            out[at..end].fill(b' ');
+            at = end;
+            continue;
+        }
+        if token.starts_with("/*") && !token.ends_with("*/") {
+            let open = Span::new(at as u32, at as u32 + 2);
+            diagnostics.push(
+                Diagnostic::error("F0001", open, "this comment is never closed")
+                    .help("add `*/` where it ends, or start each line with `//`")
+                    .fix(open, "//"),
+            );
+            // As with the edit: the rest of the line.
+            let end = at + text[at..].find('\n').unwrap_or(text.len() - at);
+            out[at..end].fill(b' ');
+            at = end.max(at + 1);
+            continue;
+        }
         if let Some(mark) = words::mark(token) {
             let mut shown = Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"));
             shown = match mark {
                 " " => shown.help("write an ordinary space"),
+                "" => shown.help("remove it: names stand without quotes"),
                 _ => shown.help(format!("write `{mark}`")),
             };
             diagnostics.push(shown.fix(span, mark));
@@ -58,32 +107,132 @@ pub(super) fn blank_lexical_errors(text: &str, diagnostics: &mut Diagnostics) ->
             continue;
         }
         let bad = if first == b'"' || first == b'\'' && token.len() > 1 {
-            Some(string(token, span))
+            let found = string(token, span);
+            if let Some(bare) = found.fix.as_ref().map(|f| f.replacement.clone()) {
+                out[at..end].fill(b' ');
+                out[at + 1..at + 1 + bare.len()].copy_from_slice(bare.as_bytes());
+                diagnostics.push(found);
+                at = end.max(at + 1);
+                continue;
+            }
+            Some(pattern(text, at, token).unwrap_or(found))
         } else if !token.is_ascii() && !token.starts_with("//") && !token.starts_with("/*") {
-            Some(
-                Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"))
-                    .help("names are ASCII letters, digits and `_`"),
-            )
+            let shown = Diagnostic::error("F0004", span, format!("`{token}` is not ASCII"));
+            if let Some(name) = words::ascii(token) {
+                let fits = name.len() <= end - at;
+                out[at..end].fill(if fits { b' ' } else { b'x' });
+                if fits {
+                    out[at..at + name.len()].copy_from_slice(name.as_bytes());
+                }
+                whole &= fits;
+                // One edit of several would leave two names.
+                let known = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                let alone =
+                    text.matches(token).count() == 1 || known.into_iter().any(|w| w == name);
+                let shown = shown.help(format!("write `{name}`"));
+                diagnostics.push(if alone { shown.fix(span, name) } else { shown });
+                at = end;
+                continue;
+            }
+            Some(shown.help("names are ASCII letters, digits and `_`"))
         } else if first.is_ascii_digit() && is_suffixed(token) {
-            Some(suffixed(token, span))
+            Some(numbered(text, at, token).unwrap_or_else(|| suffixed(token, span)))
         } else {
             None
         };
         if let Some(diagnostic) = bad {
             diagnostics.push(diagnostic);
-            match first.is_ascii_digit() {
+            whole = false;
+            match first.is_ascii_digit() && !declares_here(text, at) {
                 true => out[at + digits(token).len()..end].fill(b' '),
                 false => out[at..end].fill(b'x'),
             }
         }
         at = end.max(at + 1);
     }
-    String::from_utf8(out).unwrap_or_default()
+    (String::from_utf8(out).unwrap_or_default(), whole)
+}
+
+/// `-- ..`, `% ..` where an item starts: a comment of other languages.
+fn dashes(text: &str, at: usize) -> bool {
+    let before = text[..at].trim_end();
+    let space = |mark: char| text[at..].starts_with(mark) && text[at + 1..].starts_with(' ');
+    (text[at..].starts_with("--") || space('%'))
+        && (before.is_empty() || before.ends_with([';', '{', '}']))
+}
+
+/// Whether a declaration has its name here.
+fn declares_here(text: &str, at: usize) -> bool {
+    DECLARES.contains(&last_word(text[..at].trim_end()))
+}
+
+/// `2x` where a name is declared.
+fn numbered(text: &str, at: usize, token: &str) -> Option<Diagnostic> {
+    let name = token.trim_start_matches(|c: char| c.is_ascii_digit() || c == '_');
+    (declares_here(text, at) && !name.is_empty()).then(|| {
+        let span = Span::new(at as u32, (at + token.len()) as u32);
+        let meant = format!("{name}{}", digits(token));
+        Diagnostic::error("F0001", span, format!("`{token}`: a name starts with a letter"))
+            .help(format!("write `{meant}`, here and where it is used"))
+            .fix(span, meant)
+    })
+}
+
+/// `einsum("mh->hm", x)`: the call in index variables, at the name of the call.
+fn pattern(text: &str, at: usize, token: &str) -> Option<Diagnostic> {
+    let head = &text[..at];
+    let open = head.rfind('(')?;
+    let name = last_word(head[..open].trim_end());
+    let help = words::collective(name)?;
+    if head[open..].contains([';', '}']) {
+        return None;
+    }
+    let start = head[..open].trim_end().len() - name.len();
+    let span = Span::new(start as u32, (start + name.len()) as u32);
+    let inner = token.trim_matches(['"', '\'']);
+    let list = |side: &str| {
+        let side = side.trim();
+        let plain = !side.is_empty() && side.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
+        let parts: Vec<String> = match side.contains(' ') {
+            true => side.split_whitespace().map(str::to_string).collect(),
+            false => side.chars().map(String::from).collect(),
+        };
+        plain.then(|| parts.join(", "))
+    };
+    let both = inner.split_once("->").and_then(|(from, to)| Some((list(from)?, list(to)?)));
+    let out = Diagnostic::error("F0101", span, format!("there is no function `{name}`"));
+    let Some((from, to)) = both else { return Some(out.help(help)) };
+    // The other argument, and the end of the call.
+    let (before, behind) = (&text[open + 1..at], &text[at + token.len()..]);
+    let close = behind.find([')', ';'])?;
+    let other = if before.trim().is_empty() { &behind[..close] } else { before };
+    let other = other.trim_matches([' ', ',']);
+    let plain = other.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !other.is_empty();
+    let out = out.help(format!("index variables say it: `y[{to}] <- x[{from}]`"));
+    if !plain || !behind[close..].starts_with(')') {
+        return Some(out);
+    }
+    // `y <- einsum(..)` is the whole statement.
+    let left = text[..start].trim_end();
+    let bare = left.strip_suffix("<-").or_else(|| left.strip_suffix('=')).map(str::trim_end);
+    let target = bare.map_or("", last_word);
+    let end = (at + token.len() + close + 1) as u32;
+    let value = format!("{other}[{from}]");
+    Some(match (bare, target) {
+        (Some(bare), target) if !target.is_empty() => {
+            let first = (bare.len() - target.len()) as u32;
+            out.fix(Span::new(first, end), format!("{target}[{to}] <- {value}"))
+        }
+        _ => out.fix(Span::new(start as u32, end), value),
+    })
 }
 
 /// `# ..` up to the end of the line: a comment of other languages.
 fn hash(text: &str, at: usize, end: usize) -> Diagnostic {
-    let width = text[at..end].bytes().take_while(|b| *b == b'#').count();
+    let sign = text.as_bytes()[at];
+    let width = text[at..end].bytes().take_while(|b| *b == sign).count();
+    // `#!` would start a comment of another kind.
+    let width = width + usize::from(text[at + width..end].starts_with('!'));
     let mark = Span::new(at as u32, (at + width) as u32);
     let line = Span::new(at as u32, (at + text[at..end].trim_end().len()) as u32);
     Diagnostic::error("F0001", line, "comments start with `//`").help("write `//`").fix(mark, "//")
@@ -116,6 +265,22 @@ fn suffixed(token: &str, span: Span) -> Diagnostic {
     );
     let value =
         digits.replace('_', "").parse().ok().and_then(|n: i64| n.checked_mul(1024i64.pow(power?)));
+    let value = value.or_else(|| {
+        let (base, zeros) = token.split_once(['e', 'E'])?;
+        let power = 10i64.checked_pow(zeros.parse().ok()?)?;
+        base.replace('_', "").parse::<i64>().ok()?.checked_mul(power)
+    });
+    let times = token.split('x').map(|n| n.parse::<u64>().ok()).collect::<Option<Vec<_>>>();
+    if let Some(sizes) = times.filter(|s| s.len() > 1) {
+        let names = ["m", "n", "k", "h", "i", "j"].iter().zip(&sizes);
+        let list: Vec<String> = names.map(|(name, size)| format!("{name}: {size}")).collect();
+        return Diagnostic::error(
+            "F0002",
+            span,
+            format!("`{token}` is no number: each axis has a name"),
+        )
+        .help(format!("write `{}`", list.join(", ")));
+    }
     let diagnostic = Diagnostic::error("F0002", span, claim);
     match value {
         Some(value) => diagnostic.help(format!("write {value}")).fix(span, value.to_string()),
@@ -137,7 +302,9 @@ fn is_suffixed(token: &str) -> bool {
 }
 
 /// The mistake in words, and the text with it mended or left out; `None` if there is nothing to go on with.
-pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, Option<String>) {
+///
+/// With the text: whether it was mended.
+pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, Option<(String, bool)>) {
     let start = match error.location {
         InputLocation::Pos(at) | InputLocation::Span((at, _)) => at,
     };
@@ -146,6 +313,10 @@ pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, Option<St
         Some((at, wanted)) if at >= start && !wanted.is_empty() => (at, wanted),
         _ => (start, rules(error)),
     };
+    let site = Site::new(text, at);
+    // A word that may not stand where it does: the parser gives up right behind it.
+    let back = site.misplaced();
+    let at = back.map_or(at, |i| site.span(i).start as usize);
     let end = if at < text.len() { token_end(text, at) } else { at };
     let span = Span::new(at as u32, end as u32);
     let found = if at < text.len() {
@@ -153,12 +324,14 @@ pub(super) fn explain(text: &str, error: &Error<Rule>) -> (Diagnostic, Option<St
     } else {
         "the end of the file".to_string()
     };
-    let advised = advise(&Site::new(text, at), &wanted);
+    let site = if back.is_some() { Site::new(text, at) } else { site };
+    let advised = advise(&site, &wanted);
     let diagnostic = advised
         .or_else(|| special(text, at, end, span))
-        .unwrap_or_else(|| general(&wanted, span, &found));
+        .unwrap_or_else(|| general(&wanted, span, &found).help(form(&site)));
     let mended = diagnostic.fix.as_ref().and_then(|fix| overlay(text, fix));
-    (diagnostic, mended.or_else(|| blank_item(text, at)))
+    let rest = mended.map(|t| (t, true));
+    (diagnostic, rest.or_else(|| blank_item(text, at).map(|t| (t, false))))
 }
 
 /// The last place where a token was missing, and which ones: pest's own error stays at the start of the rule.
@@ -440,12 +613,20 @@ fn skip_docs(text: &str) -> usize {
     at
 }
 
+/// Whether a bracket closes on the line before one opens: `[bf16; 1024]`.
+fn in_list(rest: &str) -> bool {
+    let line = rest.lines().next().unwrap_or("");
+    line.find([')', ']', '(', '[', ';', '{', '}'])
+        .is_some_and(|i| matches!(line.as_bytes()[i], b')' | b']'))
+}
+
 /// Past the `;` or the `}` that closes the item, or before the `}` around it.
 fn item_end(text: &str, at: usize) -> usize {
     let (mut depth, mut pos) = (0usize, at);
     while pos < text.len() {
         let end = token_end(text, pos);
         match text.as_bytes()[pos] {
+            b';' if depth == 0 && in_list(&text[end..]) => {}
             b'{' => depth += 1,
             b'}' if depth == 0 => return pos,
             b'}' if depth == 1 => return end,

@@ -12,6 +12,7 @@ mod site;
 mod stated;
 pub(crate) mod words;
 
-pub use build::parse;
+pub(crate) use advice::SHAPE;
+pub use build::{Parsed, parse, read};
 pub use expect::declares;
 pub use print::{dump, fmt};

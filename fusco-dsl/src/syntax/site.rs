@@ -70,6 +70,25 @@ impl<'t> Site<'t> {
         self.at.checked_sub(n).map_or("", |i| self.word(i))
     }
 
+    /// The token before, where it is a reserved word that may not stand there.
+    pub fn misplaced(&self) -> Option<usize> {
+        let before = self.at.checked_sub(1)?;
+        let word = self.word(before);
+        if !RESERVED.contains(&word) {
+            return None;
+        }
+        let listed = !self.brackets.is_empty()
+            && !matches!(word, "ragged" | "by" | "through" | "at")
+            && self.block() != "schedule";
+        let starts = match self.block() {
+            "entry" => !matches!(word, "plan" | "assume" | "prove" | "schedule"),
+            "route" => word != "cap",
+            _ => false,
+        };
+        let named = before == self.item + 1 && DECLARATIONS.contains(&self.word(self.item));
+        (listed || named || starts && before == self.item).then_some(before)
+    }
+
     /// The first word of the item.
     pub fn kind(&self) -> &'t str {
         if self.item == self.at { "" } else { self.word(self.item) }
@@ -243,10 +262,13 @@ pub(super) fn is_number(token: &str) -> bool {
 /// The text with the edit laid over it, every byte behind it where it was; `None` if it does not fit.
 pub(super) fn overlay(text: &str, fix: &Fix) -> Option<String> {
     let (start, end) = (fix.span.start as usize, fix.span.end as usize);
+    if !text.is_char_boundary(start) || !text.is_char_boundary(end) {
+        return None;
+    }
     let new = fix.replacement.trim_start();
     let blanks = text[end..].bytes().take_while(u8::is_ascii_whitespace).count();
     let joins = new.ends_with(is_word_char) && text[end + blanks..].starts_with(is_word_char);
-    let room = end - start + blanks - usize::from(joins && blanks > 0);
+    let room = end.checked_sub(start)? + blanks - usize::from(joins && blanks > 0);
     let glued = text[..start].ends_with(is_word_char) && new.starts_with(is_word_char);
     if new.len() > room || glued || new.contains('\n') {
         return None;

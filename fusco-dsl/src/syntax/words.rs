@@ -69,11 +69,113 @@ pub(crate) fn element(name: &str) -> Option<&'static str> {
     })
 }
 
+/// What carries the elements of a type that fusco lacks: how it is said, and the element to write if one is sure.
+pub(crate) fn other_element(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match name.to_lowercase().trim_end_matches("_t") {
+        "double" | "float64" | "f64" | "fp64" => {
+            ("there are no 64-bit floats; write `f32`", Some("f32"))
+        }
+        "bool" | "boolean" | "bit" | "mask" | "i1" => ("a flag is a byte: write `u8`", Some("u8")),
+        "uint64" | "u64" | "ulong" | "ull" | "usize" | "size" => {
+            ("there are no unsigned 64-bit integers; write `i64`", Some("i64"))
+        }
+        "int16" | "i16" | "s16" | "short" | "uint16" | "u16" | "ushort" => (
+            "there are no 16-bit integers; write `i32`, or `bf16` for words that are moved and not read",
+            None,
+        ),
+        "fp4" | "float4" | "e2m1" | "int4" | "i4" | "uint4" | "u4" | "nvfp4" | "mxfp4"
+        | "float4_e2m1fn" | "float4_e2m1fn_x2" => {
+            ("two values of 4 bits are one `u8`: write `u8`, and half the extent", None)
+        }
+        "complex64" | "complex" | "c64" | "complex128" => {
+            ("a complex number is two floats: write `f32`, and one more axis `z: 2`", None)
+        }
+        "tf32" => ("`tf32` is stored as `f32`: write `f32`", Some("f32")),
+        "e8m0" | "float8_e8m0fnu" | "e8m0fnu" | "ue8m0" => {
+            ("a power of two in 8 bits is a `u8`: write `u8`", Some("u8"))
+        }
+        _ => return None,
+    })
+}
+
+/// What a term of a placement in another library says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Placed {
+    Shard,
+    Copy,
+    Sum,
+    /// A place of a list that says nothing: `None`.
+    Nothing,
+}
+
+pub(crate) fn placed(name: &str) -> Option<Placed> {
+    Some(match name.to_lowercase().as_str() {
+        "shard" | "split" | "sharded" | "sharding" | "scatter" | "slice" | "partition"
+        | "partitioned" | "divide" | "block" | "tile" => Placed::Shard,
+        "replicate" | "replicated" | "replica" | "rep" | "repl" | "broadcast" | "duplicate"
+        | "dup" | "full" | "all" | "everywhere" | "same" | "mirror" => Placed::Copy,
+        "partial" | "partialsum" | "psum" | "pending" | "reduce" | "partial_sum" | "add" => {
+            Placed::Sum
+        }
+        "none" | "null" | "unconstrained" | "nil" => Placed::Nothing,
+        _ => return None,
+    })
+}
+
+/// The attribute of a tensor that was meant.
+pub(crate) fn attribute(name: &str) -> Option<&'static str> {
+    Some(match name.to_lowercase().as_str() {
+        "zero" | "zeros" | "zeroed" | "zero_init" | "init" | "default" | "clear" | "pad" => {
+            "fill(0)"
+        }
+        "one" | "ones" => "fill(1)",
+        "alignment" | "aligned" | "alignas" => "align(128)",
+        "ceil" | "padded" | "unequal" | "remainder" => "uneven",
+        _ => return None,
+    })
+}
+
+/// What happens to a tuple, in other words.
+pub(crate) fn alternative(name: &str) -> Option<&'static str> {
+    Some(match name.to_lowercase().as_str() {
+        "skip" | "ignore" | "continue" | "discard" | "none" | "pass" | "null" | "remove"
+        | "omit" => "drop",
+        "error" | "panic" | "abort" | "fail" | "assert" | "raise" | "throw" | "crash" => "trap",
+        _ => return None,
+    })
+}
+
+/// Libraries whose names stand before a `.`
+pub(crate) fn library(name: &str) -> bool {
+    matches!(
+        name,
+        "torch"
+            | "np"
+            | "numpy"
+            | "jnp"
+            | "jax"
+            | "tl"
+            | "triton"
+            | "dist"
+            | "nccl"
+            | "cutlass"
+            | "cute"
+            | "ml_dtypes"
+            | "tf"
+            | "mx"
+            | "dtypes"
+            | "F"
+            | "lax"
+            | "c10d"
+            | "cuda"
+    )
+}
+
 /// The word that a declaration starts with, for one of another language.
 pub(super) fn declaration(word: &str) -> Option<&'static str> {
     Some(match word.to_lowercase().as_str() {
-        "input" | "inputs" | "arg" | "argument" => "in",
-        "output" | "outputs" | "result" => "out",
+        "input" | "inputs" | "arg" | "argument" | "source" | "src" => "in",
+        "output" | "outputs" | "result" | "target" | "dst" => "out",
         "temp" | "temporary" | "scratch" | "buffer" | "local" => "tmp",
         "mut" | "inplace" | "update" => "inout",
         "let" | "constexpr" | "val" | "static" | "final" | "constant" | "define" => "const",
@@ -134,6 +236,63 @@ pub(super) fn mark(token: &str) -> Option<&'static str> {
         "\u{2227}" => "&&",
         "\u{2228}" => "||",
         "\u{2211}" => "sum",
+        "\u{201c}" | "\u{201d}" | "\u{2018}" | "\u{2019}" | "\u{201e}" | "\u{ab}" | "\u{bb}" => "",
         _ => return None,
+    })
+}
+
+/// A name in ASCII letters, for one in letters that look or sound like them.
+pub(super) fn ascii(name: &str) -> Option<String> {
+    name.chars().map(letter).collect::<Option<String>>().filter(|n| !n.is_empty())
+}
+
+fn letter(c: char) -> Option<String> {
+    let lower: String = c.to_lowercase().collect();
+    let plain = match lower.as_str() {
+        "а" => "a",
+        "в" => "b",
+        "с" => "c",
+        "е" | "ё" | "é" | "è" | "ê" | "ë" => "e",
+        "һ" | "н" => "h",
+        "і" | "ı" | "í" | "î" | "ï" => "i",
+        "ј" => "j",
+        "к" => "k",
+        "м" => "m",
+        "о" | "ó" | "ô" | "ö" | "ø" | "ο" => "o",
+        "р" => "p",
+        "ѕ" => "s",
+        "т" => "t",
+        "ü" | "ú" | "û" => "u",
+        "х" => "x",
+        "у" => "y",
+        "á" | "à" | "â" | "ä" | "å" => "a",
+        "ñ" => "n",
+        "ç" => "c",
+        "α" => "alpha",
+        "β" => "beta",
+        "γ" => "gamma",
+        "δ" => "delta",
+        "ε" | "ϵ" => "epsilon",
+        "η" => "eta",
+        "θ" => "theta",
+        "κ" => "kappa",
+        "λ" => "lambda",
+        "μ" | "µ" => "mu",
+        "ν" => "nu",
+        "π" => "pi",
+        "ρ" => "rho",
+        "σ" => "sigma",
+        "τ" => "tau",
+        "φ" => "phi",
+        "χ" => "chi",
+        "ψ" => "psi",
+        "ω" => "omega",
+        _ if c.is_ascii_alphanumeric() || c == '_' => return Some(c.to_string()),
+        _ => return None,
+    };
+    Some(if c.is_uppercase() && plain.len() == 1 {
+        plain.to_uppercase()
+    } else {
+        plain.to_string()
     })
 }

@@ -99,7 +99,13 @@ impl Pass<'_> {
 
     fn derive(&mut self, entry: &Entry, call: &Word) -> Found<Vec<Stmt>> {
         if call.name.name != "adjoint" {
-            return self.fail(unknown("F0101", "transform", &call.name, &["adjoint"]));
+            let mut found = unknown("F0101", "transform", &call.name, &["adjoint"]);
+            let others =
+                ["grad", "backward", "vjp", "gradient", "transpose", "reverse", "bwd", "inverse"];
+            if others.contains(&call.name.name.as_str()) {
+                found = found.help("write `adjoint(ENTRY)`").fix(call.name.span, "adjoint");
+            }
+            return self.fail(found);
         }
         let count = call.args.as_ref().map_or(0, Vec::len);
         let (Some(of), 1..=2) = (argument(call, 0), count) else { return self.malformed(call) };
