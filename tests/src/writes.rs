@@ -3,7 +3,7 @@
 
 use fusco_dsl::arena::Handle;
 use fusco_dsl::oracle::{Inputs, Relation};
-use fusco_dsl::schedule::ir::{Access, Entry, Ix, IxOp, Op, Schedule, Tensor};
+use fusco_dsl::schedule::ir::{Access, Entry, Ix, IxOp, Op, Route, Schedule, Tensor};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements of a tensor by (rank that holds them, offset).
@@ -60,9 +60,9 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Each { position, k, group, slot, body, .. } => {
+            Op::Each { route, position, k, group, slot, body, .. } => {
                 let at = self.value(position);
-                for (choice, e, c) in self.tuples(at) {
+                for (choice, e, c) in self.tuples(*route, at) {
                     for (var, value) in [(k, choice), (group, e), (slot, c)] {
                         self.vars[var.index()] = value;
                     }
@@ -70,15 +70,13 @@ impl Walk<'_> {
                 }
             }
             Op::Groups { route, var, body } => {
-                let each = self.schedule.routes[*route].groups_per_rank;
-                for group in self.me as i64 * each..(self.me as i64 + 1) * each {
+                for group in self.own_groups(*route) {
                     self.vars[var.index()] = group;
                     self.ops(body);
                 }
             }
             Op::Padding { route, group, slot, until, body } => {
-                let each = self.schedule.routes[*route].groups_per_rank;
-                for g in self.me as i64 * each..(self.me as i64 + 1) * each {
+                for g in self.own_groups(*route) {
                     self.vars[group.index()] = g;
                     for at in self.relation.live[g as usize]..self.value(until) {
                         self.vars[slot.index()] = at;
@@ -98,20 +96,25 @@ impl Walk<'_> {
         }
     }
 
+    fn own_groups(&self, route: Handle<Route>) -> std::ops::Range<i64> {
+        let route = &self.schedule.routes[route];
+        let (each, member) = (route.groups_per_rank, route.member_of(self.me as i64));
+        member * each..(member + 1) * each
+    }
+
     /// Kept tuples of an own position: choice, group, slot.
-    fn tuples(&self, position: i64) -> Vec<(i64, i64, i64)> {
+    fn tuples(&self, route: Handle<Route>, position: i64) -> Vec<(i64, i64, i64)> {
+        let member = self.schedule.routes[route].member_of(self.me as i64);
         let own = |t: &&[i64]| match t.len() {
             // (s, t, k) or (s, t), (t, k) or (t): a missing rank is the only one.
-            5 => t[0] == self.me as i64 && t[1] == position,
-            4 if self.schedule.ranks > 1 || self.has_rank() => {
-                t[0] == self.me as i64 && t[1] == position
-            }
+            5 => t[0] == member && t[1] == position,
+            4 if self.has_rank() => t[0] == member && t[1] == position,
             _ => t[0] == position,
         };
         let tuple = |t: &[i64]| {
             let choice = match t.len() {
                 5 => t[2],
-                4 if self.schedule.ranks > 1 || self.has_rank() => 0,
+                4 if self.has_rank() => 0,
                 4 => t[1],
                 _ => 0,
             };
@@ -160,7 +163,10 @@ impl Walk<'_> {
                 rows.map(|n| (n + info.align - 1) / info.align * info.align).sum()
             }
             Ix::Live { group, .. } => self.relation.live[self.value(group) as usize],
-            Ix::Dropped(_) => self.relation.dropped.get(self.me).copied().unwrap_or(0),
+            Ix::Dropped(route) => {
+                let member = self.schedule.routes[*route].member_of(self.me as i64);
+                self.relation.dropped.get(member as usize).copied().unwrap_or(0)
+            }
             Ix::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.value(lhs), self.value(rhs));
                 match op {

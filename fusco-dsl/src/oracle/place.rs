@@ -4,7 +4,7 @@ use super::digits::Digits;
 use super::scope::{Scope, overflow};
 use super::{Array, Bits, Error, deal, number};
 use crate::arena::Handle;
-use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Tensor, TermKind};
+use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Spread, SpreadKind, Tensor, TermKind};
 use std::collections::BTreeMap;
 
 /// One rank's buffer in memory order. An undefined element is padding without a fill.
@@ -158,6 +158,8 @@ struct Layout<'a> {
     bases: Vec<i64>,
     /// Packed: all rows, by the mesh digits of the group.
     rows: BTreeMap<Vec<i64>, i64>,
+    /// What mesh axes that split nothing add to the rank: each holds a copy.
+    copies: Vec<i64>,
 }
 
 impl<'a> Layout<'a> {
@@ -181,8 +183,10 @@ impl<'a> Layout<'a> {
             pack: tensor.placement.iter().position(|t| matches!(t.kind, TermKind::Pack(_))),
             bases: Vec::new(),
             rows: BTreeMap::new(),
+            copies: vec![0],
         };
         layout.radices()?;
+        layout.spread();
         layout.account()?;
         if let Some(axis) = ragged {
             layout.groups(axis - 1)?;
@@ -238,6 +242,23 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
+    fn spread(&mut self) {
+        for spread in &self.tensor.spread {
+            let coordinates = match spread.kind {
+                SpreadKind::Copy => 0..self.mesh[spread.mesh.index()],
+                SpreadKind::Only(_) | SpreadKind::Sum { .. } => continue,
+            };
+            let weight = self.weight(spread.mesh);
+            let each = |at: i64| self.copies.iter().map(move |c| c + at * weight);
+            self.copies = coordinates.flat_map(each).collect();
+        }
+    }
+
+    /// How far apart the ranks of a mesh axis are; they are numbered row-major.
+    fn weight(&self, mesh: Handle<MeshAxis>) -> i64 {
+        self.mesh[mesh.index() + 1..].iter().product()
+    }
+
     /// What is allocated for an extent: each `dyn` at its bound.
     fn bound(&self, size: &Size) -> Result<i64, Error> {
         match size {
@@ -252,7 +273,9 @@ impl<'a> Layout<'a> {
     /// Every mesh axis of more than one rank is used once, and nothing lies outside a packed pair.
     fn account(&self) -> Result<(), Error> {
         for (axis, info) in self.scope.program.mesh_axes.iter() {
-            let uses = self.digits.iter().filter(|d| d.mesh == Some(axis)).count();
+            let copied = |s: &&Spread| s.mesh == axis && matches!(s.kind, SpreadKind::Copy);
+            let uses = self.digits.iter().filter(|d| d.mesh == Some(axis)).count()
+                + self.tensor.spread.iter().filter(copied).count();
             if uses > 1 || (uses == 0 && self.mesh[axis.index()] > 1) {
                 return Err(Error::Unsupported(format!(
                     "{} uses mesh axis {} {uses} times",
@@ -333,8 +356,7 @@ impl<'a> Layout<'a> {
 
     /// A rank's coordinate on a mesh axis; ranks are numbered row-major.
     fn coordinate(&self, rank: usize, mesh: Handle<MeshAxis>) -> i64 {
-        let inner: i64 = self.mesh[mesh.index() + 1..].iter().product();
-        rank as i64 / inner % self.mesh[mesh.index()]
+        rank as i64 / self.weight(mesh) % self.mesh[mesh.index()]
     }
 
     /// Visits the live index space: rank, offset, coordinates, and how many elements follow each other
@@ -351,7 +373,9 @@ impl<'a> Layout<'a> {
             at.resize(axes, 0);
             if let (Ok(run @ 1..), Some((rank, offset))) = (usize::try_from(run), self.locate(at)?)
             {
-                visit(rank, offset, at, run);
+                for copy in &self.copies {
+                    visit(rank + *copy as usize, offset, at, run);
+                }
             }
             at.truncate(axis);
             return Ok(());
@@ -389,7 +413,7 @@ impl<'a> Layout<'a> {
         for (i, digit) in self.digits.iter().enumerate().rev() {
             let value = digit.of(at);
             if let Some(mesh) = digit.mesh {
-                rank += value * self.mesh[mesh.index() + 1..].iter().product::<i64>();
+                rank += value * self.weight(mesh);
             } else if digit.packs {
                 let base = self.bases.get(at[digit.axis - 1] as usize).copied().unwrap_or(0);
                 offset += (base + at[digit.axis]) * stride;

@@ -37,13 +37,16 @@ pub(super) fn point(
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
             Some(Coord::Rank) => by_rank(program, table, digit.axis, shape)?,
-            Some(Coord::Group) => groups(program, table, digit.axis, shape)?,
+            Some(Coord::Group) => {}
             None if beside(shape, digit_on_mesh(digit)) => {}
             _ => {
                 let what = "a mesh axis that shards neither the source rank nor the group";
                 return Err(refuse(program, table, what));
             }
         }
+    }
+    for axis in (0..point.coords.len()).filter(|a| point.coords[*a] == Some(Coord::Group)) {
+        groups(program, table, axis, shape)?;
     }
     copies(program, table, shape)
 }

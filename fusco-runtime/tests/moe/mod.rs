@@ -45,7 +45,12 @@ impl Shape {
     }
 
     fn names(self, s: &mut Schedule) -> Names {
-        let tokens = s.dyns.append(Dyn { name: "T".into(), per_rank: true, bound: self.tokens });
+        let tokens = s.dyns.append(Dyn {
+            name: "T".into(),
+            per_rank: true,
+            values: self.ranks,
+            bound: self.tokens,
+        });
         let tokens = Ix::Dyn(tokens);
         let mut tensor = |name: &str, io, elem, elems, remote| {
             s.tensors.append(Tensor { name: name.into(), io, elem, elems, remote, swizzle: None })
@@ -68,6 +73,9 @@ impl Shape {
             none: Some(-1),
             positions: tokens.clone(),
             positions_bound: self.tokens,
+            ranks: self.ranks,
+            members: self.ranks,
+            stride: 1,
             fan: self.fan,
             groups: self.experts,
             groups_per_rank: self.experts / self.ranks,
