@@ -9,10 +9,15 @@ use fusco_dsl::{Compiled, compile};
 pub type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 14] = [
+pub const CASES: [Case; 15] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
+    (
+        "moe_ep_tp",
+        "moe_ep_tp",
+        &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
+    ),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
     ("local_permute", "local_permute", &[("E", 128), ("H", 4096), ("TMAX", 4096)]),
     ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),

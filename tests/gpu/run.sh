@@ -20,6 +20,8 @@ say "odd shapes"
 moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
 moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
+run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=4,TP=2,E=64,K=4,H=4096,TMAX=700 --dyn T=700,0,1,513 --random "$RANDOM" --verify
+run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=3,TP=2,E=9,K=3,H=96,TMAX=40 --dyn T=40,0,17 --random "$RANDOM" --verify
 run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=16,H=4096,TMAX=512 --dyn T=300 --random 7 --verify

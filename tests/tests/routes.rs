@@ -33,6 +33,10 @@ enum End {
 
 /// Panics with the program if it is neither refused, located, nor equal to the oracle.
 fn check(case: &Case) -> End {
+    check_on(case, |ranks| World::host(ranks).expect("a host"))
+}
+
+fn check_on(case: &Case, world: impl FnOnce(usize) -> World) -> End {
     let compiled = match compile(&case.text, None, &BTreeMap::new()) {
         Ok(compiled) => compiled,
         Err(diagnostics) => return End::Refused(refusal(case, &diagnostics)),
@@ -49,8 +53,7 @@ fn check(case: &Case) -> End {
             assert!(why.contains("stages of kernel"), "no CUDA text: {why}");
         }
     }
-    let world = World::host(case.ranks).expect("a host");
-    let session = Session::of(compiled, &case.feeds, world);
+    let session = Session::of(compiled, &case.feeds, world(case.ranks));
     session.upload(&case.inputs);
     session.poison();
     let stream = session.world.stream().expect("a stream");
@@ -158,6 +161,34 @@ fn random_routes_equal_the_oracle_or_are_refused() {
 
 /// The claims of `prove` are about what runs: for each target of a random program, each claim that the compiler
 /// takes is compared with all writes of the schedule on all ranks.
+/// `FUSCO_PROGRAMS` of them, or a few.
+#[test]
+fn gpu_random_routes_equal_the_oracle() {
+    if fusco_tests::gpu(1).is_none() {
+        return;
+    }
+    let asked = std::env::var("FUSCO_PROGRAMS").ok().and_then(|n| n.parse().ok());
+    let (mut left, mut ran) = (asked.unwrap_or(24u64), 0);
+    let first = std::env::var("FUSCO_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(7u64);
+    for number in 0.. {
+        let case = case(&mut Random(first.wrapping_mul(1 << 32).wrapping_add(number)));
+        // What this device's kernels have not is refused before anything runs.
+        let target = Target::hopper(case.ranks as u32);
+        let taken = compile(&case.text, None, &BTreeMap::new());
+        if !taken.is_ok_and(|c| generate(&c.schedule, &target).is_ok()) {
+            continue;
+        }
+        let world = |ranks| fusco_tests::gpu(ranks).expect("there was one");
+        let end = catch_unwind(AssertUnwindSafe(|| check_on(&case, world)));
+        let ok = matches!(end, Ok(End::Ran));
+        assert!(ok, "seed {first}, program {number}\n{}", case.text);
+        (left, ran) = (left.saturating_sub(1), ran + 1);
+        if left == 0 {
+            return println!("{ran} programs with routes on the device");
+        }
+    }
+}
+
 #[test]
 fn proofs_of_routed_targets_hold_of_what_is_written() {
     let seed = number("FUSCO_SEED").unwrap_or(1);

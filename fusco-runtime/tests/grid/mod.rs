@@ -36,7 +36,12 @@ impl Builder {
     }
 
     pub fn dynamic(&mut self, name: &str, bound: i64) -> Handle<Dyn> {
-        self.schedule.dyns.append(Dyn { name: name.into(), per_rank: true, values: self.schedule.ranks, bound })
+        self.schedule.dyns.append(Dyn {
+            name: name.into(),
+            per_rank: true,
+            values: self.schedule.ranks,
+            bound,
+        })
     }
 
     pub fn computed(&mut self, name: &str, len: i64) -> Handle<Table> {

@@ -4,7 +4,7 @@ use crate::data;
 use crate::run::{Finished, Prepared, moved};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::plan::{Factor, Kind, Movement};
-use fusco_dsl::sema::hir::{Route, Tensor};
+use fusco_dsl::sema::hir::{Extent, Route, Tensor};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moved {
@@ -58,9 +58,17 @@ fn planned(ready: &Prepared, name: &str) -> i64 {
 }
 
 fn routed(ready: &Prepared, finished: &Finished, movement: &Movement) -> Moved {
+    let compiled = &ready.compiled;
     let rows = rows(ready, finished, movement.route);
+    // Each plan's ranks move rows of their own, and every copy of what has none.
+    let plans = compiled.schedule.ranks / compiled.plan.routes[&movement.route].ranks;
     let bytes = |tensor: Handle<Tensor>| {
-        moved::tensor(&ready.compiled, &ready.inputs, tensor, (rows, movement.run))
+        let ragged = compiled.hir.tensors[tensor].axes.iter();
+        let ragged = ragged.clone().any(|a| matches!(a.extent, Extent::Ragged { .. }));
+        let spread = compiled.tables()[&tensor].spread.iter();
+        let copies: i64 = spread.map(|s| s.size).product();
+        let times = if ragged { plans } else { copies };
+        moved::tensor(compiled, &ready.inputs, tensor, (rows, movement.run)) * times
     };
     let factor = |f: &Factor| match f {
         Factor::Row(p) | Factor::Scalar(p) => bytes(p.tensor),
@@ -85,8 +93,7 @@ fn rows(ready: &Prepared, finished: &Finished, route: Handle<Route>) -> i64 {
 /// What lies between the rows of a packed tensor with a fill.
 fn fill(ready: &Prepared, finished: &Finished, tensor: Handle<Tensor>, written: i64) -> i64 {
     let info = &ready.compiled.hir.tensors[tensor];
-    let ragged =
-        info.axes.iter().any(|a| matches!(a.extent, fusco_dsl::sema::hir::Extent::Ragged { .. }));
+    let ragged = info.axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
     if !ragged || info.attrs.fill.is_none() {
         return 0;
     }

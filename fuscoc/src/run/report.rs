@@ -26,10 +26,13 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
     for (handle, shape) in &compiled.plan.routes {
         let name = compiled.hir.routes[*handle].name.clone();
         let live = finished.live.get(&name).cloned().unwrap_or_default();
-        let per_rank = live
+        let members: Vec<u64> = live
             .chunks(shape.groups_per_rank.max(1) as usize)
             .map(|c| c.iter().map(|n| u64::from(*n)).sum())
             .collect();
+        let member = |rank: i64| (rank / shape.stride % shape.ranks) as usize;
+        let ranks = 0..compiled.schedule.ranks;
+        let per_rank = ranks.filter_map(|r| members.get(member(r)).copied()).collect();
         let pushes = compiled
             .plan
             .entries
