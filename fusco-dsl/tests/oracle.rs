@@ -1,7 +1,9 @@
 //! The oracle on programs built by hand, against answers written by hand.
 
 use fusco_dsl::arena::Handle;
-use fusco_dsl::oracle::{Array, Error, Inputs, Relation, check_assumes, relation, run_entry};
+use fusco_dsl::oracle::{
+    Array, Error, Inputs, Relation, check_assumes, relation, run_entry, run_entry_watched,
+};
 use fusco_dsl::sema::hir::*;
 use fusco_dsl::source::Span;
 use std::collections::BTreeMap;
@@ -339,6 +341,39 @@ fn dispatch_orders_packs_and_fills() {
     assert_eq!(floats(&ranks[1].array), [2., 3., 4., 5., 6., 7., 8., 9.]);
     assert!(ranks.iter().all(|r| r.defined.iter().all(|d| d)));
     assert_eq!(ints(&out.physical["n"].ranks().unwrap()[1].array), [0, 4]);
+}
+
+/// Clones of what an entry left, and of what the next is fed, are the same bytes in memory.
+#[test]
+fn what_an_entry_left_is_shared() {
+    let moe = Moe::default();
+    let (program, _) = moe.build();
+    let mut inputs = moe.inputs(&[0, 3, 3, 1, -1, 3, 0, 1], &[0.5; 8]);
+    let mut plans = BTreeMap::new();
+    let out = run_entry(&program, "dispatch", &inputs, &mut plans).unwrap();
+    inputs.tensors.insert("z".into(), out.logical["y"].clone());
+    run_entry(&program, "combine", &inputs, &mut plans).unwrap();
+    let copy = inputs.clone();
+    assert!(copy.tensors.iter().all(|(name, array)| array.shares(&inputs.tensors[name])));
+    assert!(copy.tensors["z"].shares(&out.logical["y"]));
+}
+
+/// Each part of the work is told of once, in order.
+#[test]
+fn a_watcher_sees_every_part() {
+    let moe = Moe::default();
+    let (program, _) = moe.build();
+    let pairs = [0, 1, 2, 3, 0, 1, 2, 3];
+    let inputs = moe.inputs(&pairs, &[0.5; 8]);
+    let mut plans = BTreeMap::new();
+    let mut told: Vec<(String, usize, usize)> = Vec::new();
+    let mut watch = |what: &str, done: usize, all: usize| told.push((what.into(), done, all));
+    run_entry_watched(&program, "dispatch", &inputs, &mut plans, &mut watch).unwrap();
+    assert_eq!(told[0], ("r".into(), 0, 1));
+    let kept = plans["r"].tuples.len();
+    let rows: Vec<_> = told.iter().filter(|(what, ..)| what == "y").collect();
+    assert!(kept > 0 && rows.len() == kept, "{told:?}");
+    assert!(rows.iter().enumerate().all(|(i, (_, done, all))| (*done, *all) == (i, kept)));
 }
 
 #[test]

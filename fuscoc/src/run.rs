@@ -482,7 +482,7 @@ impl Memory {
     /// Writes what the entries will write once, so that no launch waits for its first pages: of rows that a
     /// route places, those that there will be, not all that there is room for.
     fn touch(&self, ready: &Prepared) -> Outcome {
-        let (mut zeros, hir) = (Vec::new(), &ready.compiled.hir);
+        let (zeros, hir) = (vec![0; 1 << 20], &ready.compiled.hir);
         for (name, buffer) in self.buffers.iter().filter(|(n, _)| !ready.ranks.contains_key(*n)) {
             let Some(handle) = hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out) else {
                 continue;
@@ -498,8 +498,9 @@ impl Memory {
                 let bytes = live.map_or(bytes, |live| {
                     data::live_bytes(&ready.compiled, handle, live, rank).min(bytes)
                 });
-                zeros.resize(bytes.max(zeros.len()), 0);
-                buffer.upload(rank, &zeros[..bytes])?;
+                for at in (0..bytes).step_by(zeros.len()) {
+                    buffer.upload_at(rank, at, &zeros[..zeros.len().min(bytes - at)])?;
+                }
             }
         }
         Ok(())

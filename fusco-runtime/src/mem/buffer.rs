@@ -91,16 +91,24 @@ impl Buffer {
     /// # Errors
     /// F0902 for an unknown rank or too many bytes; F0911 if the device has failed.
     pub fn upload(&self, rank: usize, bytes: &[u8]) -> Result<(), Error> {
-        self.check(rank, 0, bytes.len())?;
+        self.upload_at(rank, 0, bytes)
+    }
+
+    /// As [`upload`](Self::upload), from `offset` on.
+    ///
+    /// # Errors
+    /// As [`upload`](Self::upload).
+    pub fn upload_at(&self, rank: usize, offset: usize, bytes: &[u8]) -> Result<(), Error> {
+        self.check(rank, offset, bytes.len())?;
         match &self.inner.memory {
             Memory::Host(parts) => {
                 let _held = self.inner.slot.hold(true);
-                parts[rank].write(0, bytes);
+                parts[rank].write(offset, bytes);
                 Ok(())
             }
             Memory::Device(parts) => {
                 let _quiet = self.inner.slot.quiet(true)?;
-                parts[rank].write(0, bytes)
+                parts[rank].write(offset, bytes)
             }
         }
     }
