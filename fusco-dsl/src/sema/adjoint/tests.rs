@@ -130,7 +130,7 @@ const GRIDS: &str = "
     in v: f32[m: 8, n: 16] @ [m/gpu, m, n];
     in line: f32[n: 16] @ [copy/gpu, n];
     in ix: i32[m: 8] @ [copy/gpu, m];
-    out b: bf16[n: 16, m: 8] @ [n/gpu, n, m:4, m] with swizzle(b64);
+    out b: bf16[n: 16, m: 8] @ [n/gpu, n, m:4, m] with swizzle(b64), align(512);
     out all: bf16[m: 8, n: 16] @ [copy/gpu, m, n];
     out wide: f32[m: 8, n: 16] @ [m/gpu, m, n];
     out iy: i32[m: 8] @ [m/gpu, m];
@@ -144,7 +144,7 @@ fn reshards_are_read_backwards() {
         (
             vec![
                 "grad_a0[m, n] <- grad_b[n, m]".to_string(),
-                "in grad_b: bf16[n, m] @ [n/gpu, n, m:4, m] swizzle".to_string(),
+                "in grad_b: bf16[n, m] @ [n/gpu, n, m:4, m] swizzle align".to_string(),
                 "out grad_a0: bf16[m, n] @ [m/gpu, m, n] uneven".to_string(),
             ],
             vec![]
