@@ -88,6 +88,9 @@ fn said(entry: &diag::Entry) -> Result<String, Failure> {
     let found = match fusco_dsl::check(wrong) {
         Err(found) => found,
         Ok((_, warnings)) if !warnings.0.is_empty() => warnings,
+        Ok((programs, _)) if entry.stage == "rust" => {
+            fusco_dsl::rust::names(&programs).err().unwrap_or_default()
+        }
         Ok(_) => fusco_dsl::compile(wrong, None, &params).err().unwrap_or_default(),
     };
     let Diagnostics(mut found) = found;

@@ -64,6 +64,7 @@ fn check_expanded(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
             name: ast.name.name.clone(),
             docs: ast.docs.clone(),
             span: ast.span,
+            name_span: ast.name.span,
             ..Program::default()
         },
         scope: Scope::default(),
