@@ -86,8 +86,10 @@ fn dispatch_becomes_an_unweighted_combine() {
 #[test]
 fn combine_becomes_a_scaled_dispatch() {
     let stmt = "o[s, t, h] <- cast(bf16, sum(k: w[s, t, k] * z[e, c, h])) via r;";
-    let (lines, codes) = adjoint(ROWS, stmt, "adjoint(a)");
+    let (lines, codes) = adjoint(ROWS, stmt, "adjoint(a, z)");
     assert!(codes.is_empty(), "{codes:?}");
+    // The rows are meant if nothing is named; the weights that are left out are told of.
+    assert_eq!(adjoint(ROWS, stmt, "adjoint(a)"), (lines.clone(), vec!["F0806"]));
     assert_eq!(
         lines,
         [
