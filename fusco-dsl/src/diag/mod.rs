@@ -8,7 +8,7 @@ mod render;
 pub use codes::{Entry, codes, entry, explain};
 pub use json::json;
 pub use near::{hint, nearest};
-pub use render::render;
+pub use render::{render, render_in};
 
 use crate::source::Span;
 use std::collections::BTreeSet;
