@@ -89,6 +89,10 @@ pub fn compile(
 /// # Errors
 /// Params that do not fit, proofs that fail, and what cannot be lowered yet.
 pub fn lower(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
+    stages(hir, params).map_err(Diagnostics::once)
+}
+
+fn stages(hir: Program, params: &Bindings) -> Result<Compiled, Diagnostics> {
     let wrong = sema::bind(&hir, params);
     if wrong.has_errors() {
         return Err(wrong);

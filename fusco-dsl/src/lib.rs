@@ -13,6 +13,7 @@ pub mod layout;
 pub mod oracle;
 pub mod plan;
 pub mod ranks;
+pub mod rust;
 pub mod schedule;
 pub mod sema;
 pub mod source;

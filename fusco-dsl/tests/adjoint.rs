@@ -3,6 +3,7 @@
 
 use crate::stages::compiled;
 use crate::syntax::programs;
+use fusco_dsl::diag::Severity;
 use fusco_dsl::oracle::{Array, Inputs, Relation, relation, run_entry};
 use fusco_dsl::sema::hir::{Elem, Program};
 use std::collections::BTreeMap;
@@ -174,7 +175,8 @@ fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
         for entry in names.filter_map(|l| l.split_once(" {")).map(|(name, _)| name) {
             let codes = |text: &str| -> Vec<&str> {
                 let diagnostics = fusco_dsl::check(text).err().unwrap_or_default();
-                diagnostics.0.iter().map(|d| d.code).collect()
+                let errors = diagnostics.0.iter().filter(|d| d.severity == Severity::Error);
+                errors.map(|d| d.code).collect()
             };
             let (mut with, without) = (codes(&with_adjoint(&program, entry)), codes(&text));
             without.iter().for_each(|c| {
@@ -277,4 +279,53 @@ fn reshards_and_their_adjoints_have_one_inner_product() {
         assert_eq!(product, parts.sum::<f64>(), "{program}");
         assert!(product != 0.0, "{program}: nothing is compared");
     }
+}
+
+const PRODUCT: &str = "program p {
+    mesh ep { gpu: 4 }
+    in topk: ix32(8)[s: gpu, t: 4, k: 2]  @ [s/gpu, t, k];
+    in g: f32[s: gpu, t: 4, k: 2]         @ [s/gpu, t, k];
+    in z: f32[e: 8, c: ragged, h: 64]     @ [e/gpu, e, c.pack(128), h];
+    out o: f32[s: gpu, t: 4, h: 64]       @ [s/gpu, t, h];
+    in v: f32[e: 8, c: ragged]            @ [e/gpu, e, c.pack(128)];
+    out q: f32[s: gpu, t: 4]              @ [s/gpu, t];
+    route r: (s, t, k) -> (e, c) { e = topk[s, t, k]; c = slot(e) by (s, t, k); }
+    entry rows { plan r; o[s, t, h] <- sum(k: g[s, t, k] * z[e, c, h]) via r; }
+    entry single { plan r; q[s, t] <- sum(k: g[s, t, k] * v[e, c]) via r; }
+    entry back = adjoint(ENTRY);
+}";
+
+/// What `check` warns of, if it warns.
+fn warned(entry: &str) -> Option<fusco_dsl::diag::Diagnostic> {
+    let (_, mut warnings) = fusco_dsl::check(&PRODUCT.replace("ENTRY", entry)).expect("no error");
+    assert!(warnings.0.len() <= 1, "{warnings:?}");
+    warnings.0.pop()
+}
+
+#[test]
+fn a_gradient_that_is_left_out_is_told_of() {
+    let found = warned("rows").expect("a warning");
+    assert_eq!((found.code, found.severity), ("F0806", Severity::Warning));
+    assert_eq!(found.message, "`back` leaves out the gradient of `g`");
+    // It cannot be had yet.
+    let refused = PRODUCT.replace("ENTRY", "rows, g");
+    let refused = fusco_dsl::check(&refused).expect_err("a sum over `h`").0.remove(0);
+    assert_eq!(found.notes, [format!("`adjoint(rows, g)` is {}", refused.message)]);
+    // Named, it is meant.
+    let fix = found.fix.expect("an edit");
+    let source = PRODUCT.replace("ENTRY", "rows");
+    let (start, end) = (fix.span.start as usize, fix.span.end as usize);
+    let fixed = format!("{}{}{}", &source[..start], fix.replacement, &source[end..]);
+    assert!(fixed.contains("adjoint(rows, z)"), "{fixed}");
+    assert!(fusco_dsl::check(&fixed).expect("no error").1.0.is_empty());
+}
+
+#[test]
+fn a_gradient_that_can_be_had_is_asked_for() {
+    let found = warned("single").expect("a warning");
+    assert_eq!(found.notes, ["for the other, `entry back_g = adjoint(single, g);`"]);
+    assert!(warned("single, v").is_none());
+    let asked = fusco_dsl::check(&PRODUCT.replace("ENTRY", "single, g"));
+    let codes: Vec<_> = asked.err().unwrap_or_default().0.iter().map(|d| d.code).collect();
+    assert_eq!(codes, Vec::<&str>::new());
 }

@@ -3,6 +3,7 @@
 
 use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::diag::{Diagnostics, Entry, Severity, codes, entry, explain};
+use fusco_dsl::rust::names;
 use fusco_dsl::sema::hir::Bindings;
 use fusco_dsl::{check, compile};
 use std::collections::BTreeSet;
@@ -51,7 +52,7 @@ fn every_code_is_explained() {
 fn entries_have_their_parts() {
     for code in codes() {
         let e = entry(code).unwrap_or_else(|| panic!("{code} is malformed"));
-        let stages = ["check", "bind", "check or bind", "generate", "launch", "reserved"];
+        let stages = ["check", "bind", "check or bind", "generate", "rust", "launch", "reserved"];
         assert!(stages.contains(&e.stage), "{code}: {}", e.stage);
         let lines = e.text.lines().count();
         assert!((2..=6).contains(&lines), "{code}: {lines} lines");
@@ -84,6 +85,9 @@ fn errors(e: &Entry, program: &str) -> Vec<(String, String)> {
     let found = match e.stage {
         _ if early || e.stage == "check" => {
             check(program).map_or_else(|d| d, |(_, warnings)| warnings)
+        }
+        "rust" => {
+            check(program).and_then(|(programs, _)| names(&programs)).err().unwrap_or_default()
         }
         _ => match compile(program, None, &params) {
             Err(d) => d,

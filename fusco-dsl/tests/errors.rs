@@ -326,7 +326,7 @@ fn bind_measures_ranges_of_ranks() {
 fn bind_measures_rows_of_swizzles() {
     let source = "program p {
         param C: int;
-        in a: bf16[m: 8, c: C] @ [m, c] with swizzle(b128);
+        in a: bf16[m: 8, c: C] @ [m, c] with swizzle(b128), align(1024);
         out b: bf16[m: 8, c: C] @ [m, c];
         entry main { b[m, c] <- a[m, c]; }
     }";

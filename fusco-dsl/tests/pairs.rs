@@ -237,7 +237,7 @@ impl Pair {
         }
         let last = side.swizzle.map(|(axis, rows)| {
             let bytes = 32i64 << rows;
-            out.attrs.push(format!("swizzle(b{bytes})"));
+            out.attrs.push(format!("swizzle(b{bytes}), align({})", 8 * bytes));
             taken[axis % rank] *= bytes / self.elem().bytes();
             inner(axis % rank, bytes / self.elem().bytes())
         });

@@ -1,72 +1,83 @@
 //! A checked program as a typed module.
 
 use fusco_dsl::arena::Handle;
+use fusco_dsl::rust::Names;
 use fusco_dsl::sema::hir::{
     self, Elem, Expr, ExprKind, Extent, Owners, ParamKind, Program, Size, Step, TermKind, VarExtent,
 };
-use proc_macro2::{Ident, Literal, Span, TokenStream};
-use quote::{format_ident, quote};
+use fusco_dsl::source::Span;
+use proc_macro2::{Ident, Literal, Span as Token, TokenStream};
+use quote::quote;
 use std::collections::BTreeSet;
 
-pub fn expand(program: &Program, source: &str) -> TokenStream {
-    let (module, docs) = (word(&program.name), &program.docs);
+/// One program with the names of what it declares.
+struct Module<'a> {
+    program: &'a Program,
+    names: &'a Names,
+    /// The token of a place in the source.
+    at: &'a dyn Fn(Span) -> Token,
+}
+
+/// The module of a program; `at` gives the token of a place in its source. Paths are absolute: nothing around the
+/// module is meant by accident.
+pub fn expand(
+    program: &Program,
+    names: &Names,
+    source: &str,
+    at: &dyn Fn(Span) -> Token,
+) -> TokenStream {
+    let own = Module { program, names, at };
+    let (module, docs) = (own.ident(&names.module, program.name_span), &program.docs);
     let name = &program.name;
     let hash = Literal::u128_suffixed(fnv(source));
-    let params: Vec<Ident> =
-        program.params.iter().map(|(_, p)| word(&p.name.to_lowercase())).collect();
-    let param_docs = program.params.iter().map(|(_, p)| {
-        let docs = &p.docs;
-        let where_ = p.constraints.iter().map(|c| format!(" where `{}`", c.text));
-        quote! { #(#[doc = #docs])* #(#[doc = #where_])* }
-    });
-    let types = program.params.iter().map(|(_, p)| match p.kind {
-        ParamKind::Int => quote!(i64),
-        ParamKind::Ints => quote!(Vec<i64>),
-    });
-    let arrays = program.params.iter().any(|(_, p)| p.kind == ParamKind::Ints);
-    let derives = if arrays { quote!(Clone, Debug) } else { quote!(Clone, Copy, Debug) };
-    let values = program.params.iter().map(|(_, p)| value(p));
-    let routes = program.routes.iter().map(|(_, r)| route(r));
-    let tensors = program.tensors.iter().map(|(_, t)| alloc(t));
-    let entries: Vec<TokenStream> = program.entries.iter().map(|e| entry(program, e)).collect();
-    let launches = program.entries.iter().map(|e| launch(program, e));
-    let plans = program.routes.iter().map(|(_, r)| plan(r));
+    let params = own.params();
+    let values = program.params.iter().map(|(h, p)| own.value(h, p));
+    let routes = program.routes.iter().map(|(h, r)| own.route(h, r));
+    let untyped = own.ident(&names.untyped, program.name_span);
+    let tensors = program.tensors.iter().map(|(h, t)| own.alloc(h, t));
+    let entries = program.entries.iter().enumerate();
+    let args = entries.clone().map(|(i, e)| own.args(i, e));
+    let launches = entries.map(|(i, e)| own.launch(i, e));
+    let plans = program.routes.iter().map(|(h, r)| own.plan(h, r));
     quote! {
         #(#[doc = #docs])*
-        #[allow(dead_code)]
+        #[allow(
+            dead_code, missing_copy_implementations, missing_debug_implementations, missing_docs,
+            non_camel_case_types, non_snake_case, unreachable_pub, unused_qualifications,
+            clippy::all, clippy::pedantic
+        )]
         pub mod #module {
-            use ::fusco_runtime::typed::{Elem, In, Out, Plan, Tensor};
-            use ::fusco_runtime::{Error, Stream, World};
-
             /// The text a `.fusco` file would hold.
             pub const SOURCE: &str = #source;
             /// Of the source: FNV-1a.
             pub const HASH: u128 = #hash;
 
-            #[derive(#derives)]
-            pub struct Params { #(#param_docs pub #params: #types,)* }
+            #params
 
             #(#routes)*
 
             /// The program on one world.
-            #[derive(Clone, Debug)]
+            #[derive(::core::clone::Clone, ::core::fmt::Debug)]
             pub struct Bound(::fusco_runtime::Bound);
 
             /// Proofs that need numbers, and the kernels.
             ///
             /// # Errors
             /// Params that do not fit, or a machine that lacks something.
-            pub fn bind(world: &World, params: Params) -> Result<Bound, Error> {
+            pub fn bind(
+                world: &::fusco_runtime::World,
+                params: Params,
+            ) -> ::core::result::Result<Bound, ::fusco_runtime::Error> {
                 let mut values = ::std::collections::BTreeMap::new();
                 #(#values)*
-                world.bind(SOURCE, Some(#name), &values).map(Bound)
+                world.bind(SOURCE, ::core::option::Option::Some(#name), &values).map(Bound)
             }
 
-            #(#entries)*
+            #(#args)*
 
             impl Bound {
                 /// Without types, for what this module does not say.
-                pub fn untyped(&self) -> &::fusco_runtime::Bound { &self.0 }
+                pub fn #untyped(&self) -> &::fusco_runtime::Bound { &self.0 }
                 #(#tensors)*
                 #(#plans)*
                 #(#launches)*
@@ -75,93 +86,162 @@ pub fn expand(program: &Program, source: &str) -> TokenStream {
     }
 }
 
-/// Binds a param; an array element by element.
-fn value(param: &hir::Param) -> TokenStream {
-    let (name, field) = (&param.name, word(&param.name.to_lowercase()));
-    match param.kind {
-        ParamKind::Int => quote! { values.insert(#name.to_string(), params.#field); },
-        ParamKind::Ints => quote! {
-            for (i, v) in params.#field.iter().enumerate() {
-                values.insert(format!("{}[{i}]", #name), *v);
+impl Module<'_> {
+    fn ident(&self, name: &str, declared: Span) -> Ident {
+        let at = (self.at)(declared);
+        match name.strip_prefix("r#") {
+            Some(name) => Ident::new_raw(name, at),
+            None => Ident::new(name, at),
+        }
+    }
+
+    fn params(&self) -> TokenStream {
+        let fields = self.program.params.iter().map(|(h, p)| {
+            let (name, docs) = (self.ident(&self.names.params[&h], p.span), &p.docs);
+            let conditions = p.constraints.iter().map(|c| format!(" where `{}`", c.text));
+            let ty = match p.kind {
+                ParamKind::Int => quote!(i64),
+                ParamKind::Ints => quote!(::std::vec::Vec<i64>),
+            };
+            quote! { #(#[doc = #docs])* #(#[doc = #conditions])* pub #name: #ty, }
+        });
+        let arrays = self.program.params.iter().any(|(_, p)| p.kind == ParamKind::Ints);
+        let copy = (!arrays).then(|| quote!(::core::marker::Copy,));
+        quote! {
+            #[derive(::core::clone::Clone, #copy ::core::fmt::Debug)]
+            pub struct Params { #(#fields)* }
+        }
+    }
+
+    /// Binds a param; an array element by element.
+    fn value(&self, handle: Handle<hir::Param>, param: &hir::Param) -> TokenStream {
+        let name = &param.name;
+        let field = self.ident(&self.names.params[&handle], param.span);
+        match param.kind {
+            ParamKind::Int => {
+                quote! { values.insert(::std::string::String::from(#name), params.#field); }
             }
-        },
+            ParamKind::Ints => quote! {
+                for (i, v) in ::core::iter::Iterator::enumerate(params.#field.iter()) {
+                    values.insert(::std::format!("{}[{}]", #name, i), *v);
+                }
+            },
+        }
     }
-}
 
-fn route(route: &hir::Route) -> TokenStream {
-    let marker = marker(route);
-    let doc = format!("Types the plans of route `{}`.", route.name);
-    quote! { #[doc = #doc] pub enum #marker {} }
-}
-
-fn plan(route: &hir::Route) -> TokenStream {
-    let (marker, name) = (marker(route), &route.name);
-    let make = format_ident!("plan_{}", route.name);
-    quote! {
-        /// An empty plan; micro-batches in flight at once need one each.
-        pub fn #make(&self) -> Result<Plan<#marker>, Error> { self.0.plan(#name).map(Plan::new) }
+    fn marker(&self, handle: Handle<hir::Route>) -> Ident {
+        self.ident(&self.names.routes[&handle], self.program.routes[handle].span)
     }
-}
 
-fn alloc(tensor: &hir::Tensor) -> TokenStream {
-    let (name, docs) = (&tensor.name, &tensor.docs);
-    let make = format_ident!("alloc_{}", tensor.name);
-    let (elem, axes) = (elem(tensor.dtype.elem), tensor.axes.len());
-    quote! {
-        #(#[doc = #docs])*
-        /// Zeroed, on every rank, as large as the worst case.
-        pub fn #make(&self) -> Result<Tensor<#elem, #axes>, Error> { self.0.alloc(#name).map(Tensor::new) }
+    fn route(&self, handle: Handle<hir::Route>, route: &hir::Route) -> TokenStream {
+        let marker = self.marker(handle);
+        let doc = format!("Types the plans of route `{}`.", route.name);
+        quote! { #[doc = #doc] pub enum #marker {} }
     }
-}
 
-fn args_type(entry: &hir::Entry) -> Ident {
-    format_ident!("{}Args", camel(&entry.name))
-}
-
-/// The arguments: each `dyn` by rank, each tensor that a statement touches.
-fn entry(program: &Program, entry: &hir::Entry) -> TokenStream {
-    let (name, docs) = (args_type(entry), &entry.docs);
-    let dyns = program.dyns.iter().map(|(_, d)| (word(&d.name.to_lowercase()), &d.docs));
-    let dyns = dyns.map(|(name, docs)| quote! { #(#[doc = #docs])* pub #name: &'a [i64], });
-    let tensors = used(program, entry).into_iter().map(|t| {
-        let t = &program.tensors[t];
-        let (name, docs, elem, axes) = (word(&t.name), &t.docs, elem(t.dtype.elem), t.axes.len());
-        let access = if t.io == hir::Io::In { quote!(In) } else { quote!(Out) };
-        quote! { #(#[doc = #docs])* pub #name: #access<'a, #elem, #axes>, }
-    });
-    quote! {
-        #(#[doc = #docs])*
-        #[derive(Clone, Copy, Debug)]
-        pub struct #name<'a> { #(#dyns)* #(#tensors)* }
+    fn plan(&self, handle: Handle<hir::Route>, route: &hir::Route) -> TokenStream {
+        let (marker, name) = (self.marker(handle), &route.name);
+        let make = self.ident(&self.names.plans[&handle], route.span);
+        quote! {
+            /// An empty plan; micro-batches in flight at once need one each.
+            ///
+            /// # Errors
+            /// Memory that is not there.
+            pub fn #make(
+                &self,
+            ) -> ::core::result::Result<::fusco_runtime::typed::Plan<#marker>, ::fusco_runtime::Error> {
+                self.0.plan(#name).map(::fusco_runtime::typed::Plan::new)
+            }
+        }
     }
-}
 
-fn launch(program: &Program, entry: &hir::Entry) -> TokenStream {
-    let (args, fun, name) = (args_type(entry), word(&entry.name), &entry.name);
-    let dyns = program.dyns.iter().map(|(_, d)| {
-        let (field, name) = (word(&d.name.to_lowercase()), &d.name);
-        quote! { (#name, args.#field) }
-    });
-    let buffers = used(program, entry).into_iter().map(|t| {
-        let name = &program.tensors[t].name;
-        let field = word(name);
-        quote! { (#name, args.#field.buffer()) }
-    });
-    let made = entry.plans.iter().map(|r| (&program.routes[*r], quote!(&mut)));
-    let taken = entry.takes.iter().map(|r| (&program.routes[*r], quote!(&)));
-    let plans: Vec<_> = made
-        .chain(taken)
-        .map(|(r, by)| (format_ident!("plan_{}", r.name), marker(r), by))
-        .collect();
-    let plan_params = plans.iter().map(|(name, marker, by)| quote! { #name: #by Plan<#marker> });
-    let plan_args = plans.iter().map(|(name, ..)| quote! { #name.untyped() });
-    let docs = &entry.docs;
-    quote! {
-        #(#[doc = #docs])*
-        /// Queued on every rank; returns at once.
-        pub fn #fun(&self, stream: &Stream, args: #args<'_>, #(#plan_params),*) -> Result<(), Error> {
-            let launch = ::fusco_runtime::LaunchArgs { dyns: &[#(#dyns),*], buffers: &[#(#buffers),*], plans: &[#(#plan_args),*] };
-            self.0.launch(#name, stream, &launch)
+    fn alloc(&self, handle: Handle<hir::Tensor>, tensor: &hir::Tensor) -> TokenStream {
+        let (name, docs) = (&tensor.name, &tensor.docs);
+        let make = self.ident(&self.names.allocs[&handle], tensor.span);
+        let (elem, axes) = (elem(tensor.dtype.elem), tensor.axes.len());
+        quote! {
+            #(#[doc = #docs])*
+            /// Zeroed, on every rank, as large as the worst case.
+            ///
+            /// # Errors
+            /// Memory that is not there.
+            pub fn #make(
+                &self,
+            ) -> ::core::result::Result<::fusco_runtime::typed::Tensor<#elem, #axes>, ::fusco_runtime::Error> {
+                self.0.alloc(#name).map(::fusco_runtime::typed::Tensor::new)
+            }
+        }
+    }
+
+    /// The arguments: each `dyn` by rank, each tensor that a statement touches.
+    fn args(&self, at: usize, entry: &hir::Entry) -> TokenStream {
+        let (name, docs) = (self.ident(&self.names.args[at], entry.span), &entry.docs);
+        let dyns = self.program.dyns.iter().map(|(h, d)| {
+            let (name, docs) = (self.ident(&self.names.dyns[&h], d.span), &d.docs);
+            quote! { #(#[doc = #docs])* pub #name: &'a [i64], }
+        });
+        let tensors = used(self.program, entry).into_iter().map(|h| {
+            let t = &self.program.tensors[h];
+            let (name, docs) = (self.ident(&self.names.tensors[&h], t.span), &t.docs);
+            let (elem, axes) = (elem(t.dtype.elem), t.axes.len());
+            let access = if t.io == hir::Io::In { quote!(In) } else { quote!(Out) };
+            quote! { #(#[doc = #docs])* pub #name: ::fusco_runtime::typed::#access<'a, #elem, #axes>, }
+        });
+        let fields: Vec<_> = dyns.chain(tensors).collect();
+        let lifetime = (!fields.is_empty()).then(|| quote!(<'a>));
+        quote! {
+            #(#[doc = #docs])*
+            #[derive(::core::clone::Clone, ::core::marker::Copy, ::core::fmt::Debug)]
+            pub struct #name #lifetime { #(#fields)* }
+        }
+    }
+
+    fn launch(&self, at: usize, entry: &hir::Entry) -> TokenStream {
+        let args = self.ident(&self.names.args[at], entry.span);
+        let (method, name) = (self.ident(&self.names.entries[at], entry.span), &entry.name);
+        let dyns = self.program.dyns.iter().map(|(h, d)| {
+            let (field, name) = (self.ident(&self.names.dyns[&h], d.span), &d.name);
+            quote! { (#name, args.#field) }
+        });
+        let tensors = used(self.program, entry);
+        let any = !self.program.dyns.is_empty() || !tensors.is_empty();
+        let lifetime = any.then(|| quote!(<'_>));
+        let buffers = tensors.into_iter().map(|h| {
+            let t = &self.program.tensors[h];
+            let (field, name) = (self.ident(&self.names.tensors[&h], t.span), &t.name);
+            quote! { (#name, args.#field.buffer()) }
+        });
+        let made = entry.plans.iter().map(|r| (*r, quote!(&mut)));
+        let taken = entry.takes.iter().map(|r| (*r, quote!(&)));
+        let plans = made.chain(taken).map(|(r, by)| {
+            let route = &self.program.routes[r];
+            (self.ident(&format!("plan_{}", route.name), route.span), self.marker(r), by)
+        });
+        let (mut plan_params, mut plan_args) = (Vec::new(), Vec::new());
+        for (name, marker, by) in plans {
+            plan_params.push(quote! { #name: #by ::fusco_runtime::typed::Plan<#marker> });
+            plan_args.push(quote! { #name.untyped() });
+        }
+        let docs = &entry.docs;
+        quote! {
+            #(#[doc = #docs])*
+            /// Queued on every rank; returns at once.
+            ///
+            /// # Errors
+            /// Arguments that do not fit the program or each other.
+            pub fn #method(
+                &self,
+                stream: &::fusco_runtime::Stream,
+                args: #args #lifetime,
+                #(#plan_params),*
+            ) -> ::core::result::Result<(), ::fusco_runtime::Error> {
+                let launch = ::fusco_runtime::LaunchArgs {
+                    dyns: &[#(#dyns),*],
+                    buffers: &[#(#buffers),*],
+                    plans: &[#(#plan_args),*],
+                };
+                self.0.launch(#name, stream, &launch)
+            }
         }
     }
 }
@@ -246,38 +326,6 @@ fn elem(elem: Elem) -> TokenStream {
     }
 }
 
-fn marker(route: &hir::Route) -> Ident {
-    format_ident!("Route{}", camel(&route.name))
-}
-
-/// A word of the program as a Rust name; Rust's own words become raw.
-fn word(name: &str) -> Ident {
-    match name {
-        "self" | "Self" | "super" | "crate" | "_" => format_ident!("{name}_"),
-        _ if RUST.contains(&name) => Ident::new_raw(name, Span::call_site()),
-        _ => Ident::new(name, Span::call_site()),
-    }
-}
-
-const RUST: [&str; 48] = [
-    "as", "async", "await", "break", "const", "continue", "dyn", "else", "enum", "extern", "false",
-    "fn", "for", "gen", "if", "impl", "in", "let", "loop", "match", "mod", "move", "mut", "pub",
-    "ref", "return", "static", "struct", "trait", "true", "type", "unsafe", "use", "where",
-    "while", "abstract", "become", "box", "do", "final", "macro", "override", "priv", "try",
-    "typeof", "unsized", "virtual", "yield",
-];
-
-fn camel(name: &str) -> String {
-    let upper = |part: &str| {
-        part.chars()
-            .take(1)
-            .flat_map(char::to_uppercase)
-            .chain(part.chars().skip(1))
-            .collect::<String>()
-    };
-    name.split('_').map(upper).collect()
-}
-
 /// FNV-1a, 128 bits.
 fn fnv(text: &str) -> u128 {
     let step = |h: u128, b: u8| {
@@ -285,3 +333,6 @@ fn fnv(text: &str) -> u128 {
     };
     text.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d, step)
 }
+
+#[cfg(test)]
+mod tests;

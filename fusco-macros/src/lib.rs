@@ -7,6 +7,8 @@ mod expand;
 mod relay;
 mod report;
 
+use fusco_dsl::diag::Diagnostics;
+use fusco_dsl::source::Span;
 use proc_macro::TokenStream;
 use proc_macro2::{TokenStream as Tokens, TokenTree};
 use std::path::PathBuf;
@@ -16,7 +18,8 @@ use std::path::PathBuf;
 /// rebuilt when it changes.
 ///
 /// Expands to one module a program: `SOURCE`, `HASH`, `Params`, `bind`, and for each entry its
-/// arguments and its launch; a plan is typed by its route.
+/// arguments and its launch; a plan is typed by its route. Rust's own words become raw (`r#match`); `self`, `Self`,
+/// `super`, `crate` and `_` get an underscore; params and dyns are fields in lower case.
 #[proc_macro]
 pub fn fusco(input: TokenStream) -> TokenStream {
     let input = Tokens::from(input);
@@ -30,10 +33,15 @@ pub fn fusco(input: TokenStream) -> TokenStream {
 
 fn from_tokens(input: Tokens) -> Tokens {
     let relayed = relay::relay(input);
-    match fusco_dsl::check(&relayed.text) {
-        Ok((programs, _)) => programs.iter().map(|p| expand::expand(p, &relayed.text)).collect(),
-        Err(diagnostics) => report::report(&diagnostics, |at| relayed.span(at)),
-    }
+    modules(&relayed.text, &|at| relayed.span(at.start as usize))
+        .unwrap_or_else(|wrong| report::report(&wrong, |at| relayed.span(at)))
+}
+
+/// Each program of the text as a module.
+fn modules(text: &str, at: &dyn Fn(Span) -> proc_macro2::Span) -> Result<Tokens, Diagnostics> {
+    let (programs, _) = fusco_dsl::check(text)?;
+    let names = fusco_dsl::rust::names(&programs)?;
+    Ok(programs.iter().zip(&names).map(|(p, n)| expand::expand(p, n, text, at)).collect())
 }
 
 fn from_file(path: &proc_macro2::Literal) -> Tokens {
@@ -58,11 +66,10 @@ fn from_file(path: &proc_macro2::Literal) -> Tokens {
             return report::message(&message, path.span());
         }
     };
-    match fusco_dsl::check(&text) {
-        Ok((programs, _)) => {
+    match modules(&text, &|_| path.span()) {
+        Ok(modules) => {
             let watched = full.display().to_string();
-            let modules: Tokens = programs.iter().map(|p| expand::expand(p, &text)).collect();
-            quote::quote! { const _: &[u8] = include_bytes!(#watched); #modules }
+            quote::quote! { const _: &[u8] = ::core::include_bytes!(#watched); #modules }
         }
         Err(diagnostics) => {
             report::message(&fusco_dsl::diag::render(&diagnostics, name, &text, false), path.span())

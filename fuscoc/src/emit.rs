@@ -32,10 +32,10 @@ pub struct Args {
     #[arg(long, default_value = "sm_90a", value_parser = PossibleValuesParser::new(Architecture::names()))]
     arch: String,
     /// Ranks that share a device; all of them if left out.
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     ranks_per_device: Option<u32>,
     /// Multiprocessors of a device; those of the largest common one if left out.
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     sms: Option<u32>,
     /// A file instead of standard output.
     #[arg(short, long)]

@@ -1,6 +1,6 @@
 //! `fuscoc explain`: a code of the catalogue, or what the compiler made of a file.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Reports};
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome, file};
 use fusco_dsl::diag::{self, Diagnostics, render};
@@ -88,6 +88,9 @@ fn said(entry: &diag::Entry) -> Result<String, Failure> {
     let found = match fusco_dsl::check(wrong) {
         Err(found) => found,
         Ok((_, warnings)) if !warnings.0.is_empty() => warnings,
+        Ok((programs, _)) if entry.stage == "rust" => {
+            fusco_dsl::rust::names(&programs).err().unwrap_or_default()
+        }
         Ok(_) => fusco_dsl::compile(wrong, None, &params).err().unwrap_or_default(),
     };
     let Diagnostics(mut found) = found;
@@ -105,9 +108,72 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
     }
     let text = explain::text(&compiled, entry);
     Ok(match format {
-        Format::Text => text,
-        Format::Json => format!("{}\n", json!({ "program": compiled.hir.name, "text": text })),
+        Format::Text => {
+            let mut warnings = Reports::default();
+            warnings.add(compiled.warnings, &source);
+            warnings.print(format);
+            file::columns(file::To::Output).map_or(text.clone(), |columns| folded(&text, columns))
+        }
+        Format::Json => {
+            let warnings = diag::json(&compiled.warnings, &source.name, &source.text);
+            let name = &compiled.hir.name;
+            format!("{}\n", json!({ "program": name, "text": text, "warnings": warnings }))
+        }
     })
+}
+
+/// Less is not enough for a digit of a placement.
+const NARROWEST: usize = 30;
+
+/// The text in so many columns: the digits of a placement one a line, sentences at their blanks. A word that is
+/// longer stays whole.
+fn folded(text: &str, columns: usize) -> String {
+    let columns = columns.max(NARROWEST);
+    let mut out = String::new();
+    for line in text.lines() {
+        if line.chars().count() <= columns {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        }
+        let indent = line.len() - line.trim_start().len();
+        // A picture's ranks stay to the right of their bar.
+        let bar = line.find("| ").filter(|at| !line[..*at].contains(": "));
+        let behind = bar.map_or(indent + 4, |at| at + 2).min(columns / 2);
+        let parts: Vec<&str> = match bar {
+            Some(_) => vec![line],
+            None => line.split(" | ").collect(),
+        };
+        for (i, part) in parts.iter().enumerate() {
+            let start = if i > 0 { format!("{:behind$}| ", "") } else { String::new() };
+            words(&mut out, &start, part, behind + 2 * usize::from(i > 0), columns);
+        }
+    }
+    out
+}
+
+/// Words behind `start`; lines after the first are indented.
+fn words(out: &mut String, start: &str, text: &str, indent: usize, columns: usize) {
+    let (mut line, mut blanks, mut empty) = (start.to_string(), String::new(), true);
+    for word in text.split_inclusive(' ') {
+        let bare = word.trim_end_matches(' ');
+        let used = line.chars().count() + blanks.len() + bare.chars().count();
+        if !bare.is_empty() && !empty && used > columns {
+            out.push_str(line.trim_end());
+            out.push('\n');
+            line = " ".repeat(indent);
+            blanks.clear();
+        }
+        if !bare.is_empty() {
+            line.push_str(&blanks);
+            line.push_str(bare);
+            blanks.clear();
+            empty = false;
+        }
+        blanks.push_str(&word[bare.len()..]);
+    }
+    out.push_str(line.trim_end());
+    out.push('\n');
 }
 
 fn known_entry(compiled: &Compiled, entry: Option<&str>) -> Outcome {

@@ -2,7 +2,7 @@
 
 use crate::source::Source;
 use crate::{Format, file};
-use fusco_dsl::diag::{Diagnostics, json, render};
+use fusco_dsl::diag::{Diagnostics, json, render_in};
 use fusco_dsl::oracle;
 use serde_json::{Value, json};
 
@@ -63,9 +63,11 @@ impl Reports {
         })
     }
 
-    pub fn text(&self, colour: bool) -> String {
+    pub fn text(&self, colour: bool, columns: Option<usize>) -> String {
         let one = |report: &Report| match report {
-            Report::Located { diagnostics, name, text } => render(diagnostics, name, text, colour),
+            Report::Located { diagnostics, name, text } => {
+                render_in(diagnostics, name, text, colour, columns)
+            }
             Report::Plain { code: Some(code), message } => format!("error[{code}]: {message}"),
             Report::Plain { code: None, message } => format!("error: {message}"),
         };
@@ -110,7 +112,7 @@ impl Reports {
         if self.is_empty() {
             return;
         }
-        file::tell(&self.text(file::colour()));
+        file::tell(&self.text(file::colour(), file::columns(file::To::Error)));
         if let Some(code) = self.code() {
             file::tell(&format!("\nfor more about this error: fuscoc explain {code}"));
         }
@@ -165,7 +167,7 @@ impl Failure {
 
     /// For a cell of a table.
     pub fn text(&self) -> String {
-        self.reports.text(false)
+        self.reports.text(false, None)
     }
 
     pub fn print(&self, format: Format) {

@@ -110,3 +110,20 @@ pub fn tell(text: &str) {
 pub fn colour() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
+
+/// A stream of the process.
+#[derive(Clone, Copy)]
+pub enum To {
+    Output,
+    Error,
+}
+
+/// Columns of the terminal that a stream is, or what `COLUMNS` says; `None` for a file or a pipe.
+pub fn columns(to: To) -> Option<usize> {
+    let said = std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).filter(|c| *c > 0);
+    let size = match to {
+        To::Output => terminal_size::terminal_size_of(io::stdout()),
+        To::Error => terminal_size::terminal_size_of(io::stderr()),
+    };
+    said.or_else(|| size.map(|(width, _)| usize::from(width.0)))
+}

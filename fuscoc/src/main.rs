@@ -14,13 +14,13 @@ mod run;
 mod source;
 mod table;
 
-use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use failure::Failure;
 use std::process::ExitCode;
 
 /// Compiles and runs fusco programs.
 #[derive(Parser)]
-#[command(name = "fuscoc", version, about, after_help = EXAMPLES)]
+#[command(name = "fuscoc", version, long_version = long_version(), about, after_help = EXAMPLES)]
 struct Cli {
     /// How diagnostics and reports are printed.
     #[arg(long, global = true, value_enum, default_value = "text")]
@@ -106,8 +106,40 @@ Examples:
 
 Exit codes: 0 fine, 1 the input is wrong, 2 usage, 3 the environment lacks something.";
 
+/// Beside its flags, the help of this width has too few columns.
+const NARROW: usize = 70;
+
+/// The help of each command for the terminal: below its flags where there is no room beside them.
+fn fitted(command: clap::Command) -> clap::Command {
+    match file::columns(file::To::Output) {
+        Some(columns) if columns < NARROW => below(command),
+        _ => command,
+    }
+}
+
+fn below(command: clap::Command) -> clap::Command {
+    command.next_line_help(true).mut_subcommands(below)
+}
+
+/// For `--version`: what was built from where, and what it makes kernels with and for.
+fn long_version() -> String {
+    let commit = match env!("FUSCOC_COMMIT") {
+        "" => String::new(),
+        commit => format!(" ({commit})"),
+    };
+    let architectures: Vec<&str> = fusco_dsl::cuda::Architecture::names().collect();
+    format!(
+        "{}{commit}\nCUDA: NVRTC 13 or 12, found when it is needed (`fuscoc doctor`)\narchitectures: {}",
+        env!("CARGO_PKG_VERSION"),
+        architectures.join(", ")
+    )
+}
+
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut command = fitted(Cli::command());
+    let parsed = command.try_get_matches_from_mut(std::env::args_os());
+    let parsed = parsed.and_then(|m| Cli::from_arg_matches(&m).map_err(|e| e.format(&mut command)));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => return unparsed(&error),
     };

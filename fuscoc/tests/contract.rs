@@ -511,6 +511,207 @@ fn all_that_a_run_lacks_is_said_at_once() {
 }
 
 #[test]
+fn params_without_a_value_are_one_report_with_what_to_type() {
+    for (args, set) in [
+        (&["explain", MOE][..], "--set G=..,K=..,E=..,H=..,TMAX=.."),
+        (&["emit", MOE, "--stage", "plan"], "--set G=..,K=..,E=..,H=..,TMAX=.."),
+        (&["emit", MOE, "--stage", "cuda", "--set", "G=2,E=4"], "--set K=..,H=..,TMAX=.."),
+        (&["check", MOE, "--set", "G=2,E=4,K=2,H=8"], "--set TMAX=.."),
+        (&["explain", "examples/programs/dlrm.fusco"], "--set B=..,D=..,LMAX=.."),
+    ] {
+        let done = fuscoc(args);
+        let said = stderr(&done);
+        assert_eq!(done.status.code(), Some(1), "{args:?}: {said}");
+        assert_eq!(said.matches("error[F0901]").count(), 1, "{args:?}: {said}");
+        assert!(said.contains(&format!("`{set}`")), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn what_an_adjoint_leaves_out_is_told_by_check_and_explain() {
+    let text = std::fs::read_to_string(Path::new(ROOT).join(MOE)).expect("an example");
+    let place = Place::new(&text.replace("adjoint(combine, z)", "adjoint(combine)"));
+    let file = place.program();
+    let claim = "warning[F0806]: `combine_bwd` leaves out the gradient of `w`";
+    let check = fuscoc(&["check", &file]);
+    assert!(check.status.success() && stderr(&check).contains(claim), "{}", stderr(&check));
+    let explain = fuscoc(&[&["explain", &file][..], &MOE_SET].concat());
+    assert!(explain.status.success() && stderr(&explain).contains(claim), "{}", stderr(&explain));
+    let json = fuscoc(&[&["explain", &file, "--format", "json"][..], &MOE_SET].concat());
+    let json: Value = serde_json::from_slice(&json.stdout).expect("one document");
+    assert_eq!(json["warnings"][0]["code"], "F0806");
+}
+
+#[test]
+fn what_explain_cannot_show_is_refused_as_by_check() {
+    // Two statements use a route that cannot be lowered: one report.
+    let place = Place::new(
+        "program p {
+            mesh m { g: 2 }
+            in x: i32[s: g, t: 4, h: 4] @ [s/g, t, h];
+            in ids: ix32(4)[s: g, t: 4, k: 1] @ [s/g, t, k];
+            out y: i32[e: 4, c: ragged, h: 4] @ [e/g, e, c.pack(8), h] with fill(0);
+            out z: i32[e: 4, c: ragged, h: 4] @ [e/g, e, c.pack(8), h] with fill(0);
+            route r: (s, t, k) -> (e, c) { e = ids[s, t, k]; c = slot(e) by (k, t, s); }
+            entry main { plan r; y[e, c, h] <- x[s, t, h] via r; z[e, c, h] <- x[s, t, h] via r; }
+        }",
+    );
+    let file = place.program();
+    let (check, explain) = (fuscoc(&["check", &file]), fuscoc(&["explain", &file]));
+    assert_eq!(stderr(&check), stderr(&explain));
+    assert_eq!((check.status.code(), explain.status.code()), (Some(1), Some(1)));
+    assert!(stdout(&explain).is_empty());
+    let said = stderr(&check);
+    assert_eq!(said.matches("error[").count(), 1, "{said}");
+    assert!(said.contains("^^^^^^^^^^^^") && said.contains("by (k, t, s)"), "{said}");
+}
+
+// Machines that kernels are made for.
+
+/// `emit` of dispatch and combine for 4 ranks.
+fn emitted(stage: &str, more: &[&str]) -> Output {
+    let set = ["--set", "G=4,E=8,K=2,H=1024,TMAX=512"];
+    fuscoc(&[&["emit", MOE, "--stage", stage][..], &set, more].concat())
+}
+
+#[test]
+fn an_architecture_is_one_that_is_known() {
+    let text = |arch: &str| {
+        let done = emitted("cuda", &["--arch", arch]);
+        assert!(done.status.success(), "{arch}: {}", stderr(&done));
+        stdout(&done)
+    };
+    let (old, new) = (text("sm_80"), text("sm_90a"));
+    assert_ne!(old, new, "sm_80 has no bulk copies");
+    assert_eq!(stdout(&emitted("cuda", &[])), new, "the default");
+    for wrong in ["sm_81", "sm_90A", "90", ""] {
+        let done = emitted("cuda", &["--arch", wrong]);
+        assert_eq!(done.status.code(), Some(2), "{wrong}");
+        let said = stderr(&done);
+        assert!(["sm_80", "sm_90a", "sm_120a"].iter().all(|a| said.contains(a)), "{said}");
+    }
+}
+
+#[test]
+fn ranks_of_a_device_divide_those_of_the_program() {
+    let text = |more: &[&str]| {
+        let done = emitted("cuda", more);
+        assert!(done.status.success(), "{more:?}: {}", stderr(&done));
+        stdout(&done)
+    };
+    let [all, two, one] = ["4", "2", "1"].map(|n| text(&["--ranks-per-device", n]));
+    assert_eq!(all, text(&[]), "all share a device if nothing is said");
+    assert!(all != two && two != one && all != one, "ranks apart signal through the system");
+    for wrong in ["0", "3", "8"] {
+        let done = emitted("cuda", &["--ranks-per-device", wrong]);
+        assert_eq!(done.status.code(), Some(2), "{wrong}");
+        assert!(stderr(&done).contains("give one of 1, 2, 4"), "{}", stderr(&done));
+    }
+    for wrong in ["-1", "two", "4294967296"] {
+        assert_eq!(emitted("cuda", &["--ranks-per-device", wrong]).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn grids_fit_the_multiprocessors() {
+    let grids = |sms: &[&str]| -> Vec<u32> {
+        let done = emitted("launch", sms);
+        assert!(done.status.success(), "{sms:?}: {}", stderr(&done));
+        let text = stdout(&done);
+        let grid = |line: &str| {
+            let (x, rest) = line.split_once("grid ")?.1.split_once(" x ")?;
+            let y = rest.split(',').next()?;
+            Some(x.parse::<u32>().ok()? * y.parse::<u32>().ok()?)
+        };
+        text.lines().filter(|l| l.starts_with("kernel ")).filter_map(grid).collect()
+    };
+    let (few, many) = (grids(&["--sms", "8"]), grids(&["--sms", "132"]));
+    assert!(few.len() >= 2 && few.len() == many.len(), "{few:?} {many:?}");
+    assert!(few.iter().zip(&many).all(|(a, b)| a <= b) && few != many, "{few:?} {many:?}");
+    for wrong in ["0", "1025", "many"] {
+        assert_eq!(emitted("launch", &["--sms", wrong]).status.code(), Some(2), "{wrong}");
+    }
+}
+
+#[test]
+fn the_version_says_what_was_built_and_what_it_makes() {
+    let short = stdout(&fuscoc(&["-V"]));
+    assert_eq!(short, concat!("fuscoc ", env!("CARGO_PKG_VERSION"), "\n"));
+    let long = stdout(&fuscoc(&["--version"]));
+    assert!(long.starts_with(short.trim_end()), "{long}");
+    assert!(long.contains("NVRTC 13") && long.contains("sm_80, ") && long.contains("sm_120a"));
+    let git = |args: &[&str]| Command::new("git").args(args).current_dir(ROOT).output();
+    let own = git(&["ls-files", "--error-unmatch", "fuscoc/build.rs"]);
+    if own.is_ok_and(|o| o.status.success()) {
+        let head = git(&["rev-parse", "HEAD"]).expect("git runs");
+        let commit = long.split_once('(').and_then(|(_, c)| c.split_once(',')).expect("one").0;
+        assert!(commit.len() >= 7 && stdout(&head).starts_with(commit), "{long}");
+    }
+}
+
+// Narrow terminals.
+
+#[test]
+fn explanations_fold_to_the_terminal() {
+    let kv = ["explain", "examples/programs/kv_migrate.fusco"];
+    let set = ["--set", "L=2,P=13,N=8,D=16,JMAX=5,RMAX=6"];
+    let wide = stdout(&fuscoc(&[&kv[..], &set].concat()));
+    assert!(wide.lines().any(|l| l.chars().count() > 100), "a pipe is not folded");
+    let words = |text: &str| -> Vec<String> {
+        text.split_whitespace().filter(|w| *w != "|").map(str::to_string).collect()
+    };
+    for columns in [40, 60, 80] {
+        let mut command = command(&[&kv[..], &set].concat());
+        let text = stdout(&command.env("COLUMNS", columns.to_string()).output().expect("it runs"));
+        for line in text.lines() {
+            assert!(line.chars().count() <= columns, "{columns}: `{line}`\n{text}");
+        }
+        assert_eq!(words(&text), words(&wide), "{columns}");
+        assert!(text.contains("\n      | l r2 w1 mem*26624\n"), "a digit a line\n{text}");
+    }
+}
+
+#[test]
+fn diagnostics_and_help_fold_to_the_terminal() {
+    let place = Place::new(
+        "program p {
+            mesh m { g: 2 }
+            in w: f32[k: 6] @ [copy/g, k];
+            out q: f32[r: 4] @ [r/g, r];
+            in a: f32[i: 6] @ [i/g, i];
+            out b: bf16[i: 8] @ [i/g, i];
+            entry main { q[r] <- w[r]; b[i] <- a[i]; }
+        }",
+    );
+    let file = place.program();
+    for columns in [40usize, 60, 80] {
+        let said = |args: &[&str]| {
+            let output = command(args).env("COLUMNS", columns.to_string()).output();
+            let output = output.expect("it runs");
+            format!("{}{}", stdout(&output), stderr(&output))
+        };
+        let check = said(&["check", &file]);
+        assert!(check.matches("error[").count() >= 2, "{check}");
+        // Lines of the source, and its name, are as long as they are.
+        let own = |l: &&str| !l.contains('|') && !l.contains("-->") && !l.starts_with("for more");
+        for line in check.lines().filter(own) {
+            assert!(line.chars().count() <= columns, "{columns}: `{line}`\n{check}");
+        }
+        for command in ["check", "emit", "explain", "run", "bench", "doctor", "fmt"] {
+            let help = said(&[command, "--help"]);
+            let (flags, _) = help.split_once("Examples:").expect("examples");
+            for line in flags.lines().filter(|l| !l.starts_with("Usage: ")) {
+                let word = line.trim().chars().count();
+                assert!(
+                    line.chars().count() <= columns || !line.trim().contains(' ') && word <= 80,
+                    "{columns}: `{line}`\n{help}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn what_is_given_twice_or_to_nobody_is_refused() {
     let moe = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
     let moe = [&moe[..], &MOE_SET].concat();

@@ -16,13 +16,13 @@ macro_rules! catalogue {
 /// Ascending.
 const CATALOGUE: &[(&str, &str)] = catalogue![
     "F0001", "F0002", "F0003", "F0004", "F0005", "F0101", "F0102", "F0103", "F0104", "F0105",
-    "F0201", "F0202", "F0203", "F0204", "F0205", "F0206", "F0207", "F0208", "F0301", "F0302",
-    "F0303", "F0304", "F0305", "F0306", "F0307", "F0308", "F0309", "F0310", "F0311", "F0401",
-    "F0402", "F0403", "F0404", "F0405", "F0406", "F0407", "F0408", "F0501", "F0502", "F0503",
-    "F0504", "F0505", "F0506", "F0507", "F0601", "F0602", "F0603", "F0610", "F0611", "F0701",
-    "F0702", "F0703", "F0704", "F0705", "F0706", "F0707", "F0790", "F0801", "F0802", "F0803",
-    "F0804", "F0805", "F0901", "F0902", "F0903", "F0904", "F0905", "F0906", "F0907", "F0908",
-    "F0909", "F0910", "F0911", "F0999",
+    "F0106", "F0201", "F0202", "F0203", "F0204", "F0205", "F0206", "F0207", "F0208", "F0301",
+    "F0302", "F0303", "F0304", "F0305", "F0306", "F0307", "F0308", "F0309", "F0310", "F0311",
+    "F0401", "F0402", "F0403", "F0404", "F0405", "F0406", "F0407", "F0408", "F0501", "F0502",
+    "F0503", "F0504", "F0505", "F0506", "F0507", "F0601", "F0602", "F0603", "F0610", "F0611",
+    "F0701", "F0702", "F0703", "F0704", "F0705", "F0706", "F0707", "F0790", "F0801", "F0802",
+    "F0803", "F0804", "F0805", "F0806", "F0901", "F0902", "F0903", "F0904", "F0905", "F0906",
+    "F0907", "F0908", "F0909", "F0910", "F0911", "F0999",
 ];
 
 /// One code of the catalogue.
@@ -30,7 +30,7 @@ const CATALOGUE: &[(&str, &str)] = catalogue![
 pub struct Entry {
     pub code: &'static str,
     pub title: &'static str,
-    /// `check`, `bind`, `check or bind`, `generate`, `launch`, or `reserved` for what nothing raises yet.
+    /// `check`, `bind`, `check or bind`, `generate`, `rust`, `launch`, or `reserved` for what nothing raises yet.
     pub stage: &'static str,
     pub text: &'static str,
     /// The smallest program that raises the code; `None` where a program alone cannot.
@@ -106,6 +106,7 @@ impl Entry {
             "generate" => {
                 "when kernels are generated for a device (`fuscoc emit`, `bind` on a GPU)"
             }
+            "rust" => "where a program becomes Rust (`fusco!`); for `fuscoc` nothing is wrong",
             "reserved" => "by nothing yet: the code is kept for what is to come",
             _ => "by the runtime, at or after a launch (`fuscoc run`, a Rust or C program)",
         }

@@ -8,9 +8,10 @@ mod render;
 pub use codes::{Entry, codes, entry, explain};
 pub use json::json;
 pub use near::{hint, nearest};
-pub use render::render;
+pub use render::{render, render_in};
 
 use crate::source::Span;
+use std::collections::BTreeSet;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -111,6 +112,31 @@ pub struct Diagnostics(pub Vec<Diagnostic>);
 impl Diagnostics {
     pub fn push(&mut self, diagnostic: Diagnostic) {
         self.0.push(diagnostic);
+    }
+
+    /// Without what is said twice of one place.
+    pub fn once(mut self) -> Self {
+        let mut said = BTreeSet::new();
+        self.0.retain(|d| said.insert((d.code, d.span, d.message.clone())));
+        self
+    }
+
+    /// One of those that claim the same with this code; the other places are told in it.
+    pub(crate) fn folded(self, code: &str) -> Self {
+        let mut out: Vec<Diagnostic> = Vec::new();
+        for d in self.0 {
+            let same =
+                |o: &&mut Diagnostic| d.code == code && (o.code, &o.message) == (code, &d.message);
+            match out.iter_mut().find(same) {
+                Some(first) => first.related.push((d.span, "here, too".to_string())),
+                None => out.push(d),
+            }
+        }
+        for d in out.iter_mut().filter(|d| d.code == code && !d.related.is_empty()) {
+            let places = d.related.len() + 1;
+            d.help = d.help.take().map(|help| format!("{help}, in {places} places"));
+        }
+        Diagnostics(out)
     }
 
     pub fn has_errors(&self) -> bool {

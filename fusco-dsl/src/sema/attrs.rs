@@ -2,8 +2,9 @@
 
 use super::check::{Checked, Checker, Stop};
 use super::dtype::{is_integer, literal};
-use super::edits::drop_attribute;
+use super::edits::{drop_attribute, replace};
 use super::fit;
+use super::fix::fix_attribute;
 use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
 use super::mesh::at_bind;
 use super::scope::unknown;
@@ -259,6 +260,7 @@ impl Checker<'_> {
         let strides =
             fit::strides(&self.hir, tensor, &none, |axis| stride_span(t, &tensor.axes[axis].name));
         let swizzle = fit::swizzle(&self.hir, tensor, &none, span("swizzle"));
+        let swizzle = swizzle.or_else(|| aligned(t, tensor));
         let found: Vec<Diagnostic> = strides.into_iter().chain(swizzle).collect();
         if found.is_empty() {
             return Ok(());
@@ -266,6 +268,32 @@ impl Checker<'_> {
         found.into_iter().for_each(|d| self.push(d));
         Err(Stop)
     }
+}
+
+/// F0308: a buffer starts where the pattern of its swizzle does, whose rows are eight.
+fn aligned(t: &ast::Tensor, tensor: &hir::Tensor) -> Option<Diagnostic> {
+    let width = fit::row_bytes(tensor.attrs.swizzle?);
+    let (pattern, align) = (8 * width, tensor.attrs.align);
+    if align.is_some_and(|a| a >= pattern) {
+        return None;
+    }
+    let word = |name| t.attrs.iter().find(|w| w.name.name == name);
+    let wanted = format!("align({pattern})");
+    let (at, fix) = match word("align") {
+        None => (word("swizzle")?.span, fix_attribute(t, &wanted)),
+        Some(given) => (given.span, replace(given.span, wanted.as_str())),
+    };
+    let claim = format!("a {width}-byte swizzle needs a buffer that is aligned to {pattern} bytes");
+    let has = align.map_or("no `align`".to_string(), |a| format!("align({a})"));
+    Some(
+        Diagnostic::error("F0308", at, claim)
+            .label(has)
+            .note(format!(
+                "the pattern is 8 rows of {width} bytes; tensor cores count them by address"
+            ))
+            .help(format!("write `{wanted}`"))
+            .fixed(fix),
+    )
 }
 
 fn single(word: &Word) -> Option<&Arg> {

@@ -36,20 +36,13 @@ fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
         );
         out.push(Diagnostic::error("F0901", program.span, format!("no param `{name}`")).help(hint));
     }
+    out.0.extend(unbound(program, bound));
     for (handle, param) in program.params.iter() {
         if param.kind == ParamKind::Ints {
             array(program, bound, handle, out);
             continue;
         }
         match bound.get(&param.name) {
-            None => out.push(
-                Diagnostic::error(
-                    "F0901",
-                    param.span,
-                    format!("param `{}` is not bound", param.name),
-                )
-                .help(format!("give it a value: `--set {}=..`", param.name)),
-            ),
             Some(v) if *v < 1 && super::hir::least(handle, &param.constraints).is_none() => out
                 .push(
                 Diagnostic::error(
@@ -62,9 +55,41 @@ fn names(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
                     param.name
                 )),
             ),
-            Some(_) => {}
+            _ => {}
         }
     }
+}
+
+/// All params without a value, told at once with what to type.
+fn unbound(program: &Program, bound: &Bindings) -> Option<Diagnostic> {
+    let open = program.params.iter().filter(|(handle, param)| match param.kind {
+        ParamKind::Int => !bound.contains_key(&param.name),
+        ParamKind::Ints => {
+            !bound.contains_key(&param.name)
+                && !bound.keys().any(|n| element(&param.name, n))
+                && program.array(*handle, bound).is_empty()
+        }
+    });
+    let open: Vec<&Param> = open.map(|(_, param)| param).collect();
+    let (first, others) = open.split_first()?;
+    let given = |p: &&Param| match p.kind {
+        ParamKind::Int => format!("{}=..", p.name),
+        ParamKind::Ints => format!("{}=[..]", p.name),
+    };
+    let set: Vec<String> = open.iter().map(given).collect();
+    let help = match first.kind {
+        _ if !others.is_empty() => "give each a value",
+        ParamKind::Int => "give it a value",
+        ParamKind::Ints => "give it its values",
+    };
+    let names: Vec<String> = open.iter().map(|p| format!("`{}`", p.name)).collect();
+    let claim = match others {
+        [] => format!("param {} is not bound", names[0]),
+        _ => format!("params {} are not bound", names.join(", ")),
+    };
+    let diagnostic = Diagnostic::error("F0901", first.span, claim)
+        .help(format!("{help}: `--set {}`", set.join(",")));
+    Some(others.iter().fold(diagnostic, |d, p| d.related(p.span, "nor this one")))
 }
 
 /// Whether `name` is `array[i]`.
@@ -83,7 +108,7 @@ fn array(program: &Program, bound: &Bindings, handle: Handle<Param>, out: &mut D
     let found = program.array(handle, bound).len();
     let claim = match found {
         _ if bound.contains_key(name) => format!("param `{name}` is an array, not one number"),
-        0 => format!("param `{name}` is not bound"),
+        0 if given == 0 => return,
         n if n < given => format!("param `{name}` has no element {n}"),
         _ => return,
     };

@@ -64,6 +64,7 @@ fn check_expanded(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
             name: ast.name.name.clone(),
             docs: ast.docs.clone(),
             span: ast.span,
+            name_span: ast.name.span,
             ..Program::default()
         },
         scope: Scope::default(),
@@ -82,6 +83,7 @@ fn check_expanded(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
     checker.run();
     let Checker { hir, mut diagnostics, .. } = checker;
     diagnostics.0.sort_by_key(|d| d.span);
+    let diagnostics = diagnostics.once().folded("F0208");
     ((!diagnostics.has_errors()).then_some(hir), diagnostics)
 }
 

@@ -187,6 +187,15 @@ fn overlap(axis: &str, right: i64, stride: i64, span: Span) -> Diagnostic {
     .fix(span, format!("{axis}: {right}"))
 }
 
+/// Bytes of a row of the pattern.
+pub(super) fn row_bytes(swizzle: Swizzle) -> i64 {
+    match swizzle {
+        Swizzle::B32 => 32,
+        Swizzle::B64 => 64,
+        Swizzle::B128 => 128,
+    }
+}
+
 /// F0308: the innermost digits make up one row of the swizzle.
 pub(super) fn swizzle(
     program: &Program,
@@ -194,11 +203,7 @@ pub(super) fn swizzle(
     bound: &Bindings,
     span: Span,
 ) -> Option<Diagnostic> {
-    let width = match tensor.attrs.swizzle? {
-        Swizzle::B32 => 32,
-        Swizzle::B64 => 64,
-        Swizzle::B128 => 128,
-    };
+    let width = row_bytes(tensor.attrs.swizzle?);
     let bytes = tensor.dtype.elem.bytes();
     let mut memory = tensor.placement.iter().filter(|t| is_memory(t)).rev();
     let inner = memory.next().map_or(Some(1), |t| radix(program, tensor, t, bound))?;

@@ -14,6 +14,7 @@ pub struct Program {
     pub name: String,
     pub docs: Vec<String>,
     pub span: Span,
+    pub name_span: Span,
     pub meshes: Arena<Mesh>,
     pub mesh_axes: Arena<MeshAxis>,
     pub params: Arena<Param>,

@@ -53,6 +53,14 @@ impl Pass<'_> {
         self.once(a, &factors, &reads)?;
         let Some(at) = self.choose(a, &factors, &reads, input)? else { return Ok(None) };
         let Some((name, index)) = read_of(factors[at]) else { return Err(super::Stop) };
+        if input.is_none() {
+            let left = reads.iter().filter(|i| **i != at).filter_map(|i| read_of(factors[*i]));
+            self.left.extend(left.map(|(other, _)| super::Left {
+                statement: a.clone(),
+                made: name.to_string(),
+                other: other.to_string(),
+            }));
+        }
         let Some(tensor) = self.tensor(name).cloned() else { return Err(super::Stop) };
         Ok(Some(Linear { factors, at, input: tensor, index, output }))
     }

@@ -9,7 +9,7 @@ mod reverse;
 mod tree;
 
 use super::scope::unknown;
-use crate::diag::{Diagnostic, Diagnostics};
+use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Assign, Decl, Entry, Ident, Io, Program, Stmt, Tensor, Word};
 use std::collections::BTreeMap;
@@ -53,6 +53,7 @@ pub(super) fn expand(program: &Program) -> Option<Expanded> {
         entries: BTreeMap::new(),
         from: String::new(),
         made: Vec::new(),
+        left: Vec::new(),
         out: Vec::new(),
     };
     let (mut decls, mut calls) = (Vec::new(), Vec::new());
@@ -78,7 +79,17 @@ struct Pass<'a> {
     /// The entry that is read backwards.
     from: String,
     made: Vec<Made>,
+    /// What the entry at hand could have been derived by, too.
+    left: Vec<Left>,
     out: Vec<Diagnostic>,
+}
+
+/// A tensor whose gradient an adjoint does not make.
+struct Left {
+    statement: Assign,
+    /// The one whose gradient it makes.
+    made: String,
+    other: String,
 }
 
 /// A declared cotangent, and the tensor it belongs to.
@@ -118,13 +129,42 @@ impl Pass<'_> {
         if let Some(input) = &input {
             self.is_float_input(input)?;
         }
+        self.left.clear();
         let reported = self.out.len();
         let stmts = self.backwards(entry, &source, input.as_ref(), call.span);
         for diagnostic in self.out[reported..].iter_mut().filter(|d| d.span != call.span) {
             diagnostic.related.push((call.span, "its adjoint is taken here".to_string()));
         }
         let stmts = stmts?;
+        for left in std::mem::take(&mut self.left) {
+            let warning = self.left_out(entry, &of, &left, call);
+            self.out.push(warning);
+        }
         if stmts.is_empty() { self.nothing_linear(&of, input.as_ref(), call) } else { Ok(stmts) }
+    }
+
+    /// F0806: the gradient of another factor, how it is asked for, and whether it can be had.
+    fn left_out(&mut self, entry: &Entry, of: &Ident, left: &Left, call: &Word) -> Diagnostic {
+        let Left { statement, made, other } = left;
+        let reported = self.out.len();
+        let input = tree::ident(other, call.span);
+        let had = self.statement(statement, Some(&input), call.span).is_ok();
+        let why = self.out.drain(reported..).map(|d| d.message).next();
+        let ask = format!("adjoint({}, {other})", of.name);
+        let other_help = match why {
+            None if had => format!("for the other, `entry {}_{other} = {ask};`", entry.name.name),
+            why => format!("`{ask}` is {}", why.unwrap_or_else(|| "not possible".to_string())),
+        };
+        let claim = format!("`{}` leaves out the gradient of `{other}`", entry.name.name);
+        Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::error("F0806", call.span, claim)
+                .label(format!("makes the gradient of `{made}` only"))
+                .related(statement.span, format!("a product of `{made}` and `{other}`"))
+                .note(other_help)
+                .help(format!("if that is what is meant, say so: `adjoint({}, {made})`", of.name))
+                .fixed(super::edits::insert(call.span.end.saturating_sub(1), format!(", {made}")))
+        }
     }
 
     /// The statements of `source` that have an adjoint, each read backwards.

@@ -86,8 +86,10 @@ fn dispatch_becomes_an_unweighted_combine() {
 #[test]
 fn combine_becomes_a_scaled_dispatch() {
     let stmt = "o[s, t, h] <- cast(bf16, sum(k: w[s, t, k] * z[e, c, h])) via r;";
-    let (lines, codes) = adjoint(ROWS, stmt, "adjoint(a)");
+    let (lines, codes) = adjoint(ROWS, stmt, "adjoint(a, z)");
     assert!(codes.is_empty(), "{codes:?}");
+    // The rows are meant if nothing is named; the weights that are left out are told of.
+    assert_eq!(adjoint(ROWS, stmt, "adjoint(a)"), (lines.clone(), vec!["F0806"]));
     assert_eq!(
         lines,
         [
@@ -130,7 +132,7 @@ const GRIDS: &str = "
     in v: f32[m: 8, n: 16] @ [m/gpu, m, n];
     in line: f32[n: 16] @ [copy/gpu, n];
     in ix: i32[m: 8] @ [copy/gpu, m];
-    out b: bf16[n: 16, m: 8] @ [n/gpu, n, m:4, m] with swizzle(b64);
+    out b: bf16[n: 16, m: 8] @ [n/gpu, n, m:4, m] with swizzle(b64), align(512);
     out all: bf16[m: 8, n: 16] @ [copy/gpu, m, n];
     out wide: f32[m: 8, n: 16] @ [m/gpu, m, n];
     out iy: i32[m: 8] @ [m/gpu, m];
@@ -144,7 +146,7 @@ fn reshards_are_read_backwards() {
         (
             vec![
                 "grad_a0[m, n] <- grad_b[n, m]".to_string(),
-                "in grad_b: bf16[n, m] @ [n/gpu, n, m:4, m] swizzle".to_string(),
+                "in grad_b: bf16[n, m] @ [n/gpu, n, m:4, m] swizzle align".to_string(),
                 "out grad_a0: bf16[m, n] @ [m/gpu, m, n] uneven".to_string(),
             ],
             vec![]

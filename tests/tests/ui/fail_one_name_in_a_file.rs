@@ -1,0 +1,5 @@
+use fusco_runtime::fusco;
+
+fusco!("one_name.fusco");
+
+fn main() {}
