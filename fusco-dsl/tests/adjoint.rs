@@ -196,6 +196,8 @@ fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
         "moe.dispatch",
         "moe.combine",
         "moe_capacity.dispatch",
+        "moe_ep_tp.dispatch",
+        "moe_ep_tp.combine",
         "moe_fp8.dispatch F0805", // quantises
         "moe_two_level.dispatch",
         "moe_two_level.combine",

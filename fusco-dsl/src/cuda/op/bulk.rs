@@ -183,7 +183,7 @@ impl Emit<'_> {
                     per_rank * rows
                 ),
                 |out| {
-                    out.line(&format!("const i32 {group} = {first} + i / {rows};"));
+                    out.line(&format!("const i32 {group} = {first}i / {rows};"));
                     out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                     out.line(&format!(
                         "if ({slot} < {}) {}({}, staged, {bytes});",

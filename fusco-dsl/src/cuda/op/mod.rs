@@ -88,7 +88,7 @@ impl Emit<'_> {
         let group = var_name(self.schedule, var);
         let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
         self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
-            out.line(&format!("const i32 {group} = {first} + i;"));
+            out.line(&format!("const i32 {group} = {first}i;"));
             let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
@@ -129,7 +129,7 @@ impl Emit<'_> {
         self.out.block(
             &format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"),
             |out| {
-                out.line(&format!("const i32 {group} = {first} + i / {rows};"));
+                out.line(&format!("const i32 {group} = {first}i / {rows};"));
                 out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                 out.line(&format!("if ({slot} >= {until}) continue;"));
                 for op in body {
@@ -142,10 +142,13 @@ impl Emit<'_> {
     }
 }
 
-/// The first group of the rank `me`.
+/// `me * 32 + `: the first group of the rank `me`, before a number among its groups.
 fn first_group(schedule: &Schedule, route: Handle<Route>) -> String {
     let info = &schedule.routes[route];
-    index(schedule, &Ix::binary(IxOp::Mul, info.member(), Ix::Lit(info.groups_per_rank)))
+    match Ix::binary(IxOp::Mul, info.member(), Ix::Lit(info.groups_per_rank)) {
+        Ix::Lit(0) => String::new(),
+        first => format!("{} + ", index(schedule, &first)),
+    }
 }
 
 /// CTAs that an op of a movement keeps busy, each for one turn of its loop.

@@ -53,8 +53,8 @@ impl Emit<'_> {
                 let align = self.schedule.bases[*base].align;
                 let counter = counter.clone();
                 self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {per_rank}; i += blockDim.x / 32)"), |out| {
-                    out.line(&format!("const i32 first = i32(plan->base{align}[{own} + i]) / {TILE_ROWS};"));
-                    out.line(&format!("const i32 rows = i32(plan->live[{own} + i]);"));
+                    out.line(&format!("const i32 first = i32(plan->base{align}[{own}i]) / {TILE_ROWS};"));
+                    out.line(&format!("const i32 rows = i32(plan->live[{own}i]);"));
                     out.block(&format!("for (i32 tile = lane; tile * {TILE_ROWS} < rows; tile += 32)"), |out| {
                         out.line(&format!("const i32 full = min(rows - tile * {TILE_ROWS}, {TILE_ROWS});"));
                         out.line(&format!("wait_for(&plan->{counter}[first + tile], full, launch, me, me, first + tile);"));
