@@ -392,7 +392,7 @@ pub fn live_bytes(
     };
     let shape = &compiled.plan.routes[&route];
     let per_rank = shape.groups_per_rank as usize;
-    let member = rank / shape.stride as usize % shape.ranks as usize;
+    let member = shape.member_of(rank as i64) as usize;
     let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
     let own = counts.iter().skip(member * per_rank).take(per_rank);
     let rows: i64 = own.map(|n| (i64::from(*n) + align - 1) / align * align).sum();

@@ -46,6 +46,13 @@ pub struct RouteShape {
     pub distinct: bool,
 }
 
+impl RouteShape {
+    /// The number of a rank among those that make its plan.
+    pub fn member_of(&self, rank: i64) -> i64 {
+        rank / self.stride % self.ranks
+    }
+}
+
 /// Most pairs one rank can receive, and most rows one group can have.
 pub(crate) struct RouteBounds {
     pub pairs_per_rank: i64,

@@ -30,9 +30,9 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
             .chunks(shape.groups_per_rank.max(1) as usize)
             .map(|c| c.iter().map(|n| u64::from(*n)).sum())
             .collect();
-        let member = |rank: i64| (rank / shape.stride % shape.ranks) as usize;
         let ranks = 0..compiled.schedule.ranks;
-        let per_rank = ranks.filter_map(|r| members.get(member(r)).copied()).collect();
+        let rows = |rank| members.get(shape.member_of(rank) as usize).copied();
+        let per_rank = ranks.filter_map(rows).collect();
         let pushes = compiled
             .plan
             .entries
