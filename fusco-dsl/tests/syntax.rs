@@ -58,6 +58,7 @@ fn formatting_keeps_the_tree_and_is_idempotent() {
     for (name, text) in programs() {
         let once = syntax::fmt(&text).unwrap_or_else(|d| panic!("{name}: {d:?}"));
         assert_eq!(syntax::fmt(&once).unwrap_or_default(), once, "{name} is not idempotent");
+        assert!(once == text, "{name} is not in canonical form: run `fuscoc fmt` on it");
         let (before, after) = (syntax::parse(&text).0, syntax::parse(&once).0);
         assert_eq!(syntax::dump(&before), syntax::dump(&after), "{name} changed");
         assert_eq!(once.matches("//").count(), text.matches("//").count(), "{name} lost a comment");

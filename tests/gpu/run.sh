@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # Everything that needs a GPU, in one call: correctness on traces and odd shapes, times beside a copy, sanitizers.
-# usage: tests/gpu/run.sh FUSCOC [TEST_BINARY...]
+# usage: [PARTS="programs tests sanitizers misuse random times devices"] tests/gpu/run.sh FUSCOC [TEST_BINARY...]
 set -u
 fuscoc=$1; shift; tests=("$@")
 t=examples/traces; p=examples/programs
 export FUSCO_CACHE_DIR=${TMPDIR:-/tmp}/fusco-cache
 say() { printf '\n== %s\n' "$*"; }
 run() { "$fuscoc" run "$@" --backend cuda 2>&1 | tail -n "${lines:-1}"; }
+parts() { case " ${PARTS:-programs tests sanitizers misuse random times devices} " in *" $1 "*) ;; *) false ;; esac; }
 moe() { run $p/moe.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
 
 say machine; "$fuscoc" doctor; nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+if parts programs; then
 say "traces, H = 384: every element against the oracle"
 moe --set G=8,E=256,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e256_k8_r8.safetensors:topk_idx --in w=$t/e256_k8_r8.safetensors:topk_weight
 moe --set G=4,E=128,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e128_k8_r4.safetensors:topk_idx --in w=$t/e128_k8_r4.safetensors:topk_weight
@@ -29,8 +31,12 @@ moe --set G=4,E=16,K=3,H=16384,TMAX=64 --dyn T=64,1,0,33
 moe --set G=3,E=9,K=5,H=2056,TMAX=300 --dyn T=300,0,17
 moe --set G=3,E=9,K=5,H=4104,TMAX=900 --dyn T=900,0,517
 moe --set G=2,E=16,K=3,H=16384,TMAX=1100 --dyn T=1100,1
+fi
+if parts tests; then
 # One test at a time: worlds in parts, and a consumer that waits, hold multiprocessors while they wait.
 for binary in "${tests[@]}"; do say "$(basename "$binary")"; "$binary" --test-threads=1 --skip ui:: gpu_ 2>&1 | tail -n 20; done
+fi
+if parts sanitizers; then
 say "compute-sanitizer, small shapes"
 clean() {
   for tool in memcheck racecheck "synccheck --num-cuda-barriers 16384"; do
@@ -41,6 +47,7 @@ clean() {
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=64,TMAX=64 --dyn T=64,3,0,40
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=2048,TMAX=64 --dyn T=64,3,0,40
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=2,E=8,K=2,H=4096,TMAX=1060 --dyn T=1060,9
+clean $p/moe_ep_tp.fusco --entry dispatch,combine --feed z=y --set G=2,TP=2,E=8,K=2,H=4096,TMAX=64 --dyn T=64,9
 clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
 clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
 clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5
@@ -50,11 +57,18 @@ clean $p/partials.fusco --entry reduce_scatter,all_reduce --set M=16,N=16
 for binary in "${tests[@]}"; do  # the test that has rows come by mail
   compute-sanitizer --tool racecheck "$binary" gpu_sums_by_mail 2>&1 | grep -E "test result|RACECHECK"
 done
+fi
+if parts misuse; then
 say "misuse: a false assumption writes nowhere that is not its own"
 for binary in "${tests[@]}"; do  # one of them is fusco-runtime's `misuse`
   compute-sanitizer --tool memcheck "$binary" --test-threads=1 gpu_data_that_breaks 2>&1 | grep -E "test result: ok. [1-9]|panicked|ERROR SUMMARY"
 done
+fi
+if parts random; then
 say "2,000 random pairs of placements"
 for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
-say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves
-[ "$(nvidia-smi -L | wc -l)" -lt 2 ] || { say "two devices"; "$fuscoc" bench --devices 0,1; }
+say "200 random programs with routes"
+for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_routes_equal 2>&1 | grep -E "programs|panicked"; done
+fi
+if parts times; then say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves; fi
+if parts devices && [ "$(nvidia-smi -L | wc -l)" -ge 2 ]; then say "two devices"; "$fuscoc" bench --devices 0,1 --peers; fi
