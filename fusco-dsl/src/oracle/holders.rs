@@ -1,6 +1,7 @@
 //! Which ranks have a tensor, and who owns the coordinates of an axis with a table.
 
 use super::digits::Digits;
+use super::scope::Scope;
 use super::{Array, Error};
 use crate::arena::Handle;
 use crate::sema::hir::{Mesh, Owners, SpreadKind, TermKind};
@@ -18,6 +19,24 @@ pub(super) struct Map {
 }
 
 impl Map {
+    /// The owners of `extent` coordinates over mesh axes of these (size, weight), major first.
+    pub fn read(
+        scope: &Scope,
+        owners: &Owners,
+        mesh: Vec<(i64, i64)>,
+        extent: i64,
+    ) -> Result<Map, Error> {
+        let (table, mut owners, known) = table(scope, owners)?;
+        owners.truncate(usize::try_from(extent).unwrap_or(0));
+        let (mut have, mut positions) = (BTreeMap::new(), Vec::new());
+        for owner in &owners {
+            let next = have.entry(*owner).or_insert(0i64);
+            positions.push(*next);
+            *next += 1;
+        }
+        Ok(Map { table, owners, positions, mesh, known })
+    }
+
     fn nth(&self, list: &[i64], at: i64) -> Result<i64, Error> {
         let found = usize::try_from(at).ok().and_then(|i| list.get(i)).copied();
         found.ok_or_else(|| Error::Shape(format!("{} has no entry {at}", self.table)))
@@ -43,6 +62,22 @@ impl Map {
         }
         Ok(rank)
     }
+}
+
+/// The name of a table of owners, its entries, and whether they are known at bind.
+fn table(scope: &Scope, owners: &Owners) -> Result<(String, Vec<i64>, bool), Error> {
+    let program = scope.program;
+    Ok(match owners {
+        Owners::Const { name, values } => (name.clone(), values.clone(), true),
+        Owners::Param(p) => {
+            (program.params[*p].name.clone(), program.array(*p, &scope.inputs.params), true)
+        }
+        Owners::Tensor(t) => {
+            let array: &Array = scope.array(*t)?;
+            let values = (0..array.len()).map(|i| array.get_i64(i)).collect();
+            (program.tensors[*t].name.clone(), values, false)
+        }
+    })
 }
 
 impl Digits<'_> {
@@ -76,39 +111,14 @@ impl Digits<'_> {
     pub fn read_maps(&mut self) -> Result<(), Error> {
         for term in &self.tensor.placement {
             let TermKind::Mapped { mesh, owners } = &term.kind else { continue };
-            let extent = usize::try_from(self.most(term.axis)?).unwrap_or(0);
-            let (table, mut owners, known) = self.table(owners)?;
-            owners.truncate(extent);
-            let (mut have, mut positions) = (BTreeMap::new(), Vec::new());
-            for owner in &owners {
-                let next = have.entry(*owner).or_insert(0i64);
-                positions.push(*next);
-                *next += 1;
-            }
             let mut axes = Vec::new();
             for axis in mesh {
                 axes.push((self.axis_size(*axis)?, self.weight(*axis)?));
             }
-            self.maps.insert(term.axis, Map { table, owners, positions, mesh: axes, known });
+            let map = Map::read(&self.scope, owners, axes, self.most(term.axis)?)?;
+            self.maps.insert(term.axis, map);
         }
         Ok(())
-    }
-
-    fn table(&self, owners: &Owners) -> Result<(String, Vec<i64>, bool), Error> {
-        let program = self.scope.program;
-        Ok(match owners {
-            Owners::Const { name, values } => (name.clone(), values.clone(), true),
-            Owners::Param(p) => (
-                program.params[*p].name.clone(),
-                program.array(*p, &self.scope.inputs.params),
-                true,
-            ),
-            Owners::Tensor(t) => {
-                let array: &Array = self.scope.array(*t)?;
-                let values = (0..array.len()).map(|i| array.get_i64(i)).collect();
-                (program.tensors[*t].name.clone(), values, false)
-            }
-        })
     }
 
     pub fn holds(&self, rank: i64) -> Result<bool, Error> {
