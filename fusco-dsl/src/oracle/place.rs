@@ -457,8 +457,8 @@ impl<'a> Layout<'a> {
 
     fn locate(&self, at: &[i64]) -> Result<Option<(usize, usize)>, Error> {
         let (mut rank, mut offset, mut stride) = (0i64, 0i64, 1i64);
-        for axis in 0..self.tensor.axes.len() {
-            rank += self.owner(axis, at[axis])?;
+        for (axis, value) in at.iter().enumerate() {
+            rank += self.owner(axis, *value)?;
         }
         for (i, digit) in self.digits.iter().enumerate().rev() {
             if !digit.is_in_memory() {
