@@ -316,7 +316,10 @@ fn parts_are_added_in_rank_order() {
     let row = add(times(Ix::Var(i), columns / 8), Ix::Var(j));
     let pull = Op::Pull { row: Row(0), from: run(x, Ix::Var(part), row.clone(), 8) };
     let sum = Op::Reduce { factors: vec![Factor::Row(Row(0))], run: 8 };
-    let put = Op::Put { value: Value::Sum(Elem::Bf16), to: run(y, Ix::Var(copy), row, 8) };
+    let put = Op::Put {
+        value: Value::Sum { value: Tree::Sum, to: Elem::Bf16 },
+        to: run(y, Ix::Var(copy), row, 8),
+    };
     let n = RANKS as i64;
     let body = vec![
         Op::For { var: part, extent: n, body: vec![pull, sum] },

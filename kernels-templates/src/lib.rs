@@ -65,7 +65,7 @@ impl Part {
             Part::Valid => &["valid("],
             Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
-            Part::Deal => &["Blocks", "Cyclic"],
+            Part::Deal => &["Blocks", "Cyclic", "Copies"],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
         }
     }

@@ -726,12 +726,52 @@ impl Draw<'_> {
         shuffle(self.random, &mut factors);
         let fill = pick(self.random, &["", "", "fill(0)", "fill(2)"]);
         self.source_target("o", to.0, false, &row, fill);
-        let sum = format!("sum(k: {})", factors.join(" * "));
+        let mut sum = format!("sum(k: {})", factors.join(" * "));
+        while rarely(self.random, 3) {
+            sum = self.around(sum, &bare, &row);
+        }
         let value = if to.1 == Elem::F32 { sum } else { format!("cast({}, {sum})", to.0) };
         (
             format!("zy[e, c{names}] <- zx[{bare}{names}] via r;"),
             format!("o[{bare}{names}] <- {value} via r;"),
         )
+    }
+
+    /// Arithmetic on a sum.
+    fn around(&mut self, sum: String, bare: &str, row: &[(&'static str, i64)]) -> String {
+        let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
+        let name = format!("own{}", self.declarations.len());
+        let elem = pick(self.random, &FLOATS);
+        let other = match self.random.below(4) {
+            0 => {
+                self.source_tensor(&name, elem, false, row);
+                format!("{name}[{bare}{names}]")
+            }
+            1 => {
+                self.source_tensor(&name, elem, false, &[]);
+                format!("{name}[{bare}]")
+            }
+            2 => {
+                // One row for all.
+                let dims = Vec::from_iter(row.iter().map(|(n, size)| format!("{n}: {size}")));
+                let row_names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
+                let placement = self.placement(&[], None, &row_names);
+                let dims = dims.join(", ");
+                self.declarations.push(format!("in {name}: {}[{dims}] @ {placement};", elem.0));
+                let shape = row.iter().map(|(_, size)| *size as usize).collect();
+                self.random_input(&name, elem.1, shape);
+                format!("{name}[{}]", row_names.join(", "))
+            }
+            _ => pick(self.random, &["2.0", "0.3", "3", "-1.5"]).to_string(),
+        };
+        match self.random.below(6) {
+            0 => format!("({sum}) + {other}"),
+            1 => format!("{other} + ({sum})"),
+            2 => format!("({sum}) - {other}"),
+            3 => format!("{other} * ({sum})"),
+            4 => format!("-({sum})"),
+            _ => format!("({sum}) / {}", pick(self.random, &["2.0", "0.7", "3"])),
+        }
     }
 
     fn case(mut self) -> Case {

@@ -209,6 +209,7 @@ pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
     let (name, of) = (namer::deal_type(schedule, deal), &deal.groups);
     let Some(tables) = deal.tables else {
         let form = match of.form {
+            DealForm::Copies => format!("Copies<{}>", of.groups),
             DealForm::Blocks { each } => format!("Blocks<{}, {}, {each}>", of.groups, of.members),
             _ => format!("Cyclic<{}, {}>", of.groups, of.members),
         };
@@ -222,7 +223,7 @@ pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
     out.block_with(&format!("struct {name}"), "};", |out| {
         let head = "static __device__ __forceinline__ i32";
         out.line(&format!("static constexpr i32 MOST = {};", of.most()));
-        out.line(&format!("{head} count(i32 m) {{ return {first}[m + 1] - {first}[m]; }}"));
+        out.line(&format!("{head} size(i32 m) {{ return {first}[m + 1] - {first}[m]; }}"));
         out.line(&format!("{head} group(i32 m, i32 i) {{ return {groups}[{first}[m] + i]; }}"));
     });
     out.blank();

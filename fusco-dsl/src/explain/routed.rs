@@ -27,19 +27,21 @@ pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
             "each kept tuple writes an integer to its slot".to_string(),
             bound(compiled, movement, bytes(target)),
         ],
-        Kind::Reduce { factors, .. } => {
+        Kind::Reduce { factors, value, .. } => {
             let read = factors.iter().find_map(|f| match f {
                 Factor::Row(point) => Some(point),
                 _ => None,
             });
             let read = read.unwrap_or(target);
-            vec![
-                format!(
-                    "each position adds the rows of {} that its tuples name, ascending, in f32, {access}",
-                    row(read)
-                ),
-                bound(compiled, movement, bytes(read)),
-            ]
+            let added = format!(
+                "each position adds the rows of {} that its tuples name, ascending, in f32, {access}",
+                row(read)
+            );
+            let own = value.points().into_iter().map(|p| row(p)).collect::<Vec<_>>().join(", ");
+            let then = (!own.is_empty())
+                .then(|| format!("to the sum of a position comes what is its own of {own}"));
+            let bound = bound(compiled, movement, bytes(read));
+            [added].into_iter().chain(then).chain([bound]).collect()
         }
         Kind::Derive { value } => vec![
             match value {

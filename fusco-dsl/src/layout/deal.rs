@@ -19,6 +19,8 @@ pub enum DealForm {
     Cyclic,
     /// Group g is with member owners[g].
     Owners(Vec<i64>),
+    /// Each member holds a copy of every group.
+    Copies,
 }
 
 impl Deal {
@@ -30,8 +32,11 @@ impl Deal {
             let is_member = rank % shape.stride == 0 && rank < shape.stride * shape.ranks;
             is_member.then_some(rank / shape.stride)
         };
-        let owners: Vec<i64> = (0..shape.groups).map(member).collect::<Option<_>>()?;
         let (groups, members) = (shape.groups, shape.ranks);
+        if members > 1 && !table.digits.iter().any(|d| d.axis == axis && !d.is_in_memory()) {
+            return Some(Deal { groups, members, form: DealForm::Copies });
+        }
+        let owners: Vec<i64> = (0..shape.groups).map(member).collect::<Option<_>>()?;
         let each = owners.iter().take_while(|o| **o == 0).count().max(1) as i64;
         let forms = [DealForm::Blocks { each }, DealForm::Cyclic];
         let deals = forms.map(|form| Deal { groups, members, form });
@@ -40,12 +45,13 @@ impl Deal {
         Some(found.unwrap_or(Deal { groups, members, form: DealForm::Owners(owners) }))
     }
 
-    /// The member that holds a group.
+    /// The member that holds a group; of copies, the first.
     pub fn owner(&self, group: i64) -> i64 {
         match &self.form {
             DealForm::Blocks { each } => group / each,
             DealForm::Cyclic => group % self.members,
             DealForm::Owners(owners) => owners.get(group as usize).copied().unwrap_or(0),
+            DealForm::Copies => 0,
         }
     }
 
@@ -55,6 +61,7 @@ impl Deal {
         match &self.form {
             DealForm::Blocks { each } => (to(member * each)..to((member + 1) * each)).collect(),
             DealForm::Cyclic => (member..self.groups).step_by(self.members as usize).collect(),
+            DealForm::Copies => (0..self.groups).collect(),
             DealForm::Owners(owners) => {
                 (0..).zip(owners).filter(|(_, o)| **o == member).map(|(g, _)| g).collect()
             }
@@ -66,6 +73,7 @@ impl Deal {
         match &self.form {
             DealForm::Blocks { each } => (*each).min(self.groups),
             DealForm::Cyclic => (self.groups + self.members - 1) / self.members,
+            DealForm::Copies => self.groups,
             DealForm::Owners(_) => {
                 (0..self.members).map(|m| self.groups_of(m).len() as i64).max().unwrap_or(0)
             }
@@ -74,7 +82,7 @@ impl Deal {
 
     /// Whether every member holds as many groups.
     pub fn is_even(&self) -> bool {
-        self.most() * self.members == self.groups
+        self.form == DealForm::Copies || self.most() * self.members == self.groups
     }
 }
 
@@ -83,6 +91,7 @@ impl fmt::Display for Deal {
         match &self.form {
             DealForm::Blocks { each } => write!(f, "blocks of {each}"),
             DealForm::Cyclic => write!(f, "cyclic over {}", self.members),
+            DealForm::Copies => write!(f, "a copy of all {} on each rank", self.groups),
             DealForm::Owners(_) => write!(f, "by a table of owners, {} at most", self.most()),
         }
     }

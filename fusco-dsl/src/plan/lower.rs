@@ -1,7 +1,8 @@
 //! Statements to movements.
 
 use super::refine::Asked;
-use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Move, Movement, Plan, Point};
+use super::routed::Usage;
+use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Move, Movement, Plan, Point, Tree};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Home, RouteShape, Table, route_shape};
@@ -131,7 +132,12 @@ impl<'a> Statement<'a> {
 
     fn movement(&self, stmt: usize) -> Built<Movement> {
         let (kind, run) = self.kind()?;
-        let target = self.point(self.assign.target, &self.assign.index, run)?;
+        let usage = match kind {
+            // Each rank has all numbers of the plan, but for what it dropped itself.
+            Kind::Derive { value: Derived::Count | Derived::Offset(..) } => Usage::Own,
+            _ => Usage::Sent,
+        };
+        let target = self.point_of(self.assign.target, &self.assign.index, (run, usage))?;
         let mut movement = Movement {
             stmt,
             text: self.assign.text.clone(),
@@ -156,10 +162,8 @@ impl<'a> Statement<'a> {
             }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
             ExprKind::Read { tensor, index } => self.push(*tensor, index),
-            ExprKind::Sum { .. } => self.reduce(value, hir::Elem::F32),
-            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Sum { .. }) => {
-                self.reduce(inner, value.ty)
-            }
+            ExprKind::Cast(inner) if value.sum().is_some() => self.reduce(inner, value.ty),
+            _ if value.sum().is_some() => self.reduce(value, hir::Elem::F32),
             ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Binary { .. }) => {
                 self.scale(inner, value.ty)
             }
@@ -200,9 +204,10 @@ impl<'a> Statement<'a> {
         Ok((Kind::Push { source }, run))
     }
 
-    fn reduce(&self, sum: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
-        let ExprKind::Sum { var, body } = &sum.kind else {
-            return Err(no(sum.span, "this reducer"));
+    /// A sum over the tuples of a position, and the arithmetic around it.
+    fn reduce(&self, value: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
+        let Some((sum, ExprKind::Sum { var, body })) = value.sum().map(|s| (s, &s.kind)) else {
+            return Err(no(value.span, "this reducer"));
         };
         if self.coord_of(*var) != Some(Coord::Fan) {
             return Err(no(
@@ -215,19 +220,42 @@ impl<'a> Statement<'a> {
         if parts.len() > 3 {
             return Err(no(body.span, "a product of more than three factors"));
         }
-        let rows: Vec<(Handle<hir::Tensor>, &[Expr])> = parts
-            .iter()
-            .filter_map(|p| match &p.kind {
-                ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => {
-                    Some((*tensor, index.as_slice()))
-                }
-                _ => None,
-            })
-            .chain([(self.assign.target, self.assign.index.as_slice())])
-            .collect();
+        let mut rows: Vec<(Handle<hir::Tensor>, &[Expr])> =
+            parts.iter().filter_map(|p| self.row_of(p)).collect();
+        self.rows_around(value, &mut rows);
+        rows.push((self.assign.target, &self.assign.index));
         let run = self.common_run(&rows)?;
         let factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
-        Ok((Kind::Reduce { factors, to }, run))
+        let value = self.tree(value, run)?;
+        Ok((Kind::Reduce { factors, value, to }, run))
+    }
+
+    /// The rows that arithmetic on a sum reads outside of it.
+    fn rows_around<'e>(&self, e: &'e Expr, out: &mut Vec<(Handle<hir::Tensor>, &'e [Expr])>) {
+        match &e.kind {
+            ExprKind::Binary { lhs, rhs, .. } => {
+                self.rows_around(lhs, out);
+                self.rows_around(rhs, out);
+            }
+            ExprKind::Sum { .. } => {}
+            _ => out.extend(self.row_of(e)),
+        }
+    }
+
+    fn tree(&self, e: &Expr, run: i64) -> Built<Tree> {
+        Ok(match &e.kind {
+            ExprKind::Sum { .. } => Tree::Sum,
+            ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
+                op: *op,
+                lhs: Box::new(self.tree(lhs, run)?),
+                rhs: Box::new(self.tree(rhs, run)?),
+            },
+            _ => match self.factor(e, run)? {
+                Factor::Row(point) => Tree::Row(point),
+                Factor::Scalar(point) => Tree::Scalar(point),
+                Factor::Lit(v) => Tree::Lit(v),
+            },
+        })
     }
 
     /// One row times scalars; without a free variable, the first tensor is a row of one element.
@@ -318,6 +346,15 @@ impl<'a> Statement<'a> {
 
     /// The tensor at the index, its trailing run left out.
     fn point(&self, tensor: Handle<hir::Tensor>, index: &[Expr], run: i64) -> Built<Point> {
+        self.point_of(tensor, index, (run, Usage::Own))
+    }
+
+    fn point_of(
+        &self,
+        tensor: Handle<hir::Tensor>,
+        index: &[Expr],
+        (run, usage): (i64, Usage),
+    ) -> Built<Point> {
         let trailing = self.trailing(tensor, index);
         let coords = index
             .iter()
@@ -335,7 +372,7 @@ impl<'a> Statement<'a> {
         let vector = widest(run * self.elem(tensor).bytes());
         let mut point = Point { tensor, coords, vector, deal: None };
         let table = &self.plan.tables[&tensor];
-        point.deal = super::routed::point(self.program, table, self.shape(), &point)?;
+        point.deal = super::routed::point(self.program, table, self.shape(), (&point, usage))?;
         Ok(point)
     }
 
@@ -485,15 +522,24 @@ struct RowAxis {
 fn rows_of(kind: &mut Kind) -> Vec<&mut Point> {
     match kind {
         Kind::Push { source } => vec![source],
-        Kind::Reduce { factors, .. } | Kind::Scale { factors, .. } => factors
-            .iter_mut()
-            .filter_map(|f| match f {
-                Factor::Row(point) => Some(point),
-                _ => None,
-            })
-            .collect(),
+        Kind::Reduce { factors, value, .. } => {
+            let mut out = rows_of_product(factors);
+            out.extend(value.rows_mut());
+            out
+        }
+        Kind::Scale { factors, .. } => rows_of_product(factors),
         _ => Vec::new(),
     }
+}
+
+fn rows_of_product(factors: &mut [Factor]) -> Vec<&mut Point> {
+    let mut out = Vec::new();
+    for factor in factors {
+        if let Factor::Row(point) = factor {
+            out.push(point);
+        }
+    }
+    out
 }
 
 fn role(shape: &RouteShape, var: Handle<hir::Var>) -> Option<Coord> {

@@ -95,8 +95,9 @@ pub enum Kind {
     Scale { factors: Vec<Factor>, to: hir::Elem },
     /// Each kept tuple sends an integer to its slot.
     PushInt { value: IntExpr },
-    /// Each position adds up what its tuples name, ascending, in f32, rounded to the element.
-    Reduce { factors: Vec<Factor>, to: hir::Elem },
+    /// Each position adds up what its tuples name, ascending, in f32; what comes of the sum is rounded to the
+    /// element.
+    Reduce { factors: Vec<Factor>, value: Tree, to: hir::Elem },
     /// Each group (or the source rank) gets a number of the plan.
     Derive { value: Derived },
 }
@@ -109,6 +110,46 @@ pub enum Factor {
     /// One element at the source of the tuple.
     Scalar(Point),
     Lit(f64),
+}
+
+/// Arithmetic on a sum, in f32, each operation rounded.
+#[derive(Clone, Debug)]
+pub enum Tree {
+    Sum,
+    /// A row of the position.
+    Row(Point),
+    /// One element of the position.
+    Scalar(Point),
+    Lit(f64),
+    Binary {
+        op: hir::BinOp,
+        lhs: Box<Tree>,
+        rhs: Box<Tree>,
+    },
+}
+
+impl Tree {
+    /// The points of its rows.
+    pub fn rows_mut(&mut self) -> Vec<&mut Point> {
+        match self {
+            Tree::Row(point) => vec![point],
+            Tree::Binary { lhs, rhs, .. } => {
+                let mut out = lhs.rows_mut();
+                out.extend(rhs.rows_mut());
+                out
+            }
+            Tree::Sum | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
+        }
+    }
+
+    /// Every point that it reads.
+    pub fn points(&self) -> Vec<&Point> {
+        match self {
+            Tree::Row(point) | Tree::Scalar(point) => vec![point],
+            Tree::Binary { lhs, rhs, .. } => [lhs.points(), rhs.points()].concat(),
+            Tree::Sum | Tree::Lit(_) => Vec::new(),
+        }
+    }
 }
 
 /// Integer arithmetic over the variables of a tuple.

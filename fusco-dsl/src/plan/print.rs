@@ -2,7 +2,7 @@
 
 use super::{
     Coord, Factor, IntExpr, Kind, Move, MoveValue, Movement, Place, Plan, Point, Shape, Side, Step,
-    step,
+    Tree, step,
 };
 use crate::sema::hir::Program;
 use std::fmt::Write;
@@ -44,14 +44,29 @@ fn line(program: &Program, movement: &Movement) -> String {
     match &movement.kind {
         Kind::Push { source } => format!("push {} -> {to}, run {run}", point(program, source)),
         Kind::PushInt { value } => format!("push {} -> {to}", int(value)),
-        Kind::Reduce { factors, to: elem } => {
+        Kind::Reduce { factors, value, to: elem } => {
             let factors = product(program, factors);
-            format!("reduce ascending {factors} as {} -> {to}, run {run}", elem.name())
+            let value = match value {
+                Tree::Sum => String::new(),
+                value => format!(", then {}", tree(program, value)),
+            };
+            format!("reduce ascending {factors}{value} as {} -> {to}, run {run}", elem.name())
         }
         Kind::Scale { factors, to: elem } => {
             format!("push {} as {} -> {to}, run {run}", product(program, factors), elem.name())
         }
         Kind::Derive { value } => format!("derive {value:?} -> {to}"),
+    }
+}
+
+fn tree(program: &Program, value: &Tree) -> String {
+    match value {
+        Tree::Sum => "sum".to_string(),
+        Tree::Row(p) | Tree::Scalar(p) => point(program, p),
+        Tree::Lit(v) => format!("{v:?}"),
+        Tree::Binary { op, lhs, rhs } => {
+            format!("({} {} {})", tree(program, lhs), op.symbol(), tree(program, rhs))
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{Kind, Movement, Plan, claims};
+use super::{Kind, Movement, Plan, Tree, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Digit, Home};
@@ -220,7 +220,7 @@ fn refute_inverse(plan: &Plan, first: usize, second: usize, claim: &Prove) -> Op
         plan.entries[entry].movements.iter().find(|m| want(&m.kind)).map(|m| m.route)
     };
     let pushes = route(first, |k| matches!(k, Kind::Push { .. }));
-    let reduces = route(second, |k| matches!(k, Kind::Reduce { .. }));
+    let reduces = route(second, |k| matches!(k, Kind::Reduce { value: Tree::Sum, .. }));
     (pushes.is_none() || pushes != reduces).then(|| {
         Diagnostic::error("F0802", claim.span, "the entries are not inverse")
             .note(

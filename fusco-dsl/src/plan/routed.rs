@@ -33,12 +33,21 @@ pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Dec
     }
 }
 
+/// What a movement does at a point.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// A rank reads or writes its own: where there are copies, its copy.
+    Own,
+    /// A rank writes what may be another's, or one of several copies.
+    Sent,
+}
+
 /// A tensor that a movement reads or writes at a point: how its groups are dealt, if a coordinate is one.
 pub(super) fn point(
     program: &Program,
     table: &Table,
     shape: &RouteShape,
-    point: &Point,
+    (point, usage): (&Point, Usage),
 ) -> Decided<Option<Deal>> {
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
@@ -61,7 +70,9 @@ pub(super) fn point(
             return Err(refuse(program, table, what));
         }
     }
-    copies(program, table, shape)?;
+    if usage == Usage::Sent {
+        copies(program, table, shape)?;
+    }
     let dealt = |axis: &usize| {
         point.coords[*axis] == Some(Coord::Group)
             && table.digits.iter().any(|d| d.axis == *axis && !d.is_in_memory())
@@ -76,7 +87,7 @@ pub(super) fn point(
     }
 }
 
-/// Copies are on ranks that plan alike, each of which moves its own.
+/// Copies of what is written are on ranks that plan alike, each of which moves its own.
 fn copies(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
     match table.spread.iter().find(|s| !beside(shape, (s.size, s.weight))) {
         Some(spread) => {

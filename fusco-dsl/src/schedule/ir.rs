@@ -250,8 +250,38 @@ pub enum Value {
     Scaled { factors: Vec<Factor>, to: Elem },
     /// An integer, stored to the element type of the target.
     Int(Ix),
-    /// The f32 accumulator of the enclosing `Each` or `Grid` point, rounded to `Elem` (NaN becomes canonical).
-    Sum(Elem),
+    /// Arithmetic on the f32 accumulator of the enclosing `Each` or `Grid` point, rounded to `to` (NaN becomes
+    /// canonical).
+    Sum { value: Tree, to: Elem },
+}
+
+/// Arithmetic on a sum, in f32, each operation rounded to nearest even.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tree {
+    /// The accumulator.
+    Sum,
+    /// A row of this rank, element by element.
+    Row(Access),
+    /// One element of this rank.
+    Scalar(Access),
+    Lit(f32),
+    Binary {
+        op: IxOp,
+        lhs: Box<Tree>,
+        rhs: Box<Tree>,
+    },
+}
+
+impl Tree {
+    /// What it reads, in order; whether each is a row.
+    pub fn reads(&self) -> Vec<(&Access, bool)> {
+        match self {
+            Tree::Row(access) => vec![(access, true)],
+            Tree::Scalar(access) => vec![(access, false)],
+            Tree::Binary { lhs, rhs, .. } => [lhs.reads(), rhs.reads()].concat(),
+            Tree::Sum | Tree::Lit(_) => Vec::new(),
+        }
+    }
 }
 
 /// A factor of a product, as f32.
@@ -595,6 +625,7 @@ impl Deal {
         match (&self.groups.form, self.tables) {
             (_, Some(tables)) => Ix::Lookup { table: tables.owners, index: Box::new(group) },
             _ if self.groups.members == 1 => Ix::Lit(0),
+            (DealForm::Copies, _) => Ix::Lit(0),
             (DealForm::Blocks { each }, _) => Ix::binary(IxOp::Div, group, Ix::Lit(*each)),
             _ => Ix::binary(IxOp::Rem, group, Ix::Lit(self.groups.members)),
         }

@@ -13,6 +13,7 @@ use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{self, Digit, Radix};
 use crate::plan::{
     Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan, Point,
+    Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 
@@ -246,8 +247,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         roles.extend(self.derives(route));
         let movements = self.movements;
         for movement in movements {
-            if let Kind::Reduce { factors, to } = &movement.kind {
-                roles.push(self.reduce(route, movement, factors, *to, rows));
+            if let Kind::Reduce { factors, value, to } = &movement.kind {
+                roles.push(self.reduce(route, movement, factors, (value, *to), rows));
             }
         }
         let pulls = roles.iter().any(|r| r.kind == RoleKind::Reduce) || !moved.is_empty();
@@ -399,17 +400,26 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             .iter()
             .flatten()
             .any(|c| matches!(c, Coord::Rank | Coord::Position | Coord::Fan));
-        let room = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
+        let live = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
+        // Digits that do not divide an axis have more values than it has coordinates.
+        let rounded = self.program.tensors[target.tensor].attrs.uneven
+            && (0..target.coords.len()).any(|axis| {
+                let own = table.digits.iter().filter(|d| d.axis == axis);
+                let values: i64 = own.map(|d| d.radix.bound()).product();
+                values > self.at.axis_bound(target.tensor, axis)
+                    && !matches!(target.coords[axis], Some(Coord::Group | Coord::Slot))
+            });
+        let room = live || rounded;
         // Some ranks may have room for more groups than they hold.
         let group = target.coords.iter().position(|c| *c == Some(Coord::Group));
         let own = |d: &&Digit| Some(d.axis) == group && d.is_in_memory();
         let places: i64 = table.digits.iter().filter(own).map(|d| d.radix.bound()).product();
-        let full = |d: &layout::Deal| places * d.members == d.groups;
+        let full = |d: &layout::Deal| d.is_even() && places == d.most();
         let uneven = table.pack().is_none() && target.deal.as_ref().is_some_and(|d| !full(d));
         let partly = match movement.kind {
             Kind::Reduce { .. } => room,
-            Kind::Derive { .. } => uneven,
-            _ => by_source || uneven,
+            Kind::Derive { .. } => uneven || rounded,
+            _ => by_source || uneven || rounded,
         };
         partly && self.program.tensors[target.tensor].attrs.fill.is_some()
     }
@@ -448,7 +458,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         route: Handle<Route>,
         movement: &Movement,
         factors: &[PlanFactor],
-        to: hir::Elem,
+        (value, to): (&PlanTree, hir::Elem),
         rows: Option<Handle<Signal>>,
     ) -> Role {
         let vars = self.at.tuple_vars(self.route);
@@ -478,7 +488,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 body: each,
             },
             Op::Put {
-                value: Value::Sum(to),
+                value: Value::Sum { value: self.tree(value, movement.run), to },
                 to: self.at.access(self.route, &movement.target, movement.run),
             },
         ];
@@ -489,6 +499,20 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: vars.position, extent, body }];
         self.role(RoleKind::Reduce, vec![movement.text.clone()], body)
+    }
+
+    fn tree(&mut self, value: &PlanTree, run: i64) -> Tree {
+        match value {
+            PlanTree::Sum => Tree::Sum,
+            PlanTree::Row(point) => Tree::Row(self.at.access(self.route, point, run)),
+            PlanTree::Scalar(point) => Tree::Scalar(self.at.access(self.route, point, 1)),
+            PlanTree::Lit(v) => Tree::Lit(*v as f32),
+            PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
+                op: super::address::ix_op(*op),
+                lhs: Box::new(self.tree(lhs, run)),
+                rhs: Box::new(self.tree(rhs, run)),
+            },
+        }
     }
 
     /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them.

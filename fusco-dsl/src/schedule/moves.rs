@@ -148,7 +148,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             }
             MoveValue::Int(number) => Value::Int(self.number(number)),
             MoveValue::Read(place) if self.has_parts(place) => {
-                Value::Sum(self.movement.cast.unwrap_or(elem))
+                Value::Sum { value: Tree::Sum, to: self.movement.cast.unwrap_or(elem) }
             }
             MoveValue::Read(_) => match self.movement.cast {
                 Some(elem) => Value::Cast(Row(0), elem),

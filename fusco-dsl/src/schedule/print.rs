@@ -235,7 +235,18 @@ impl Printer<'_> {
             Value::Cast(row, elem) => format!("{}(r{})", elem.name(), row.0),
             Value::Scaled { factors, to } => format!("{}({})", to.name(), self.product(factors)),
             Value::Int(ix) => self.ix(ix),
-            Value::Sum(elem) => format!("{}(acc)", elem.name()),
+            Value::Sum { value, to } => format!("{}({})", to.name(), self.tree(value)),
+        }
+    }
+
+    fn tree(&self, value: &Tree) -> String {
+        match value {
+            Tree::Sum => "acc".to_string(),
+            Tree::Row(access) | Tree::Scalar(access) => self.access(access),
+            Tree::Lit(v) => format!("{v:?}"),
+            Tree::Binary { op, lhs, rhs } => {
+                format!("({} {} {})", self.tree(lhs), op.symbol(), self.tree(rhs))
+            }
         }
     }
 

@@ -199,6 +199,14 @@ impl<'a> Checker<'a> {
     }
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
+        if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
+            if scope.moving && *value != Tree::Sum {
+                self.problem("arithmetic on a sum that no route gathers");
+            }
+            if value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
+                self.problem("(2) arithmetic on a sum reads a row that is not its rank's own");
+            }
+        }
         match op {
             Op::Each { .. } | Op::Groups { .. } | Op::Padding { .. } if !self.planned => {
                 self.problem("(2) a plan is read before it is made")

@@ -69,6 +69,9 @@ impl Op {
             Op::Put { value: Value::Scaled { factors, .. }, to } => {
                 scalars(factors).chain([to]).collect()
             }
+            Op::Put { value: Value::Sum { value, .. }, to } => {
+                value.reads().into_iter().map(|(access, _)| access).chain([to]).collect()
+            }
             Op::Put { to, .. } | Op::Fill { to, .. } => vec![to],
             Op::Tile(tile) => vec![&tile.from, &tile.to],
             Op::Reduce { factors, .. } => scalars(factors).collect(),

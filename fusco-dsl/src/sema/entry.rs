@@ -20,6 +20,8 @@ pub(super) struct Frame<'a> {
     pub left: Vec<Handle<Var>>,
     pub reduced: Vec<Handle<Var>>,
     pub in_sum: bool,
+    /// In arithmetic on a sum, outside of it.
+    pub in_tree: bool,
     /// The left side as written.
     pub target: Option<ast::Ref>,
     /// Without a route: the left side's variables are all there are.
@@ -117,6 +119,7 @@ impl Checker<'_> {
             left: Vec::new(),
             reduced: Vec::new(),
             in_sum: false,
+            in_tree: false,
             target: a.targets.first().cloned(),
             is_static: false,
             deferred: Vec::new(),
@@ -509,9 +512,7 @@ impl Checker<'_> {
         let (Some(via), None) = (&frame.via, self.hir.tensors[target].attrs.fill) else {
             return Ok(());
         };
-        let is_sum = |e: &Expr| matches!(&e.kind, ExprKind::Sum { .. });
-        let reduces =
-            is_sum(value) || matches!(&value.kind, ExprKind::Cast(inner) if is_sum(inner));
+        let reduces = value.sum().is_some();
         let has = |vars: &[Handle<Var>]| vars.iter().any(|v| frame.left.contains(v));
         let route = &self.hir.routes[via.route];
         let drops = route.steps.iter().any(|s| {

@@ -392,6 +392,34 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// The `sum` that it computes with.
+    pub fn sum(&self) -> Option<&Expr> {
+        match &self.kind {
+            ExprKind::Sum { .. } => Some(self),
+            ExprKind::Cast(inner) => inner.sum(),
+            ExprKind::Binary { lhs, rhs, .. } => lhs.sum().or_else(|| rhs.sum()),
+            _ => None,
+        }
+    }
+
+    /// A variable for which `wanted` holds in an index that is not inside of a `sum`, and where.
+    pub fn outside_sums(
+        &self,
+        wanted: &impl Fn(&Handle<Var>) -> bool,
+    ) -> Option<(Span, Handle<Var>)> {
+        match &self.kind {
+            ExprKind::Var(var) => wanted(var).then_some((self.span, *var)),
+            ExprKind::Read { index, .. } => index.iter().find_map(|i| i.outside_sums(wanted)),
+            ExprKind::Cast(inner) => inner.outside_sums(wanted),
+            ExprKind::Binary { lhs, rhs, .. } => {
+                lhs.outside_sums(wanted).or_else(|| rhs.outside_sums(wanted))
+            }
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Scalar(Scalar),

@@ -19,18 +19,48 @@ pub(super) fn is_metadata(e: &ast::Expr) -> bool {
     matches!(&e.kind, Ast::Call { base, .. } if matches!(text::expr(base).as_str(), "count" | "offset" | "dropped"))
 }
 
+/// How many `sum(..)` a value has.
+fn sums(e: &ast::Expr) -> usize {
+    match &e.kind {
+        Ast::Call { base, args } => {
+            let own = usize::from(matches!(&base.kind, Ast::Name(name) if name == "sum"));
+            own + args.iter().map(|a| sums(&a.value)).sum::<usize>()
+        }
+        Ast::Binary { lhs, rhs, .. } => sums(lhs) + sums(rhs),
+        Ast::Neg(inner) => sums(inner),
+        _ => 0,
+    }
+}
+
+fn is_arithmetic(e: &ast::Expr) -> bool {
+    matches!(e.kind, Ast::Binary { .. } | Ast::Neg(_))
+}
+
 impl Checker<'_> {
     /// `want` is the element type that integers of unknown width take.
     pub fn value(&mut self, frame: &mut Frame, e: &ast::Expr, want: Elem) -> Checked<Expr> {
         let width = if is_integer(want) { want } else { Elem::I64 };
         let (kind, ty) = match &e.kind {
-            Ast::Int(v) if frame.in_sum => (ExprKind::Scalar(Scalar::Float(*v as f64)), Elem::F32),
+            Ast::Int(v) if frame.in_sum || frame.in_tree => {
+                (ExprKind::Scalar(Scalar::Float(*v as f64)), Elem::F32)
+            }
             Ast::Int(v) => (ExprKind::Scalar(Scalar::Int(*v)), width),
-            Ast::Float(v) if frame.in_sum && v.is_finite() => {
+            Ast::Float(v) if (frame.in_sum || frame.in_tree) && v.is_finite() => {
                 (ExprKind::Scalar(Scalar::Float(*v)), Elem::F32)
             }
             Ast::Name(name) => {
                 self.named_value(frame, &Ident { name: name.clone(), span: e.span }, width)?
+            }
+            Ast::Neg(inner) if frame.in_tree && !frame.in_sum => {
+                // Exact, and -0 stays what it is.
+                let minus = ExprKind::Scalar(Scalar::Float(-1.0));
+                let minus = Expr { kind: minus, ty: Elem::F32, span: e.span };
+                let inner = self.value(frame, inner, Elem::F32)?;
+                let (lhs, rhs) = (Box::new(minus), Box::new(inner));
+                (ExprKind::Binary { op: BinOp::Mul, lhs, rhs }, Elem::F32)
+            }
+            Ast::Neg(_) if !frame.in_sum && frame.via.is_some() && sums(e) > 0 => {
+                return self.around_sum(frame, e);
             }
             Ast::Neg(inner) if !frame.in_sum => {
                 let zero = Expr { kind: ExprKind::Scalar(Scalar::Int(0)), ty: width, span: e.span };
@@ -42,6 +72,8 @@ impl Checker<'_> {
             }
             Ast::Binary { op: written, lhs, rhs } => match arithmetic(*written) {
                 Some(op) if frame.in_sum => self.product(frame, e, op, lhs, rhs)?,
+                Some(op) if frame.in_tree => self.tree(frame, e, op, lhs, rhs)?,
+                Some(_) if frame.via.is_some() && sums(e) > 0 => return self.around_sum(frame, e),
                 Some(op) => {
                     self.no_arithmetic(frame, e, *written)?;
                     let (l, r) = (self.integer(frame, lhs, want), self.integer(frame, rhs, want));
@@ -88,6 +120,69 @@ impl Checker<'_> {
         Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, Elem::F32))
     }
 
+    /// Arithmetic on a sum of rows: `sum(k: ..) + x[s, t, h]`, in f32, each operation rounded.
+    fn around_sum(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
+        if sums(e) > 1 {
+            return self.unsupported(e.span, "arithmetic on several sums");
+        }
+        frame.in_tree = true;
+        let value = self.value(frame, e, Elem::F32);
+        frame.in_tree = false;
+        let value = value?;
+        self.bound_outside(frame, &value)?;
+        Ok(value)
+    }
+
+    fn tree(
+        &mut self,
+        frame: &mut Frame,
+        e: &ast::Expr,
+        op: BinOp,
+        lhs: &ast::Expr,
+        rhs: &ast::Expr,
+    ) -> Checked<(ExprKind, Elem)> {
+        match (op, &rhs.kind) {
+            (BinOp::Rem, _) => return self.unsupported(e.span, "`%` of what is no integer"),
+            (BinOp::Div, Ast::Int(0)) => return self.divides_by_zero(rhs),
+            (BinOp::Div, Ast::Float(v)) if *v == 0.0 => return self.divides_by_zero(rhs),
+            (BinOp::Div, Ast::Int(_) | Ast::Float(_)) => {}
+            (BinOp::Div, _) => {
+                return self.unsupported(e.span, "a division by anything but a literal");
+            }
+            _ => {}
+        }
+        let (l, r) = (self.value(frame, lhs, Elem::F32), self.value(frame, rhs, Elem::F32));
+        Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, Elem::F32))
+    }
+
+    fn divides_by_zero<T>(&mut self, rhs: &ast::Expr) -> Checked<T> {
+        self.fail(
+            Diagnostic::error("F0203", rhs.span, "a division by zero")
+                .help("divide by another number"),
+        )
+    }
+
+    /// F0502: outside of the sum its variable has no value, and neither has where a term of it lies.
+    fn bound_outside(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
+        let Some(via) = &frame.via else { return Ok(()) };
+        let unbound = |v: &Handle<hir::Var>| frame.reduced.contains(v) || via.dests.contains(v);
+        match value.outside_sums(&unbound) {
+            None => Ok(()),
+            Some((span, var)) => {
+                let name = frame.vars[var].name.clone();
+                self.fail(
+                    Diagnostic::error(
+                        "F0502",
+                        span,
+                        format!("`{name}` has no value outside of the `sum`"),
+                    )
+                    .note("the sum adds one term for each of its values")
+                    .help("read it inside of the `sum`, as a factor of its terms"),
+                )
+            }
+        }
+    }
+
     fn named_value(
         &mut self,
         frame: &Frame,
@@ -95,7 +190,7 @@ impl Checker<'_> {
         width: Elem,
     ) -> Checked<(ExprKind, Elem)> {
         let var = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
-        if frame.in_sum {
+        if frame.in_sum || frame.in_tree {
             return self
                 .unsupported(name.span, "a factor of a `sum` that is not a tensor or literal");
         }
@@ -160,7 +255,7 @@ impl Checker<'_> {
             self.behind_route(tensor, e.span)?;
         }
         let elem = self.hir.tensors[tensor].dtype.elem;
-        if frame.in_sum && is_integer(elem) {
+        if (frame.in_sum || frame.in_tree) && is_integer(elem) {
             return self.fail(
                 Diagnostic::error(
                     "F0601",
@@ -171,7 +266,8 @@ impl Checker<'_> {
                 .help("declare it f32, f16 or bf16"),
             );
         }
-        if frame.in_sum && !matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) {
+        let computed = frame.in_sum || frame.in_tree;
+        if computed && !matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) {
             return self.unsupported(e.span, format!("a sum over {}", elem.name()));
         }
         Ok((ExprKind::Read { tensor, index }, elem))
@@ -240,6 +336,14 @@ impl Checker<'_> {
             return self.malformed(e, "cast(bf16, sum(k: ..))");
         }
         let to = self.elem_named(&Ident { name: ty_name.clone(), span: ty.value.span })?;
+        let around = !frame.in_sum && !frame.in_tree && frame.via.is_some();
+        if around && sums(&inner.value) > 0 && is_arithmetic(&inner.value) {
+            if !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
+                return self.unsupported(e.span, "a sum rounded to anything but f32, f16 or bf16");
+            }
+            let value = self.around_sum(frame, &inner.value)?;
+            return Ok((ExprKind::Cast(Box::new(value)), to));
+        }
         if let (Ast::Binary { op: ast::Op::Mul, .. }, Some(_), false) =
             (&inner.value.kind, &frame.via, frame.in_sum)
         {
@@ -253,8 +357,10 @@ impl Checker<'_> {
             return self.fail(diagnostic.fix(e.span, product));
         }
         let value = self.value(frame, &inner.value, to)?;
-        let fine =
-            if frame.in_sum { to == Elem::F32 } else { matches!(value.kind, ExprKind::Sum { .. }) };
+        let fine = match frame.in_sum || frame.in_tree {
+            true => to == Elem::F32,
+            false => matches!(value.kind, ExprKind::Sum { .. }),
+        };
         if !fine || !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
             return self.unsupported(e.span, "a `cast` other than to f32, f16 or bf16 of a `sum`");
         }

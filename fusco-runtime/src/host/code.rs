@@ -12,8 +12,8 @@ use crate::engine::{Error, Request};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
-    self, Access, Deal, Factor, Ix, Kernel, Op, Peer, Route, Schedule, Signal, TableKind, Tensor,
-    Until, Value,
+    self, Access, Deal, Factor, Ix, IxOp, Kernel, Op, Peer, Route, Schedule, Signal, TableKind,
+    Tensor, Until, Value,
 };
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
@@ -117,6 +117,17 @@ pub(crate) enum Source {
     Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
+    /// What comes of the sum, rounded.
+    Computed(Tree, Elem),
+}
+
+/// Arithmetic on a sum.
+pub(crate) enum Tree {
+    Sum,
+    Term(Term),
+    /// A row of the sum's own position.
+    Row(At),
+    Binary(IxOp, Box<Tree>, Box<Tree>),
 }
 
 pub(crate) enum Term {
@@ -345,8 +356,21 @@ impl<'a> Resolver<'a> {
             Value::Row(row) => Source::Row(row.0 as usize),
             Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
-            Value::Sum(elem) => Source::Sum(*elem),
+            Value::Sum { value: ir::Tree::Sum, to } => Source::Sum(*to),
+            Value::Sum { value, to } => Source::Computed(self.tree(value)?, *to),
             Value::Cast(row, _) => Source::Cast(row.0 as usize),
+        })
+    }
+
+    fn tree(&self, value: &ir::Tree) -> Result<Tree, Error> {
+        Ok(match value {
+            ir::Tree::Sum => Tree::Sum,
+            ir::Tree::Row(access) => Tree::Row(self.at(access)?),
+            ir::Tree::Scalar(access) => Tree::Term(Term::Scalar(self.at(access)?)),
+            ir::Tree::Lit(v) => Tree::Term(Term::Lit(*v)),
+            ir::Tree::Binary { op, lhs, rhs } => {
+                Tree::Binary(*op, Box::new(self.tree(lhs)?), Box::new(self.tree(rhs)?))
+            }
         })
     }
 

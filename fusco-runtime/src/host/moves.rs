@@ -43,7 +43,7 @@ impl Resolver<'_> {
                         Value::Row(row) => source(row)?.map(What::Row),
                         Value::Cast(row, _) => source(row)?.map(What::Cast),
                         Value::Int(ix) => Some(What::Int(Affine::of(&self.number(ix)?))),
-                        Value::Sum(_) | Value::Scaled { .. } => None,
+                        Value::Sum { .. } | Value::Scaled { .. } => None,
                     };
                     let Some(what) = what else { return Ok(false) };
                     out.push(Move { loops: loops.clone(), what, to: self.at(to)? });

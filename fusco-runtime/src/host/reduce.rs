@@ -4,6 +4,7 @@
 //! the accumulator in registers. Every path does the same operations per element in the same order.
 
 use super::number::{self, bf16_bits};
+use fusco_dsl::schedule::ir::IxOp;
 use fusco_dsl::sema::hir::Elem;
 
 /// A factor of one term.
@@ -25,6 +26,13 @@ impl Default for Addend {
     fn default() -> Self {
         Addend { factors: [Operand::Number(1.0); 3], count: 0 }
     }
+}
+
+/// Arithmetic on a sum, in f32, each operation rounded.
+pub(crate) enum Computed {
+    Sum,
+    Operand(Operand),
+    Binary(IxOp, Box<Computed>, Box<Computed>),
 }
 
 const BLOCK: usize = 64;
@@ -74,6 +82,89 @@ pub(crate) unsafe fn scale(product: &Addend, run: usize, elem: Elem, to: *mut u8
         }
         // SAFETY: as above.
         unsafe { store(&out[..n], elem, to.add(at * elem.bytes() as usize)) };
+    }
+}
+
+/// Stores what comes of `run` sums as `elem` at `to`.
+///
+/// # Safety
+/// As [`sum`], the rows of `value` among the operands.
+pub(crate) unsafe fn computed(
+    addends: &[Addend],
+    value: &Computed,
+    run: usize,
+    elem: Elem,
+    to: *mut u8,
+) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the features were just detected; the rest by the caller.
+        return unsafe { computed_fast(addends, value, run, elem, to) };
+    }
+    // SAFETY: by the caller.
+    unsafe { computed_plain(addends, value, run, elem, to) }
+}
+
+/// # Safety
+/// As [`computed`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn computed_fast(addends: &[Addend], value: &Computed, run: usize, elem: Elem, to: *mut u8) {
+    // SAFETY: by the caller.
+    unsafe { computed_plain(addends, value, run, elem, to) }
+}
+
+/// # Safety
+/// As [`computed`].
+#[inline(always)]
+unsafe fn computed_plain(
+    addends: &[Addend],
+    value: &Computed,
+    run: usize,
+    elem: Elem,
+    to: *mut u8,
+) {
+    for at in (0..run).step_by(BLOCK) {
+        let n = BLOCK.min(run - at);
+        let (mut acc, mut out) = ([0f32; BLOCK], [0f32; BLOCK]);
+        for addend in addends {
+            // SAFETY: elements `at..at + n` are below `run`.
+            unsafe { add(addend, at, n, &mut acc) };
+        }
+        // SAFETY: as above.
+        unsafe {
+            value.block(at, &acc[..n], &mut out[..n]);
+            store(&out[..n], elem, to.add(at * elem.bytes() as usize));
+        }
+    }
+}
+
+impl Computed {
+    /// Elements `at..` of the value, from the sums.
+    ///
+    /// # Safety
+    /// Its rows have `at + sums.len()` elements.
+    unsafe fn block(&self, at: usize, sums: &[f32], out: &mut [f32]) {
+        match self {
+            Computed::Sum => out.copy_from_slice(sums),
+            // SAFETY: by the caller.
+            Computed::Operand(operand) => unsafe { expand(operand, at, out) },
+            Computed::Binary(op, lhs, rhs) => {
+                let mut other = [0f32; BLOCK];
+                let other = &mut other[..out.len()];
+                // SAFETY: by the caller.
+                unsafe {
+                    lhs.block(at, sums, out);
+                    rhs.block(at, sums, other);
+                }
+                out.iter_mut().zip(other).for_each(|(a, b)| match op {
+                    IxOp::Add => *a += *b,
+                    IxOp::Sub => *a -= *b,
+                    IxOp::Mul => *a *= *b,
+                    IxOp::Div | IxOp::Rem => *a /= *b,
+                });
+            }
+        }
     }
 }
 

@@ -1,12 +1,12 @@
 //! The interpreter of resolved kernels: one rank, one CTA, ops in order.
 
 use super::access::At;
-use super::code::{Code, RouteStep, Source, Term};
+use super::code::{Code, RouteStep, Source, Term, Tree};
 use super::index::take_wild;
 use super::number::{int_bits, load};
 use super::pending::Pending;
 use super::plan::HostPlan;
-use super::reduce::{self, Addend, Operand};
+use super::reduce::{self, Addend, Computed, Operand};
 use super::tile::Stage;
 use super::wait::Watch;
 use super::{cast, copy};
@@ -303,6 +303,15 @@ impl<'a> Runner<'a> {
                 unsafe { reduce::sum(&self.addends, run, *elem, at, large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
+            Source::Computed(tree, elem) => {
+                let (value, shortest) = self.computed(tree)?;
+                let at = self.target(to)?;
+                let run = to.bytes * self.scale / elem.bytes() as usize;
+                let run = run.min(self.shortest).min(shortest);
+                // SAFETY: as for a sum; no row of the arithmetic is shorter.
+                unsafe { reduce::computed(&self.addends, &value, run, *elem, at) }
+                self.scatter(at, run * elem.bytes() as usize, to)
+            }
         }
     }
 
@@ -349,6 +358,26 @@ impl<'a> Runner<'a> {
     }
 
     /// The product, and the elements of its shortest row.
+    /// Arithmetic on a sum with its rows found, and the elements of the shortest of those.
+    fn computed(&mut self, tree: &Tree) -> Result<(Computed, usize), Stop> {
+        Ok(match tree {
+            Tree::Sum => (Computed::Sum, usize::MAX),
+            Tree::Term(term) => {
+                let (addend, shortest) = self.addend(std::slice::from_ref(term))?;
+                (Computed::Operand(addend.factors[0]), shortest)
+            }
+            Tree::Row(at) => {
+                let row = self.read(at)?;
+                let elements = row.bytes / at.elem.bytes() as usize;
+                (Computed::Operand(Operand::Row(row.at, at.elem)), elements)
+            }
+            Tree::Binary(op, lhs, rhs) => {
+                let ((lhs, a), (rhs, b)) = (self.computed(lhs)?, self.computed(rhs)?);
+                (Computed::Binary(*op, Box::new(lhs), Box::new(rhs)), a.min(b))
+            }
+        })
+    }
+
     fn addend(&mut self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
         let (mut addend, mut shortest) = (Addend::default(), usize::MAX);
         for (to, factor) in addend.factors.iter_mut().zip(factors) {

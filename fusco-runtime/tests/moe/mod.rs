@@ -196,7 +196,7 @@ impl Shape {
         let body = vec![
             self.each(n, each),
             Op::Put {
-                value: Value::Sum(Elem::Bf16),
+                value: Value::Sum { value: Tree::Sum, to: Elem::Bf16 },
                 to: access(n.o, Ix::Me, Ix::Var(n.t), self.hidden),
             },
             Op::Signal {

@@ -76,8 +76,10 @@ fn routed(ready: &Prepared, finished: &Finished, movement: &Movement) -> Moved {
     };
     let read = match &movement.kind {
         Kind::Push { source } => bytes(source.tensor),
-        Kind::Scale { factors, .. } | Kind::Reduce { factors, .. } => {
-            factors.iter().map(factor).sum()
+        Kind::Scale { factors, .. } => factors.iter().map(factor).sum(),
+        Kind::Reduce { factors, value, .. } => {
+            let own: i64 = value.points().into_iter().map(|p| bytes(p.tensor)).sum();
+            factors.iter().map(factor).sum::<i64>() + own
         }
         Kind::PushInt { .. } | Kind::Derive { .. } => 0,
     };

@@ -2,12 +2,18 @@
 
 // Member m holds EACH groups from m * EACH on; the last members may hold fewer, or none.
 template <i32 GROUPS, i32 MEMBERS, i32 EACH> struct Blocks {
-    static __device__ __forceinline__ i32 count(i32 m) { return GROUPS == MEMBERS * EACH ? EACH : max(min(GROUPS - m * EACH, EACH), 0); }
+    static __device__ __forceinline__ i32 size(i32 m) { return GROUPS == MEMBERS * EACH ? EACH : max(min(GROUPS - m * EACH, EACH), 0); }
     static __device__ __forceinline__ i32 group(i32 m, i32 i) { return m * EACH + i; }
 };
 
 // Group g is with member g % MEMBERS.
 template <i32 GROUPS, i32 MEMBERS> struct Cyclic {
-    static __device__ __forceinline__ i32 count(i32 m) { return (GROUPS - m + MEMBERS - 1) / MEMBERS; }
+    static __device__ __forceinline__ i32 size(i32 m) { return (GROUPS - m + MEMBERS - 1) / MEMBERS; }
     static __device__ __forceinline__ i32 group(i32 m, i32 i) { return i * MEMBERS + m; }
+};
+
+// Each member holds a copy of every group.
+template <i32 GROUPS> struct Copies {
+    static __device__ __forceinline__ i32 size(i32) { return GROUPS; }
+    static __device__ __forceinline__ i32 group(i32, i32 i) { return i; }
 };

@@ -141,8 +141,8 @@ template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, con
     const i32 lane = threadIdx.x % 32;
     for (i32 m = threadIdx.x / 32; m < R::MEMBERS; m += blockDim.x / 32) {
         u32 sum = 0;
-        for (i32 first = 0; first < G::count(m); first += 32) {
-            const bool in = first + lane < G::count(m);
+        for (i32 first = 0; first < G::size(m); first += 32) {
+            const bool in = first + lane < G::size(m);
             const i32 g = in ? G::group(m, first + lane) : 0;
             const u32 n = in ? (live[g] + ALIGN - 1) / ALIGN * ALIGN : 0;
             const u32 inclusive = scan_warp(n);

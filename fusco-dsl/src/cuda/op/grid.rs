@@ -214,7 +214,8 @@ fn emit_value(out: &mut Out, parts: &Parts, v: &str) -> String {
                 "const Vec<{bytes}> value = *reinterpret_cast<const Vec<{bytes}>*>(&number);"
             ));
         }
-        (Written::Value(Value::Sum(to)), Some(from)) => emit_sum(out, parts, from, *to, v),
+        // The verifier: nothing comes of a sum in a grid but its rounding.
+        (Written::Value(Value::Sum { to, .. }), Some(from)) => emit_sum(out, parts, from, *to, v),
         (_, Some(from)) => {
             let row = format!("load({})", place(parts.schedule, from, v));
             let row = parts.cast().map_or(row.clone(), |elem| cast_text(parts, from, elem, &row));

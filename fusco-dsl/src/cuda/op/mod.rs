@@ -39,7 +39,7 @@ impl Emit<'_> {
     pub fn op(&mut self, op: &Op) {
         match op {
             Op::Tokens { body, .. }
-                if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum(_), .. })) =>
+                if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum { .. }, .. })) =>
             {
                 match &self.form.work {
                     Work::Ring(ring) => self.reduce_ring(op, ring),
@@ -154,7 +154,7 @@ impl Own {
         let member = index(schedule, &schedule.routes[info.route].member());
         let count = match info.groups.is_even() {
             true => info.groups.most().to_string(),
-            false => format!("{ty}::count({member})"),
+            false => format!("{ty}::size({member})"),
         };
         Own { count, ty, member }
     }

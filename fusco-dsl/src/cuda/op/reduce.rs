@@ -6,7 +6,9 @@ use crate::cuda::form::Work;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Factor, Ix, Kernel, Op, Peer, Row, Schedule, Value, Var};
+use crate::schedule::ir::{
+    Access, Factor, Ix, IxOp, Kernel, Op, Peer, Row, Schedule, Tree, Value, Var,
+};
 use crate::sema::hir::Elem;
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
@@ -46,6 +48,8 @@ pub(super) struct Nest<'a> {
     pub rows: Vec<(Row, &'a Access)>,
     factors: &'a [Factor],
     pub to: &'a Access,
+    /// What comes of the sum.
+    value: &'a Tree,
     elem: Elem,
     pub signal: Option<&'a Op>,
 }
@@ -56,7 +60,9 @@ impl<'a> Nest<'a> {
         let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
             return None;
         };
-        let Op::Put { value: Value::Sum(elem), to } = body.get(1)? else { return None };
+        let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
+            return None;
+        };
         let Op::Reduce { factors, .. } = each.last()? else { return None };
         let rows = each
             .iter()
@@ -77,6 +83,7 @@ impl<'a> Nest<'a> {
             rows,
             factors,
             to,
+            value,
             elem: *elem,
             signal: body.get(2),
         })
@@ -93,6 +100,42 @@ impl<'a> Nest<'a> {
     /// Elements a lane handles at once.
     pub fn width(&self) -> i64 {
         self.to.vector / self.elem_of(self.to).bytes()
+    }
+
+    /// What the arithmetic on the sum reads of its position: rows, and single elements.
+    pub fn own(&self) -> Vec<(usize, &Access, bool)> {
+        self.value.reads().into_iter().enumerate().map(|(n, (a, row))| (n, a, row)).collect()
+    }
+
+    /// What comes of the sum `acc`, element `j`, whose own rows are `own0` ..
+    fn computed(&self, acc: &str) -> String {
+        self.tree(self.value, acc, &mut 0)
+    }
+
+    fn tree(&self, value: &Tree, acc: &str, next: &mut usize) -> String {
+        match value {
+            Tree::Sum => acc.to_string(),
+            Tree::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
+            Tree::Row(access) => {
+                let (n, elem) = (*next, self.elem_of(access).name());
+                *next += 1;
+                format!("to_f32(reinterpret_cast<const {elem}*>(&own{n})[j])")
+            }
+            Tree::Scalar(_) => {
+                *next += 1;
+                format!("own{}", *next - 1)
+            }
+            Tree::Binary { op, lhs, rhs } => {
+                let (a, b) = (self.tree(lhs, acc, next), self.tree(rhs, acc, next));
+                let word = match op {
+                    IxOp::Add => "__fadd_rn",
+                    IxOp::Sub => "__fsub_rn",
+                    IxOp::Mul => "__fmul_rn",
+                    IxOp::Div | IxOp::Rem => "__fdiv_rn",
+                };
+                format!("{word}({a}, {b})")
+            }
+        }
     }
 
     /// Scalar factors as one f32 a tuple, held by lane k: (index, text).
@@ -278,13 +321,24 @@ pub(super) fn emit_rounded(out: &mut Out, nest: &Nest, acc: &str) {
     out.line(&format!("Vec<{}> sum;", nest.to.vector));
     out.line("#pragma unroll");
     out.line(&format!(
-        "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>({acc});",
-        nest.width()
+        "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>({});",
+        nest.width(),
+        nest.computed(acc)
     ));
 }
 
 fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
-    emit_rounded(out, nest, "acc[j]");
     let guard = if whole { "" } else { "if (inside) " };
+    for (n, access, is_row) in nest.own() {
+        let (at, bytes) = (pointer(nest.schedule, access), access.vector);
+        if is_row {
+            out.line(&format!("Vec<{bytes}> own{n};"));
+            let from = format!("reinterpret_cast<const Vec<{bytes}>*>({at}) + v");
+            out.line(&format!("{guard}own{n} = load({from});"));
+        } else {
+            out.line(&format!("const float own{n} = to_f32(*({at}));"));
+        }
+    }
+    emit_rounded(out, nest, "acc[j]");
     out.line(&format!("{guard}store(reinterpret_cast<Vec<{}>*>({to}) + v, sum);", nest.to.vector));
 }

@@ -13,7 +13,7 @@ use crate::cuda::Target;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Kernel, Op, Peer, Schedule};
+use crate::schedule::ir::{Access, Kernel, Op, Peer, Schedule};
 
 /// Bytes of rows on their way to a multiprocessor; more do not make memory faster.
 const IN_FLIGHT: i64 = 112 * 1024;
@@ -76,7 +76,13 @@ pub(in crate::cuda) fn ring(
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let nest = Nest::of(schedule, tokens.next()?)?;
     let [(_, from)] = nest.rows[..] else { return None };
-    if tokens.next().is_some() || from.vector != 16 || nest.to.vector != 16 || nest.fan > 32 {
+    let wide = |(_, access, is_row): &(usize, &Access, bool)| !is_row || access.vector == 16;
+    if tokens.next().is_some()
+        || from.vector != 16
+        || nest.to.vector != 16
+        || nest.fan > 32
+        || !nest.own().iter().all(wide)
+    {
         return None;
     }
     let row = bulk::row_bytes(schedule, nest.to);
@@ -167,8 +173,9 @@ impl Text<'_> {
         out.line(&format!("constexpr i32 SLOTS = {}, ADDERS = {};", ring.slots, ring.adders.0));
         out.line(STAGED);
         out.line(&format!(
-            "struct Tuple {{ const Vec<16>* place{}; Vec<16>* sum;{}{} }};  // its row, if it is kept",
+            "struct Tuple {{ const Vec<16>* place{}; Vec<16>* sum;{}{}{} }};  // its row, if it is kept",
             self.row(),
+            self.own().iter().map(|(name, ty)| format!(" {ty} {name};")).collect::<String>(),
             self.nest.scalars().iter().map(|(i, _)| format!(" float factor{i};")).collect::<String>(),
             if ring.mail.is_some() { " i32 owner;" } else { "" }
         ));
@@ -222,6 +229,9 @@ impl Text<'_> {
         let (nest, each) = (self.nest, self.ring.adders.1);
         out.block("for (i32 turn = 0; turn < turns; ++turn)", |out| {
             out.line("Vec<16>* to = nullptr;");
+            for (name, ty) in self.own() {
+                out.line(&format!("{ty} {name} = {{}};"));
+            }
             out.line(&format!("float acc[{each}][{}] = {{}};", nest.width()));
             out.line("#pragma unroll 8");
             out.block(&format!("for (i32 i = 0; i < {}; ++i)", nest.fan), |out| self.add_row(out));
@@ -251,6 +261,9 @@ impl Text<'_> {
         ));
         out.line("arrive_mbarrier(&empty[slot]);");
         out.line("to = tuple.sum;");
+        for (name, _) in self.own() {
+            out.line(&format!("{name} = tuple.{name};"));
+        }
         out.block(&format!("if (tuple.place{n})"), |out| {
             for (i, _) in nest.scalars() {
                 out.line(&format!("const float a{i} = tuple.factor{i};"));
@@ -270,11 +283,24 @@ impl Text<'_> {
         if threads * each == vectors { String::new() } else { format!("if ({at} < {vectors}) ") }
     }
 
+    /// What the arithmetic on a sum reads of its position: (name, type) of where a row is, or of an element.
+    fn own(&self) -> Vec<(String, &'static str)> {
+        let own = |(n, _, is_row): (usize, &Access, bool)| match is_row {
+            true => (format!("at{n}"), "const Vec<16>*"),
+            false => (format!("own{n}"), "float"),
+        };
+        self.nest.own().into_iter().map(own).collect()
+    }
+
     fn store(&self, out: &mut Out) {
         out.line("#pragma unroll");
         out.block(&format!("for (i32 i = 0; i < {}; ++i)", self.ring.adders.1), |out| {
-            emit_rounded(out, self.nest, "acc[i][j]");
             let at = "ADDERS * i + threadIdx.x";
+            for (n, ..) in self.nest.own().into_iter().filter(|(.., is_row)| *is_row) {
+                out.line(&format!("Vec<16> own{n};"));
+                out.line(&format!("{}own{n} = load(at{n} + {at});", self.guard(at)));
+            }
+            emit_rounded(out, self.nest, "acc[i][j]");
             out.line(&format!("{}store(to + {at}, sum);", self.guard(at)));
         });
     }
@@ -302,6 +328,13 @@ impl Text<'_> {
                 emit_pair(out, nest);
                 let to = pointer(nest.schedule, nest.to);
                 out.line(&format!("tuple.sum = reinterpret_cast<Vec<16>*>({to});"));
+                for ((name, ty), (_, access, is_row)) in self.own().iter().zip(nest.own()) {
+                    let at = pointer(nest.schedule, access);
+                    out.line(&match is_row {
+                        true => format!("tuple.{name} = reinterpret_cast<{ty}>({at});"),
+                        false => format!("tuple.{name} = to_f32(*({at}));"),
+                    });
+                }
                 emit_kept(out, nest, "tuple.", |out| {
                     if self.ring.mail.is_some() {
                         out.line(&format!("tuple.owner = {};", self.owner()));

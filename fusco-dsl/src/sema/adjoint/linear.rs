@@ -1,4 +1,5 @@
-//! What makes a statement linear: one product of tensor elements, possibly summed and rounded.
+//! What makes a statement linear: a product of tensor elements, possibly summed and rounded, to which others may be
+//! added.
 
 use super::{Found, Pass};
 use crate::diag::Diagnostic;
@@ -6,10 +7,13 @@ use crate::sema::check::unsupported;
 use crate::sema::text;
 use crate::sema::value::is_metadata;
 use crate::syntax::ast::{Arg, Assign, Expr, ExprKind, Ident, Op, Tensor};
+use std::borrow::Cow;
 
 /// A linear statement: its value is a product of factors, of which one is the input.
 pub(super) struct Linear<'s> {
-    pub factors: Vec<&'s Expr>,
+    pub factors: Vec<Cow<'s, Expr>>,
+    /// The product is summed, or there is no arithmetic around it.
+    pub routed: bool,
     /// The factor that is differentiated.
     pub at: usize,
     pub input: Tensor,
@@ -47,22 +51,32 @@ impl Pass<'_> {
         if !is_float(&output.dtype.name.name) || is_metadata(&a.value) {
             return Ok(None);
         }
-        let mut factors = Vec::new();
-        self.product(&a.value, &mut factors)?;
+        let mut terms = Vec::new();
+        self.terms(&a.value, &mut Vec::new(), &mut terms)?;
+        let alone = terms.len() == 1;
+        let Some(term) = self.term(a, &terms, input)? else { return Ok(None) };
+        let other_terms = terms.iter().enumerate().filter(|(i, _)| *i != term);
+        let others: Vec<String> = other_terms
+            .flat_map(|(_, t)| self.float_reads(&t.factors).into_iter().map(|i| &t.factors[i]))
+            .filter_map(|e| read_of(e).map(|(name, _)| name.to_string()))
+            .collect();
+        let Term { factors, summed } = terms.swap_remove(term);
         let reads = self.float_reads(&factors);
         self.once(a, &factors, &reads)?;
         let Some(at) = self.choose(a, &factors, &reads, input)? else { return Ok(None) };
-        let Some((name, index)) = read_of(factors[at]) else { return Err(super::Stop) };
+        let Cow::Borrowed(chosen) = factors[at] else { return Err(super::Stop) };
+        let Some((name, index)) = read_of(chosen) else { return Err(super::Stop) };
         if input.is_none() {
-            let left = reads.iter().filter(|i| **i != at).filter_map(|i| read_of(factors[*i]));
-            self.left.extend(left.map(|(other, _)| super::Left {
+            let left = reads.iter().filter(|i| **i != at).filter_map(|i| read_of(&factors[*i]));
+            let left = left.map(|(other, _)| other.to_string()).chain(others);
+            self.left.extend(left.map(|other| super::Left {
                 statement: a.clone(),
                 made: name.to_string(),
-                other: other.to_string(),
+                other,
             }));
         }
         let Some(tensor) = self.tensor(name).cloned() else { return Err(super::Stop) };
-        Ok(Some(Linear { factors, at, input: tensor, index, output }))
+        Ok(Some(Linear { factors, routed: summed || alone, at, input: tensor, index, output }))
     }
 
     /// F0805 at a call that is not linear.
@@ -86,8 +100,79 @@ impl Pass<'_> {
         children(e).into_iter().try_for_each(|inner| self.no_function(a, inner))
     }
 
+    /// The products that a value is the sum of; `scale` is what all of it is multiplied by.
+    fn terms<'s>(
+        &mut self,
+        e: &'s Expr,
+        scale: &mut Vec<Cow<'s, Expr>>,
+        out: &mut Vec<Term<'s>>,
+    ) -> Found<()> {
+        let minus = |span| number(-1.0, span);
+        match &e.kind {
+            ExprKind::Call { base, args } if base_name(base) == "cast" && args.len() == 2 => {
+                return self.terms(&args[1].value, scale, out);
+            }
+            ExprKind::Binary { op: op @ (Op::Add | Op::Sub), lhs, rhs } => {
+                self.terms(lhs, scale, out)?;
+                let depth = scale.len();
+                scale.extend((*op == Op::Sub).then(|| minus(e.span)));
+                self.terms(rhs, scale, out)?;
+                scale.truncate(depth);
+                return Ok(());
+            }
+            ExprKind::Neg(inner) if self.has_tensor(inner) => {
+                scale.push(minus(e.span));
+                self.terms(inner, scale, out)?;
+                scale.pop();
+                return Ok(());
+            }
+            ExprKind::Binary { op: Op::Mul, lhs, rhs } => {
+                let sides = [(lhs, rhs), (rhs, lhs)];
+                let around = sides.into_iter().find(|(c, e)| is_literal(c) && is_sum(e));
+                if let Some((literal, inner)) = around {
+                    scale.push(Cow::Borrowed(literal));
+                    self.terms(inner, scale, out)?;
+                    scale.pop();
+                    return Ok(());
+                }
+            }
+            ExprKind::Binary { op: Op::Div, lhs, rhs } => {
+                if let Some(by) = literal(rhs).filter(|by| *by != 0.0) {
+                    scale.push(number(1.0 / by, rhs.span));
+                    self.terms(lhs, scale, out)?;
+                    scale.pop();
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        let mut factors = scale.clone();
+        self.product(e, &mut factors)?;
+        let summed = matches!(&e.kind, ExprKind::Call { base, .. } if base_name(base) == "sum");
+        out.push(Term { factors, summed });
+        Ok(())
+    }
+
+    /// The one that reads the input, or the one that is summed among several; none if no term reads it.
+    fn term(&mut self, a: &Assign, terms: &[Term], input: Option<&Ident>) -> Found<Option<usize>> {
+        let reads = |t: &Term, name: &str| {
+            t.factors.iter().any(|f| read_of(f).is_some_and(|(found, _)| found == name))
+        };
+        let Some(input) = input else {
+            return Ok(Some(terms.iter().position(|t| t.summed).unwrap_or(0)));
+        };
+        let mut found = (0..terms.len()).filter(|i| reads(&terms[*i], &input.name));
+        match (found.next(), found.next()) {
+            (Some(_), Some(_)) => {
+                let what = format!("the adjoint of `{}`, which is read twice", input.name);
+                self.fail(unsupported(a.span, what))
+            }
+            (first, _) => Ok(first),
+        }
+    }
+
     /// Through `cast` and `sum`, which are linear, to the factors of the product.
-    fn product<'s>(&mut self, e: &'s Expr, out: &mut Vec<&'s Expr>) -> Found<()> {
+    fn product<'s>(&mut self, e: &'s Expr, out: &mut Vec<Cow<'s, Expr>>) -> Found<()> {
         match &e.kind {
             ExprKind::Binary { op: Op::Mul, lhs, rhs } => {
                 self.product(lhs, out)?;
@@ -102,7 +187,7 @@ impl Pass<'_> {
                 self.fail(unsupported(e.span, format!("the adjoint of `{}`", text::expr(e))))
             }
             _ => {
-                out.push(e);
+                out.push(Cow::Borrowed(e));
                 Ok(())
             }
         }
@@ -114,19 +199,19 @@ impl Pass<'_> {
     }
 
     /// The factors that are elements of float tensors.
-    fn float_reads(&self, factors: &[&Expr]) -> Vec<usize> {
+    fn float_reads(&self, factors: &[Cow<Expr>]) -> Vec<usize> {
         let float = |e: &Expr| {
             read_of(e)
                 .and_then(|(name, _)| self.tensor(name))
                 .is_some_and(|t| is_float(&t.dtype.name.name))
         };
-        (0..factors.len()).filter(|i| float(factors[*i])).collect()
+        (0..factors.len()).filter(|i| float(&factors[*i])).collect()
     }
 
     /// F0805: a constant, or a square.
-    fn once(&mut self, a: &Assign, factors: &[&Expr], reads: &[usize]) -> Found<()> {
+    fn once(&mut self, a: &Assign, factors: &[Cow<Expr>], reads: &[usize]) -> Found<()> {
         let target = &a.targets[0].name.name;
-        let name = |i: &usize| read_of(factors[*i]).map_or("", |(name, _)| name);
+        let name = |i: &usize| read_of(&factors[*i]).map_or("", |(name, _)| name);
         if reads.is_empty() {
             return self.fail(
                 Diagnostic::error(
@@ -159,17 +244,17 @@ impl Pass<'_> {
     fn choose(
         &mut self,
         a: &Assign,
-        factors: &[&Expr],
+        factors: &[Cow<Expr>],
         reads: &[usize],
         input: Option<&Ident>,
     ) -> Found<Option<usize>> {
-        let name = |i: &usize| read_of(factors[*i]).map_or("", |(name, _)| name);
+        let name = |i: &usize| read_of(&factors[*i]).map_or("", |(name, _)| name);
         if let Some(input) = input {
             return Ok(reads.iter().copied().find(|i| name(i) == input.name));
         }
         let (sources, dests) = self.route(a);
         let mentions = |i: &usize, want: &dyn Fn(&str) -> bool| {
-            read_of(factors[*i])
+            read_of(&factors[*i])
                 .is_some_and(|(_, index)| index.iter().any(|e| e.as_name().is_some_and(want)))
         };
         let free = |v: &str| !sources.iter().chain(&dests).any(|x| x == v);
@@ -199,6 +284,39 @@ impl Pass<'_> {
             .note("an adjoint holds all factors but one fixed")
             .help(help),
         )
+    }
+}
+
+/// One product of a value.
+struct Term<'s> {
+    factors: Vec<Cow<'s, Expr>>,
+    summed: bool,
+}
+
+fn number<'s>(value: f64, span: crate::source::Span) -> Cow<'s, Expr> {
+    Cow::Owned(Expr { kind: ExprKind::Float(value), span })
+}
+
+fn literal(e: &Expr) -> Option<f64> {
+    match &e.kind {
+        ExprKind::Int(v) => Some(*v as f64),
+        ExprKind::Float(v) => Some(*v),
+        ExprKind::Neg(inner) => literal(inner).map(|v| -v),
+        _ => None,
+    }
+}
+
+fn is_literal(e: &Expr) -> bool {
+    literal(e).is_some()
+}
+
+/// Whether a value is a sum, or arithmetic on one.
+fn is_sum(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Call { base, .. } => base_name(base) == "sum",
+        ExprKind::Binary { lhs, rhs, .. } => is_sum(lhs) || is_sum(rhs),
+        ExprKind::Neg(inner) => is_sum(inner),
+        _ => false,
     }
 }
 

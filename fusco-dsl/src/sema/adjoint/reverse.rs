@@ -5,6 +5,7 @@ use super::{Found, Pass, tree};
 use crate::sema::check::unsupported;
 use crate::source::Span;
 use crate::syntax::ast::{Assign, Decl, Expr, Ident, Io, Tensor};
+use std::borrow::Cow;
 
 /// A generated statement, and the tensors whose gradients it reads and writes.
 pub(super) struct Reversed {
@@ -31,7 +32,9 @@ impl Pass<'_> {
         }
         let left = self.variables(linear.index)?;
         let right = self.variables(&a.targets[0].index)?;
-        let (sources, dests) = self.route(a);
+        // What is added to a sum is its position's own: no route leads back.
+        let via = a.via.as_ref().filter(|_| linear.routed);
+        let (sources, dests) = if via.is_some() { self.route(a) } else { Default::default() };
         self.no_broadcast(a, &linear, &left, right, &[&sources[..], &dests[..]].concat(), at)?;
         let has = |v: &String| left.contains(&v.as_str());
         let by_slot = !dests.is_empty() && dests.iter().all(has);
@@ -41,7 +44,7 @@ impl Pass<'_> {
             targets: vec![tree::target(&linear.input.name.name, linear.index, at)],
             tuple: false,
             value: value(&linear, &a.targets[0].index, &summed, at),
-            via: a.via.as_ref().map(|r| tree::ident(&r.name, at)),
+            via: via.map(|r| tree::ident(&r.name, at)),
             filter: a.filter.as_ref().map(|f| tree::expr(f, at)),
             span: at,
         };
@@ -99,7 +102,7 @@ impl Pass<'_> {
 /// The product with the output's gradient in the input's place, summed and rounded to the input's type.
 fn value(linear: &Linear, index: &[Expr], summed: &[&str], at: Span) -> Expr {
     let cotangent = tree::read(&linear.output.name.name, index, at);
-    let factor = |(i, e): (usize, &&Expr)| {
+    let factor = |(i, e): (usize, &Cow<Expr>)| {
         if i == linear.at { cotangent.clone() } else { tree::expr(e, at) }
     };
     let factors: Vec<Expr> = linear.factors.iter().enumerate().map(factor).collect();
