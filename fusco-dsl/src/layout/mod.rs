@@ -12,7 +12,8 @@ mod route;
 pub use build::tables;
 pub use holders::Part;
 pub use print::print;
-pub use route::{RouteShape, SlotOrder, route_shape};
+pub(crate) use route::route_shape;
+pub use route::{RouteShape, SlotOrder};
 
 use crate::arena::Handle;
 use crate::sema::hir;

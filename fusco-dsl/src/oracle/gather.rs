@@ -2,8 +2,9 @@
 
 use super::digits::Digits;
 use super::place::fill_bits;
-use super::scope::{Scope, overflow};
-use super::{Array, Error, Inputs, Relation, deal, place, run};
+use super::scope::{Scope, names, overflow};
+use super::shape::shape;
+use super::{Array, Error, Inputs, Relation, deal, place};
 use crate::sema::hir::{Extent, Program, Tensor};
 use std::collections::BTreeMap;
 
@@ -41,7 +42,7 @@ pub fn gather(
     let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
     let tensor = &program.tensors[handle];
     let elem = tensor.dtype.elem;
-    let mut shape = run::shape(&scope, tensor)?;
+    let mut shape = shape(&scope, tensor)?;
     if let Some(parts) = deal::parts(&scope, tensor)? {
         shape.insert(0, usize::try_from(parts).map_err(|_| overflow())?);
     }
@@ -114,7 +115,7 @@ fn segment(
         return Ok(());
     }
     let extent = match &tensor.axes[at.len()].extent {
-        Extent::Fixed(size) if run::names(rows, at.len()) => scope.size(size, at)?,
+        Extent::Fixed(size) if names(rows, at.len()) => scope.size(size, at)?,
         _ => 1,
     };
     for value in 0..extent {
