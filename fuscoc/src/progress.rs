@@ -44,7 +44,7 @@ impl Progress {
 
     /// A line of its own on standard error, on a terminal or not: what is done so far.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| crate::file::tell(line));
+        self.bar.suspend(|| crate::terminal::tell(line));
     }
 
     /// Clears the line, so that others may print.
