@@ -4,7 +4,9 @@
 //! World -> bind -> Bound -> alloc, plan, launch on a Stream -> synchronize -> download
 //! ```
 
+mod driver;
 pub mod engine;
+mod error;
 mod host;
 pub mod jit;
 pub mod mem;

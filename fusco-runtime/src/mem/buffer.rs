@@ -4,7 +4,9 @@
 
 use super::host::HostMemory;
 use super::room;
-use crate::engine::{DeviceMemory, Error, Ledger, Slot};
+use crate::driver::Memory as DeviceMemory;
+use crate::engine::{Ledger, Slot};
+use crate::error::Error;
 use std::sync::Arc;
 
 /// A tensor's local parts, one allocation of equal size a rank, zero at first. Cheap to clone: clones share the memory.

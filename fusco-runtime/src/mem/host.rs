@@ -3,7 +3,7 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// Bytes that every allocation of a world is aligned to.
-pub(crate) const ALIGN: usize = 4096;
+const ALIGN: usize = crate::driver::ALIGN as usize;
 
 /// Allocations of at least this many bytes ask for pages of this size, and begin with one.
 const LARGE_PAGE: usize = 2 << 20;
