@@ -11,6 +11,7 @@ mod fixes;
 mod fuzz;
 mod images;
 mod known;
+mod language;
 mod limits;
 mod names;
 mod oracle;
