@@ -9,6 +9,7 @@ mod explain;
 mod first_programs;
 mod fixes;
 mod fuzz;
+mod house;
 mod images;
 mod known;
 mod language;
