@@ -1,6 +1,7 @@
 //! One binary for all tests of the compiler.
 
 mod adjoint;
+mod architecture;
 mod codes;
 mod digits;
 mod directives;
