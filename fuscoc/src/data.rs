@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::diag::hint;
+use fusco_dsl::layout::Deal;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
 use fusco_runtime::mem::room;
@@ -379,22 +380,23 @@ pub fn live_bytes(
 ) -> usize {
     let tensor = &compiled.hir.tensors[handle];
     let table = &compiled.tables()[&handle];
-    let route = tensor.axes.iter().find_map(|a| match a.extent {
-        Extent::Ragged { route, .. } => Some(route),
+    let route = tensor.axes.iter().zip(0..).find_map(|(a, axis)| match a.extent {
+        Extent::Ragged { route, .. } => Some((route, axis)),
         Extent::Fixed(_) | Extent::Counted { .. } => None,
     });
     let packed = table.digits.iter().find_map(|d| match d.home {
         fusco_dsl::layout::Home::Packed { align, stride } => Some((align, stride)),
         _ => None,
     });
-    let (Some(route), Some((align, stride))) = (route, packed) else {
+    let (Some((route, ragged)), Some((align, stride))) = (route, packed) else {
         return (table.elems * tensor.dtype.elem.bytes()) as usize;
     };
     let shape = &compiled.plan.routes[&route];
-    let per_rank = shape.groups_per_rank as usize;
-    let member = shape.member_of(rank as i64) as usize;
+    // A packed tensor has its groups left of its ragged axis.
+    let deal = Deal::of(table, ragged - 1, shape);
+    let own = deal.map(|d| d.groups_of(shape.member_of(rank as i64))).unwrap_or_default();
     let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
-    let own = counts.iter().skip(member * per_rank).take(per_rank);
-    let rows: i64 = own.map(|n| (i64::from(*n) + align - 1) / align * align).sum();
+    let count = |g: &i64| counts.get(*g as usize).map_or(0, |n| i64::from(*n));
+    let rows: i64 = own.iter().map(|g| (count(g) + align - 1) / align * align).sum();
     (rows * stride * tensor.dtype.elem.bytes()) as usize
 }

@@ -9,7 +9,8 @@ struct Arrivals {
     const unsigned* counters;  // rows that have arrived, by tile slot
     const unsigned* live;      // live rows, by global group; null: tiles are rows of positions
     const unsigned* base;      // first row in the rank's buffer, by global group
-    int first_group, groups;   // of this rank
+    int first_group, groups;   // of this rank: group i is first_group + i * apart
+    int apart;
 };
 
 __device__ __forceinline__ unsigned load_acquire(const unsigned* p) {

@@ -18,6 +18,7 @@ pub enum Part {
     Valid,
     Floor,
     Pair,
+    Deal,
     Route,
 }
 
@@ -64,13 +65,14 @@ impl Part {
             Part::Valid => &["valid("],
             Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
+            Part::Deal => &["Blocks", "Cyclic"],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
         }
     }
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 15] = [
+pub const PRELUDE: [(Part, &str); 16] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -85,6 +87,7 @@ pub const PRELUDE: [(Part, &str); 15] = [
     (Part::Valid, include_str!("prelude/valid.cuh")),
     (Part::Floor, include_str!("prelude/floor.cuh")),
     (Part::Pair, include_str!("prelude/pair.cuh")),
+    (Part::Deal, include_str!("prelude/deal.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];
 

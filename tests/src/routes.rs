@@ -99,6 +99,7 @@ struct Draw<'r> {
     positions_text: String,
     choices: i64,
     groups: i64,
+    dealt: Dealt,
     rows: i64,
     /// Storage of the slots, and the digits to their left if they are packed.
     cap: Option<i64>,
@@ -121,7 +122,14 @@ pub fn case(random: &mut Random) -> Case {
     let beside = axes.iter().find(|(m, _)| !whole && mesh.iter().all(|(used, _)| used != m));
     let split = beside.copied().filter(|_| !rarely(random, 3));
     let each = pick(random, &[1, 1, 2, 3, 4]);
-    let groups = if odd.next(random) { 1 + random.below(7) as i64 } else { ranks * each };
+    let dealt = match random.below(8) {
+        0 | 1 => Dealt::Cyclic,
+        2 if mesh.len() == 1 => Dealt::Owners,
+        3 => Dealt::Uneven,
+        _ => Dealt::Blocks,
+    };
+    let any = odd.next(random) || matches!(dealt, Dealt::Owners | Dealt::Uneven);
+    let groups = if any { 1 + random.below(9) as i64 } else { ranks * each };
     let longest = pick(random, &[1, 2, 3, 5, 8, 17]);
     let several = has_rank && odd.next(random);
     let mut draw = Draw {
@@ -137,6 +145,7 @@ pub fn case(random: &mut Random) -> Case {
         positions_text: String::new(),
         choices: pick(random, &[1, 2, 2, 3, 4]),
         groups,
+        dealt,
         rows: pick(random, &[1, 2, 3, 4, 8, 10, 16]) * split.map_or(1, |(_, n)| n),
         split,
         cap: rarely(random, 3).then(|| pick(random, &[1, 2, 3, 8])),
@@ -148,11 +157,28 @@ pub fn case(random: &mut Random) -> Case {
     if !draw.has_choice {
         draw.choices = 1;
     }
+    if draw.dealt == Dealt::Owners {
+        let most = draw.mesh[0].1 as u64;
+        let mut owner = || draw.random.below(most).to_string();
+        let owners = Vec::from_iter((0..groups).map(|_| owner())).join(", ");
+        draw.declarations.push(format!("const OWNERS = [{owners}];"));
+    }
     draw.positions(longest);
     draw.case()
 }
 
 type Mesh = (String, Vec<(&'static str, i64)>, Vec<(&'static str, i64)>, String);
+
+/// How the groups of most tensors lie over the ranks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dealt {
+    Blocks,
+    Cyclic,
+    /// By a constant table.
+    Owners,
+    /// Blocks, the last of which may hold fewer groups or none.
+    Uneven,
+}
 
 /// Its declaration, axes, the digits by which tensors are sharded, and the size of them all.
 fn mesh(random: &mut Random, odd: &mut Odd) -> Mesh {
@@ -279,6 +305,9 @@ impl Draw<'_> {
             return out;
         }
         let mesh: Vec<String> = match axis.fixed {
+            _ if name == "e" && self.dealt == Dealt::Owners && !self.odd() => {
+                vec![format!("e/{}.map(OWNERS)", self.mesh[0].0)]
+            }
             Some(size) if self.odd() => {
                 let mut owner = || self.random.below(self.ranks as u64).to_string();
                 let owners = (0..size).map(|_| owner()).collect::<Vec<_>>().join(", ");
@@ -290,7 +319,11 @@ impl Draw<'_> {
             _ => self.mesh.iter().map(|(m, _)| format!("{name}/{m}")).collect(),
         };
         // Cyclic, or dealt out in the middle.
-        let at = if self.odd() { self.random.below(out.len() as u64 + 1) as usize } else { 0 };
+        let at = match name {
+            _ if self.odd() => self.random.below(out.len() as u64 + 1) as usize,
+            "e" if self.dealt == Dealt::Cyclic => 1,
+            _ => 0,
+        };
         out.splice(at..at, mesh);
         out
     }
@@ -298,6 +331,7 @@ impl Draw<'_> {
     /// A placement of the axes, each of which may be cut; `row` axes stay last, whole and in order.
     fn placement(&mut self, axes: &[Axis], ragged: Option<(&str, &str)>, row: &[&str]) -> String {
         let mut axes = axes.to_vec();
+        let by_group = axes.iter().any(|a| a.name == "e");
         if self.odd() {
             // Another axis over the mesh, or none.
             axes.iter_mut().for_each(|a| a.sharded = false);
@@ -343,6 +377,7 @@ impl Draw<'_> {
         let with = match self.random.below(8) {
             0 if self.odd() => " with uneven",
             1 if self.odd() => " with swizzle(b32), align(256)",
+            _ if by_group && self.dealt == Dealt::Uneven => " with uneven",
             _ => "",
         };
         format!("[{}]{with}", terms.join(", "))

@@ -3,7 +3,9 @@
 
 use fusco_dsl::arena::Handle;
 use fusco_dsl::oracle::{Inputs, Relation};
-use fusco_dsl::schedule::ir::{Access, Entry, Ix, IxOp, Op, Route, Schedule, Tensor};
+use fusco_dsl::schedule::ir::{
+    Access, Deal, Entry, Ix, IxOp, Op, Route, Schedule, TableKind, Tensor,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements of a tensor by (rank that holds them, offset).
@@ -69,14 +71,14 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Groups { route, var, body } => {
-                for group in self.own_groups(*route) {
+            Op::Groups { deal, var, body } => {
+                for group in self.own_groups(*deal) {
                     self.vars[var.index()] = group;
                     self.ops(body);
                 }
             }
-            Op::Padding { route, group, slot, until, body } => {
-                for g in self.own_groups(*route) {
+            Op::Padding { deal, group, slot, until, body } => {
+                for g in self.own_groups(*deal) {
                     self.vars[group.index()] = g;
                     for at in self.relation.live[g as usize]..self.value(until) {
                         self.vars[slot.index()] = at;
@@ -96,10 +98,9 @@ impl Walk<'_> {
         }
     }
 
-    fn own_groups(&self, route: Handle<Route>) -> std::ops::Range<i64> {
-        let route = &self.schedule.routes[route];
-        let (each, member) = (route.groups_per_rank, route.member_of(self.me as i64));
-        member * each..(member + 1) * each
+    fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {
+        let deal = &self.schedule.deals[deal];
+        deal.groups.groups_of(self.schedule.routes[deal.route].member_of(self.me as i64))
     }
 
     /// Kept tuples of an own position: choice, group, slot.
@@ -156,9 +157,9 @@ impl Walk<'_> {
             }
             Ix::Base { base, group } => {
                 let info = &self.schedule.bases[*base];
-                let each = self.schedule.routes[info.route].groups_per_rank;
+                let deal = &self.schedule.deals[info.deal].groups;
                 let group = self.value(group);
-                let earlier = group / each * each..group;
+                let earlier = (0..group).filter(|g| deal.owner(*g) == deal.owner(group));
                 let rows = earlier.map(|g| self.relation.live[g as usize]);
                 rows.map(|n| (n + info.align - 1) / info.align * info.align).sum()
             }
@@ -177,7 +178,11 @@ impl Walk<'_> {
                     IxOp::Rem => a.rem_euclid(b),
                 }
             }
-            Ix::Element { .. } | Ix::Lookup { .. } => panic!("no address of a route reads a table"),
+            Ix::Lookup { table, index } => match &self.schedule.tables[*table].kind {
+                TableKind::Const(values) => values[self.value(index) as usize],
+                TableKind::Computed => panic!("no address of a route reads a computed table"),
+            },
+            Ix::Element { .. } => panic!("no address of a route reads an element"),
         }
     }
 

@@ -7,7 +7,8 @@ extern "C" __global__ void scale_tiles(
     bool first = true;
     for (unsigned tile = 0, more = 1; more; ++tile) {
         more = 0;
-        for (int g = arrivals.first_group; g < arrivals.first_group + arrivals.groups; ++g) {
+        for (int i = 0; i < arrivals.groups; ++i) {
+            const int g = arrivals.first_group + i * arrivals.apart;
             const unsigned live = arrivals.live[g];
             if (tile * 128 >= live) continue;
             more = 1;
@@ -18,7 +19,8 @@ extern "C" __global__ void scale_tiles(
             if (first && threadIdx.x == 0) {
                 // How much of the rank had arrived when this CTA got its first tile.
                 unsigned arrived = 0, all = 0;
-                for (int e = arrivals.first_group; e < arrivals.first_group + arrivals.groups; ++e) {
+                for (int i = 0; i < arrivals.groups; ++i) {
+                    const int e = arrivals.first_group + i * arrivals.apart;
                     all += arrivals.live[e];
                     for (unsigned j = 0; j * 128 < arrivals.live[e]; ++j)
                         arrived += fusco::load_acquire(arrivals.counters + arrivals.base[e] / 128 + j);

@@ -335,21 +335,40 @@ fn the_layout_of_the_index_tensor_is_obeyed() {
 }
 
 #[test]
-fn groups_that_are_not_dealt_in_blocks_are_refused() {
-    let words = "groups of a route that are not dealt in blocks";
-    let with = |more: &str| format!("{IDS} {ROWS} {more}");
-    for place in ["[e, e/gpu]", "[e:2, e/gpu]"] {
+fn groups_lie_where_the_placement_says() {
+    const TABLES: &str = "const W = [1, 0, 1, 1]; const ONE = [1, 1, 1, 1];";
+    let with = |more: &str| format!("{IDS} {ROWS} {TABLES} {more}");
+    let places = ["[e, e/gpu]", "[e:2, e/gpu]", "[e/gpu.map(W), e]", "[e/gpu.map(ONE), e]"];
+    for place in places {
         for word in ["count", "offset"] {
             let n = format!("out n: i32[e: 4] @ {place};");
-            refused(&with(&n), &format!("{PUSH} n[e] <- {word}(y.c);"), words);
+            runs(&with(&n), &format!("{PUSH} n[e] <- {word}(y.c);"));
         }
     }
-    let z = "in z: bf16[e: 4, c: ragged, h: 8] @ [e, c.pack(2), e/gpu, h];
-        out o: f32[s: gpu, t: T[s], h: 8] @ [s/gpu, t, h];";
-    let sum = format!("{PUSH} o[s, t, h] <- sum(k: z[e, c, h]) via r;");
-    refused(&with(z), &sum, words);
-    let y = "out y: bf16[e: 4, c: ragged, h: 8] @ [e, c.pack(1), e/gpu, h];";
-    refused(&format!("{IDS} {y}"), PUSH, words);
+    for place in ["[e, c.pack(2), e/gpu, h]", "[e/gpu.map(W), e, c.pack(2), h]"] {
+        let y = format!("out y: bf16[e: 4, c: ragged, h: 8] @ {place} with fill(2);");
+        runs(&format!("{IDS} {TABLES} {y}"), PUSH);
+    }
+    // Seven groups on two ranks: four and three.
+    let ids = IDS.replace("ix32(4", "ix32(7");
+    let y = "out y: bf16[e: 7, c: ragged, h: 8] @ [e/gpu, e, c.pack(4), h] with fill(0), uneven;
+        out n: i32[e: 7] @ [e/gpu, e] with uneven; out l: i32[e: 7] @ [e, e/gpu] with uneven;";
+    let numbers = "n[e] <- offset(y.c); l[e] <- count(y.c);";
+    runs(&format!("{ids} {y}"), &format!("{PUSH} {numbers}"));
+}
+
+#[test]
+fn rows_of_one_entry_arrive_by_one_table_of_tiles() {
+    let v = "out v: bf16[e: 4, c: ragged, h: 8] @ [e, c.pack(2), e/gpu, h];";
+    let both = format!("{PUSH} v[e, c, h] <- x[s, t, h] via r;");
+    refused(&format!("{IDS} {ROWS} {v}"), &both, "whose groups lie on different ranks");
+}
+
+#[test]
+fn owners_that_a_tensor_names_are_refused() {
+    let y = "in W: ix32(2)[e: 4] @ [copy/gpu, e];
+        out y: bf16[e: 4, c: ragged, h: 8] @ [e/gpu.map(W), e, c.pack(2), h];";
+    refused(&format!("{IDS} {y}"), PUSH, "whose owner a tensor names");
 }
 
 #[test]

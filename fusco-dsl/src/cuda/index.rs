@@ -76,7 +76,7 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
             }
         }
         Ix::Base { base, group } => {
-            format!("i32(plan->base{}[{}])", schedule.bases[*base].align, inner(group))
+            format!("i32(plan->{}[{}])", schedule.bases[*base].name, inner(group))
         }
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", inner(group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),

@@ -2,7 +2,7 @@
 //! do those that are such a word with underscores: no two words become one.
 
 use crate::arena::Handle;
-use crate::schedule::ir::{Route, Schedule, Table, Var};
+use crate::schedule::ir::{Deal, Route, Schedule, Table, Var};
 use kernels_templates::PRELUDE;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -246,7 +246,9 @@ fn called(text: &'static str) -> impl Iterator<Item = &'static str> {
 /// A tensor, dyn or variable as a C++ name.
 pub(super) fn name(word: &str) -> String {
     let bare = word.trim_start_matches('_');
-    if bare.starts_with("Plan_") || bare.starts_with("Route_") {
+    let (before, _) = bare.split_once('_').unwrap_or_default();
+    let before = before.trim_end_matches(|c: char| c.is_ascii_digit());
+    if matches!(before, "Plan" | "Route" | "Groups") {
         return format!("_{word}");
     }
     let stem = stem(word);
@@ -308,6 +310,15 @@ pub(super) fn table_name(schedule: &Schedule, table: Handle<Table>) -> String {
 /// The workspace's type.
 pub(super) fn plan_type(route: &str) -> String {
     format!("Plan_{route}")
+}
+
+/// Which member of a plan holds each group.
+pub(super) fn deal_type(schedule: &Schedule, deal: &Deal) -> String {
+    let route = &schedule.routes[deal.route].name;
+    match deal.number {
+        1 => format!("Groups_{route}"),
+        n => format!("Groups{n}_{route}"),
+    }
 }
 
 /// The workspace's type of a kernel: its plan's, or the home's.

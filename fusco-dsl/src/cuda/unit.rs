@@ -100,6 +100,14 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         text: format!("{text}\n"),
     });
     let mut out: Vec<Definition> = prelude.collect();
+    for (table, _) in schedule.tables.iter() {
+        let name = namer::table_name(schedule, table);
+        out.push(define(name, |out| workspace::emit_table(out, schedule, table)));
+    }
+    for (_, deal) in schedule.deals.iter() {
+        let name = namer::deal_type(schedule, deal);
+        out.push(define(name, |out| workspace::emit_deal(out, schedule, deal)));
+    }
     for ((handle, route), plan) in schedule.routes.iter().zip(workspaces) {
         let (name, ctas) = (&route.name, choose::plan_ctas(schedule, target, handle));
         let constants = |out: &mut Out| workspace::emit_route(out, schedule, route, ctas);
@@ -107,10 +115,6 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         let of = (schedule, target);
         let layout = |out: &mut Out| workspace::emit_workspace(out, of, handle, plan, ctas);
         out.push(define(namer::plan_type(name), layout));
-    }
-    for (table, _) in schedule.tables.iter() {
-        let name = namer::table_name(schedule, table);
-        out.push(define(name, |out| workspace::emit_table(out, schedule, table)));
     }
     if let Some(home) = workspaces.iter().find(|w| w.route.is_empty()) {
         let layout = |out: &mut Out| workspace::emit_home(out, schedule, home);

@@ -5,7 +5,7 @@ use super::launch::{Field, Workspace};
 use super::out::Out;
 use super::{Target, choose, namer};
 use crate::arena::Handle;
-use crate::schedule::ir::{Ix, Route, Schedule, SlotOrder, Table, TableKind};
+use crate::schedule::ir::{Deal, DealForm, Ix, Route, Schedule, SlotOrder, Table, TableKind};
 use std::collections::BTreeSet;
 
 /// Entries of a table that go to constant memory.
@@ -109,8 +109,8 @@ fn members(
         word(format!("epoch_{name}"), &[]);
     }
     word("live".into(), &[route.groups]);
-    for (_, base) in schedule.bases.iter().filter(|(_, b)| b.route == handle) {
-        word(format!("base{}", base.align), &[route.groups]);
+    for (_, base) in schedule.bases_of(handle) {
+        word(base.name.clone(), &[route.groups]);
     }
     for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
         word(signal.name.clone(), &[signal.slots]);
@@ -184,7 +184,7 @@ pub(super) fn emit_workspace(
 
 pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas: u32) {
     out.block_with(&format!("struct {}", namer::route_type(&route.name)), "};", |out| {
-        out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, GROUPS_PER_RANK = {}, BINS = {};", route.fan, route.groups, route.groups_per_rank, route.bins()));
+        out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, BINS = {};", route.fan, route.groups, route.bins()));
         out.line(&format!("static constexpr i32 CTAS = {ctas};  // that plan on one rank"));
         emit_members(out, schedule, route);
         let fan_major = route.order == SlotOrder::FanRankPosition;
@@ -201,6 +201,30 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
         out.line(&format!("static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};", route.none.is_some(), route.trap_none, route.trap_cap));
         out.line(&format!("static constexpr i64 NONE = {};", route.none.unwrap_or(-1)));
         emit_index_element(out, schedule, route);
+    });
+    out.blank();
+}
+
+/// Which member of a plan holds each group.
+pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
+    let (name, of) = (namer::deal_type(schedule, deal), &deal.groups);
+    let Some(tables) = deal.tables else {
+        let form = match of.form {
+            DealForm::Blocks { each } => format!("Blocks<{}, {}, {each}>", of.groups, of.members),
+            _ => format!("Cyclic<{}, {}>", of.groups, of.members),
+        };
+        out.line(&format!("using {name} = {form};  // which member holds each group"));
+        out.blank();
+        return;
+    };
+    let [groups, first] =
+        [tables.groups, tables.first].map(|table| namer::table_name(schedule, table));
+    out.line("// Which member holds each group.");
+    out.block_with(&format!("struct {name}"), "};", |out| {
+        let head = "static __device__ __forceinline__ i32";
+        out.line(&format!("static constexpr i32 MOST = {};", of.most()));
+        out.line(&format!("{head} count(i32 m) {{ return {first}[m + 1] - {first}[m]; }}"));
+        out.line(&format!("{head} group(i32 m, i32 i) {{ return {groups}[{first}[m] + i]; }}"));
     });
     out.blank();
 }

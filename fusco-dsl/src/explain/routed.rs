@@ -44,7 +44,7 @@ pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
         Kind::Derive { value } => vec![
             match value {
                 Derived::Count => "the rows of each group, read off the plan",
-                Derived::Offset(_) => "the first row of each group, read off the plan",
+                Derived::Offset(..) => "the first row of each group, read off the plan",
                 Derived::Dropped => "tuples that the route dropped, read off the plan",
             }
             .to_string(),

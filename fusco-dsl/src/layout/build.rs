@@ -389,7 +389,7 @@ impl Builder<'_> {
         };
         let bounds = route_bounds(self.program, self.bound, route)?;
         let groups = digits[group].radix.bound();
-        let rows = bounds.pairs_per_rank.min(bounds.rows_per_group.saturating_mul(groups));
+        let rows = bounds.rows_of(groups).ok_or_else(|| self.overflow())?;
         let padding = self.product(groups, align - 1)?;
         rows.checked_add(padding).ok_or_else(|| self.overflow())
     }

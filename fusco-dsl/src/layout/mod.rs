@@ -5,11 +5,13 @@
 //! in `language.md` 4.1; `pack` and `slab` store a ragged axis.
 
 mod build;
+mod deal;
 mod holders;
 mod print;
 mod route;
 
 pub use build::tables;
+pub use deal::{Deal, DealForm};
 pub use holders::Part;
 pub use print::print;
 pub(crate) use route::route_shape;
@@ -121,6 +123,13 @@ pub enum Home {
     Parent { stride: i64 },
     /// The counted axis: adds `(base(group) + digit) * stride`.
     Rows { stride: i64 },
+}
+
+impl Digit {
+    /// Whether it says where in a rank's memory, not on which rank.
+    pub fn is_in_memory(&self) -> bool {
+        !matches!(self.home, Home::Mesh { .. } | Home::Owner)
+    }
 }
 
 impl Radix {

@@ -37,7 +37,6 @@ pub struct RouteShape {
     pub stride: i64,
     pub fan: i64,
     pub groups: i64,
-    pub groups_per_rank: i64,
     pub order: SlotOrder,
     pub cap: Option<i64>,
     pub trap_none: bool,
@@ -53,10 +52,21 @@ impl RouteShape {
     }
 }
 
-/// Most pairs one rank can receive, and most rows one group can have.
+/// How many rows a route can make.
 pub(crate) struct RouteBounds {
-    pub pairs_per_rank: i64,
+    /// Of one group.
     pub rows_per_group: i64,
+    positions: i64,
+    /// Groups that a position can name at once.
+    names: i64,
+}
+
+impl RouteBounds {
+    /// Of so many groups together; `None` beyond 2^63.
+    pub fn rows_of(&self, groups: i64) -> Option<i64> {
+        let named = self.positions.checked_mul(self.names)?;
+        Some(named.min(self.rows_per_group.saturating_mul(groups)))
+    }
 }
 
 /// Worst cases of a route: every tuple kept; `assume distinct` and the cap sharpen them.
@@ -66,18 +76,12 @@ pub(crate) fn route_bounds(
     route: Handle<hir::Route>,
 ) -> Result<RouteBounds, Box<Diagnostic>> {
     let shape = route_shape(program, bound, route)?;
-    let (fan_rank, fan_group) = if shape.distinct {
-        (shape.fan.min(shape.groups_per_rank), 1)
-    } else {
-        (shape.fan, shape.fan)
-    };
+    let fan = if shape.distinct { 1 } else { shape.fan };
     let overflow = || unsupported(program, route, "more than 2^63 rows");
     let positions = shape.positions_bound.checked_mul(shape.ranks).ok_or_else(overflow)?;
-    let rows = positions.checked_mul(fan_group).ok_or_else(overflow)?;
-    Ok(RouteBounds {
-        pairs_per_rank: positions.checked_mul(fan_rank).ok_or_else(overflow)?,
-        rows_per_group: shape.cap.map_or(rows, |cap| cap.min(rows)),
-    })
+    let rows = positions.checked_mul(fan).ok_or_else(overflow)?;
+    let rows_per_group = shape.cap.map_or(rows, |cap| cap.min(rows));
+    Ok(RouteBounds { rows_per_group, positions, names: shape.fan })
 }
 
 /// Reads a route's form off its steps.
@@ -122,9 +126,6 @@ pub fn route_shape(
                 "a sharded source `{name}` of {each} values, not one for each of the {ranks} ranks"
             )));
         }
-    }
-    if groups % ranks != 0 {
-        return Err(no("groups that do not divide over the ranks"));
     }
     let VarExtent::Fixed(positions) = &route.vars[position_var].extent else {
         return Err(no("a ragged source"));
@@ -176,7 +177,6 @@ pub fn route_shape(
         stride,
         fan,
         groups,
-        groups_per_rank: groups / ranks,
         order,
         cap: cap.map(|(limit, _)| eval(limit)).transpose()?,
         trap_none: bind_else == Some(OrElse::Trap),

@@ -1,11 +1,10 @@
-//! Which ranks have a tensor, and what its tables of owners say.
+//! Which ranks have a tensor, and its tables of owners.
 
+use super::Error;
 use super::digits::Digits;
 use super::owners::Map;
-use super::{Array, Error};
 use crate::arena::Handle;
-use crate::sema::hir::{Mesh, Owners, SpreadKind, TermKind};
-use std::collections::BTreeMap;
+use crate::sema::hir::{Mesh, SpreadKind, TermKind};
 
 impl Digits<'_> {
     /// The mesh of the tensor; copies over several meshes are on the ranks of each.
@@ -38,39 +37,14 @@ impl Digits<'_> {
     pub fn read_maps(&mut self) -> Result<(), Error> {
         for term in &self.tensor.placement {
             let TermKind::Mapped { mesh, owners } = &term.kind else { continue };
-            let extent = usize::try_from(self.most(term.axis)?).unwrap_or(0);
-            let (table, mut owners, known) = self.table(owners)?;
-            owners.truncate(extent);
-            let (mut have, mut positions) = (BTreeMap::new(), Vec::new());
-            for owner in &owners {
-                let next = have.entry(*owner).or_insert(0i64);
-                positions.push(*next);
-                *next += 1;
-            }
             let mut axes = Vec::new();
             for axis in mesh {
                 axes.push((self.axis_size(*axis)?, self.weight(*axis)?));
             }
-            self.maps.insert(term.axis, Map { table, owners, positions, mesh: axes, known });
+            let map = Map::read(&self.scope, owners, axes, self.most(term.axis)?)?;
+            self.maps.insert(term.axis, map);
         }
         Ok(())
-    }
-
-    fn table(&self, owners: &Owners) -> Result<(String, Vec<i64>, bool), Error> {
-        let program = self.scope.program;
-        Ok(match owners {
-            Owners::Const { name, values } => (name.clone(), values.clone(), true),
-            Owners::Param(p) => (
-                program.params[*p].name.clone(),
-                program.array(*p, &self.scope.inputs.params),
-                true,
-            ),
-            Owners::Tensor(t) => {
-                let array: &Array = self.scope.array(*t)?;
-                let values = (0..array.len()).map(|i| array.get_i64(i)).collect();
-                (program.tensors[*t].name.clone(), values, false)
-            }
-        })
     }
 
     pub fn holds(&self, rank: i64) -> Result<bool, Error> {

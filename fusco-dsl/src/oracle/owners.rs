@@ -1,19 +1,40 @@
 //! Who owns the coordinates of an axis with a table.
 
-use super::Error;
+use super::scope::Scope;
+use super::{Array, Error};
+use crate::sema::hir::Owners;
+use std::collections::BTreeMap;
 
 /// The owner of each coordinate, and its position among those of the owner.
 pub(super) struct Map {
-    pub table: String,
-    pub owners: Vec<i64>,
+    table: String,
+    owners: Vec<i64>,
     pub positions: Vec<i64>,
     /// (size, weight) of the mesh axes, major first.
-    pub mesh: Vec<(i64, i64)>,
+    mesh: Vec<(i64, i64)>,
     /// Whether its numbers are known at bind.
     pub known: bool,
 }
 
 impl Map {
+    /// The owners of `extent` coordinates over mesh axes of these (size, weight), major first.
+    pub fn read(
+        scope: &Scope,
+        owners: &Owners,
+        mesh: Vec<(i64, i64)>,
+        extent: i64,
+    ) -> Result<Map, Error> {
+        let (table, mut owners, known) = table(scope, owners)?;
+        owners.truncate(usize::try_from(extent).unwrap_or(0));
+        let (mut have, mut positions) = (BTreeMap::new(), Vec::new());
+        for owner in &owners {
+            let next = have.entry(*owner).or_insert(0i64);
+            positions.push(*next);
+            *next += 1;
+        }
+        Ok(Map { table, owners, positions, mesh, known })
+    }
+
     fn nth(&self, list: &[i64], at: i64) -> Result<i64, Error> {
         let found = usize::try_from(at).ok().and_then(|i| list.get(i)).copied();
         found.ok_or_else(|| Error::Shape(format!("{} has no entry {at}", self.table)))
@@ -39,4 +60,20 @@ impl Map {
         }
         Ok(rank)
     }
+}
+
+/// The name of a table of owners, its entries, and whether they are known at bind.
+fn table(scope: &Scope, owners: &Owners) -> Result<(String, Vec<i64>, bool), Error> {
+    let program = scope.program;
+    Ok(match owners {
+        Owners::Const { name, values } => (name.clone(), values.clone(), true),
+        Owners::Param(p) => {
+            (program.params[*p].name.clone(), program.array(*p, &scope.inputs.params), true)
+        }
+        Owners::Tensor(t) => {
+            let array: &Array = scope.array(*t)?;
+            let values = (0..array.len()).map(|i| array.get_i64(i)).collect();
+            (program.tensors[*t].name.clone(), values, false)
+        }
+    })
 }

@@ -1,10 +1,13 @@
 //! Physical buffers, from the definition of a placement alone.
 
 use super::digits::Digits;
+use super::owners::Map;
 use super::scope::{Scope, dynamic, overflow};
 use super::{Array, Bits, Error, deal, number};
 use crate::arena::Handle;
-use crate::sema::hir::{Extent, MeshAxis, Scalar, Size, Spread, SpreadKind, Tensor, TermKind};
+use crate::sema::hir::{
+    Extent, MeshAxis, Owners, Scalar, Size, Spread, SpreadKind, Tensor, TermKind,
+};
 use std::collections::BTreeMap;
 
 /// One rank's buffer in memory order. An undefined element is padding without a fill.
@@ -56,7 +59,7 @@ pub(super) fn lengths(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Erro
     let mut reach = vec![0; layout.ranks()?];
     if let Some(leading) = layout.leading() {
         layout.walk(&mut Vec::new(), &mut |rank, _, at, _| {
-            reach[rank] = reach[rank].max(leading.of(at) + 1);
+            reach[rank] = reach[rank].max(leading.of(at[leading.axis]) + 1);
         })?;
     }
     let length = |(rank, reach): (usize, &i64)| {
@@ -108,7 +111,7 @@ pub(super) fn visit(
     layout.walk(&mut Vec::new(), visit)?;
     let Some(pack) = layout.pack else { return Ok(None) };
     let TermKind::Pack(align) = &tensor.placement[pack].kind else { return Ok(None) };
-    let inner = layout.digits[pack + 1..].iter().filter(|d| d.mesh.is_none());
+    let inner = layout.digits[pack + 1..].iter().filter(|d| d.is_in_memory());
     Ok(Some((positive(layout.size(align)?)?, inner.map(|d| d.radix).product())))
 }
 
@@ -133,14 +136,21 @@ struct Digit {
     radix: i64,
     weight: i64,
     mesh: Option<Handle<MeshAxis>>,
+    /// The mesh axes of owners that a table names: it adds no digit of its own.
+    owner: Option<Vec<Handle<MeshAxis>>>,
     /// Its radix is a bound; the extent differs by launch.
     varies: bool,
     packs: bool,
 }
 
 impl Digit {
-    fn of(&self, at: &[i64]) -> i64 {
-        at[self.axis] / self.weight % self.radix
+    /// Of a coordinate; where a table deals the axis out, of its position among those of its owner.
+    fn of(&self, at: i64) -> i64 {
+        at / self.weight % self.radix
+    }
+
+    fn is_in_memory(&self) -> bool {
+        self.mesh.is_none() && self.owner.is_none()
     }
 }
 
@@ -156,8 +166,10 @@ struct Layout<'a> {
     pack: Option<usize>,
     /// Packed: the first row of each group among those of its rank. Else: how many groups come earlier.
     bases: Vec<i64>,
-    /// Packed: all rows, by the mesh digits of the group.
-    rows: BTreeMap<Vec<i64>, i64>,
+    /// Packed: all rows, by what the group adds to the rank.
+    rows: BTreeMap<i64, i64>,
+    /// Axes whose coordinates a table deals out.
+    maps: BTreeMap<usize, Map>,
     /// What mesh axes that split nothing add to the rank: each holds a copy.
     copies: Vec<i64>,
 }
@@ -183,6 +195,7 @@ impl<'a> Layout<'a> {
             pack: tensor.placement.iter().position(|t| matches!(t.kind, TermKind::Pack(_))),
             bases: Vec::new(),
             rows: BTreeMap::new(),
+            maps: BTreeMap::new(),
             copies: vec![0],
         };
         layout.radices()?;
@@ -206,6 +219,7 @@ impl<'a> Layout<'a> {
                 radix: 1,
                 weight: 1,
                 mesh: None,
+                owner: None,
                 varies: false,
                 packs: Some(i) == self.pack,
             };
@@ -217,8 +231,9 @@ impl<'a> Layout<'a> {
                 TermKind::Tile(k) | TermKind::Slab(k) => digit.radix = positive(self.size(k)?)?,
                 TermKind::Rest => bare.push(i),
                 TermKind::Pack(_) => digit.radix = i64::MAX,
-                TermKind::Mapped { .. } => {
-                    return Err(Error::Unsupported("`.map`".into()));
+                TermKind::Mapped { mesh, owners } => {
+                    digit.owner = Some(mesh.clone());
+                    self.map(term.axis, mesh, owners)?;
                 }
             }
             self.digits.push(digit);
@@ -230,7 +245,10 @@ impl<'a> Layout<'a> {
             let Extent::Fixed(size) = &self.tensor.axes[axis].extent else {
                 return Err(Error::Unsupported("a bare ragged axis".into()));
             };
-            let extent = self.bound(size)?;
+            let extent = match self.maps.get(&axis) {
+                Some(map) => map.positions.iter().max().map_or(0, |p| p + 1),
+                None => self.bound(size)?,
+            };
             self.digits[i].varies = dynamic(size);
             self.digits[i].radix = ((extent + others - 1) / others).max(1);
         }
@@ -239,6 +257,25 @@ impl<'a> Layout<'a> {
             digit.weight = below[digit.axis];
             below[digit.axis] = digit.weight.saturating_mul(digit.radix);
         }
+        Ok(())
+    }
+
+    /// Owners of an axis, by a table.
+    fn map(
+        &mut self,
+        axis: usize,
+        mesh: &[Handle<MeshAxis>],
+        owners: &Owners,
+    ) -> Result<(), Error> {
+        let Extent::Fixed(size) = &self.tensor.axes[axis].extent else {
+            return Err(Error::Unsupported("owners of a ragged axis".into()));
+        };
+        let mesh = mesh.iter().map(|m| (self.mesh[m.index()], self.weight(*m))).collect();
+        let map = Map::read(&self.scope, owners, mesh, self.bound(size)?)?;
+        if !map.known {
+            return Err(Error::Unsupported("owners that a tensor names, behind a route".into()));
+        }
+        self.maps.insert(axis, map);
         Ok(())
     }
 
@@ -274,7 +311,8 @@ impl<'a> Layout<'a> {
     fn account(&self) -> Result<(), Error> {
         for (axis, info) in self.scope.program.mesh_axes.iter() {
             let copied = |s: &&Spread| s.mesh == axis && matches!(s.kind, SpreadKind::Copy);
-            let uses = self.digits.iter().filter(|d| d.mesh == Some(axis)).count()
+            let owned = |d: &&Digit| d.owner.as_ref().is_some_and(|mesh| mesh.contains(&axis));
+            let uses = self.digits.iter().filter(|d| d.mesh == Some(axis) || owned(d)).count()
                 + self.tensor.spread.iter().filter(copied).count();
             if uses > 1 || (uses == 0 && self.mesh[axis.index()] > 1) {
                 return Err(Error::Unsupported(format!(
@@ -285,9 +323,9 @@ impl<'a> Layout<'a> {
         }
         let Some(pack) = self.pack else { return Ok(()) };
         let parent = pack.checked_sub(1).map(|i| &self.digits[i]);
-        let direct = parent.is_some_and(|d| d.mesh.is_none() && Some(d.axis + 1) == self.ragged);
+        let direct = parent.is_some_and(|d| d.is_in_memory() && Some(d.axis + 1) == self.ragged);
         let outer = self.digits[..pack.saturating_sub(1)].iter();
-        if !direct || outer.filter(|d| d.mesh.is_none()).any(|d| d.radix > 1) {
+        if !direct || outer.filter(|d| d.is_in_memory()).any(|d| d.radix > 1) {
             return Err(Error::Unsupported("an axis to the left of a packed pair".into()));
         }
         Ok(())
@@ -299,7 +337,7 @@ impl<'a> Layout<'a> {
             _ => None,
         };
         for (group, live) in self.live.iter().enumerate() {
-            let key = self.owner(axis, group as i64);
+            let key = self.owner(axis, group as i64)?;
             let next = self.rows.entry(key).or_default();
             self.bases.push(*next);
             *next += align.map_or(1, |a| (live + a - 1) / a * a);
@@ -307,10 +345,18 @@ impl<'a> Layout<'a> {
         Ok(())
     }
 
-    /// The mesh digits of a coordinate.
-    fn owner(&self, axis: usize, value: i64) -> Vec<i64> {
-        let digits = self.digits.iter().filter(|d| d.axis == axis && d.mesh.is_some());
-        digits.map(|d| value / d.weight % d.radix).collect()
+    /// What a coordinate adds to the rank.
+    fn owner(&self, axis: usize, value: i64) -> Result<i64, Error> {
+        let mapped = self.maps.get(&axis).map_or(Ok(0), |map| map.rank(value))?;
+        let digits = self.digits.iter().filter(|d| d.axis == axis);
+        let sharded = digits.filter_map(|d| Some(d.of(value) * self.weight(d.mesh?)));
+        Ok(mapped + sharded.sum::<i64>())
+    }
+
+    /// A digit in memory at the coordinates.
+    fn value(&self, digit: &Digit, at: &[i64]) -> Result<i64, Error> {
+        let at = at[digit.axis];
+        Ok(digit.of(self.maps.get(&digit.axis).map_or(Ok(at), |map| map.position(at))?))
     }
 
     fn ranks(&self) -> Result<usize, Error> {
@@ -320,20 +366,21 @@ impl<'a> Layout<'a> {
 
     /// The outermost digit in memory, if its extent is known at launch only.
     fn leading(&self) -> Option<&Digit> {
-        self.digits.iter().find(|d| d.mesh.is_none()).filter(|d| d.varies)
+        self.digits.iter().find(|d| d.is_in_memory()).filter(|d| d.varies)
     }
 
     /// The elements of a rank; `reach` replaces a leading radix that varies.
     fn elements(&self, rank: usize, reach: i64) -> Result<i64, Error> {
         let mut elements = 1i64;
-        let first = self.digits.iter().position(|d| d.mesh.is_none());
+        let first = self.digits.iter().position(Digit::is_in_memory);
         for (i, digit) in self.digits.iter().enumerate() {
-            let factor = if digit.mesh.is_some() || Some(i + 1) == self.pack {
+            let factor = if !digit.is_in_memory() || Some(i + 1) == self.pack {
                 1
             } else if digit.packs {
-                let key = self.digits.iter().filter(|d| Some(d.axis + 1) == self.ragged);
-                let key = key.filter_map(|d| d.mesh).map(|m| self.coordinate(rank, m));
-                self.rows.get(&key.collect::<Vec<_>>()).copied().unwrap_or(0)
+                let groups = self.digits.iter().filter(|d| Some(d.axis + 1) == self.ragged);
+                let mesh = groups.flat_map(|d| d.mesh.iter().chain(d.owner.iter().flatten()));
+                let key = mesh.map(|m| self.coordinate(rank, *m) * self.weight(*m)).sum();
+                self.rows.get(&key).copied().unwrap_or(0)
             } else if Some(i) == first && digit.varies {
                 reach
             } else if self.empty(digit.axis)? {
@@ -404,17 +451,21 @@ impl<'a> Layout<'a> {
         let last = self.tensor.axes.len().wrapping_sub(1);
         let undivided = self.digits.iter().filter(|d| d.axis == last).count() == 1;
         undivided
-            && self.digits.last().is_some_and(|d| d.axis == last && d.mesh.is_none())
+            && self.digits.last().is_some_and(|d| d.axis == last && d.is_in_memory())
             && matches!(self.tensor.axes[last].extent, Extent::Fixed(_))
     }
 
     fn locate(&self, at: &[i64]) -> Result<Option<(usize, usize)>, Error> {
         let (mut rank, mut offset, mut stride) = (0i64, 0i64, 1i64);
+        for (axis, value) in at.iter().enumerate() {
+            rank += self.owner(axis, *value)?;
+        }
         for (i, digit) in self.digits.iter().enumerate().rev() {
-            let value = digit.of(at);
-            if let Some(mesh) = digit.mesh {
-                rank += value * self.weight(mesh);
-            } else if digit.packs {
+            if !digit.is_in_memory() {
+                continue;
+            }
+            let value = self.value(digit, at)?;
+            if digit.packs {
                 let base = self.bases.get(at[digit.axis - 1] as usize).copied().unwrap_or(0);
                 offset += (base + at[digit.axis]) * stride;
             } else if Some(i + 1) != self.pack {

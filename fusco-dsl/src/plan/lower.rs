@@ -151,8 +151,8 @@ impl<'a> Statement<'a> {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
                 let table = &self.plan.tables[tensor];
-                super::routed::first_rows(self.program, table, self.shape())?;
-                Ok((Kind::Derive { value: Derived::Offset(*tensor) }, 1))
+                let deal = super::routed::first_rows(self.program, table, self.shape())?;
+                Ok((Kind::Derive { value: Derived::Offset(*tensor, deal) }, 1))
             }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
             ExprKind::Read { tensor, index } => self.push(*tensor, index),
@@ -333,8 +333,9 @@ impl<'a> Statement<'a> {
             })
             .collect::<Built<Vec<_>>>()?;
         let vector = widest(run * self.elem(tensor).bytes());
-        let point = Point { tensor, coords, vector };
-        super::routed::point(self.program, &self.plan.tables[&tensor], self.shape(), &point)?;
+        let mut point = Point { tensor, coords, vector, deal: None };
+        let table = &self.plan.tables[&tensor];
+        point.deal = super::routed::point(self.program, table, self.shape(), &point)?;
         Ok(point)
     }
 

@@ -28,7 +28,7 @@ pub use moves::{
 pub use print::print;
 
 use crate::arena::Handle;
-use crate::layout::{RouteShape, Table};
+use crate::layout::{Deal, RouteShape, Table};
 use crate::sema::hir;
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -74,6 +74,8 @@ pub struct Point {
     pub coords: Vec<Option<Coord>>,
     /// Bytes of the widest access that run and alignment allow: 16, 8, 4, 2 or 1.
     pub vector: i64,
+    /// Where the groups lie, if a coordinate is one.
+    pub deal: Option<Deal>,
 }
 
 /// What a variable is to its route.
@@ -118,10 +120,10 @@ pub enum IntExpr {
     Binary { op: hir::BinOp, lhs: Box<IntExpr>, rhs: Box<IntExpr> },
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Derived {
     Count,
-    /// First row of the group in the placement of this tensor.
-    Offset(Handle<hir::Tensor>),
+    /// First row of the group in the placement of this tensor, whose groups are dealt so.
+    Offset(Handle<hir::Tensor>, Deal),
     Dropped,
 }

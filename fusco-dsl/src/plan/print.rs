@@ -13,12 +13,11 @@ pub fn print(program: &Program, plan: &Plan) -> String {
         let name = &program.routes[*handle].name;
         _ = writeln!(
             out,
-            "route {name}: positions <= {} x fan {} on {} ranks -> {} groups, {} a rank; order {:?}; cap {:?}; distinct {}",
+            "route {name}: positions <= {} x fan {} on {} ranks -> {} groups; order {:?}; cap {:?}; distinct {}",
             shape.positions_bound,
             shape.fan,
             shape.ranks,
             shape.groups,
-            shape.groups_per_rank,
             shape.order,
             shape.cap,
             shape.distinct

@@ -3,7 +3,7 @@
 use super::{Kind, Movement, Plan, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::layout::Home;
+use crate::layout::{Digit, Home};
 use crate::sema::hir::{self, Attrs, Bindings, Program, Prove, ProveKind, TermKind};
 
 pub(super) fn prove(
@@ -164,19 +164,20 @@ fn refute_local(
     claim: &Prove,
 ) -> Option<Diagnostic> {
     let table = &plan.tables[&tensor];
-    let digit =
-        table.digits.iter().find(|d| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1)?;
+    // Values that a digit has on the mesh.
+    let places = |d: &Digit| match d.home {
+        Home::Mesh { .. } => d.radix.bound(),
+        Home::Owner => table.maps.get(&d.axis).map_or(1, |m| m.parts.iter().map(|p| p.0).product()),
+        _ => 1,
+    };
+    let digit = table.digits.iter().find(|d| places(d) > 1)?;
     Some(
         Diagnostic::error(
             "F0804",
             claim.span,
             format!("`{}` is not local", program.tensors[tensor].name),
         )
-        .note(format!(
-            "axis `{}` has {} values on the mesh",
-            table.axes[digit.axis],
-            digit.radix.bound()
-        ))
+        .note(format!("axis `{}` has {} values on the mesh", table.axes[digit.axis], places(digit)))
         .help("drop the claim: rows of a route may go to any rank"),
     )
 }

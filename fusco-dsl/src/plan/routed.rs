@@ -1,19 +1,25 @@
-//! What the placement of a tensor behind a route must be: its sources on their own rank, its groups in blocks.
+//! What the placement of a tensor behind a route must be: its sources on their own rank, each group on one of the
+//! ranks that make a plan together.
 //!
-//! A plan numbers ranks and groups: tuples of rank `s` are planned on rank `s`, and rank `r` holds the groups
-//! `r * n .. (r + 1) * n`. Where a program has further mesh axes, its tensors are copied over them, or their rows
-//! are split alike, and each coordinate of those has ranks and a plan of its own. Every digit table that a routed movement addresses is compared with that, number
-//! by number; what lies elsewhere is F0999, never an address that is nearly right.
+//! A plan numbers ranks and groups: tuples of rank `s` are planned on rank `s`, and a [`Deal`] says which rank holds
+//! which groups of a tensor. Where a program has further mesh axes, its tensors are copied over them, or their rows
+//! are split alike, and each coordinate of those has ranks and a plan of its own. Every digit table that a routed
+//! movement addresses is compared with that, number by number; what lies elsewhere is F0999, never an address that
+//! is nearly right.
 
 use super::{Coord, Point};
 use crate::diag::Diagnostic;
-use crate::layout::{Digit, Home, RouteShape, Table};
+use crate::layout::{Deal, Digit, Home, Owners, RouteShape, Table};
 use crate::sema::hir::{self, Program};
 
-type Decided = Result<(), Box<Diagnostic>>;
+type Decided<T = ()> = Result<T, Box<Diagnostic>>;
 
 /// The index tensor of a route: each rank reads its own part alone.
 pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+    if !table.maps.is_empty() {
+        let what = "a map of owners over a source of a route";
+        return Err(refuse(program, table, what));
+    }
     let sharded = |d: &&Digit| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1;
     for digit in table.digits.iter().filter(sharded) {
         if shape.rank_var.is_none() || digit.axis != 0 {
@@ -27,13 +33,13 @@ pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Dec
     }
 }
 
-/// A tensor that a movement reads or writes at a point.
+/// A tensor that a movement reads or writes at a point: how its groups are dealt, if a coordinate is one.
 pub(super) fn point(
     program: &Program,
     table: &Table,
     shape: &RouteShape,
     point: &Point,
-) -> Decided {
+) -> Decided<Option<Deal>> {
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
             Some(Coord::Rank) => by_rank(program, table, digit.axis, shape)?,
@@ -45,10 +51,29 @@ pub(super) fn point(
             }
         }
     }
-    for axis in (0..point.coords.len()).filter(|a| point.coords[*a] == Some(Coord::Group)) {
-        groups(program, table, axis, shape)?;
+    for (axis, map) in &table.maps {
+        if point.coords[*axis] != Some(Coord::Group) {
+            let what = "a map of owners over an axis other than the group of a route";
+            return Err(refuse(program, table, what));
+        }
+        if let Owners::Read(_) = map.owners {
+            let what = "a group of a route whose owner a tensor names";
+            return Err(refuse(program, table, what));
+        }
     }
-    copies(program, table, shape)
+    copies(program, table, shape)?;
+    let dealt = |axis: &usize| {
+        point.coords[*axis] == Some(Coord::Group)
+            && table.digits.iter().any(|d| d.axis == *axis && !d.is_in_memory())
+    };
+    let by_group: Vec<usize> =
+        (0..point.coords.len()).filter(|a| point.coords[*a] == Some(Coord::Group)).collect();
+    match by_group[..] {
+        [] => Ok(None),
+        [axis] => groups(program, table, axis, shape).map(Some),
+        [axis, ..] if !by_group.iter().any(dealt) => groups(program, table, axis, shape).map(Some),
+        _ => Err(refuse(program, table, "a sharded group that indexes several axes")),
+    }
 }
 
 /// Copies are on ranks that plan alike, each of which moves its own.
@@ -75,8 +100,8 @@ fn digit_on_mesh(digit: &Digit) -> (i64, i64) {
     }
 }
 
-/// A ragged tensor of a route whose first rows are asked for.
-pub(super) fn first_rows(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+/// A ragged tensor of a route whose first rows are asked for: how its groups are dealt.
+pub(super) fn first_rows(program: &Program, table: &Table, shape: &RouteShape) -> Decided<Deal> {
     let tensor = &program.tensors[table.tensor];
     let ragged = tensor.axes.iter().position(|a| matches!(a.extent, hir::Extent::Ragged { .. }));
     match ragged.and_then(|at| at.checked_sub(1)) {
@@ -96,24 +121,24 @@ fn by_rank(program: &Program, table: &Table, axis: usize, shape: &RouteShape) ->
     })
 }
 
-/// Groups lie in blocks, and a packed one is numbered by a single digit.
-fn groups(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided {
-    let block = |g: i64| g / shape.groups_per_rank;
-    let part = |g: &i64| table.rank_part(axis, *g);
-    let elsewhere = (0..shape.groups).find(|g| part(g) != Some(block(*g) * shape.stride));
-    if let Some(g) = elsewhere {
-        let what = format!(
-            "`{}` = {g} on another rank than {} (groups of a route that are not dealt in blocks)",
-            table.axes[axis],
-            block(g)
-        );
-        return Err(refuse(program, table, &what));
+/// Each group is with a member of the plan, and a packed one is numbered by a single digit.
+fn groups(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided<Deal> {
+    let owned = table.maps.get(&axis).into_iter().flat_map(|m| m.parts.iter().copied());
+    let sharded = table.digits.iter().filter(|d| d.axis == axis).map(digit_on_mesh);
+    if sharded.chain(owned).any(|d| d.0 > 1 && beside(shape, d)) {
+        let what = "a group on mesh axes along which the route does not send,";
+        return Err(refuse(program, table, what));
     }
-    let memory = |d: &&Digit| d.axis == axis && !matches!(d.home, Home::Mesh { .. });
+    let Some(deal) = Deal::of(table, axis, shape) else {
+        let what =
+            format!("`{}` on ranks that do not make the plan, behind a route,", table.axes[axis]);
+        return Err(refuse(program, table, &what));
+    };
+    let memory = |d: &&Digit| d.axis == axis && d.is_in_memory();
     if table.pack().is_some() && table.digits.iter().filter(memory).count() > 1 {
         return Err(refuse(program, table, "a packed group of several digits"));
     }
-    Ok(())
+    Ok(deal)
 }
 
 fn refuse(program: &Program, table: &Table, what: &str) -> Box<Diagnostic> {

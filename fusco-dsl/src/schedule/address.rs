@@ -3,7 +3,7 @@
 use super::arith::{cut, ix_op, owner_on_mesh, plus, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
 use crate::arena::{Arena, Handle};
-use crate::layout::{Digit, Home, Owners, Radix, RouteShape, Table};
+use crate::layout::{self, Digit, Home, Owners, Radix, RouteShape, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
@@ -104,7 +104,6 @@ impl<'p> Addresses<'p> {
             stride: shape.stride,
             fan: shape.fan,
             groups: shape.groups,
-            groups_per_rank: shape.groups_per_rank,
             order: shape.order,
             cap: shape.cap,
             trap_none: shape.trap_none,
@@ -301,15 +300,68 @@ impl<'p> Addresses<'p> {
         self.schedule.signals.append(Signal { name, route: Some(route), kind, slots })
     }
 
+    /// The groups of a route, dealt so.
+    pub fn deal(&mut self, route: Handle<Route>, groups: &layout::Deal) -> Handle<Deal> {
+        let own = self.schedule.deals.iter().filter(|(_, d)| d.route == route);
+        let (mut found, mut number) = (None, 1);
+        for (handle, deal) in own {
+            number += 1;
+            found = found.or((deal.groups == *groups).then_some(handle));
+        }
+        if let Some(found) = found {
+            return found;
+        }
+        let owned = matches!(groups.form, DealForm::Owners(_));
+        let tables = owned.then(|| self.deal_tables((route, number), groups));
+        self.schedule.deals.append(Deal { route, number, groups: groups.clone(), tables })
+    }
+
+    fn deal_tables(
+        &mut self,
+        (route, number): (Handle<Route>, usize),
+        deal: &layout::Deal,
+    ) -> DealTables {
+        let route = self.schedule.routes[route].name.clone();
+        let (mut groups, mut first) = (Vec::new(), vec![0]);
+        for member in 0..deal.members {
+            groups.extend(deal.groups_of(member));
+            first.push(groups.len() as i64);
+        }
+        let owners = (0..deal.groups).map(|g| deal.owner(g)).collect();
+        // With a point, as `axis_name`: no name of the program has one.
+        let mut table = |what: &str, values: Vec<i64>| {
+            let (name, len) = (format!("{what}_{route}.groups{number}"), values.len() as i64);
+            self.lookup(&name, len, || LookupKind::Const(values))
+        };
+        DealTables {
+            owners: table("owner", owners),
+            groups: table("of", groups),
+            first: table("first", first),
+        }
+    }
+
     /// The table of first rows with this alignment, made on first use.
-    pub fn base(&mut self, route: Handle<Route>, align: i64) -> Handle<Base> {
-        let found = self
-            .schedule
-            .bases
-            .iter()
-            .find(|(_, b)| b.route == route && b.align == align)
-            .map(|(h, _)| h);
-        found.unwrap_or_else(|| self.schedule.bases.append(Base { route, align }))
+    pub fn base(&mut self, deal: Handle<Deal>, align: i64) -> Handle<Base> {
+        let same = |b: &Base| b.deal == deal && b.align == align;
+        let found = self.schedule.bases.iter().find(|(_, b)| same(b)).map(|(h, _)| h);
+        let name = match self.schedule.deals[deal].number {
+            1 => format!("base{align}"),
+            n => format!("base{align}_{n}"),
+        };
+        found.unwrap_or_else(|| self.schedule.bases.append(Base { name, deal, align }))
+    }
+
+    /// How the groups of a point's tensor are dealt; of one without, as those of a program without placements.
+    pub fn deal_of(&mut self, route: Handle<hir::Route>, point: &Point) -> Handle<Deal> {
+        let shape = &self.plan.routes[&route];
+        let each = ((shape.groups + shape.ranks - 1) / shape.ranks).max(1);
+        let blocks = || layout::Deal {
+            groups: shape.groups,
+            members: shape.ranks,
+            form: DealForm::Blocks { each },
+        };
+        let deal = point.deal.clone().unwrap_or_else(blocks);
+        self.deal(self.route(route), &deal)
     }
 
     pub fn coord(&self, route: Handle<hir::Route>, coord: Coord) -> Ix {
@@ -323,11 +375,10 @@ impl<'p> Addresses<'p> {
         }
     }
 
-    /// The rank that owns the bound group.
-    pub fn owner(&self, route: Handle<hir::Route>) -> Ix {
+    /// The rank that holds the bound group of a point.
+    pub fn owner(&self, route: Handle<hir::Route>, deal: Handle<Deal>) -> Ix {
         let info = &self.schedule.routes[self.route(route)];
-        let member =
-            Ix::binary(IxOp::Div, self.coord(route, Coord::Group), Ix::Lit(info.groups_per_rank));
+        let member = self.schedule.deals[deal].owner(self.coord(route, Coord::Group));
         self.on_mesh(info.rank_of(member))
     }
 
@@ -343,13 +394,17 @@ impl<'p> Addresses<'p> {
         let (mut rank, mut row) = (Ix::Me, Ix::Lit(0));
         for digit in &table.digits {
             let Some(coord) = point.coords[digit.axis] else { continue };
-            let value = self.digit(route, table, digit, coord);
             match digit.home {
                 // Only movements without a route reach these: see `moves`.
-                Home::Owner | Home::Parent { .. } | Home::Rows { .. } => {}
-                Home::Mesh { .. } if coord == Coord::Group => rank = self.owner(route),
-                Home::Mesh { .. } => {}
+                Home::Parent { .. } | Home::Rows { .. } => {}
+                Home::Mesh { .. } | Home::Owner if coord == Coord::Group => {
+                    let deal = self.deal_of(route, point);
+                    rank = self.owner(route, deal);
+                }
+                Home::Mesh { .. } | Home::Owner => {}
                 Home::Memory { stride } | Home::Packed { stride, .. } => {
+                    let at = self.coord(route, coord);
+                    let value = self.digit(table, digit, at);
                     row = Ix::binary(
                         IxOp::Add,
                         row,
@@ -358,7 +413,8 @@ impl<'p> Addresses<'p> {
                 }
                 Home::Group { stride } => {
                     let align = table.pack().unwrap_or(1);
-                    let base = self.base(self.route(route), align);
+                    let deal = self.deal_of(route, point);
+                    let base = self.base(deal, align);
                     let first = Ix::Base { base, group: Box::new(self.coord(route, coord)) };
                     row = Ix::binary(
                         IxOp::Add,
@@ -382,10 +438,19 @@ impl<'p> Addresses<'p> {
         Access { rank: Ix::Me, ..access }
     }
 
-    fn digit(&self, route: Handle<hir::Route>, table: &Table, digit: &Digit, coord: Coord) -> Ix {
-        let high = Ix::binary(IxOp::Div, self.coord(route, coord), Ix::Lit(digit.weight));
+    /// A digit in memory of a coordinate; of one that is mapped, of its position among those of its owner.
+    fn digit(&mut self, table: &Table, digit: &Digit, at: Ix) -> Ix {
+        let owners = table.maps.get(&digit.axis).map(|m| &m.owners);
+        let (at, top) = match owners {
+            Some(Owners::Known(owners)) => {
+                let position = self.known_position(table.tensor, digit.axis, owners, at);
+                (position, table.is_top_in_memory(digit))
+            }
+            _ => (at, table.is_top(digit)),
+        };
+        let high = Ix::binary(IxOp::Div, at, Ix::Lit(digit.weight));
         match &digit.radix {
-            Radix::Fixed(n) if !table.is_top(digit) => Ix::binary(IxOp::Rem, high, Ix::Lit(*n)),
+            Radix::Fixed(n) if !top => Ix::binary(IxOp::Rem, high, Ix::Lit(*n)),
             _ => high,
         }
     }
@@ -394,20 +459,24 @@ impl<'p> Addresses<'p> {
     pub fn first_row(
         &mut self,
         tensor: Handle<hir::Tensor>,
-        route: Handle<Route>,
+        deal: Handle<Deal>,
         group: Handle<Var>,
     ) -> Ix {
         let table = &self.plan.tables[&tensor];
-        match table.pack() {
-            Some(align) => {
-                Ix::Base { base: self.base(route, align), group: Box::new(Ix::Var(group)) }
-            }
-            None => {
-                let per_rank = self.schedule.routes[route].groups_per_rank;
-                let local = Ix::binary(IxOp::Rem, Ix::Var(group), Ix::Lit(per_rank));
-                Ix::binary(IxOp::Mul, local, Ix::Lit(self.slab_rows(tensor).unwrap_or(1)))
-            }
+        if let Some(align) = table.pack() {
+            return Ix::Base { base: self.base(deal, align), group: Box::new(Ix::Var(group)) };
         }
+        // Slabs of the same number of rows, by the place of the group among those of its rank.
+        let axes = &self.program.tensors[tensor].axes;
+        let ragged = axes.iter().position(|a| matches!(a.extent, hir::Extent::Ragged { .. }));
+        let own = |d: &&Digit| Some(d.axis + 1) == ragged && d.is_in_memory();
+        let (mut local, mut below) = (Ix::Lit(0), 1);
+        for digit in table.digits.iter().filter(own).rev() {
+            let value = self.digit(table, digit, Ix::Var(group));
+            local = plus(times(value, below), local);
+            below *= digit.radix.bound();
+        }
+        Ix::binary(IxOp::Mul, local, Ix::Lit(self.slab_rows(tensor).unwrap_or(1)))
     }
 
     /// One past the last slot that the group's storage holds; `None` if it holds live rows only.

@@ -11,7 +11,8 @@
 //! [`Signal`]); entries without a route share one workspace of the program, the home.
 
 use crate::arena::{Arena, Handle};
-pub use crate::layout::SlotOrder;
+use crate::layout;
+pub use crate::layout::{DealForm, SlotOrder};
 use crate::sema::hir::{Elem, Io, Swizzle};
 use crate::source::Span;
 
@@ -26,6 +27,7 @@ pub struct Schedule {
     pub dyns: Arena<Dyn>,
     pub tensors: Arena<Tensor>,
     pub routes: Arena<Route>,
+    pub deals: Arena<Deal>,
     pub bases: Arena<Base>,
     pub signals: Arena<Signal>,
     pub tables: Arena<Table>,
@@ -100,8 +102,6 @@ pub struct Route {
     /// Ranks that make one plan together, `stride` apart; others make the same plan for themselves.
     pub members: i64,
     pub stride: i64,
-    /// Groups of one rank: group g belongs to member g / groups_per_rank.
-    pub groups_per_rank: i64,
     /// How tuples are numbered within a group.
     pub order: SlotOrder,
     /// `cap c < limit else drop`.
@@ -114,10 +114,32 @@ pub struct Route {
     pub span: Span,
 }
 
+/// Which member of a plan holds each group, as some tensors of the route are placed.
+#[derive(Clone, Debug)]
+pub struct Deal {
+    pub route: Handle<Route>,
+    /// Among those of the route, from 1 on.
+    pub number: usize,
+    pub groups: layout::Deal,
+    /// The same as numbers to look up, where arithmetic does not give it.
+    pub tables: Option<DealTables>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct DealTables {
+    /// The member of each group.
+    pub owners: Handle<Table>,
+    /// All groups, those of member 0 first.
+    pub groups: Handle<Table>,
+    /// Of each member, and of one more: the first of its groups among those.
+    pub first: Handle<Table>,
+}
+
 /// First row of each group in its rank's buffer, groups rounded up to `align` rows.
 #[derive(Clone, Debug)]
 pub struct Base {
-    pub route: Handle<Route>,
+    pub name: String,
+    pub deal: Handle<Deal>,
     pub align: i64,
 }
 
@@ -254,16 +276,10 @@ pub enum Op {
         slot: Handle<Var>,
         body: Vec<Op>,
     },
-    /// This rank's groups, by global number.
-    Groups { route: Handle<Route>, var: Handle<Var>, body: Vec<Op> },
+    /// This rank's groups, by global number, ascending.
+    Groups { deal: Handle<Deal>, var: Handle<Var>, body: Vec<Op> },
     /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.
-    Padding {
-        route: Handle<Route>,
-        group: Handle<Var>,
-        slot: Handle<Var>,
-        until: Ix,
-        body: Vec<Op>,
-    },
+    Padding { deal: Handle<Deal>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
     /// Once on the rank.
     Once { body: Vec<Op> },
     /// Every point of the product of the vars (major first) whose guards hold, dealt to the threads of the
@@ -570,6 +586,25 @@ impl Route {
             SlotOrder::FanRankPosition => self.fan * self.groups,
             SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => self.groups,
         }
+    }
+}
+
+impl Deal {
+    /// The member that holds a group.
+    pub fn owner(&self, group: Ix) -> Ix {
+        match (&self.groups.form, self.tables) {
+            (_, Some(tables)) => Ix::Lookup { table: tables.owners, index: Box::new(group) },
+            _ if self.groups.members == 1 => Ix::Lit(0),
+            (DealForm::Blocks { each }, _) => Ix::binary(IxOp::Div, group, Ix::Lit(*each)),
+            _ => Ix::binary(IxOp::Rem, group, Ix::Lit(self.groups.members)),
+        }
+    }
+}
+
+impl Schedule {
+    /// The tables of first rows in the plan of a route.
+    pub fn bases_of(&self, route: Handle<Route>) -> impl Iterator<Item = (Handle<Base>, &Base)> {
+        self.bases.iter().filter(move |(_, b)| self.deals[b.deal].route == route)
     }
 }
 

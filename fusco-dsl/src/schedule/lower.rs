@@ -11,7 +11,7 @@ use super::ir::*;
 use super::moved::Moved;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::layout::Radix;
+use crate::layout::{self, Digit, Radix};
 use crate::plan::{
     Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan, Point,
 };
@@ -98,6 +98,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let pushes = self.movements.iter().any(|m| is_push(&m.kind));
         let reduces =
             self.movements.iter().filter(|m| matches!(m.kind, Kind::Reduce { .. })).count();
+        self.one_deal()?;
         let tiles = pushes.then(|| self.tiles(route));
         // One counter says nothing about rows that two statements write.
         let rows = (reduces == 1).then(|| self.rows(route));
@@ -133,8 +134,37 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn tiles(&mut self, route: Handle<Route>) -> Handle<Signal> {
         let shape = &self.plan.routes[&self.route];
         let pairs = shape.positions_bound * shape.ranks * shape.fan;
-        let slots = pairs / TILE_ROWS + shape.groups_per_rank + 1;
+        let deal = self.arrivals();
+        let slots = pairs / TILE_ROWS + self.at.schedule().deals[deal].groups.most() + 1;
         self.at.signal(format!("{}_tiles", self.entry.name), route, SignalKind::Tiles, slots)
+    }
+
+    /// Rows that are pushed together arrive together: their groups are dealt alike.
+    fn one_deal(&self) -> Result<(), Box<Diagnostic>> {
+        let pushed = self.movements.iter().filter(|m| is_push(&m.kind));
+        let mut dealt = pushed.filter_map(|m| Some((m, m.target.deal.as_ref()?)));
+        let Some((_, first)) = dealt.next() else { return Ok(()) };
+        match dealt.find(|(_, deal)| *deal != first) {
+            None => Ok(()),
+            Some((movement, _)) => Err(Box::new(
+                Diagnostic::error(
+                    "F0999",
+                    movement.span,
+                    "not supported yet: rows of one entry whose groups lie on different ranks",
+                )
+                .help("give both tensors the same placement of the group, or move one of them in an entry of its own"),
+            )),
+        }
+    }
+
+    /// How the groups lie whose rows are signalled as they arrive.
+    fn arrivals(&mut self) -> Handle<Deal> {
+        let mut pushed = self.movements.iter().filter(|m| is_push(&m.kind)).map(|m| &m.target);
+        let dealt = pushed.clone().find(|p| p.deal.is_some());
+        match dealt.or_else(|| pushed.next()) {
+            Some(point) => self.at.deal_of(self.route, point),
+            None => self.at.deal_of(self.route, &self.movements[0].target),
+        }
     }
 
     fn rows(&mut self, route: Handle<Route>) -> Handle<Signal> {
@@ -271,8 +301,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             });
             text.push(movement.text.clone());
         }
-        let owner = self.at.owner(self.route);
-        let base = self.at.base(route, TILE_ROWS);
+        let deal = self.arrivals();
+        let owner = self.at.owner(self.route, deal);
+        let base = self.at.base(deal, TILE_ROWS);
         let slot = Ix::binary(
             IxOp::Div,
             Ix::binary(
@@ -345,7 +376,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             let to = self.at.own_access(self.route, &movement.target, movement.run);
             let bits = bits_of(fill, tensor.dtype.elem);
             let body = vec![Op::Padding {
-                route,
+                deal: self.at.deal_of(self.route, &movement.target),
                 group: vars.group,
                 slot: vars.slot,
                 until,
@@ -358,7 +389,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     }
 
     /// A target with a fill, of which a launch may write any part: one element for each source tuple, some of
-    /// which are dropped, or rows of positions that may be fewer than there is room for. Rows of groups that
+    /// which are dropped, rows of positions that may be fewer than there is room for, or groups of which some
+    /// ranks have fewer. Rows of groups that
     /// are written from slot 0 on are filled from the last one on: see [`Self::fills`].
     fn fills_whole(&self, movement: &Movement) -> bool {
         let target = &movement.target;
@@ -369,10 +401,16 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             .flatten()
             .any(|c| matches!(c, Coord::Rank | Coord::Position | Coord::Fan));
         let room = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
+        // Some ranks may have room for more groups than they hold.
+        let group = target.coords.iter().position(|c| *c == Some(Coord::Group));
+        let own = |d: &&Digit| Some(d.axis) == group && d.is_in_memory();
+        let places: i64 = table.digits.iter().filter(own).map(|d| d.radix.bound()).product();
+        let full = |d: &layout::Deal| places * d.members == d.groups;
+        let uneven = table.pack().is_none() && target.deal.as_ref().is_some_and(|d| !full(d));
         let partly = match movement.kind {
             Kind::Reduce { .. } => room,
-            Kind::Derive { .. } => false,
-            _ => by_source,
+            Kind::Derive { .. } => uneven,
+            _ => by_source || uneven,
         };
         partly && self.program.tensors[target.tensor].attrs.fill.is_some()
     }
@@ -387,13 +425,19 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             let group_ix = Box::new(Ix::Var(group));
             let value = match value {
                 Derived::Count => Ix::Live { route, group: group_ix },
-                Derived::Offset(tensor) => self.at.first_row(*tensor, route, group),
+                Derived::Offset(tensor, deal) => {
+                    let deal = self.at.deal(route, deal);
+                    self.at.first_row(*tensor, deal, group)
+                }
                 Derived::Dropped => Ix::Dropped(route),
             };
             let put = Op::Put { value: Value::Int(value.clone()), to };
             let body = match value {
                 Ix::Dropped(_) => Op::Once { body: vec![put] },
-                _ => Op::Groups { route, var: group, body: vec![put] },
+                _ => {
+                    let deal = self.at.deal_of(self.route, &movement.target);
+                    Op::Groups { deal, var: group, body: vec![put] }
+                }
             };
             roles.push(self.role(RoleKind::Derive, vec![movement.text.clone()], vec![body]));
         }
@@ -452,7 +496,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn close(&mut self, route: Handle<Route>, tiles: Option<Handle<Signal>>, pulls: bool) -> Role {
         let mut body = Vec::new();
         if let Some(signal) = tiles {
-            let base = self.at.base(route, TILE_ROWS);
+            let deal = self.arrivals();
+            let base = self.at.base(deal, TILE_ROWS);
             body.push(Op::Wait { signal, until: Until::Groups { base } });
         }
         if pulls {

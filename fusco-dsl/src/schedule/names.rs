@@ -11,7 +11,7 @@ const KEPT: [&str; 4] = ["epoch_", "mail_", "came_", "asked_"];
 /// Appends underscores to what the compiler named. Entries keep their names: kernels of the same name are theirs.
 pub(super) fn distinct(schedule: &mut Schedule) {
     let mut given: BTreeSet<String> = FIELDS.iter().map(ToString::to_string).collect();
-    given.extend(schedule.bases.iter().map(|(_, base)| format!("base{}", base.align)));
+    given.extend(schedule.bases.iter().map(|(_, base)| base.name.clone()));
     let mut kernels: BTreeSet<String> = schedule.entries.iter().map(|e| e.name.clone()).collect();
     let mut add = |name: &str| given.extend(KEPT.iter().map(|kept| format!("{kept}{name}")));
     kernels.iter().for_each(|name| add(name));

@@ -25,16 +25,19 @@ impl Printer<'_> {
         for (_, r) in s.routes.iter() {
             _ = writeln!(
                 self.out,
-                "route {}: {} positions (<= {}) x {} -> {} groups, {} a rank, {:?}, {} bins",
+                "route {}: {} positions (<= {}) x {} -> {} groups, {:?}, {} bins",
                 r.name,
                 self.ix(&r.positions),
                 r.positions_bound,
                 r.fan,
                 r.groups,
-                r.groups_per_rank,
                 r.order,
                 r.bins()
             );
+        }
+        for (_, deal) in s.deals.iter() {
+            let name = deal_name(s, deal);
+            _ = writeln!(self.out, "groups of {name}: {}", deal.groups);
         }
         for (_, signal) in s.signals.iter() {
             _ = writeln!(self.out, "signal {}[{}] {:?}", signal.name, signal.slots, signal.kind);
@@ -105,11 +108,15 @@ impl Printer<'_> {
                     self.ix(position)
                 )
             }
-            Op::Groups { var: v, .. } => format!("for {} in own groups", var(v)),
-            Op::Padding { group, slot, until, .. } => {
+            Op::Groups { deal, var: v, .. } => {
+                let deal = deal_name(self.schedule, &self.schedule.deals[*deal]);
+                format!("for {} in own groups of {deal}", var(v))
+            }
+            Op::Padding { deal, group, slot, until, .. } => {
                 format!(
-                    "for {} in own groups, {} in live..{}",
+                    "for {} in own groups of {}, {} in live..{}",
                     var(group),
+                    deal_name(self.schedule, &self.schedule.deals[*deal]),
                     var(slot),
                     self.ix(until)
                 )
@@ -273,7 +280,7 @@ impl Printer<'_> {
             Ix::Var(v) => self.schedule.vars[*v].name.clone(),
             Ix::Dyn(d) => self.schedule.dyns[*d].name.clone(),
             Ix::Base { base, group } => {
-                format!("base{}[{}]", self.schedule.bases[*base].align, self.ix(group))
+                format!("{}[{}]", self.schedule.bases[*base].name, self.ix(group))
             }
             Ix::Live { group, .. } => format!("live[{}]", self.ix(group)),
             Ix::Dropped(_) => "dropped".to_string(),
@@ -293,4 +300,13 @@ fn asked(tuning: &Tuning) -> String {
     ];
     let said = numbers.into_iter().filter_map(|(word, n)| Some(format!("  {word} {}", n?)));
     said.collect()
+}
+
+/// `r`, or `r (2)` where groups of the route are dealt in several ways.
+fn deal_name(schedule: &Schedule, deal: &Deal) -> String {
+    let route = &schedule.routes[deal.route].name;
+    match deal.number {
+        1 => route.clone(),
+        n => format!("{route} ({n})"),
+    }
 }

@@ -364,10 +364,10 @@ impl<'a> Checker<'a> {
                     .map(|(h, _)| h)
                     .find(|base| *slot == tuple_tile(*base, group, at));
                 let lands = |base: &Handle<Base>| {
-                    let route = &self.schedule.routes[self.schedule.bases[*base].route];
-                    let per_rank = Ix::Lit(route.groups_per_rank);
-                    let owner = Ix::binary(IxOp::Div, Ix::Var(group), per_rank);
-                    self.schedule.ranks == 1 || *rank == route.rank_of(owner)
+                    let deal = &self.schedule.deals[self.schedule.bases[*base].deal];
+                    let owner = deal.owner(Ix::Var(group));
+                    let owner = self.schedule.routes[deal.route].rank_of(owner);
+                    self.schedule.ranks == 1 || *rank == owner
                 };
                 base.filter(lands).map_or(Amount::Other, |base| Amount::Tuples { base })
             }

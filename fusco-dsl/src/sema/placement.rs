@@ -228,9 +228,7 @@ impl Checker<'_> {
                 ),
                 None if literal => (
                     fix_attribute(t, "uneven"),
-                    format!(
-                        "choose an extent that {by} divides, or `with uneven` for ceil blocks (not behind a route)"
-                    ),
+                    format!("choose an extent that {by} divides, or `with uneven` for ceil blocks"),
                 ),
                 None => (
                     self.fix_where(extent, &condition),

@@ -1,7 +1,7 @@
 //! What a tensor behind a route may not be yet: its placement is a rank, groups and rows.
 
 use super::checker::{Checked, Checker};
-use super::hir::{self, SpreadKind, TermKind};
+use super::hir::{self, SpreadKind};
 use crate::arena::Handle;
 use crate::source::Span;
 
@@ -14,13 +14,10 @@ impl Checker<'_> {
             SpreadKind::Only(_) => Some("a tensor on one rank only"),
             SpreadKind::Sum { .. } => Some("partial sums"),
         });
-        let mapped = info.placement.iter().any(|t| matches!(t.kind, TermKind::Mapped { .. }));
         let attrs = &info.attrs;
         let found = match spread {
             Some(what) => Some(what),
             None if info.io == hir::Io::InOut => Some("an `inout` tensor"),
-            None if mapped => Some("a table of owners"),
-            None if attrs.uneven => Some("`uneven`"),
             None if attrs.swizzle.is_some() => Some("a swizzle"),
             None if !attrs.stride.is_empty() => Some("a given stride"),
             None => None,

@@ -35,7 +35,8 @@ pub fn read(text: &str) -> Source {
         match word {
             "{" => depth += 1,
             "}" => depth -= 1,
-            "use" => {
+            // Not the `use<..>` of a type.
+            "use" if words[i + 1] != "<" => {
                 let end = i + words[i..].iter().position(|w| w == ";").expect("a use ends");
                 let (public, handed_on) = (before == "pub", before == "pub" || before == ")");
                 tree(&words[i + 1..end], &[], &mut |path, name| {

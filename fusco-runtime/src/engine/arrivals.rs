@@ -37,8 +37,10 @@ pub struct DeviceArrivals {
     pub base: u64,
     /// The rank's first global group.
     pub first_group: i32,
-    /// The rank's groups.
+    /// How many groups the rank has: `first_group + i * apart`.
     pub groups: i32,
+    /// Between two groups of the rank: 1 where they lie in blocks.
+    pub apart: i32,
     /// Number of counters. Not part of the device's struct.
     pub slots: usize,
 }
@@ -147,21 +149,33 @@ impl Arrivals {
         let plan = self.plan.device();
         let plan =
             plan.ok_or_else(|| Error::plan("this world has no device counters".to_string()))?;
-        let route = &self.schedule.routes[self.plan.route()];
         let word = |name: &str| plan.address(rank, name);
         let (counters, slots) = word(&self.schedule.signals[self.signal].name)?;
         let opener = opener(&self.schedule.entries[self.entry], self.signal);
-        let groups = route.groups_per_rank as usize;
-        let base = self.base.map(|b| format!("base{}", self.schedule.bases[b].align));
+        let groups = self.base.map(|base| self.groups(base, rank)).unwrap_or_default();
+        let apart = groups.get(1).map_or(1, |second| second - groups[0]);
+        if groups.windows(2).any(|w| w[1] - w[0] != apart) {
+            return Err(Error::plan(format!(
+                "the groups of rank {rank} lie by a table of owners: a kernel follows groups that are equally far apart"
+            )));
+        }
+        let base = self.base.map(|b| self.schedule.bases[b].name.clone());
         Ok(DeviceArrivals {
             epoch: word(&format!("epoch_{opener}"))?.0,
             counters,
             live: base.as_ref().map_or(Ok(0), |_| Ok::<_, Error>(word("live")?.0))?,
             base: base.map_or(Ok(0), |name| Ok::<_, Error>(word(&name)?.0))?,
-            first_group: (route.member_of(rank as i64) as usize * groups) as i32,
-            groups: groups as i32,
+            first_group: groups.first().map_or(0, |g| *g as i32),
+            groups: groups.len() as i32,
+            apart: apart as i32,
             slots,
         })
+    }
+
+    /// The groups of a rank whose rows arrive, ascending.
+    fn groups(&self, base: Handle<Base>, rank: usize) -> Vec<i64> {
+        let deal = &self.schedule.deals[self.schedule.bases[base].deal];
+        deal.groups.groups_of(self.schedule.routes[deal.route].member_of(rank as i64))
     }
 
     fn host(&self) -> Result<&HostPlan, Error> {
@@ -190,11 +204,7 @@ impl Arrivals {
             let rows = space.positions.load(Relaxed);
             return Ok(tiles_of(0, 0, i64::from(rows)).collect());
         };
-        let route = &self.schedule.routes[self.plan.route()];
-        let per_rank = route.groups_per_rank as usize;
-        let member = route.member_of(rank as i64) as usize;
-        let groups = member * per_rank..(member + 1) * per_rank;
-        let tiles = groups.flat_map(|g| {
+        let tiles = self.groups(base, rank).into_iter().map(|g| g as usize).flat_map(|g| {
             let (first, live) = (space.bases[&base][g].load(Relaxed), space.live[g].load(Relaxed));
             tiles_of(g, first as usize / TILE_ROWS as usize, i64::from(live))
         });

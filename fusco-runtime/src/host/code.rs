@@ -13,8 +13,8 @@ use crate::error::Error;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
-    self, Access, Factor, Ix, Kernel, Op, Peer, Route, Schedule, Signal, TableKind, Tensor, Until,
-    Value,
+    self, Access, Deal, Factor, Ix, Kernel, Op, Peer, Route, Schedule, Signal, TableKind, Tensor,
+    Until, Value,
 };
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
@@ -37,8 +37,7 @@ pub(crate) enum Code {
     },
     Groups {
         var: usize,
-        first: i64,
-        count: i64,
+        groups: Vec<i64>,
         body: Vec<Code>,
     },
     Padding {
@@ -46,8 +45,7 @@ pub(crate) enum Code {
         group: usize,
         slot: usize,
         until: Number,
-        first: i64,
-        count: i64,
+        groups: Vec<i64>,
         body: Vec<Code>,
     },
     Once {
@@ -130,13 +128,12 @@ pub(crate) enum Term {
 
 pub(crate) enum Target {
     Epoch,
-    /// Tiles of groups `first..first + count`, numbered by `base`, with `live` rows; both read `var`.
+    /// Tiles of groups, numbered by `base`, with `live` rows; both read `var`.
     Groups {
         base: Number,
         live: Number,
         var: usize,
-        first: i64,
-        count: i64,
+        groups: Vec<i64>,
     },
     Rows {
         extent: Number,
@@ -187,20 +184,20 @@ impl<'a> Resolver<'a> {
                 slot: slot.index(),
                 body: self.body(body)?,
             },
-            Op::Groups { route, var, body } => {
-                let (first, count) = self.own_groups(*route);
-                Code::Groups { var: var.index(), first, count, body: self.body(body)? }
+            Op::Groups { deal, var, body } => {
+                let groups = self.own_groups(*deal);
+                Code::Groups { var: var.index(), groups, body: self.body(body)? }
             }
-            Op::Padding { route, group, slot, until, body } => {
-                let (first, count) = self.own_groups(*route);
-                let live = self.live(*route, Number::Var(group.index()))?;
+            Op::Padding { deal, group, slot, until, body } => {
+                let groups = self.own_groups(*deal);
+                let route = self.schedule().deals[*deal].route;
+                let live = self.live(route, Number::Var(group.index()))?;
                 Code::Padding {
                     live,
                     group: group.index(),
                     slot: slot.index(),
                     until: self.number(until)?,
-                    first,
-                    count,
+                    groups,
                     body: self.body(body)?,
                 }
             }
@@ -261,7 +258,8 @@ impl<'a> Resolver<'a> {
             Ix::Lit(_) | Ix::Me | Ix::Dyn(_) => Number::Lit(self.request.number(ix, self.me)),
             Ix::Var(v) => Number::Var(v.index()),
             Ix::Base { base, group } => {
-                let plan = self.plan(self.schedule().bases[*base].route)?;
+                let plan =
+                    self.plan(self.schedule().deals[self.schedule().bases[*base].deal].route)?;
                 Number::Table(
                     plan.ranks[self.me].bases[base].clone(),
                     Box::new(self.number(group)?),
@@ -373,17 +371,11 @@ impl<'a> Resolver<'a> {
                 let route = self.schedule().signals[signal]
                     .route
                     .ok_or_else(|| Error::plan("tiles of groups need a route".to_string()))?;
-                let (first, count) = self.own_groups(route);
+                let groups = self.own_groups(self.schedule().bases[*base].deal);
                 let var = self.schedule().vars.len();
                 let table = self.plan(route)?.ranks[self.me].bases[base].clone();
                 let base = Number::Table(table, Box::new(Number::Var(var)));
-                Target::Groups {
-                    base,
-                    live: self.live(route, Number::Var(var))?,
-                    var,
-                    first,
-                    count,
-                }
+                Target::Groups { base, live: self.live(route, Number::Var(var))?, var, groups }
             }
         })
     }
@@ -392,10 +384,10 @@ impl<'a> Resolver<'a> {
         Ok(Code::Route { step, route: Arc::new(RouteCode::new(self, route)?) })
     }
 
-    pub(crate) fn own_groups(&self, route: Handle<Route>) -> (i64, i64) {
-        let info = &self.schedule().routes[route];
-        let count = info.groups_per_rank;
-        (info.member_of(self.me as i64) * count, count)
+    /// This rank's groups, ascending.
+    fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {
+        let deal = &self.schedule().deals[deal];
+        deal.groups.groups_of(self.schedule().routes[deal.route].member_of(self.me as i64))
     }
 
     fn live(&self, route: Handle<Route>, group: Number) -> Result<Number, Error> {

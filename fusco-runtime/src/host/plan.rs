@@ -99,7 +99,7 @@ impl Space {
     /// Of one rank, before anything is allocated; the sizes of [`new`](Self::new).
     fn bytes(schedule: &Schedule, handle: Option<Handle<Route>>) -> u128 {
         let wide = |n: i64| u128::try_from(n).unwrap_or(0);
-        let bases = schedule.bases.iter().filter(|(_, b)| Some(b.route) == handle).count() as u128;
+        let bases = handle.map_or(0, |h| schedule.bases_of(h).count() as u128);
         let words = handle.map_or(0, |h| {
             let r = &schedule.routes[h];
             let (bins, groups, ranks) = (wide(r.bins()), wide(r.groups), wide(r.members));
@@ -119,11 +119,8 @@ impl Space {
         let groups = route.map_or(0, |r| r.groups);
         let bins = route.map_or(0, Route::bins);
         let tuples = route.map_or(0, |r| r.positions_bound * r.fan);
-        let bases = schedule
-            .bases
-            .iter()
-            .filter(|(_, b)| Some(b.route) == handle)
-            .map(|(h, _)| (h, table(groups)));
+        let bases = handle.into_iter().flat_map(|h| schedule.bases_of(h));
+        let bases = bases.map(|(base, _)| (base, table(groups)));
         let tables = schedule
             .tables
             .iter()

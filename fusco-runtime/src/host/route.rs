@@ -9,7 +9,8 @@ use super::plan::{HostPlan, Space, Table, pack};
 use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::ir::{Route, SlotOrder};
+use fusco_dsl::layout::Deal;
+use fusco_dsl::schedule::ir::{Base, Route, SlotOrder};
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -35,8 +36,8 @@ pub(crate) struct RouteCode {
     elems: i64,
     positions: i64,
     info: Route,
-    /// Each base table and its alignment.
-    bases: Vec<(Table, i64)>,
+    /// Each base table, its alignment, and how its groups are dealt.
+    bases: Vec<(Table, i64, Deal)>,
 }
 
 impl RouteCode {
@@ -51,8 +52,11 @@ impl RouteCode {
             )));
         };
         let own = &plan.ranks[resolver.me];
-        let bases =
-            own.bases.iter().map(|(h, table)| (table.clone(), schedule.bases[*h].align)).collect();
+        let base = |(handle, table): (&Handle<Base>, &Table)| {
+            let base = &schedule.bases[*handle];
+            (table.clone(), base.align, schedule.deals[base.deal].groups.clone())
+        };
+        let bases = own.bases.iter().map(base).collect();
         let tensor = &schedule.tensors[info.index];
         let code = RouteCode {
             me: resolver.me,
@@ -223,8 +227,8 @@ impl RouteCode {
         live.iter_mut().for_each(|n| *n = (*n).min(cap));
         let space = self.space();
         space.live.iter().zip(&live).for_each(|(to, n)| to.store(*n as u32, Relaxed));
-        for (table, align) in &self.bases {
-            self.base_table(table, *align, &live);
+        for (table, align, deal) in &self.bases {
+            base_table(table, *align, deal, &live);
         }
         let kept: i64 = self
             .first_slots(&matrix)
@@ -236,17 +240,6 @@ impl RouteCode {
             .dropped
             .iter()
             .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
-    }
-
-    fn base_table(&self, table: &Table, align: i64, live: &[i64]) {
-        let mut next = 0;
-        for (group, (to, n)) in table.iter().zip(live).enumerate() {
-            if (group as i64) % self.info.groups_per_rank == 0 {
-                next = 0;
-            }
-            to.store(next as u32, Relaxed);
-            next += (n + align - 1) / align * align;
-        }
     }
 
     /// Slot of this rank's first tuple in each bin: tuples of earlier bins of the group, then of earlier ranks.
@@ -308,4 +301,14 @@ impl RouteCode {
 /// How many of `n` tuples from slot `first` on are under the cap.
 fn kept(first: i64, n: &AtomicU32, cap: i64) -> i64 {
     (cap - first).clamp(0, i64::from(n.load(Relaxed)))
+}
+
+/// The first row of each group among those of its member.
+fn base_table(table: &Table, align: i64, deal: &Deal, live: &[i64]) {
+    let mut next = vec![0; deal.members as usize];
+    for (group, (to, n)) in table.iter().zip(live).enumerate() {
+        let next = &mut next[deal.owner(group as i64) as usize];
+        to.store(*next as u32, Relaxed);
+        *next += (n + align - 1) / align * align;
+    }
 }

@@ -104,13 +104,13 @@ impl<'a> Runner<'a> {
                 let first = position.get(&self.vars) * fan;
                 self.each(plan, first, *fan, (*k, *group, *slot), body)
             }
-            Code::Groups { var, first, count, body } => (*first..first + count).try_for_each(|g| {
-                self.vars[*var] = g;
+            Code::Groups { var, groups, body } => groups.iter().try_for_each(|g| {
+                self.vars[*var] = *g;
                 self.body(body)
             }),
-            Code::Padding { live, group, slot, until, first, count, body } => {
-                (*first..first + count).try_for_each(|g| {
-                    self.vars[*group] = g;
+            Code::Padding { live, group, slot, until, groups, body } => {
+                groups.iter().try_for_each(|g| {
+                    self.vars[*group] = *g;
                     let (from, to) = (live.get(&self.vars), until.get(&self.vars));
                     (from..to).try_for_each(|s| {
                         self.vars[*slot] = s;

@@ -46,11 +46,10 @@ impl Watch<'_> {
                     self.slot(counters, name, rank as i64, rank as i64, i64::from(epoch), true)
                 })
             }
-            Target::Groups { base, live, var, first, count } => (*first..first + count)
-                .try_for_each(|group| {
-                    vars[*var] = group;
-                    self.tiles(counters, name, base.get(vars) / TILE_ROWS, live.get(vars))
-                }),
+            Target::Groups { base, live, var, groups } => groups.iter().try_for_each(|group| {
+                vars[*var] = *group;
+                self.tiles(counters, name, base.get(vars) / TILE_ROWS, live.get(vars))
+            }),
             Target::Rows { extent } => self.tiles(counters, name, 0, extent.get(vars)),
         }
     }

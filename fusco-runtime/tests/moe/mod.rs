@@ -1,6 +1,7 @@
 //! `moe.fusco` as a schedule built by hand, so that the engine is tested apart from the compiler.
 
 use fusco_dsl::arena::Handle;
+use fusco_dsl::layout;
 use fusco_dsl::schedule::ir::*;
 use fusco_dsl::schedule::{Verified, verify};
 use fusco_dsl::sema::hir::{Elem, Io};
@@ -24,6 +25,7 @@ struct Names {
     o: Handle<Tensor>,
     topk: Handle<Tensor>,
     route: Handle<Route>,
+    deal: Handle<Deal>,
     base: Handle<Base>,
     tokens: Ix,
     t: Handle<Var>,
@@ -78,7 +80,6 @@ impl Shape {
             stride: 1,
             fan: self.fan,
             groups: self.experts,
-            groups_per_rank: self.experts / self.ranks,
             order: SlotOrder::RankPositionFan,
             cap: None,
             trap_none: false,
@@ -86,8 +87,15 @@ impl Shape {
             distinct: false,
             span: Span::default(),
         });
-        let base = s.bases.append(Base { route, align: TILE_ROWS });
-        Names { x, w, y, n, z, o, topk, route, base, tokens, t, k, e, c }
+        let each = self.experts / self.ranks;
+        let groups = layout::Deal {
+            groups: self.experts,
+            members: self.ranks,
+            form: DealForm::Blocks { each },
+        };
+        let deal = s.deals.append(Deal { route, number: 1, groups, tables: None });
+        let base = s.bases.append(Base { name: "base128".into(), deal, align: TILE_ROWS });
+        Names { x, w, y, n, z, o, topk, route, deal, base, tokens, t, k, e, c }
     }
 
     fn dispatch(self, s: &mut Schedule, n: &Names) -> Entry {
@@ -133,10 +141,11 @@ impl Shape {
             Ix::binary(IxOp::Div, Ix::binary(IxOp::Add, live.clone(), Ix::Lit(127)), Ix::Lit(128));
         let until = Ix::binary(IxOp::Mul, up, Ix::Lit(128));
         let fill = Op::Fill { to: access(n.y, Ix::Me, self.row(n), self.hidden), bits: 0 };
-        let padding = vec![Op::Padding { route, group: n.e, slot: n.c, until, body: vec![fill] }];
+        let padding =
+            vec![Op::Padding { deal: n.deal, group: n.e, slot: n.c, until, body: vec![fill] }];
         let local = Ix::binary(IxOp::Rem, Ix::Var(n.e), Ix::Lit(self.experts / self.ranks));
         let count = Op::Put { value: Value::Int(live), to: access(n.n, Ix::Me, local, 1) };
-        let derive = vec![Op::Groups { route, var: n.e, body: vec![count] }];
+        let derive = vec![Op::Groups { deal: n.deal, var: n.e, body: vec![count] }];
         let close = vec![Op::Wait { signal: tiles, until: Until::Groups { base: n.base } }];
         let roles = vec![
             role(RoleKind::Produce, produce),

@@ -26,19 +26,16 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
     for (handle, shape) in &compiled.plan.routes {
         let name = compiled.hir.routes[*handle].name.clone();
         let live = finished.live.get(&name).cloned().unwrap_or_default();
-        let members: Vec<u64> = live
-            .chunks(shape.groups_per_rank.max(1) as usize)
-            .map(|c| c.iter().map(|n| u64::from(*n)).sum())
-            .collect();
-        let ranks = 0..compiled.schedule.ranks;
-        let rows = |rank| members.get(shape.member_of(rank) as usize).copied();
-        let per_rank = ranks.filter_map(rows).collect();
-        let pushes = compiled
-            .plan
-            .entries
-            .iter()
-            .flat_map(|e| &e.movements)
-            .filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
+        let movements = compiled.plan.entries.iter().flat_map(|e| &e.movements);
+        let pushes =
+            movements.filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
+        let deal = pushes.clone().find_map(|m| m.target.deal.as_ref());
+        let count = |group: &i64| live.get(*group as usize).map_or(0, |n| u64::from(*n));
+        let rows = |rank| {
+            let own = deal.map(|d| d.groups_of(shape.member_of(rank))).unwrap_or_default();
+            own.iter().map(count).sum()
+        };
+        let per_rank = (0..compiled.schedule.ranks).map(rows).collect();
         let row_bytes =
             pushes.map(|m| m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes()).sum();
         out.push(Traffic { route: name, live, per_rank, row_bytes });

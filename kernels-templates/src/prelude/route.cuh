@@ -136,16 +136,17 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
     if (cta == 0 && threadIdx.x == 0) plan->dropped = positions * R::FAN - kept;
 }
 
-// First row of each group in its rank's buffer, groups rounded up to ALIGN rows; one warp an owner.
-template <class R, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live) {
+// First row of each group in its rank's buffer, groups rounded up to ALIGN rows; one warp a member, whose groups are G's.
+template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live) {
     const i32 lane = threadIdx.x % 32;
-    for (i32 owner = threadIdx.x / 32; owner < R::MEMBERS; owner += blockDim.x / 32) {
+    for (i32 m = threadIdx.x / 32; m < R::MEMBERS; m += blockDim.x / 32) {
         u32 sum = 0;
-        for (i32 first = 0; first < R::GROUPS_PER_RANK; first += 32) {
-            const i32 g = owner * R::GROUPS_PER_RANK + first + lane;
-            const u32 n = first + lane < R::GROUPS_PER_RANK ? (live[g] + ALIGN - 1) / ALIGN * ALIGN : 0;
+        for (i32 first = 0; first < G::count(m); first += 32) {
+            const bool in = first + lane < G::count(m);
+            const i32 g = in ? G::group(m, first + lane) : 0;
+            const u32 n = in ? (live[g] + ALIGN - 1) / ALIGN * ALIGN : 0;
             const u32 inclusive = scan_warp(n);
-            if (first + lane < R::GROUPS_PER_RANK) base[g] = sum + inclusive - n;
+            if (in) base[g] = sum + inclusive - n;
             sum += __shfl_sync(ALL, inclusive, 31);
         }
     }

@@ -5,7 +5,7 @@
 
 use super::dealt::Dealt;
 use super::trip::{Loaded, Trip};
-use super::{Emit, first_group, vector_literal};
+use super::{Emit, Own, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -110,14 +110,13 @@ impl Emit<'_> {
 
     /// Padding rows are stores of one row in shared memory that holds the value.
     pub(super) fn padding_bulk(&mut self, op: &Op, staged: &Staged) -> bool {
-        let Op::Padding { route, group, slot, until, body } = op else { return false };
+        let Op::Padding { deal, group, slot, until, body } = op else { return false };
         let [Op::Fill { to, bits }] = &body[..] else { return false };
         let (schedule, bytes) = (self.schedule, row_bytes(self.schedule, to));
         if to.vector != 16 || bytes > staged.bytes() {
             return false;
         }
-        let per_rank = schedule.routes[*route].groups_per_rank;
-        let first = first_group(schedule, *route);
+        let own = Own::new(schedule, *deal);
         let rows = super::padding_rows(until);
         let [group, slot] = [group, slot].map(|v| namer::var_name(schedule, *v));
         let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
@@ -134,11 +133,11 @@ impl Emit<'_> {
             out.line("// CTAs take neighbouring rows, so that each has its share of every group.");
             out.block(
                 &format!(
-                    "for (i32 i = threadIdx.x * CTAS + cta; i < {}; i += blockDim.x * CTAS)",
-                    per_rank * rows
+                    "for (i32 i = threadIdx.x * CTAS + cta; i < {} * {rows}; i += blockDim.x * CTAS)",
+                    own.count
                 ),
                 |out| {
-                    out.line(&format!("const i32 {group} = {first}i / {rows};"));
+                    out.line(&format!("const i32 {group} = {};", own.group(&format!("i / {rows}"))));
                     out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                     out.line(&format!(
                         "if ({slot} < {}) {}({}, staged, {bytes});",

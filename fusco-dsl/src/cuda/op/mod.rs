@@ -18,10 +18,10 @@ mod trip;
 
 use super::form::{Form, Work};
 use super::index::{bare, index, pointer, stored};
-use super::namer::var_name;
+use super::namer::{deal_type, var_name};
 use super::out::Out;
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Ix, IxOp, Kernel, Op, Route, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Deal, Ix, IxOp, Kernel, Op, Schedule, Value, Var};
 
 /// Where the text goes and what it is about.
 pub(super) struct Emit<'a> {
@@ -52,7 +52,7 @@ impl Emit<'_> {
                 Work::Bulk(staged) => self.produce_bulk(op, staged),
                 _ => self.produce(op),
             },
-            Op::Groups { route, var, body } => self.groups(*route, *var, body),
+            Op::Groups { deal, var, body } => self.groups(*deal, *var, body),
             Op::Padding { .. } => self.padding(op),
             Op::Once { body } => self.once(body),
             Op::Count { route } => self.count(*route),
@@ -84,13 +84,12 @@ impl Emit<'_> {
         }
     }
 
-    fn groups(&mut self, route: Handle<Route>, var: Handle<Var>, body: &[Op]) {
-        let per_rank = self.schedule.routes[route].groups_per_rank;
-        let first = first_group(self.schedule, route);
+    fn groups(&mut self, deal: Handle<Deal>, var: Handle<Var>, body: &[Op]) {
+        let own = Own::new(self.schedule, deal);
         let group = var_name(self.schedule, var);
         let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
-        self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {per_rank}; i += CTAS * i32(blockDim.x))"), |out| {
-            out.line(&format!("const i32 {group} = {first}i;"));
+        self.out.block(&format!("for (i32 i = cta * i32(blockDim.x) + threadIdx.x; i < {}; i += CTAS * i32(blockDim.x))", own.count), |out| {
+            out.line(&format!("const i32 {group} = {};", own.group("i")));
             let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
@@ -121,17 +120,16 @@ impl Emit<'_> {
         {
             return;
         }
-        let Op::Padding { route, group, slot, until, body } = op else { return };
-        let per_rank = self.schedule.routes[*route].groups_per_rank;
-        let first = first_group(self.schedule, *route);
+        let Op::Padding { deal, group, slot, until, body } = op else { return };
+        let own = Own::new(self.schedule, *deal);
         let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
         let rows = padding_rows(until);
         let until = bare(self.schedule, until);
         let schedule = self.schedule;
         self.out.block(
-            &format!("for (i32 i = warp; i < {per_rank} * {rows}; i += warps)"),
+            &format!("for (i32 i = warp; i < {} * {rows}; i += warps)", own.count),
             |out| {
-                out.line(&format!("const i32 {group} = {first}i / {rows};"));
+                out.line(&format!("const i32 {group} = {};", own.group(&format!("i / {rows}"))));
                 out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                 out.line(&format!("if ({slot} >= {until}) continue;"));
                 for op in body {
@@ -144,12 +142,27 @@ impl Emit<'_> {
     }
 }
 
-/// `me * 32 + `: the first group of the rank `me`, before a number among its groups.
-fn first_group(schedule: &Schedule, route: Handle<Route>) -> String {
-    let info = &schedule.routes[route];
-    match Ix::binary(IxOp::Mul, info.member(), Ix::Lit(info.groups_per_rank)) {
-        Ix::Lit(0) => String::new(),
-        first => format!("{} + ", index(schedule, &first)),
+/// This rank's groups: how many, and the global number of the `at`-th.
+pub(super) struct Own {
+    pub count: String,
+    ty: String,
+    member: String,
+}
+
+impl Own {
+    pub fn new(schedule: &Schedule, deal: Handle<Deal>) -> Own {
+        let info = &schedule.deals[deal];
+        let ty = deal_type(schedule, info);
+        let member = index(schedule, &schedule.routes[info.route].member());
+        let count = match info.groups.is_even() {
+            true => info.groups.most().to_string(),
+            false => format!("{ty}::count({member})"),
+        };
+        Own { count, ty, member }
+    }
+
+    pub fn group(&self, at: &str) -> String {
+        format!("{}::group({}, {at})", self.ty, self.member)
     }
 }
 

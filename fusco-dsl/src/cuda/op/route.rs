@@ -2,7 +2,7 @@
 
 use super::{Emit, ix};
 use crate::arena::Handle;
-use crate::cuda::namer::{name, route_type};
+use crate::cuda::namer::{deal_type, name, route_type};
 use crate::schedule::ir::{Route, Schedule};
 
 impl Emit<'_> {
@@ -27,8 +27,10 @@ impl Emit<'_> {
         let (r, _, positions) = names(self.schedule, route);
         self.out.line(&format!("totals<{r}>(plan, start, live, {positions}, me, cta, epoch);"));
         let (schedule, mut lines) = (self.schedule, Vec::new());
-        for (_, base) in schedule.bases.iter().filter(|(_, b)| b.route == route) {
-            lines.push(format!("first_rows<{r}, {0}>(plan->base{0}, live);", base.align));
+        for (_, base) in schedule.bases_of(route) {
+            let groups = deal_type(schedule, &schedule.deals[base.deal]);
+            let (align, table) = (base.align, &base.name);
+            lines.push(format!("first_rows<{r}, {groups}, {align}>(plan->{table}, live);"));
         }
         self.out.block("if (cta == 0)", |out| lines.iter().for_each(|l| out.line(l)));
     }

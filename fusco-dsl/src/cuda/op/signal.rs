@@ -47,14 +47,13 @@ impl Emit<'_> {
                 self.out.line("__syncthreads();");
             }
             Until::Groups { base } => {
-                let Some(route) = info.route else { return };
-                let per_rank = self.schedule.routes[route].groups_per_rank;
-                let own = super::first_group(self.schedule, route);
-                let align = self.schedule.bases[*base].align;
+                let base = &self.schedule.bases[*base];
+                let own = super::Own::new(self.schedule, base.deal);
                 let counter = counter.clone();
-                self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {per_rank}; i += blockDim.x / 32)"), |out| {
-                    out.line(&format!("const i32 first = i32(plan->base{align}[{own}i]) / {TILE_ROWS};"));
-                    out.line(&format!("const i32 rows = i32(plan->live[{own}i]);"));
+                self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {}; i += blockDim.x / 32)", own.count), |out| {
+                    out.line(&format!("const i32 group = {};", own.group("i")));
+                    out.line(&format!("const i32 first = i32(plan->{}[group]) / {TILE_ROWS};", base.name));
+                    out.line("const i32 rows = i32(plan->live[group]);");
                     out.block(&format!("for (i32 tile = lane; tile * {TILE_ROWS} < rows; tile += 32)"), |out| {
                         out.line(&format!("const i32 full = min(rows - tile * {TILE_ROWS}, {TILE_ROWS});"));
                         out.line(&format!("wait_for(&plan->{counter}[first + tile], full, launch, me, me, first + tile);"));
