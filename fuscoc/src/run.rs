@@ -17,7 +17,7 @@ use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs, relation};
 use fusco_dsl::sema::hir::{Extent, Io};
 use fusco_runtime::mem::room;
-use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, World};
+use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, View, World};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
@@ -117,8 +117,8 @@ pub struct Finished {
     pub times: Vec<(String, Duration)>,
     /// The times are of repeated launches, not of the first one.
     pub warm: bool,
-    /// Each rank's buffer of each `out`.
-    pub outputs: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Each rank's bytes of each `out`, to the end of its live rows; on the host those of its buffer.
+    pub outputs: BTreeMap<String, Vec<View>>,
     /// Live rows of each group, by route.
     pub live: BTreeMap<String, Vec<u32>>,
 }
@@ -574,6 +574,7 @@ fn launch_entry(
     Ok(())
 }
 
+/// What the launches left, read where it lies; drop it before others write there.
 pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
@@ -588,15 +589,11 @@ pub fn collect(
         else {
             continue;
         };
-        let ranks = (0..compiled.schedule.ranks as usize)
-            .map(|rank| {
-                buffer.peek(
-                    rank,
-                    0,
-                    data::live_bytes(compiled, handle, &live, rank).min(buffer.bytes(rank)),
-                )
-            })
-            .collect::<Result<_, _>>()?;
+        let view = |rank| {
+            let bytes = data::live_bytes(compiled, handle, &live, rank);
+            buffer.view(rank, 0, bytes.min(buffer.bytes(rank)))
+        };
+        let ranks = (0..buffer.ranks()).map(view).collect::<Result<_, _>>()?;
         outputs.insert(name.clone(), ranks);
     }
     Ok(Finished { backend, times, warm: true, outputs, live })

@@ -8,6 +8,7 @@ use fusco_dsl::Compiled;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::plan::Kind;
 use fusco_dsl::sema::hir::Elem;
+use fusco_runtime::View;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -216,15 +217,15 @@ fn output_table(compiled: &Compiled, sums: &Sums) -> String {
 pub type Sums = BTreeMap<String, String>;
 
 pub fn checksums(finished: &Finished) -> Sums {
-    let sum = |ranks: &Vec<Vec<u8>>| format!("{:016x}", checksum(ranks));
+    let sum = |ranks: &Vec<View>| format!("{:016x}", checksum(ranks));
     finished.outputs.iter().map(|(name, ranks)| (name.clone(), sum(ranks))).collect()
 }
 
 /// FNV-1a over all ranks' bytes.
-fn checksum(ranks: &[Vec<u8>]) -> u64 {
+fn checksum(ranks: &[View]) -> u64 {
     ranks
         .iter()
-        .flatten()
+        .flat_map(|bytes| bytes.iter())
         .fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
 }
 
