@@ -20,4 +20,4 @@ pub use engine::{
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
 pub use kernels_templates::CONSUMER_CUH;
-pub use mem::Buffer;
+pub use mem::{Buffer, View};

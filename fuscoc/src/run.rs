@@ -368,6 +368,9 @@ pub fn launch(
     Ok(Finished { warm: repeat > 0, ..finished })
 }
 
+/// No system that it runs on has smaller ones.
+const PAGE: usize = 4096;
+
 /// Buffers and plans of one run.
 pub struct Memory {
     buffers: BTreeMap<String, Buffer>,
@@ -394,27 +397,25 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Writes what the entries will write once, so that no launch waits for its first pages: of rows that a
-    /// route places, those that there will be, not all that there is room for.
+    /// Writes a byte of each page of the host that the entries will write, so that no launch waits for its first
+    /// pages: of rows that a route places, those that there will be, not all that there is room for.
     fn touch(&self, ready: &Prepared) -> Outcome {
-        let (zeros, hir) = (vec![0; 1 << 20], &ready.compiled.hir);
-        for (name, buffer) in self.buffers.iter().filter(|(n, _)| !ready.ranks.contains_key(*n)) {
-            let Some(handle) = hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out) else {
-                continue;
-            };
-            let route = hir.tensors[handle].axes.iter().find_map(|a| match a.extent {
+        let hir = &ready.compiled.hir;
+        let out = |name| hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out);
+        for (name, buffer) in self.buffers.iter().filter(|(_, b)| b.device_address(0).is_none()) {
+            let Some(handle) = out(name) else { continue };
+            let routed = hir.tensors[handle].axes.iter().find_map(|a| match a.extent {
                 Extent::Ragged { route, .. } => Some(&hir.routes[route].name),
                 Extent::Fixed(_) | Extent::Counted { .. } => None,
             });
-            let live = route.map(|_| ready.live());
-            let live = live.filter(|live| route.is_some_and(|r| live.contains_key(r)));
+            let live = routed.map(|route| (route, ready.live()));
+            let live = live.filter(|(route, live)| live.contains_key(*route)).map(|(_, live)| live);
             for rank in 0..buffer.ranks() {
-                let bytes = buffer.bytes(rank);
-                let bytes = live.map_or(bytes, |live| {
-                    data::live_bytes(&ready.compiled, handle, live, rank).min(bytes)
+                let bytes = live.map_or(usize::MAX, |live| {
+                    data::live_bytes(&ready.compiled, handle, live, rank)
                 });
-                for at in (0..bytes).step_by(zeros.len()) {
-                    buffer.upload_at(rank, at, &zeros[..zeros.len().min(bytes - at)])?;
+                for at in (0..bytes.min(buffer.bytes(rank))).step_by(PAGE) {
+                    buffer.upload_at(rank, at, &[0])?;
                 }
             }
         }
@@ -489,6 +490,7 @@ fn launch_entry(
     Ok(())
 }
 
+/// What the launches left, read where it lies; drop it before others write there.
 pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
@@ -503,15 +505,11 @@ pub fn collect(
         else {
             continue;
         };
-        let ranks = (0..compiled.schedule.ranks as usize)
-            .map(|rank| {
-                buffer.peek(
-                    rank,
-                    0,
-                    data::live_bytes(compiled, handle, &live, rank).min(buffer.bytes(rank)),
-                )
-            })
-            .collect::<Result<_, _>>()?;
+        let view = |rank| {
+            let bytes = data::live_bytes(compiled, handle, &live, rank);
+            buffer.view(rank, 0, bytes.min(buffer.bytes(rank)))
+        };
+        let ranks = (0..buffer.ranks()).map(view).collect::<Result<_, _>>()?;
         outputs.insert(name.clone(), ranks);
     }
     Ok(Finished { backend, times, warm: true, outputs, live })

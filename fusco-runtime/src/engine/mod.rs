@@ -21,7 +21,7 @@ pub use arrivals::{Arrivals, DeviceArrivals, Tile, Tiles};
 pub use bound::Bound;
 
 pub(crate) use home::Space;
-pub(crate) use lease::{Claims, Holder, Ledger, Slot, Ticket, Used, stream_number};
+pub(crate) use lease::{Claims, Held, Holder, Ledger, Slot, Ticket, Used, stream_number};
 pub use mark::TimeMark;
 pub use plan::Plan;
 pub use request::LaunchArgs;

@@ -4,6 +4,7 @@ use crate::failure::Failure;
 use clap::ValueEnum;
 use fusco_dsl::Compiled;
 use fusco_dsl::oracle::{Inputs, relation};
+use fusco_runtime::View;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -75,8 +76,8 @@ pub struct Finished {
     pub times: Vec<(String, Duration)>,
     /// The times are of repeated launches, not of the first one.
     pub warm: bool,
-    /// Each rank's buffer of each `out`.
-    pub outputs: BTreeMap<String, Vec<Vec<u8>>>,
+    /// Each rank's bytes of each `out`, to the end of its live rows; on the host those of its buffer.
+    pub outputs: BTreeMap<String, Vec<View>>,
     /// Live rows of each group, by route.
     pub live: BTreeMap<String, Vec<u32>>,
 }
