@@ -86,7 +86,7 @@ fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inpu
 pub fn gather(
     compiled: &Compiled,
     name: &str,
-    ranks: &[Vec<u8>],
+    ranks: &[impl AsRef<[u8]>],
     inputs: &Inputs,
     live: &BTreeMap<String, Vec<u32>>,
 ) -> Result<oracle::Gathered, oracle::Error> {
@@ -98,7 +98,10 @@ pub fn gather(
 ///
 /// # Errors
 /// The first difference: `y@rank[element]`, both values.
-pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Result<u64, String> {
+pub fn compare<B: AsRef<[u8]>>(
+    expected: &Outputs,
+    found: &BTreeMap<String, Vec<B>>,
+) -> Result<u64, String> {
     let mut compared = 0;
     for (name, placed) in &expected.physical {
         let Some(got) = found.get(name) else { continue };
@@ -117,9 +120,9 @@ pub fn compare(expected: &Outputs, found: &BTreeMap<String, Vec<Vec<u8>>>) -> Re
 }
 
 /// One tensor of a run beside the oracle's.
-struct Beside<'a> {
+struct Beside<'a, B> {
     width: usize,
-    got: &'a [Vec<u8>],
+    got: &'a [B],
     equal: u64,
     first: Option<Difference>,
 }
@@ -131,7 +134,7 @@ struct Difference {
     wanted: Vec<u8>,
 }
 
-impl Beside<'_> {
+impl<B: AsRef<[u8]>> Beside<'_, B> {
     fn all(&mut self, placed: &Placed) -> Result<(), oracle::Error> {
         let Some(fill) = placed.fill() else {
             return placed.runs(&mut |rank, at, wanted| self.run(rank, at, wanted));
@@ -155,7 +158,7 @@ impl Beside<'_> {
     /// What must lie from element `at` of a rank on.
     fn run(&mut self, rank: usize, at: usize, wanted: &[u8]) {
         let from = at * self.width;
-        let got = self.got.get(rank).and_then(|b| b.get(from..from + wanted.len()));
+        let got = self.got.get(rank).and_then(|b| b.as_ref().get(from..from + wanted.len()));
         if got == Some(wanted) {
             self.equal += (wanted.len() / self.width) as u64;
             return;
@@ -172,7 +175,7 @@ impl Beside<'_> {
     }
 
     fn element(&self, rank: usize, at: usize) -> Option<&[u8]> {
-        self.got.get(rank)?.get(at * self.width..(at + 1) * self.width)
+        self.got.get(rank)?.as_ref().get(at * self.width..(at + 1) * self.width)
     }
 }
 

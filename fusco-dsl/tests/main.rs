@@ -1,6 +1,7 @@
 //! One binary for all tests of the compiler.
 
 mod adjoint;
+mod architecture;
 mod codes;
 mod digits;
 mod directives;
@@ -9,8 +10,10 @@ mod explain;
 mod first_programs;
 mod fixes;
 mod fuzz;
+mod house;
 mod images;
 mod known;
+mod language;
 mod limits;
 mod names;
 mod oracle;

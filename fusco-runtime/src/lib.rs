@@ -4,7 +4,9 @@
 //! World -> bind -> Bound -> alloc, plan, launch on a Stream -> synchronize -> download
 //! ```
 
+mod driver;
 pub mod engine;
+mod error;
 mod host;
 pub mod jit;
 pub mod mem;
@@ -18,4 +20,4 @@ pub use engine::{
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
 pub use kernels_templates::CONSUMER_CUH;
-pub use mem::Buffer;
+pub use mem::{Buffer, View};

@@ -564,6 +564,44 @@ fn a_peek_waits_for_nothing_and_races_with_nothing() {
 }
 
 #[test]
+fn a_view_keeps_writers_away_until_it_is_dropped() {
+    let source = "program p {
+        in x: f32[i: 1024] @ [i]; out y: f32[i: 1024] @ [i];
+        entry e { y[i] <- x[i]; }
+    }";
+    let (world, bound, [x, y]) = small(1, source, ["x", "y"]);
+    let stream = world.stream().expect("a stream");
+    let args = LaunchArgs { buffers: &[("x", &x), ("y", &y)], ..LaunchArgs::default() };
+    x.upload_as(0, &[1f32; 1024]).expect("fits");
+    bound.launch("e", &stream, &args).expect("queued");
+    stream.synchronize().expect("done");
+    let (first, second) = (y.view(0, 0, 8).expect("there"), y.view(0, 8, 4088).expect("there"));
+    let ones = |bytes: &[u8]| bytes.chunks(4).all(|b| *b == 1f32.to_ne_bytes());
+    assert_eq!(code(y.view(0, 4093, 4)), "F0902");
+    assert_eq!(code(y.view(1, 0, 4)), "F0902");
+    // Readers go on, a launch and a caller that write wait for the last view.
+    x.upload_as(0, &[2f32; 1024]).expect("nothing views it");
+    bound.launch("e", &stream, &args).expect("queued");
+    assert_eq!(code(y.view(0, 0, 4)), "F0902", "a launch is to write it");
+    drop(first);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(second.len() == 4088 && ones(&second));
+    drop(second);
+    stream.synchronize().expect("done");
+    let twos = y.view(0, 0, 4).expect("nothing writes it");
+    assert_eq!(*twos, 2f32.to_ne_bytes());
+    let other = y.clone();
+    let upload = std::thread::spawn(move || other.upload(0, &[7; 4]));
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!upload.is_finished() && *twos == 2f32.to_ne_bytes());
+    drop(twos);
+    upload.join().expect("no panic").expect("fits");
+    let sevens = y.view(0, 0, 4).expect("nothing writes it");
+    drop((x, y, bound, stream, world));
+    assert_eq!(*sevens, [7; 4], "the bytes stay as long as the view");
+}
+
+#[test]
 fn streams_and_callers_in_any_order_neither_wait_for_ever_nor_mix() {
     streams_and_callers_in_any_order_neither_wait_for_ever_nor_mix_on(
         World::host(RANKS).expect("a world"),

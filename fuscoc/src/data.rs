@@ -303,15 +303,26 @@ pub fn random(
         return Ok(out);
     }
     let limit = count_limit(program, tensor, inputs);
-    let width = elem.bytes() as usize;
-    for element in out.bytes_mut().chunks_exact_mut(width) {
-        let bits = match limit {
-            Some(most) => rng.i64(0..=most) as u64,
-            None => random_bits(elem, rng),
-        };
-        element.copy_from_slice(&bits.to_le_bytes()[..width]);
+    match (limit, elem) {
+        (None, Elem::F32) => fill(&mut out, || float(rng).to_le_bytes()),
+        (None, Elem::F16) => fill(&mut out, || half::f16::from_f32(float(rng)).to_le_bytes()),
+        (None, Elem::Bf16) => fill(&mut out, || half::bf16::from_f32(float(rng)).to_le_bytes()),
+        (None, _) => (0..out.len()).for_each(|i| out.set_bits(i, rng.u64(..))),
+        (Some(most), _) => {
+            (0..out.len()).for_each(|i| out.set_bits(i, rng.i64(0..=most) as u64));
+        }
     }
     Ok(out)
+}
+
+/// Each element's bytes, in order.
+fn fill<const WIDTH: usize>(out: &mut Array, mut next: impl FnMut() -> [u8; WIDTH]) {
+    out.bytes_mut().as_chunks_mut().0.iter_mut().for_each(|element| *element = next());
+}
+
+/// In -1..1.
+fn float(rng: &mut fastrand::Rng) -> f32 {
+    rng.f32() * 2.0 - 1.0
 }
 
 fn indices(out: &mut Array, bound: i64, rng: &mut fastrand::Rng) {
@@ -358,16 +369,6 @@ pub fn raw(
         out
     };
     (0..compiled.schedule.ranks).map(rank).collect()
-}
-
-fn random_bits(elem: Elem, rng: &mut fastrand::Rng) -> u64 {
-    let value = rng.f32() * 2.0 - 1.0;
-    match elem {
-        Elem::F32 => u64::from(value.to_bits()),
-        Elem::F16 => u64::from(half::f16::from_f32(value).to_bits()),
-        Elem::Bf16 => u64::from(half::bf16::from_f32(value).to_bits()),
-        _ => rng.u64(..),
-    }
 }
 
 /// Bytes of a rank's buffer up to the last live row, rounded up as the placement says; all of it if

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Reports};
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome, file};
+use crate::{Format, Outcome, file, terminal};
 use fusco_dsl::diag::{self, Diagnostics, render};
 use fusco_dsl::{Compiled, explain};
 use serde_json::json;
@@ -112,7 +112,8 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
             let mut warnings = Reports::default();
             warnings.add(compiled.warnings, &source);
             warnings.print(format);
-            file::columns(file::To::Output).map_or(text.clone(), |columns| folded(&text, columns))
+            terminal::columns(terminal::To::Output)
+                .map_or(text.clone(), |columns| folded(&text, columns))
         }
         Format::Json => {
             let warnings = diag::json(&compiled.warnings, &source.name, &source.text);

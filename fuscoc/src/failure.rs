@@ -1,10 +1,20 @@
 //! Why a command ended, and with which exit code.
 
-use crate::source::Source;
-use crate::{Format, file};
+use crate::terminal;
+use crate::text::Source;
+use clap::ValueEnum;
 use fusco_dsl::diag::{Diagnostics, json, render_in};
 use fusco_dsl::oracle;
 use serde_json::{Value, json};
+
+/// How diagnostics and reports are printed.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+pub type Outcome = Result<(), Failure>;
 
 /// Who is at fault.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -106,15 +116,15 @@ impl Reports {
     /// On standard error, as the user asked to see them.
     pub fn print(&self, format: Format) {
         if format == Format::Json {
-            file::tell(&self.json().to_string());
+            terminal::tell(&self.json().to_string());
             return;
         }
         if self.is_empty() {
             return;
         }
-        file::tell(&self.text(file::colour(), file::columns(file::To::Error)));
+        terminal::tell(&self.text(terminal::colour(), terminal::columns(terminal::To::Error)));
         if let Some(code) = self.code() {
-            file::tell(&format!("\nfor more about this error: fuscoc explain {code}"));
+            terminal::tell(&format!("\nfor more about this error: fuscoc explain {code}"));
         }
     }
 }

@@ -13,9 +13,11 @@ mod progress;
 mod run;
 mod source;
 mod table;
+mod terminal;
+mod text;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use failure::Failure;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use failure::{Failure, Format, Outcome};
 use std::process::ExitCode;
 
 /// Compiles and runs fusco programs.
@@ -27,12 +29,6 @@ struct Cli {
     format: Format,
     #[command(subcommand)]
     command: Command,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    Text,
-    Json,
 }
 
 #[derive(Subcommand)]
@@ -111,7 +107,7 @@ const NARROW: usize = 70;
 
 /// The help of each command for the terminal: below its flags where there is no room beside them.
 fn fitted(command: clap::Command) -> clap::Command {
-    match file::columns(file::To::Output) {
+    match terminal::columns(terminal::To::Output) {
         Some(columns) if columns < NARROW => below(command),
         _ => command,
     }
@@ -189,5 +185,3 @@ fn completions(shell: clap_complete::Shell) -> Outcome {
     clap_complete::generate(shell, &mut Cli::command(), "fuscoc", &mut text);
     file::say(text)
 }
-
-pub type Outcome = Result<(), Failure>;

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 pub struct Progress {
     bar: ProgressBar,
+    /// Nobody sees it; asking the bar takes a lock.
+    hidden: bool,
     /// When the part of a stage was last written.
     written: Cell<Option<Instant>>,
 }
@@ -21,7 +23,7 @@ impl Progress {
             ProgressStyle::with_template("{spinner} [{bar:24}] {pos}/{len} {msg} {elapsed}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.enable_steady_tick(PAUSE);
-        Progress { bar, written: Cell::new(None) }
+        Progress { hidden: bar.is_hidden(), bar, written: Cell::new(None) }
     }
 
     /// The stage before is over; `what` begins.
@@ -35,7 +37,7 @@ impl Progress {
 
     /// How far a stage is in `what`: so many parts are done, of how many. Cheap to call for each of them.
     pub fn part(&self, stage: &str, what: &str, (done, all): (usize, usize)) {
-        if self.bar.is_hidden() || self.written.get().is_some_and(|at| at.elapsed() < PAUSE) {
+        if self.hidden || self.written.get().is_some_and(|at| at.elapsed() < PAUSE) {
             return;
         }
         self.bar.set_message(so_far(stage, what, (done, all)));
@@ -44,7 +46,7 @@ impl Progress {
 
     /// A line of its own on standard error, on a terminal or not: what is done so far.
     pub fn say(&self, line: &str) {
-        self.bar.suspend(|| crate::file::tell(line));
+        self.bar.suspend(|| crate::terminal::tell(line));
     }
 
     /// Clears the line, so that others may print.

@@ -5,16 +5,16 @@ mod missing;
 pub mod moved;
 mod report;
 pub mod verify;
+mod work;
 
 use crate::data;
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome, file};
-use clap::ValueEnum;
 use fusco_dsl::Compiled;
 use fusco_dsl::diag::hint;
-use fusco_dsl::oracle::{Array, Inputs, relation};
+use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{Extent, Io};
 use fusco_runtime::mem::room;
 use fusco_runtime::{Bound, Buffer, LaunchArgs, Plan, World};
@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
+use work::pairs;
+pub use work::{Backend, Finished, Prepared, Work};
 
 #[derive(clap::Args)]
 pub struct Args {
@@ -48,79 +50,6 @@ pub struct Args {
     /// The report for machines, as with --format json.
     #[arg(long)]
     json: bool,
-}
-
-/// What a program is bound to and runs on.
-#[derive(clap::Args, Clone, Default)]
-pub struct Work {
-    #[arg(skip)]
-    pub entries: Vec<String>,
-    /// One of several programs of the file.
-    #[arg(long)]
-    pub program: Option<String>,
-    /// A value for each param: NAME=V or NAME=[V,V,..].
-    #[arg(long = "set", value_name = "NAME=V")]
-    pub set: Vec<String>,
-    /// A launch-time size: one value, or one for each rank.
-    #[arg(long = "dyn", value_name = "NAME=N[,N..]")]
-    pub dyns: Vec<String>,
-    /// A tensor from a safetensors file, as the logical global array.
-    #[arg(long = "in", value_name = "TENSOR=FILE[:KEY]")]
-    pub inputs: Vec<String>,
-    /// An `in` that is an earlier entry's `out` of the same shape, element type and placement.
-    #[arg(long, value_name = "IN=OUT")]
-    pub feed: Vec<String>,
-    /// Fills every other `in`.
-    #[arg(long, value_name = "SEED")]
-    pub random: Option<u64>,
-    /// Floats are filled in each rank's memory, without a logical array.
-    #[arg(skip)]
-    pub raw: bool,
-}
-
-/// A program with everything its entries read.
-pub struct Prepared {
-    pub work: Work,
-    pub compiled: Compiled,
-    pub inputs: Inputs,
-    pub feeds: BTreeMap<String, String>,
-    /// Each rank's bytes of each input.
-    pub ranks: BTreeMap<String, Vec<Vec<u8>>>,
-    /// Rows of each group by route, once they are known; see [`Prepared::live`].
-    live: OnceLock<BTreeMap<String, Vec<u32>>>,
-}
-
-impl Prepared {
-    /// Rows of each group, of the routes that the entries plan and the reference interpreter has a plan of.
-    fn live(&self) -> &BTreeMap<String, Vec<u32>> {
-        self.live.get_or_init(|| {
-            let hir = &self.compiled.hir;
-            let entries = self.work.entries.iter().filter_map(|e| hir.entry(e));
-            let plans = entries.flat_map(|e| &e.plans).filter_map(|route| {
-                let plan = relation(hir, *route, &self.inputs).ok()?;
-                Some((hir.routes[*route].name.clone(), plan.counts()))
-            });
-            plans.collect()
-        })
-    }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Backend {
-    Host,
-    Cuda,
-}
-
-/// One finished run of all entries on one back end.
-pub struct Finished {
-    pub backend: &'static str,
-    pub times: Vec<(String, Duration)>,
-    /// The times are of repeated launches, not of the first one.
-    pub warm: bool,
-    /// Each rank's buffer of each `out`.
-    pub outputs: BTreeMap<String, Vec<Vec<u8>>>,
-    /// Live rows of each group, by route.
-    pub live: BTreeMap<String, Vec<u32>>,
 }
 
 pub fn run(args: &Args, format: Format) -> Outcome {
@@ -204,20 +133,6 @@ fn scattered(
             out.insert(name, ranks);
         } else if reads && work.raw {
             out.insert(name, data::raw(compiled, handle, &mut rng));
-        }
-    }
-    Ok(out)
-}
-
-/// `NAME=VALUE`, each name once.
-fn pairs(list: &[String], flag: &str) -> Result<BTreeMap<String, String>, Failure> {
-    let mut out = BTreeMap::new();
-    for item in list {
-        let (name, value) = item
-            .split_once('=')
-            .ok_or_else(|| Failure::usage(format!("`{flag} {item}`: write NAME=VALUE")))?;
-        if out.insert(name.to_string(), value.to_string()).is_some() {
-            return Err(Failure::usage(format!("`{flag} {name}` is given twice")));
         }
     }
     Ok(out)
@@ -453,6 +368,9 @@ pub fn launch(
     Ok(Finished { warm: repeat > 0, ..finished })
 }
 
+/// No system that it runs on has smaller ones.
+const PAGE: usize = 4096;
+
 /// Buffers and plans of one run.
 pub struct Memory {
     buffers: BTreeMap<String, Buffer>,
@@ -479,27 +397,25 @@ impl Memory {
         Ok(memory)
     }
 
-    /// Writes what the entries will write once, so that no launch waits for its first pages: of rows that a
-    /// route places, those that there will be, not all that there is room for.
+    /// Writes a byte of each page of the host that the entries will write, so that no launch waits for its first
+    /// pages: of rows that a route places, those that there will be, not all that there is room for.
     fn touch(&self, ready: &Prepared) -> Outcome {
-        let (zeros, hir) = (vec![0; 1 << 20], &ready.compiled.hir);
-        for (name, buffer) in self.buffers.iter().filter(|(n, _)| !ready.ranks.contains_key(*n)) {
-            let Some(handle) = hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out) else {
-                continue;
-            };
-            let route = hir.tensors[handle].axes.iter().find_map(|a| match a.extent {
+        let hir = &ready.compiled.hir;
+        let out = |name| hir.tensor(name).filter(|h| hir.tensors[*h].io == Io::Out);
+        for (name, buffer) in self.buffers.iter().filter(|(_, b)| b.device_address(0).is_none()) {
+            let Some(handle) = out(name) else { continue };
+            let routed = hir.tensors[handle].axes.iter().find_map(|a| match a.extent {
                 Extent::Ragged { route, .. } => Some(&hir.routes[route].name),
                 Extent::Fixed(_) | Extent::Counted { .. } => None,
             });
-            let live = route.map(|_| ready.live());
-            let live = live.filter(|live| route.is_some_and(|r| live.contains_key(r)));
+            let live = routed.map(|route| (route, ready.live()));
+            let live = live.filter(|(route, live)| live.contains_key(*route)).map(|(_, live)| live);
             for rank in 0..buffer.ranks() {
-                let bytes = buffer.bytes(rank);
-                let bytes = live.map_or(bytes, |live| {
-                    data::live_bytes(&ready.compiled, handle, live, rank).min(bytes)
+                let bytes = live.map_or(usize::MAX, |live| {
+                    data::live_bytes(&ready.compiled, handle, live, rank)
                 });
-                for at in (0..bytes).step_by(zeros.len()) {
-                    buffer.upload_at(rank, at, &zeros[..zeros.len().min(bytes - at)])?;
+                for at in (0..bytes.min(buffer.bytes(rank))).step_by(PAGE) {
+                    buffer.upload_at(rank, at, &[0])?;
                 }
             }
         }
@@ -574,6 +490,7 @@ fn launch_entry(
     Ok(())
 }
 
+/// What the launches left, read where it lies; drop it before others write there.
 pub fn collect(
     compiled: &Compiled,
     backend: &'static str,
@@ -588,15 +505,11 @@ pub fn collect(
         else {
             continue;
         };
-        let ranks = (0..compiled.schedule.ranks as usize)
-            .map(|rank| {
-                buffer.peek(
-                    rank,
-                    0,
-                    data::live_bytes(compiled, handle, &live, rank).min(buffer.bytes(rank)),
-                )
-            })
-            .collect::<Result<_, _>>()?;
+        let view = |rank| {
+            let bytes = data::live_bytes(compiled, handle, &live, rank);
+            buffer.view(rank, 0, bytes.min(buffer.bytes(rank)))
+        };
+        let ranks = (0..buffer.ranks()).map(view).collect::<Result<_, _>>()?;
         outputs.insert(name.clone(), ranks);
     }
     Ok(Finished { backend, times, warm: true, outputs, live })

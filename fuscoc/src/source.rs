@@ -1,16 +1,12 @@
 //! Files, and the settings that several commands share.
 
 use crate::failure::Failure;
+pub use crate::text::Source;
 use fusco_dsl::diag::hint;
 use fusco_dsl::sema::hir::{Bindings, Program};
 use fusco_dsl::{Compiled, compile};
 use std::io::Read;
 use std::path::Path;
-
-pub struct Source {
-    pub name: String,
-    pub text: String,
-}
 
 impl Source {
     pub fn read(path: &Path) -> Result<Source, Failure> {

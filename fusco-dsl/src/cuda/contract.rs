@@ -1,9 +1,11 @@
 //! What a host needs to know to launch a kernel.
 
 use super::form::Form;
-use super::{KernelContract, kernel, namer};
+use super::launch::KernelContract;
+use super::namer;
 use crate::arena::Handle;
 use crate::schedule::ir::{Entry, Kernel, Op, RoleKind, Route, Schedule, Signal, SignalKind};
+use crate::sema::hir::Io;
 
 pub(super) fn contract(
     schedule: &Schedule,
@@ -26,8 +28,23 @@ pub(super) fn contract(
         } else {
             Vec::new()
         },
-        args: kernel::arguments(schedule, entry, kernel),
+        args: arguments(schedule, entry, kernel),
     }
+}
+
+/// The arguments of a kernel in order, as `type name`.
+pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
+    let plan = namer::workspace_type(schedule, kernel.route);
+    let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
+    for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
+        let constness = if tensor.io == Io::In { "const " } else { "" };
+        out.push(format!("Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
+    }
+    for d in entry.dyns.iter().map(|d| &schedule.dyns[*d]) {
+        let name = namer::name(&d.name);
+        out.push(if d.per_rank { format!("Values {name}") } else { format!("i32 {name}") });
+    }
+    out
 }
 
 /// Every counter of arrivals in a route's plan.

@@ -5,7 +5,6 @@ use super::op::Emit;
 use super::out::Out;
 use super::{contract, namer};
 use crate::schedule::ir::{Entry, Kernel, Op, Role, RoleKind, Schedule, Signal, SignalKind, Until};
-use crate::sema::hir::Io;
 
 pub(super) fn emit(
     out: &mut Out,
@@ -18,7 +17,7 @@ pub(super) fn emit(
         "extern \"C\" __global__ void __launch_bounds__({}, {}) {symbol}(",
         form.threads, form.resident
     ));
-    let arguments: Vec<String> = arguments(schedule, entry, kernel)
+    let arguments: Vec<String> = contract::arguments(schedule, entry, kernel)
         .iter()
         .map(|a| {
             format!("const {}{a}", if a.starts_with("i32") { "" } else { "__grid_constant__ " })
@@ -27,20 +26,6 @@ pub(super) fn emit(
     let arguments = arguments.join(",\n    ");
     out.block(&format!("    {arguments})"), |out| body(out, schedule, kernel, form));
     out.blank();
-}
-
-pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
-    let plan = namer::workspace_type(schedule, kernel.route);
-    let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
-    for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
-        let constness = if tensor.io == Io::In { "const " } else { "" };
-        out.push(format!("Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
-    }
-    for d in entry.dyns.iter().map(|d| &schedule.dyns[*d]) {
-        let name = namer::name(&d.name);
-        out.push(if d.per_rank { format!("Values {name}") } else { format!("i32 {name}") });
-    }
-    out
 }
 
 fn body(out: &mut Out, schedule: &Schedule, kernel: &Kernel, form: &Form) {

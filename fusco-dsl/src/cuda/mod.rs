@@ -4,86 +4,24 @@
 //! both take, its kernels' grids and arguments, and the map of each plan's workspace. Or one such text for
 //! each kernel, to be compiled apart.
 
+mod choose;
 mod contract;
 mod form;
 mod index;
 mod kernel;
+mod launch;
 mod namer;
 mod op;
 mod out;
+mod staged;
 mod unit;
 mod workspace;
 
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::schedule::{Verified, ir};
 pub use crate::target::{Architecture, Capability, Target};
+pub use launch::{ByPosition, CudaUnit, Field, KernelContract, Workspace};
 use unit::Program;
-
-/// Generated text and how to launch it.
-#[derive(Clone, Debug)]
-pub struct CudaUnit {
-    pub source: String,
-    pub kernels: Vec<KernelContract>,
-    pub workspaces: Vec<Workspace>,
-}
-
-/// One launch. The arguments are, in order, the
-/// `Launch` struct, the workspaces of all ranks, each tensor of the entry (one pointer a rank), each
-/// `dyn` of the entry (one i32 a rank, or one).
-#[derive(Clone, Debug)]
-pub struct KernelContract {
-    /// The symbol in the cubin.
-    pub symbol: String,
-    /// The schedule's kernel.
-    pub name: String,
-    pub entry: String,
-    pub threads: u32,
-    /// CTAs in x and y: those of a rank by the ranks of the device, or all of the device by 1.
-    pub grid: (u32, u32),
-    /// In x, as many as the rank with the most positions needs are enough.
-    pub by_position: Option<ByPosition>,
-    /// Dynamic shared memory, bytes.
-    pub shared_bytes: u32,
-    /// CTAs wait for each other: all must be resident, which a cooperative launch makes sure of.
-    pub cooperative: bool,
-    /// Fields of every rank's workspace that are zero when the kernel starts: counters of its arrivals.
-    pub zeroed: Vec<String>,
-    /// Fields of every rank's workspace that are zero when the kernel ends: all counters of arrivals.
-    pub cleared: Vec<String>,
-    /// The arguments in order, as `type name`.
-    pub args: Vec<String>,
-}
-
-/// A grid whose CTAs are dealt to positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByPosition {
-    /// Positions that a CTA takes.
-    pub each: u32,
-    /// CTAs for what else the kernel does.
-    pub least: u32,
-}
-
-impl ByPosition {
-    /// CTAs in x for so many positions, at most `most`.
-    pub fn ctas(self, positions: u32, most: u32) -> u32 {
-        positions.div_ceil(self.each).max(self.least).min(most).max(1)
-    }
-}
-
-/// The device memory of one plan on one rank, zeroed at creation.
-#[derive(Clone, Debug)]
-pub struct Workspace {
-    pub route: String,
-    pub bytes: usize,
-    pub fields: Vec<Field>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Field {
-    pub name: String,
-    pub offset: usize,
-    pub bytes: usize,
-}
 
 /// Prints every kernel.
 ///
@@ -147,7 +85,7 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
                 format!("not supported yet: {tuples} tuples need 64-bit rows"),
             ));
         }
-        if form::plan_threads(route, target) == 0 {
+        if choose::plan_threads(route, target) == 0 {
             diagnostics.push(Diagnostic::error(
                 "F0999",
                 route.span,
@@ -165,8 +103,8 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
 /// F0706: more CTAs than are resident.
 fn too_many(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Option<Diagnostic> {
     let blocks = kernel.tuning.blocks?;
-    let form = form::Form::of(schedule, target, kernel);
-    let most = form::most_of(&form, target);
+    let form = choose::form(schedule, target, kernel);
+    let most = choose::most_of(&form, target);
     if blocks.number <= i64::from(most) {
         return None;
     }
@@ -183,7 +121,7 @@ fn too_many(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Op
 /// F0999: stages that the kernel does not have.
 fn unstaged(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Option<Diagnostic> {
     let stages = kernel.tuning.stages?;
-    let form = form::Form::of(schedule, target, kernel);
+    let form = choose::form(schedule, target, kernel);
     if form::stages(&form) == Some(stages.number) {
         return None;
     }

@@ -1,9 +1,8 @@
 //! Translation units: some kernels of a program, and of what they stand on only what they name.
 
-use super::form::{self, Form};
+use super::launch::{CudaUnit, KernelContract, Workspace};
 use super::out::Out;
-use super::{CudaUnit, KernelContract, Target, Workspace};
-use super::{contract, kernel, namer, workspace};
+use super::{Target, choose, contract, kernel, namer, workspace};
 use crate::schedule::ir::{Entry, Kernel, Schedule};
 use kernels_templates::PRELUDE;
 use std::collections::BTreeSet;
@@ -68,7 +67,7 @@ fn print(
     target: &Target,
     (entry, kernel): (&Entry, &Kernel),
 ) -> (KernelContract, String) {
-    let form = Form::of(schedule, target, kernel);
+    let form = choose::form(schedule, target, kernel);
     let mut out = Out::default();
     kernel::emit(&mut out, schedule, (entry, kernel), &form);
     (contract::contract(schedule, entry, kernel, &form), out.finish())
@@ -110,7 +109,7 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         out.push(define(name, |out| workspace::emit_deal(out, schedule, deal)));
     }
     for ((handle, route), plan) in schedule.routes.iter().zip(workspaces) {
-        let (name, ctas) = (&route.name, form::plan_ctas(schedule, target, handle));
+        let (name, ctas) = (&route.name, choose::plan_ctas(schedule, target, handle));
         let constants = |out: &mut Out| workspace::emit_route(out, schedule, route, ctas);
         out.push(define(namer::route_type(name), constants));
         let of = (schedule, target);

@@ -1,8 +1,9 @@
 //! The memory of a plan on one rank, as a struct whose layout the runtime knows too.
 
-use super::form::{Form, Work};
+use super::form::Work;
+use super::launch::{Field, Workspace};
 use super::out::Out;
-use super::{Field, Target, Workspace, form, namer};
+use super::{Target, choose, namer};
 use crate::arena::Handle;
 use crate::schedule::ir::{Deal, DealForm, Ix, Route, Schedule, SlotOrder, Table, TableKind};
 use std::collections::BTreeSet;
@@ -18,7 +19,7 @@ pub(super) fn workspaces(schedule: &Schedule, target: &Target) -> Vec<Workspace>
         .map(|(handle, route)| {
             let mut fields = Vec::new();
             let mut offset = 0;
-            let ctas = form::plan_ctas(schedule, target, handle);
+            let ctas = choose::plan_ctas(schedule, target, handle);
             for (name, _, words) in members(schedule, target, handle, ctas) {
                 let bytes = words as usize * 4;
                 fields.push(Field { name, offset, bytes });
@@ -128,7 +129,7 @@ fn mails(schedule: &Schedule, target: &Target, route: Handle<Route>) -> Vec<(Str
     let (mut rows, mut words) = (Vec::new(), Vec::new());
     let mut seen = BTreeSet::new();
     for kernel in kernels.filter(|k| k.route == Some(route) && seen.insert(&k.name)) {
-        let form = Form::of(schedule, target, kernel);
+        let form = choose::form(schedule, target, kernel);
         let Work::Ring(ring) = &form.work else { continue };
         let Some(mail) = ring.mail else { continue };
         let (ctas, places, name) = (i64::from(form.ctas_per_rank), mail.places, &kernel.name);

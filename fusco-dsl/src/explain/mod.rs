@@ -110,7 +110,7 @@ fn shape(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<String> {
     let (from, to) = (bytes(source), bytes(&movement.target));
     let (mut out, load, store, run) = match &movement.shape {
         Shape::Rows { run, vector, .. } => {
-            let line = format!("runs of {}: {}", elements(*run, from), movement.why);
+            let line = format!("runs of {}: {}", picture::elements(*run, from), movement.why);
             (vec![line], vector * from, vector * to, Some(*run))
         }
         Shape::Tile(tile) => {
@@ -120,7 +120,7 @@ fn shape(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<String> {
                     "tiles of {} x {} through shared memory, so that each side runs along its own last digit",
                     a.1, b.1
                 ),
-                format!("without a tile, runs of {}: {}", elements(1, from), movement.why),
+                format!("without a tile, runs of {}: {}", picture::elements(1, from), movement.why),
             ];
             (lines, a.2 * from, b.2 * to, None)
         }
@@ -134,10 +134,4 @@ fn shape(compiled: &Compiled, movement: &Move, source: &Place) -> Vec<String> {
     let convert = movement.cast.map_or(String::new(), |e| format!(", converted to {}", e.name()));
     out.push(format!("{load} bytes a load, {store} bytes a store{convert}{narrow}"));
     out
-}
-
-/// `2.0 KiB (1024 elements)`
-fn elements(count: i64, bytes: i64) -> String {
-    let word = if count == 1 { "element" } else { "elements" };
-    format!("{} ({count} {word})", picture::size(count.saturating_mul(bytes)))
 }

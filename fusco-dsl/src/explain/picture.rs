@@ -152,3 +152,9 @@ pub(super) fn size(bytes: i64) -> String {
     }
     if unit == 0 { format!("{bytes} B") } else { format!("{value:.1} {}", units[unit]) }
 }
+
+/// `2.0 KiB (1024 elements)`
+pub(super) fn elements(count: i64, bytes: i64) -> String {
+    let word = if count == 1 { "element" } else { "elements" };
+    format!("{} ({count} {word})", size(count.saturating_mul(bytes)))
+}

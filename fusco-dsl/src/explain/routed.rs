@@ -7,7 +7,7 @@ use crate::plan::{Derived, Factor, Kind, Movement, Point};
 
 pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
     let bytes = |point: &Point| compiled.hir.tensors[point.tensor].dtype.elem.bytes();
-    let row = |point: &Point| super::elements(movement.run, bytes(point));
+    let row = |point: &Point| super::picture::elements(movement.run, bytes(point));
     let target = &movement.target;
     let access = format!("{} bytes an access", target.vector);
     match &movement.kind {

@@ -14,7 +14,8 @@ pub use build::tables;
 pub use deal::{Deal, DealForm};
 pub use holders::Part;
 pub use print::print;
-pub use route::{RouteShape, SlotOrder, route_shape};
+pub(crate) use route::route_shape;
+pub use route::{RouteShape, SlotOrder};
 
 use crate::arena::Handle;
 use crate::sema::hir;

@@ -4,17 +4,14 @@
 
 use super::Error;
 use super::digits::Digits;
-use super::scope::{Scope, overflow};
+use super::scope::{Scope, dynamic, overflow};
 use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
 
 /// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
 pub fn is_static(program: &Program, tensor: &Tensor) -> bool {
     let routed = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
     let counted = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Counted { .. }));
-    let launch = tensor
-        .axes
-        .iter()
-        .any(|a| matches!(&a.extent, Extent::Fixed(s) if super::place::dynamic(s)));
+    let launch = tensor.axes.iter().any(|a| matches!(&a.extent, Extent::Fixed(s) if dynamic(s)));
     let mapped = tensor.placement.iter().any(|t| matches!(t.kind, TermKind::Mapped { .. }));
     let elsewhere = program.meshes.iter().any(|(_, m)| m.first != Size::Lit(0));
     let attrs = &tensor.attrs;

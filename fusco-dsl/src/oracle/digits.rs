@@ -2,7 +2,7 @@
 //! from the definition in `language.md` 4.1. Enters: a tensor without a routed axis. Leaves: [`Digits`].
 
 use super::Error;
-use super::holders::Map;
+use super::owners::Map;
 use super::scope::{Scope, overflow};
 use crate::arena::Handle;
 use crate::sema::hir::{Extent, MeshAxis, Size, Tensor, Term, TermKind};
@@ -108,7 +108,7 @@ impl<'a> Digits<'a> {
             else {
                 continue;
             };
-            let parents = (0..term.axis).filter(|a| super::run::names(rows, *a)).collect();
+            let parents = (0..term.axis).filter(|a| super::scope::names(rows, *a)).collect();
             let align = positive(self.size(align)?)?;
             let packed = Packed { axis: term.axis, align, parents, bases: BTreeMap::new(), row: 1 };
             self.packed = Some(packed);

@@ -2,8 +2,9 @@
 
 use super::digits::Digits;
 use super::place::fill_bits;
-use super::scope::{Scope, overflow};
-use super::{Array, Error, Inputs, Relation, deal, place, run};
+use super::scope::{Scope, names, overflow};
+use super::shape::shape;
+use super::{Array, Error, Inputs, Relation, deal, place};
 use crate::sema::hir::{Extent, Program, Tensor};
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ pub fn gather(
     inputs: &Inputs,
     live: &BTreeMap<String, Vec<u32>>,
     name: &str,
-    ranks: &[Vec<u8>],
+    ranks: &[impl AsRef<[u8]>],
 ) -> Result<Gathered, Error> {
     inputs.check(program)?;
     let of = |rows: &Vec<u32>| {
@@ -41,7 +42,7 @@ pub fn gather(
     let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
     let tensor = &program.tensors[handle];
     let elem = tensor.dtype.elem;
-    let mut shape = run::shape(&scope, tensor)?;
+    let mut shape = shape(&scope, tensor)?;
     if let Some(parts) = deal::parts(&scope, tensor)? {
         shape.insert(0, usize::try_from(parts).map_err(|_| overflow())?);
     }
@@ -50,7 +51,7 @@ pub fn gather(
     let width = elem.bytes() as usize;
     let mut last = vec![0; ranks.len()];
     let mut take = |rank: usize, at: usize, from: usize, run: usize| {
-        let bytes = ranks.get(rank).and_then(|b| b.get(at * width..(at + run) * width));
+        let bytes = ranks.get(rank).and_then(|b| b.as_ref().get(at * width..(at + run) * width));
         let bytes = bytes.ok_or_else(|| deal::outside(tensor, rank, at))?;
         data[from * width..(from + run) * width].copy_from_slice(bytes);
         last[rank] = last[rank].max(at + run);
@@ -79,12 +80,12 @@ pub fn gather(
         })?;
         wrong.map_or(Ok(rows), Err)?
     };
-    let end = |(rank, buffer): (usize, &Vec<u8>)| {
-        let whole = if held[rank] { buffer.len() / width } else { 0 };
+    let end = |(rank, bytes): (usize, &[u8])| {
+        let whole = if held[rank] { bytes.len() / width } else { 0 };
         let block = rows.and_then(|(align, row)| usize::try_from(align * row).ok());
         block.map_or(whole, |block| last[rank].next_multiple_of(block.max(1)).min(whole))
     };
-    let ends = ranks.iter().enumerate().map(end).collect();
+    let ends = ranks.iter().map(AsRef::as_ref).enumerate().map(end).collect();
     Ok(Gathered { logical, count: segments(&scope, tensor)?, ends })
 }
 
@@ -114,7 +115,7 @@ fn segment(
         return Ok(());
     }
     let extent = match &tensor.axes[at.len()].extent {
-        Extent::Fixed(size) if run::names(rows, at.len()) => scope.size(size, at)?,
+        Extent::Fixed(size) if names(rows, at.len()) => scope.size(size, at)?,
         _ => 1,
     };
     for value in 0..extent {

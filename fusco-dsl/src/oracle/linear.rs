@@ -3,8 +3,8 @@
 
 use super::nest::Nest;
 use super::row::{Lane, Terms};
-use super::run::shape;
 use super::scope::{Scope, overflow};
+use super::shape::shape;
 use super::{Error, Inputs, number, relation};
 use crate::arena::Handle;
 use crate::sema::hir::{BinOp, Expr, ExprKind, Io, Program, Scalar, Tensor, Var};

@@ -11,28 +11,32 @@ mod digits;
 mod error;
 mod gather;
 mod holders;
+mod int;
 mod linear;
 mod nest;
 mod number;
+mod owners;
 mod place;
 mod placed;
 mod relation;
 mod row;
 mod run;
 mod scope;
+mod shape;
 mod tuples;
+
+pub(crate) use deal::is_static;
 
 pub use array::Array;
 pub use bits::Bits;
-pub use deal::is_static;
 pub use error::Error;
 pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;
 pub use place::Physical;
 pub use placed::Placed;
-pub use relation::{Relation, check_assumes, check_indices, relation};
+pub use relation::{check_assumes, check_indices, relation};
 pub use run::{Outputs, run_entry, run_entry_watched, scatter};
-pub use tuples::Tuples;
+pub use tuples::{Relation, Tuples};
 
 use crate::sema::hir::{Bindings, Program, Size, SpreadKind, Tensor, VarExtent};
 use std::collections::BTreeMap;

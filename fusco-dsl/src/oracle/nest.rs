@@ -108,7 +108,7 @@ impl Nest<'_> {
             VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => Some(size),
             VarExtent::Ragged(_) => None,
         };
-        let names_lane = |v| size(v).is_none_or(|s| super::run::names(s, lane.index()));
+        let names_lane = |v| size(v).is_none_or(|s| super::scope::names(s, lane.index()));
         if free.contains(lane) && !free.iter().any(names_lane) {
             free.retain(|v| v != lane);
             free.push(*lane);

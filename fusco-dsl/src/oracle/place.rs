@@ -1,8 +1,8 @@
 //! Physical buffers, from the definition of a placement alone.
 
 use super::digits::Digits;
-use super::holders::Map;
-use super::scope::{Scope, overflow};
+use super::owners::Map;
+use super::scope::{Scope, dynamic, overflow};
 use super::{Array, Bits, Error, deal, number};
 use crate::arena::Handle;
 use crate::sema::hir::{
@@ -489,13 +489,4 @@ impl<'a> Layout<'a> {
 
 fn positive(value: i64) -> Result<i64, Error> {
     if value > 0 { Ok(value) } else { Err(Error::Shape(format!("a digit of radix {value}"))) }
-}
-
-/// Whether a size depends on a launch.
-pub(super) fn dynamic(size: &Size) -> bool {
-    match size {
-        Size::Dyn { .. } => true,
-        Size::Binary { lhs, rhs, .. } => dynamic(lhs) || dynamic(rhs),
-        _ => false,
-    }
 }

@@ -5,9 +5,10 @@ use super::place::{fill_bits, physical};
 use super::placed::{Left, Placed};
 use super::row::{Lane, Place, Row, Rows, Terms};
 use super::scope::Scope;
+use super::shape::shape;
 use super::{Array, Error, Inputs, Physical, Relation, Watch, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Size, Tensor};
+use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -126,61 +127,6 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
     let group = |at: usize| live.get(at).and_then(|n| usize::try_from(*n).ok()).unwrap_or(0);
     let each: Vec<usize> = (0..shape[axis - 1]).map(group).collect();
     Array::ragged(elem, shape, (axis, &each.repeat(outside)), fill)
-}
-
-/// Extents of the logical array of a tensor, `dyn` and ragged axes at their longest.
-pub(super) fn shape(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Error> {
-    let counts = scope.counts(tensor)?;
-    let mut shape = Vec::new();
-    for axis in &tensor.axes {
-        let longest = match &axis.extent {
-            Extent::Fixed(size) => longest(scope, tensor, size, &mut vec![0; shape.len()], 0)?,
-            Extent::Counted { rows, .. } => {
-                longest(scope, tensor, rows, &mut vec![0; shape.len()], 0)?
-            }
-            Extent::Ragged { .. } => counts.and_then(|r| r.live.iter().max()).copied().unwrap_or(0),
-        };
-        shape.push(
-            usize::try_from(longest)
-                .map_err(|_| Error::Shape(format!("{} is {longest} long", axis.name)))?,
-        );
-    }
-    Ok(shape)
-}
-
-/// The largest extent over all coordinates of the earlier axes that it names.
-fn longest(
-    scope: &Scope,
-    tensor: &Tensor,
-    size: &Size,
-    at: &mut Vec<i64>,
-    axis: usize,
-) -> Result<i64, Error> {
-    if axis == at.len() {
-        return scope.inputs.size(scope.program, size, at);
-    }
-    let extent = match &tensor.axes[axis].extent {
-        Extent::Fixed(own) if names(size, axis) => {
-            scope.inputs.size(scope.program, own, &at[..axis])?
-        }
-        _ => 1,
-    };
-    let mut most = 0;
-    for value in 0..extent {
-        at[axis] = value;
-        most = most.max(longest(scope, tensor, size, at, axis + 1)?);
-    }
-    Ok(most)
-}
-
-/// Whether a size reads the coordinate of an axis.
-pub(super) fn names(size: &Size, axis: usize) -> bool {
-    match size {
-        Size::Coord(i) => *i == axis,
-        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| names(s, axis)),
-        Size::Binary { lhs, rhs, .. } => names(lhs, axis) || names(rhs, axis),
-        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
-    }
 }
 
 /// Stores the values of a statement, rounded, by rows.

@@ -66,3 +66,21 @@ impl Index<usize> for Tuples {
         &self.values[i * self.each()..(i + 1) * self.each()]
     }
 }
+
+/// The kept tuples of a route in source order, and what follows from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Relation {
+    /// Source coordinates, then destination coordinates.
+    pub tuples: Tuples,
+    /// Rows of each group, after the cap.
+    pub live: Vec<i64>,
+    /// Source tuples of the live domain without a pair, by their first coordinate.
+    pub dropped: Vec<i64>,
+}
+
+impl Relation {
+    /// Rows of each group, as plans count them.
+    pub fn counts(&self) -> Vec<u32> {
+        self.live.iter().map(|n| u32::try_from(*n).unwrap_or(u32::MAX)).collect()
+    }
+}

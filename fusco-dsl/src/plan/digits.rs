@@ -136,7 +136,7 @@ pub fn unit_of(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize)
             Some(mine) => mine.iter().find(|(d, _)| *d == digit).map_or(0, |(_, times)| *times),
             None => 1,
         };
-        unit = super::refine::gcd(
+        unit = gcd(
             unit,
             match row.home {
                 Home::Memory { stride } | Home::Rows { stride } => times * stride,
@@ -150,5 +150,9 @@ pub fn unit_of(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize)
         Home::Rows { stride } => Some(stride * align),
         _ => None,
     });
-    bases.fold(unit, super::refine::gcd)
+    bases.fold(unit, gcd)
+}
+
+pub(crate) fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a.abs() } else { gcd(b, a % b) }
 }

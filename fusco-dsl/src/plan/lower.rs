@@ -76,7 +76,7 @@ fn moves(
 ) -> Vec<Move> {
     let mut out = Vec::new();
     for (stmt, _) in entry.stmts.iter().enumerate().filter(|(_, a)| is_static(a)) {
-        match super::moves::lower(program, bound, tables, asked, (entry, stmt)) {
+        match super::dense::lower(program, bound, tables, asked, (entry, stmt)) {
             Ok(found) => out.push(found),
             // Another schedule may have said so.
             Err(diagnostic) => {

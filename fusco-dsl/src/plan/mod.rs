@@ -5,6 +5,7 @@
 //! Nothing here says how: the schedule decides that.
 
 mod claims;
+mod dense;
 mod digits;
 pub mod image;
 mod lower;
@@ -17,14 +18,14 @@ mod routed;
 mod shape;
 
 pub use claims::warnings;
-pub use digits::{Step, Terms, piece_of, split, step};
+pub use digits::{Step, Terms, split, step};
+pub(crate) use digits::{gcd, piece_of};
 pub use lower::lower;
 pub use moves::{
     Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,
     TileShape,
 };
-pub use print::{digit_lines, print};
-pub(crate) use refine::gcd;
+pub use print::print;
 
 use crate::arena::Handle;
 use crate::layout::{Deal, RouteShape, Table};

@@ -1,17 +1,11 @@
 //! A statement without a route as a movement: its variables in digits, both places in those digits, who
 //! carries it out, and how long its runs are.
-//!
-//! The digits of a variable are the common refinement of the boundaries that both tables put on it. If
-//! the boundaries do not form a chain, those of the carrying side win and the other side divides.
 
-use super::reader::Reader;
-use super::refine::{Asked, Builder};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
-use crate::layout::{Owners, Table};
-use crate::sema::hir::{self, Bindings, Program, Scalar, Size};
+use crate::layout::Owners;
+use crate::sema::hir::{self, Scalar, Size};
 use crate::source::Span;
-use std::collections::BTreeMap;
 
 pub(super) type Built<T> = Result<T, Box<Diagnostic>>;
 
@@ -131,50 +125,6 @@ pub struct TileShape {
     /// The digit along which each side is contiguous, the elements of it in a tile, and in an access.
     pub source: (usize, i64, i64),
     pub target: (usize, i64, i64),
-}
-
-/// Reads statement number `stmt` of an entry.
-///
-/// # Errors
-/// What cannot be lowered yet (F0999), located.
-pub(super) fn lower(
-    program: &Program,
-    bound: &Bindings,
-    tables: &BTreeMap<Handle<hir::Tensor>, Table>,
-    asked: &Asked,
-    (entry, stmt): (&hir::Entry, usize),
-) -> Built<Move> {
-    let assign = &entry.stmts[stmt];
-    let reader = Reader { program, bound, assign };
-    let (value, cast) = reader.value()?;
-    let target = reader.place(assign.target, &assign.index)?;
-    let vars = reader.vars()?;
-    let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
-    builder.supported(assign.span)?;
-    let carrier = builder.carrier()?;
-    let divided = builder.divided(carrier);
-    let mut digits = builder.digits(carrier);
-    let checks = builder.cut(carrier, &mut digits);
-    builder.checked = builder.compared(carrier, &checks);
-    builder.guard(&mut digits);
-    let order = builder.order(&digits);
-    let digits: Vec<MoveDigit> = order.into_iter().map(|i| digits[i].clone()).collect();
-    let (shape, digits, why) = builder.shape(digits, cast);
-    Ok(Move {
-        stmt,
-        text: assign.text.clone(),
-        span: assign.span,
-        cast,
-        carrier,
-        checks,
-        shape,
-        why,
-        divided,
-        digits,
-        vars: builder.vars,
-        target: builder.target,
-        value: builder.value,
-    })
 }
 
 pub(super) fn no(span: Span, what: &str) -> Box<Diagnostic> {

@@ -106,7 +106,7 @@ fn int(expr: &IntExpr) -> String {
 }
 
 /// The refined digits with their homes on both sides.
-pub fn digit_lines(plan: &Plan, movement: &Move) -> Vec<String> {
+fn digit_lines(plan: &Plan, movement: &Move) -> Vec<String> {
     (0..movement.digits.len()).map(|i| digit(plan, movement, i)).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Who carries a movement out, and the digits of its variables: the common refinement of the boundaries
 //! that both tables put on them, those of the carrier's mesh decided by the rank.
 
-use super::digits::{Step, piece, step};
+use super::digits::{Step, gcd, piece, step};
 use super::moves::{
     Built, Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Place, Shape, Side, no,
 };
@@ -344,8 +344,4 @@ fn insert(cuts: &mut Vec<i64>, w: i64, extent: i64) {
         cuts.push(w);
         cuts.sort_unstable();
     }
-}
-
-pub(crate) fn gcd(a: i64, b: i64) -> i64 {
-    if b == 0 { a.abs() } else { gcd(b, a % b) }
 }

@@ -1,9 +1,10 @@
 //! How a movement's elements travel: in runs that both sides step through without a gap, or in tiles where
 //! the two sides are contiguous along different digits; and how wide an access may be.
 
+use super::digits::gcd;
 use super::digits::{Step, step, unit_of};
 use super::moves::{Coordinate, Live, MoveDigit, Place, Shape, TileShape};
-use super::refine::{Builder, gcd};
+use super::refine::Builder;
 use crate::layout::{Home, SpreadKind};
 use crate::sema::hir;
 

@@ -1,8 +1,7 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
-use super::arith::{cut, owner_on_mesh, plus, times};
+use super::arith::{cut, ix_op, owner_on_mesh, plus, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
-use super::places::positions;
 use crate::arena::{Arena, Handle};
 use crate::layout::{self, Digit, Home, Owners, Radix, RouteShape, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
@@ -562,12 +561,8 @@ fn map_handle<T>(arena: &Arena<T>, index: usize) -> Handle<T> {
     arena.handle(index)
 }
 
-pub(super) fn ix_op(op: hir::BinOp) -> IxOp {
-    match op {
-        hir::BinOp::Add => IxOp::Add,
-        hir::BinOp::Sub => IxOp::Sub,
-        hir::BinOp::Mul => IxOp::Mul,
-        hir::BinOp::Div => IxOp::Div,
-        hir::BinOp::Rem => IxOp::Rem,
-    }
+/// The position of each coordinate among those of its owner.
+fn positions(owners: &[i64]) -> Vec<i64> {
+    let before = |i: usize| owners[..i].iter().filter(|o| **o == owners[i]).count() as i64;
+    (0..owners.len()).map(before).collect()
 }

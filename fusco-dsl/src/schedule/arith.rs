@@ -2,6 +2,7 @@
 
 use super::ir::{Ix, IxOp};
 use crate::layout::Table;
+use crate::sema::hir;
 
 /// This rank's coordinate on a mesh axis of a tensor's mesh. Ranks outside the mesh take no part, so the
 /// outermost axis needs no remainder.
@@ -77,5 +78,15 @@ pub(super) fn divide(offset: Ix, n: i64) -> Ix {
             rhs => quotient(Ix::Binary { op: IxOp::Mul, lhs, rhs: Box::new(rhs) }, n),
         },
         other => quotient(other, n),
+    }
+}
+
+pub(super) fn ix_op(op: hir::BinOp) -> IxOp {
+    match op {
+        hir::BinOp::Add => IxOp::Add,
+        hir::BinOp::Sub => IxOp::Sub,
+        hir::BinOp::Mul => IxOp::Mul,
+        hir::BinOp::Div => IxOp::Div,
+        hir::BinOp::Rem => IxOp::Rem,
     }
 }

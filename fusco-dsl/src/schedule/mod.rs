@@ -2,6 +2,7 @@
 
 mod address;
 mod arith;
+mod bits;
 mod choice;
 pub mod ir;
 mod lower;

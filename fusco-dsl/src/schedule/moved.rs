@@ -5,9 +5,9 @@
 //! rank's writes have landed.
 
 use super::address::Addresses;
+use super::bits::bits_of;
 use super::choice;
 use super::ir::*;
-use super::lower::bits_of;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::diag::Diagnostic;

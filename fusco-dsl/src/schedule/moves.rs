@@ -144,7 +144,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         let to = self.access(target, run, vector, Side::Target, copy);
         let value = match &self.movement.value {
             MoveValue::Literal(scalar) => {
-                return Op::Fill { to, bits: super::lower::bits_of(*scalar, elem) };
+                return Op::Fill { to, bits: super::bits::bits_of(*scalar, elem) };
             }
             MoveValue::Int(number) => Value::Int(self.number(number)),
             MoveValue::Read(place) if self.has_parts(place) => {

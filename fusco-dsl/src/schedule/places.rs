@@ -1,6 +1,6 @@
 //! Where a movement's elements lie: digit tables at the movement's coordinates, as a rank and an offset.
 
-use super::address::ix_op;
+use super::arith::ix_op;
 use super::arith::{coordinate_of_me, cut, divide, owner_on_mesh, plus, quotient, rest, times};
 use super::ir::*;
 use super::moves::MoveLowering;
@@ -281,10 +281,4 @@ impl MoveLowering<'_, '_, '_> {
         }
         table
     }
-}
-
-/// The position of each coordinate among those of its owner.
-pub(super) fn positions(owners: &[i64]) -> Vec<i64> {
-    let before = |i: usize| owners[..i].iter().filter(|o| **o == owners[i]).count() as i64;
-    (0..owners.len()).map(before).collect()
 }

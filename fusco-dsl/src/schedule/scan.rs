@@ -97,7 +97,7 @@ impl Scan<'_, '_> {
             }
             Size::Binary { op, lhs, rhs } => {
                 let (lhs, rhs) = (self.size(lhs, coords), self.size(rhs, coords));
-                Ix::binary(super::address::ix_op(*op), lhs, rhs)
+                Ix::binary(super::arith::ix_op(*op), lhs, rhs)
             }
             size => Ix::Lit(self.at.known(size)),
         }

@@ -1,12 +1,12 @@
 //! `with fill(0), align(1024), uneven, stride(i: LDB), swizzle(b128)`.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
 use super::dtype::{is_integer, literal};
 use super::edits::{drop_attribute, replace};
+use super::facts::at_bind;
 use super::fit;
 use super::fix::fix_attribute;
 use super::hir::{self, Attrs, Bindings, Scalar, Size, Swizzle};
-use super::mesh::at_bind;
 use super::scope::unknown;
 use super::static_stmt::fits;
 use crate::diag::{Diagnostic, Fix};

@@ -1,6 +1,7 @@
 //! Bind time: the numbers given for the params, against what the program asks of them.
 
-use super::hir::{Bindings, CmpOp, Cond, CondKind, Mesh, Param, ParamKind, Program, Size};
+use super::hir::{Bindings, CmpOp, Cond, CondKind, Param, ParamKind, Program, Size};
+use super::mesh::wrong_range;
 use super::text;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics, nearest};
@@ -118,23 +119,6 @@ fn array(program: &Program, bound: &Bindings, handle: Handle<Param>, out: &mut D
     );
 }
 
-/// F0901: a mesh has as many ranks as its range.
-pub(super) fn range(mesh: &Mesh, (first, end, ranks): (i64, i64, i64)) -> Diagnostic {
-    let (claim, note, help) = if first < 0 {
-        ("starts below rank 0".to_string(), format!("{first} >= 0 is false"), 0)
-    } else {
-        let held = end.saturating_sub(first);
-        (
-            format!("has {ranks} ranks, its range {first}..{end} holds {held}"),
-            format!("{end} - {first} == {ranks} is false"),
-            first,
-        )
-    };
-    Diagnostic::error("F0901", mesh.span, format!("mesh `{}` {claim}", mesh.name))
-        .note(note)
-        .help(format!("write `at {help}..{}`", help.saturating_add(ranks)))
-}
-
 fn constraint(program: &Program, bound: &Bindings, name: &str, cond: &Cond, out: &mut Diagnostics) {
     let shown = equation(program, bound, cond);
     match holds(program, bound, cond) {
@@ -219,7 +203,7 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
         if let Some((first, end, ranks)) = program.mesh_range(handle, bound)
             && (first < 0 || end.checked_sub(first) != Some(ranks))
         {
-            out.push(range(mesh, (first, end, ranks)));
+            out.push(wrong_range(mesh, (first, end, ranks)));
         }
     }
     if program.ranks(bound).is_none() {

@@ -1,6 +1,7 @@
 //! The driver: declares every name, then checks each kind of item in the order of its needs.
 
-use super::extent::Facts;
+use super::checker::{Checked, Checker, Stop, unsupported};
+use super::facts::Facts;
 use super::hir::{self, Program, Size};
 use super::scope::{Scope, Symbol};
 use crate::arena::Handle;
@@ -8,42 +9,6 @@ use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, Ident};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// An error was reported; what depends on this is skipped in silence.
-pub(super) struct Stop;
-pub(super) type Checked<T> = Result<T, Stop>;
-
-/// A `const` array, each value with its place.
-pub(super) struct Array {
-    pub name: String,
-    pub values: Vec<(i64, Span)>,
-}
-
-/// The route that counts a tensor's ragged axis, and where that was learnt.
-pub(super) struct Counted {
-    pub route: Handle<hir::Route>,
-    pub span: Span,
-}
-
-pub(super) struct Checker<'a> {
-    pub ast: &'a ast::Program,
-    pub hir: Program,
-    pub scope: Scope,
-    pub facts: Facts,
-    pub diagnostics: Diagnostics,
-    pub in_condition: bool,
-    /// Axes of each alias, major first.
-    pub aliases: Vec<Vec<Handle<hir::MeshAxis>>>,
-    pub arrays: Vec<Array>,
-    pub used: BTreeSet<String>,
-    pub counted: BTreeMap<Handle<hir::Tensor>, Counted>,
-    /// Tensors written in any entry, and where first.
-    pub written: BTreeMap<Handle<hir::Tensor>, Span>,
-    /// By entry: claims, routes used and tensors counted, resolved once every entry is read.
-    pub pending_proves: Vec<(usize, ast::Expr)>,
-    pub pending_takes: Vec<(usize, Handle<hir::Route>)>,
-    pub pending_counts: Vec<(usize, Handle<hir::Tensor>)>,
-}
 
 /// Checks one program. The program is there exactly when no diagnostic is an error.
 pub fn check(ast: &ast::Program) -> (Option<Program>, Diagnostics) {
@@ -141,12 +106,6 @@ impl Checker<'_> {
                 Decl::Entry(e) => self.declare(&e.name, Symbol::Entry),
                 Decl::Assume(_) | Decl::Prove(_) => {}
             }
-        }
-    }
-
-    pub fn declare(&mut self, name: &Ident, symbol: Symbol) {
-        if let Err(diagnostic) = self.scope.declare(name, symbol) {
-            self.push(*diagnostic);
         }
     }
 
@@ -302,31 +261,6 @@ impl Checker<'_> {
             }
         }
     }
-
-    /// The declarations of one kind, free of `self`'s borrow.
-    pub fn decls<'t, T>(&self, pick: impl Fn(&'t Decl) -> Option<&'t T>) -> Vec<&'t T>
-    where
-        Self: HasAst<'t>,
-    {
-        self.ast_ref().decls.iter().filter_map(pick).collect()
-    }
-
-    pub fn mark(&mut self, name: &str) {
-        self.used.insert(name.to_string());
-    }
-
-    pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.diagnostics.push(diagnostic);
-    }
-
-    pub fn fail<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
-        self.push(diagnostic);
-        Err(Stop)
-    }
-
-    pub fn unsupported<T>(&mut self, span: Span, what: impl AsRef<str>) -> Checked<T> {
-        self.fail(unsupported(span, what))
-    }
 }
 
 fn param_kind(ty: &Ident) -> hir::ParamKind {
@@ -335,21 +269,4 @@ fn param_kind(ty: &Ident) -> hir::ParamKind {
 
 fn condition_span(p: &ast::Param) -> Option<Span> {
     p.choices.as_ref().or(p.constraint.as_ref()).map(|e| e.span)
-}
-
-/// Lends the tree for longer than `&self`.
-pub(super) trait HasAst<'t> {
-    fn ast_ref(&self) -> &'t ast::Program;
-}
-
-impl<'t> HasAst<'t> for Checker<'t> {
-    fn ast_ref(&self) -> &'t ast::Program {
-        self.ast
-    }
-}
-
-pub(super) fn unsupported(span: Span, what: impl AsRef<str>) -> Diagnostic {
-    Diagnostic::error("F0999", span, format!("not supported yet: {}", what.as_ref()))
-        .label("this version cannot lower it")
-        .help("rewrite the program without it, or wait for a later version")
 }

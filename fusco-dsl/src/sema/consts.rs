@@ -1,6 +1,6 @@
 //! `const`: integers and arrays of integers, known from the text.
 
-use super::check::{Array, Checker, unsupported};
+use super::checker::{Array, Checker, unsupported};
 use super::hir::Size;
 use super::scope::Symbol;
 use crate::diag::Diagnostic;

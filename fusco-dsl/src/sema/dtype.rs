@@ -1,10 +1,11 @@
 //! Tensors without their placement: element types, axes and their extents.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
+use super::facts::at_bind;
 use super::hir::{self, DType, Elem, Extent, IndexType, Scalar, Size};
-use super::mesh::at_bind;
 use super::scope::{Symbol, unknown};
 use crate::diag::{Diagnostic, Fix};
+use crate::source::Span;
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Word};
 
 const ELEMS: [Elem; 10] = [
@@ -26,6 +27,12 @@ pub(super) fn elem(name: &str) -> Option<Elem> {
 
 pub(super) fn is_integer(elem: Elem) -> bool {
     matches!(elem, Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32)
+}
+
+/// The place before the `;` of a declaration; `None` for a gradient, all of whose spans are its entry's name.
+pub(super) fn close(t: &ast::Tensor) -> Option<Span> {
+    let end = t.span.end.saturating_sub(1);
+    (t.io_span != t.span).then_some(Span::new(end, end))
 }
 
 impl Checker<'_> {
@@ -95,7 +102,7 @@ impl Checker<'_> {
             attrs,
             span: t.name.span,
             placement_span: t.placement.as_ref().map_or(t.name.span, |p| p.span),
-            close: super::fix::close(t),
+            close: close(t),
         };
         self.check_attrs(t, &tensor)?;
         Ok(tensor)

@@ -1,6 +1,6 @@
 //! Edits that read the tree around a place, and say which text would stand there; `None` where the place is not in the source, or the edit would not be enough.
 
-use super::check::Checker;
+use super::checker::Checker;
 use super::hir;
 use super::text;
 use crate::arena::Handle;

@@ -1,7 +1,9 @@
 //! Entries: statements over bound variables, joined with a route.
 
-use super::check::{Checked, Checker, Counted, Stop};
-use super::extent::{rename, same};
+use super::checker::{Checked, Checker, Counted, Stop};
+use super::extent::rename;
+use super::facts::same;
+use super::frame::Frame;
 use super::hir::{
     self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
 };
@@ -12,34 +14,6 @@ use crate::diag::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, ExprKind as Ast, Ident, Stmt};
 
-/// One statement while it is read.
-pub(super) struct Frame<'a> {
-    pub vars: Arena<Var>,
-    pub via: Option<Via>,
-    /// Variables of the left side.
-    pub left: Vec<Handle<Var>>,
-    pub reduced: Vec<Handle<Var>>,
-    pub in_sum: bool,
-    /// In arithmetic on a sum, outside of it.
-    pub in_tree: bool,
-    /// The left side as written.
-    pub target: Option<ast::Ref>,
-    /// Without a route: the left side's variables are all there are.
-    pub is_static: bool,
-    /// Names that the left computes with and whose extent the right side gives.
-    pub deferred: Vec<Ident>,
-    /// Inside the index of an index.
-    pub in_element: bool,
-    /// What the entry assumes.
-    pub assumed: &'a [hir::Assume],
-    /// Every target of the entry, by name.
-    pub outputs: &'a [String],
-    /// Routes that the statement needs a plan of, besides `via`.
-    pub needs: Vec<Handle<hir::Route>>,
-    /// Tensors it takes the counts of: their route is known when all entries are read.
-    pub counts: Vec<Handle<hir::Tensor>>,
-}
-
 impl Checker<'_> {
     pub fn entries(&mut self) {
         let entries = self.decls(|d| if let Decl::Entry(e) = d { Some(e) } else { None });
@@ -48,7 +22,7 @@ impl Checker<'_> {
         }
         let proves = self.decls(|d| if let Decl::Prove(c) = d { c.claims.first() } else { None });
         for claim in proves {
-            self.push(super::check::unsupported(claim.span, "`prove` outside an entry"));
+            self.push(super::checker::unsupported(claim.span, "`prove` outside an entry"));
         }
         self.resolve_proves();
         self.resolve_counts();

@@ -2,7 +2,8 @@
 //!
 //! Enters: what a diagnostic is about. Leaves: a [`Fix`], or `None` where more than one edit could be meant.
 
-use super::check::Checker;
+use super::checker::Checker;
+use super::dtype::{close, is_integer};
 use super::hir::{Elem, Size, Tensor};
 use super::text;
 use crate::diag::Fix;
@@ -22,12 +23,6 @@ impl Tensor {
 /// One more attribute of a declaration.
 pub(super) fn fix_attribute(t: &ast::Tensor, attribute: &str) -> Option<Fix> {
     close(t).map(|at| with(at, t.attrs.is_empty(), attribute))
-}
-
-/// The place before the `;` of a declaration; `None` for a gradient, all of whose spans are its entry's name.
-pub(super) fn close(t: &ast::Tensor) -> Option<Span> {
-    let end = t.span.end.saturating_sub(1);
-    (t.io_span != t.span).then_some(Span::new(end, end))
 }
 
 fn with(at: Span, first: bool, attribute: &str) -> Fix {
@@ -55,7 +50,7 @@ impl Checker<'_> {
 
     /// `cast(T, value)`, where that has one meaning.
     pub fn fix_cast(&self, value: &ast::Expr, from: Elem, to: Elem) -> Option<Fix> {
-        let float = |e: Elem| !super::dtype::is_integer(e);
+        let float = |e: Elem| !is_integer(e);
         let replacement = format!("cast({}, {})", to.name(), text::expr(value));
         (float(to) && float(from)).then_some(Fix { span: value.span, replacement })
     }

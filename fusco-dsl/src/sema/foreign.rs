@@ -2,9 +2,9 @@
 //!
 //! Enters: a tree whose words are not fusco's. Leaves: the diagnostic with the fusco text for it.
 
-use super::check::{Checker, unsupported};
+use super::checker::{Checker, unsupported};
 use super::edits::insert;
-use super::entry::Frame;
+use super::frame::Frame;
 use super::hir::{Axis, Extent};
 use super::scope::Symbol;
 use super::text;

@@ -2,9 +2,9 @@
 //!
 //! Enters: a construct that is refused. Leaves: the diagnostic in the user's words, with an edit where one is sure.
 
-use super::check::{Checked, Checker, unsupported};
+use super::checker::{Checked, Checker, unsupported};
 use super::edits::insert;
-use super::entry::Frame;
+use super::frame::Frame;
 use super::hir::{self, Axis, Extent, Size};
 use super::scope::Symbol;
 use super::text;

@@ -1,10 +1,9 @@
 //! Sums of `variable * size`: taken apart, and whether two assignments can give one number.
 
-use super::check::Checker;
-use super::entry::Frame;
-use super::hir::{BinOp, Expr, ExprKind, Size, Var};
+use super::checker::Checker;
+use super::frame::Frame;
+use super::hir::{BinOp, Expr, ExprKind, Size, Var, VarExtent};
 use super::poly::Poly;
-use super::static_index::extent_size;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
@@ -196,4 +195,12 @@ pub(super) fn show(checker: &Checker, frame: &Frame, linear: &Linear) -> String 
         parts.push(checker.show(frame, &linear.offset));
     }
     parts.join(" + ")
+}
+
+/// How many values the variable has at a time.
+pub(super) fn extent_size(var: &Var) -> &Size {
+    match &var.extent {
+        VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => size,
+        VarExtent::Ragged(_) => &Size::Lit(i64::MAX),
+    }
 }

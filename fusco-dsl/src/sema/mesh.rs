@@ -1,6 +1,6 @@
 //! Meshes: their axes, aliases and ranges of ranks, known at bind.
 
-use super::check::{Checked, Checker, Stop, unsupported};
+use super::checker::{Checked, Checker, Stop, unsupported};
 use super::hir::{self, BinOp, Size};
 use super::scope::{Symbol, unknown};
 use crate::arena::Handle;
@@ -114,7 +114,7 @@ impl Checker<'_> {
         if from < 0 || to.checked_sub(from) != Some(ranks) {
             let start = from.max(0);
             let range = format!("{start}..{}", start.saturating_add(ranks));
-            let diagnostic = super::bind::range(&self.hir.meshes[mesh], (from, to, ranks))
+            let diagnostic = wrong_range(&self.hir.meshes[mesh], (from, to, ranks))
                 .fix(first.span.to(end.span), range);
             self.push(diagnostic);
         }
@@ -222,11 +222,19 @@ pub(super) fn bind_only(size: &Size) -> bool {
     }
 }
 
-/// Whether params and mesh axes alone decide the size.
-pub(super) fn at_bind(size: &Size) -> bool {
-    match size {
-        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => true,
-        Size::Dyn { .. } | Size::Coord(_) | Size::Read { .. } => false,
-        Size::Binary { lhs, rhs, .. } => at_bind(lhs) && at_bind(rhs),
-    }
+/// F0901: a mesh has as many ranks as its range.
+pub(super) fn wrong_range(mesh: &hir::Mesh, (first, end, ranks): (i64, i64, i64)) -> Diagnostic {
+    let (claim, note, help) = if first < 0 {
+        ("starts below rank 0".to_string(), format!("{first} >= 0 is false"), 0)
+    } else {
+        let held = end.saturating_sub(first);
+        (
+            format!("has {ranks} ranks, its range {first}..{end} holds {held}"),
+            format!("{end} - {first} == {ranks} is false"),
+            first,
+        )
+    };
+    Diagnostic::error("F0901", mesh.span, format!("mesh `{}` {claim}", mesh.name))
+        .note(note)
+        .help(format!("write `at {help}..{}`", help.saturating_add(ranks)))
 }

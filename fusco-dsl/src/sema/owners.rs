@@ -1,8 +1,8 @@
 //! `.map(W)`: which table says who owns a coordinate, and whether its numbers fit.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
+use super::facts::at_bind;
 use super::hir::{self, Axis, Extent, MeshAxis, Owners, ParamKind, Size, TermKind};
-use super::mesh::at_bind;
 use super::scope::Symbol;
 use super::text;
 use crate::arena::Handle;

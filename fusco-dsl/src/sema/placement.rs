@@ -1,6 +1,6 @@
 //! Placement lists: every mesh axis and every tensor axis accounted for, every digit exact.
 
-use super::check::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use super::fix::fix_attribute;
 use super::hir::{Axis, BinOp, Extent, Size, Spread, Term, TermKind};
 use super::scope::unknown;
@@ -94,7 +94,7 @@ impl Checker<'_> {
                 Diagnostic::error("F0304", tile.span, format!("{n} < 1"))
                     .help("a digit has a radix of at least 1"),
             ),
-            size if super::mesh::at_bind(&size) => Ok(TermKind::Tile(size)),
+            size if super::facts::at_bind(&size) => Ok(TermKind::Tile(size)),
             _ => self.unsupported(tile.span, "a digit whose radix is not known at bind"),
         }
     }

@@ -1,6 +1,6 @@
 //! `prove` and `assume`: what is claimed, not yet whether it holds.
 
-use super::check::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use super::hir::{self, Assume, Prove, ProveKind};
 use super::scope::unknown;
 use super::text;

@@ -1,6 +1,6 @@
 //! Routes: each destination variable gets one value, in text order, in an order that is written.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
 use super::hir::{self, Expr, ExprKind, Extent, OrElse, Order, Size, Step, Var, VarExtent};
 use super::placement::hint;
 use super::scope::{Symbol, unknown};
@@ -461,7 +461,7 @@ fn defines(step: &Step) -> Option<Handle<Var>> {
 /// F0999: a coordinate that is computed.
 fn unread(span: crate::source::Span) -> Diagnostic {
     let mut found =
-        super::check::unsupported(span, "a destination that is not read from an index tensor");
+        super::checker::unsupported(span, "a destination that is not read from an index tensor");
     found.help = Some(
         "a coordinate is read, `e = topk[s, t, k]`, or the place in its group, `c = slot(e) by (s, t, k)`; compute others outside, into an index tensor"
             .to_string(),

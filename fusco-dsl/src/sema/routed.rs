@@ -1,6 +1,6 @@
 //! What a tensor behind a route may not be yet: its placement is a rank, groups and rows.
 
-use super::check::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use super::hir::{self, SpreadKind};
 use crate::arena::Handle;
 use crate::source::Span;
@@ -39,7 +39,10 @@ impl Checker<'_> {
             _ => None,
         };
         if let (Some((span, what)), false) = (wrong, self.hir.routes.is_empty()) {
-            self.push(super::check::unsupported(span, format!("{what} in a program with a route")));
+            self.push(super::checker::unsupported(
+                span,
+                format!("{what} in a program with a route"),
+            ));
         }
     }
 }

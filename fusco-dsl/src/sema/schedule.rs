@@ -1,6 +1,6 @@
 //! Schedules: directives that this version knows, those it does not know yet, and misspelt ones.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
 use super::hir::{self, Directive, DirectiveKind, Entry, Schedule, Size, SpreadKind};
 use super::scope::unknown;
 use super::text;
@@ -46,7 +46,7 @@ impl Checker<'_> {
     fn directive(&mut self, d: &ast::Directive, entry: Option<&Entry>) -> Checked<DirectiveKind> {
         let name = d.name.name.as_str();
         if LATER.contains(&name) {
-            let mut found = super::check::unsupported(d.span, format!("the directive `{name}`"));
+            let mut found = super::checker::unsupported(d.span, format!("the directive `{name}`"));
             // One word beside another that is obeyed.
             if name == "stage" && d.args.len() == 1 {
                 found = found

@@ -1,9 +1,9 @@
 //! Where a tensor is, mesh axis by mesh axis: split, copied, fixed or partial, each exactly once.
 
-use super::check::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use super::dtype::is_integer;
+use super::facts::at_bind;
 use super::hir::{self, BinOp, Elem, MeshAxis, Size, Spread, SpreadKind, Term, TermKind};
-use super::mesh::at_bind;
 use super::owners::no_such_rank;
 use super::scope::unknown;
 use crate::arena::Handle;

@@ -1,12 +1,12 @@
 //! Indices of statements without a route: variables, sums of `variable * size`, elements of integer
 //! tensors; and whether they stay inside the axis and never meet.
 
-use super::check::{Checked, Checker, Stop};
+use super::checker::{Checked, Checker, Stop};
 use super::dtype::is_integer;
-use super::entry::Frame;
 use super::extent::{arithmetic, rename};
+use super::frame::Frame;
 use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Io, ParamKind, Size, Var, VarExtent};
-use super::linear::{self, Linear};
+use super::linear::{self, Linear, extent_size};
 use super::poly::Poly;
 use super::scope::Symbol;
 use super::text;
@@ -108,8 +108,10 @@ impl Checker<'_> {
                 rename(rows, &sizes).map(|rows| VarExtent::Counted { rows, bound: bound.clone() })
             }
             Extent::Ragged { .. } => {
-                let mut found =
-                    super::check::unsupported(span, "a ragged axis in a statement without a route");
+                let mut found = super::checker::unsupported(
+                    span,
+                    "a ragged axis in a statement without a route",
+                );
                 found.help = Some(
                     "rows of a ragged axis are placed by a route: `plan r; y[e, c, h] <- x[s, t, h] via r;`"
                         .to_string(),
@@ -429,7 +431,7 @@ impl Checker<'_> {
     /// Whether params and mesh axes decide everything that the range check reads.
     fn decided_at_bind(&self, frame: &Frame, linear: &Linear, extent: &Size) -> bool {
         let sizes = linear.terms.iter().flat_map(|(v, t)| [extent_size(&frame.vars[*v]), t]);
-        sizes.chain([&linear.offset, extent]).all(super::mesh::at_bind)
+        sizes.chain([&linear.offset, extent]).all(super::facts::at_bind)
     }
 
     /// F0205: a computed index on the left gives each element one source.
@@ -481,7 +483,7 @@ impl Checker<'_> {
             return Ok(());
         }
         let waits = linear.terms.iter().all(|(v, t)| {
-            super::mesh::at_bind(extent_size(&frame.vars[*v])) && super::mesh::at_bind(t)
+            super::facts::at_bind(extent_size(&frame.vars[*v])) && super::facts::at_bind(t)
         });
         let numbers: Option<Vec<(i64, i64)>> =
             terms.iter().map(|(t, n)| Some((t.constant()?, n.constant()?))).collect();
@@ -549,12 +551,4 @@ pub(super) fn size_of(e: &Expr) -> Option<Size> {
         }
         _ => return None,
     })
-}
-
-/// How many values the variable has at a time.
-pub(super) fn extent_size(var: &Var) -> &Size {
-    match &var.extent {
-        VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => size,
-        VarExtent::Ragged(_) => &Size::Lit(i64::MAX),
-    }
 }

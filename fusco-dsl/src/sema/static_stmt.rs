@@ -1,8 +1,8 @@
 //! Statements without a route: `Y[f(v)] <- E(v)` over the variables of the left side.
 
-use super::check::{Checked, Checker};
+use super::checker::{Checked, Checker};
 use super::dtype::{is_integer, literal};
-use super::entry::Frame;
+use super::frame::Frame;
 use super::hir::{self, Elem, Expr, ExprKind, Scalar};
 use super::text;
 use crate::arena::Handle;

@@ -1,7 +1,7 @@
 //! How ragged and counted axes are stored: packed behind their parents, or in slabs.
 
-use super::check::{Checked, Checker};
-use super::extent::same;
+use super::checker::{Checked, Checker};
+use super::facts::same;
 use super::hir::{self, Axis, Extent, Size, Term, TermKind};
 use super::scope::unknown;
 use super::text;
@@ -77,7 +77,7 @@ impl Checker<'_> {
             if let (true, false, Some(storage)) =
                 (is_ragged, is_stored, terms.iter().find(|t| stored(t)))
             {
-                let mut diagnostic = super::check::unsupported(
+                let mut diagnostic = super::checker::unsupported(
                     term.span,
                     format!("the ragged axis `{name}` split over digits"),
                 );

@@ -1,9 +1,9 @@
 //! The right side of a statement: rows, integers of the bound variables, sums, plan metadata.
 
-use super::check::{Checked, Checker, Stop, unsupported};
+use super::checker::{Checked, Checker, Stop, unsupported};
 use super::dtype::is_integer;
-use super::entry::Frame;
 use super::extent::arithmetic;
+use super::frame::Frame;
 use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
@@ -503,7 +503,7 @@ impl Checker<'_> {
                 format!("`{name}` into a tensor of more than the group axis"),
             );
         };
-        if !matches!(&frame.vars[group].extent, hir::VarExtent::Fixed(size) if super::extent::same(size, &groups))
+        if !matches!(&frame.vars[group].extent, hir::VarExtent::Fixed(size) if super::facts::same(size, &groups))
         {
             let groups = text::size(&self.hir, &groups, &[]);
             return self.fail(

@@ -4,7 +4,7 @@
 //! know the grammar, or passes. The first answer counts; files of rules are by place: outside and around
 //! declarations here, in a declaration `declared`, in an entry or a route `stated`.
 
-use super::expect::RESERVED;
+use super::lex::RESERVED;
 use super::site::{DECLARATIONS, Site, is_name, is_number, is_word};
 use super::{declared, stated, words};
 use crate::diag::{Diagnostic, Fix, nearest};
@@ -107,7 +107,7 @@ fn program_header(s: &Site) -> Option<Diagnostic> {
                     false => diagnostic.fix(s.span(s.at), " {"),
                 })
             }
-            "-" | "." => dashed(s),
+            "-" | "." => declared::dashed(s),
             word if is_word(word) => Some(
                 Diagnostic::error(
                     "F0001",
@@ -121,21 +121,6 @@ fn program_header(s: &Site) -> Option<Diagnostic> {
         },
         _ => None,
     }
-}
-
-/// `my-name`: a dash or a dot in a declared name.
-pub(super) fn dashed(s: &Site) -> Option<Diagnostic> {
-    let start = s.at - 1;
-    let mut end = start;
-    while matches!(s.word(end + 1), "-" | ".") && is_word(s.word(end + 2)) {
-        end += 2;
-    }
-    let name = s.slice(s.spans(start, end)).replace(['-', '.', ' '], "_");
-    (end > start).then(|| {
-        Diagnostic::error("F0001", s.spans(start, end), "a name has letters, digits and `_` only")
-            .help(format!("write `{name}`"))
-            .fix(s.spans(start, end), name)
-    })
 }
 
 /// Between and around programs.

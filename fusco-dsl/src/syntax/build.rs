@@ -1,17 +1,14 @@
-//! Pest pairs to tree. With `expect`, the only file that knows pest.
+//! Pest pairs to tree. With `grammar` and `expect`, the only file that knows pest.
 //!
 //! A mistake blanks the smallest item around it and the parse goes on, so one run reports several.
 
 use super::ast::*;
+use super::grammar::{Grammar, Rule};
 use super::{expect, limits};
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
 use pest::Parser;
 use pest::iterators::{Pair, Pairs};
-
-#[derive(pest_derive::Parser)]
-#[grammar = "syntax/fusco.pest"]
-pub(super) struct Grammar;
 
 /// Most mistakes reported in one run.
 const MOST_ERRORS: usize = 20;

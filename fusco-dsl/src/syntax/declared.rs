@@ -1,7 +1,6 @@
 //! Mistakes in declarations: meshes, sizes, tensors, the headers of routes and entries.
 
-use super::advice::dashed;
-use super::expect::RESERVED;
+use super::lex::RESERVED;
 use super::site::{Site, is_name, is_number, is_word};
 use super::words;
 use crate::diag::Diagnostic;
@@ -1113,4 +1112,19 @@ pub(super) fn entry(s: &Site) -> Option<Diagnostic> {
         ),
         _ => None,
     }
+}
+
+/// `my-name`: a dash or a dot in a declared name.
+pub(super) fn dashed(s: &Site) -> Option<Diagnostic> {
+    let start = s.at - 1;
+    let mut end = start;
+    while matches!(s.word(end + 1), "-" | ".") && is_word(s.word(end + 2)) {
+        end += 2;
+    }
+    let name = s.slice(s.spans(start, end)).replace(['-', '.', ' '], "_");
+    (end > start).then(|| {
+        Diagnostic::error("F0001", s.spans(start, end), "a name has letters, digits and `_` only")
+            .help(format!("write `{name}`"))
+            .fix(s.spans(start, end), name)
+    })
 }

@@ -1,21 +1,14 @@
 //! Syntax errors in the user's words, and what to leave out so that the parse can go on.
 
 use super::advice::{advise, form};
-use super::build::{Grammar, Rule};
-use super::lex::token_end;
+use super::grammar::{Grammar, Rule};
+use super::lex::{RESERVED, token_end};
 use super::site::{Site, overlay};
 use super::words;
 use crate::diag::{Diagnostic, Diagnostics, Fix};
 use crate::source::Span;
 use pest::Parser;
 use pest::error::{Error, ErrorVariant, InputLocation};
-
-/// Words that no name may take.
-pub const RESERVED: [&str; 25] = [
-    "program", "mesh", "const", "param", "dyn", "inout", "in", "out", "tmp", "route", "entry",
-    "schedule", "prove", "assume", "via", "where", "with", "else", "by", "when", "ragged", "plan",
-    "cap", "through", "at",
-];
 
 /// Reports strings, other alphabets, suffixed numbers and `-` runs outside comments; blanks them with a
 /// word or number so that they are not reported twice.

@@ -1,4 +1,11 @@
-//! Where tokens end: for messages and for the printer. The grammar alone decides what parses.
+//! Where tokens end, and which words are reserved: for messages and for the printer. The grammar alone decides what parses.
+
+/// Words that no name may take.
+pub const RESERVED: [&str; 25] = [
+    "program", "mesh", "const", "param", "dyn", "inout", "in", "out", "tmp", "route", "entry",
+    "schedule", "prove", "assume", "via", "where", "with", "else", "by", "when", "ragged", "plan",
+    "cap", "through", "at",
+];
 
 /// The end of the comment, string, word, number or character at `at`.
 pub(super) fn token_end(text: &str, at: usize) -> usize {

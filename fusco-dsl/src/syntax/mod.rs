@@ -5,6 +5,7 @@ pub mod ast;
 mod build;
 mod declared;
 mod expect;
+mod grammar;
 mod lex;
 mod limits;
 mod print;
@@ -13,6 +14,7 @@ mod stated;
 pub(crate) mod words;
 
 pub(crate) use advice::SHAPE;
-pub use build::{Parsed, parse, read};
-pub use expect::declares;
+pub use build::parse;
+pub(crate) use build::{Parsed, read};
+pub(crate) use expect::declares;
 pub use print::{dump, fmt};

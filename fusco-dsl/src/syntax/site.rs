@@ -1,7 +1,6 @@
 //! Where a syntax error is: its token, the item around it, the brackets and blocks that are open.
 
-use super::expect::RESERVED;
-use super::lex::token_end;
+use super::lex::{RESERVED, token_end};
 use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 

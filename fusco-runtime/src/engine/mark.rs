@@ -1,8 +1,8 @@
 //! Points in time on a stream, to measure what is queued between two of them.
 
 use super::Error;
-use super::device::driver::Mark;
 use super::lease::Ledger;
+use crate::driver::Mark;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

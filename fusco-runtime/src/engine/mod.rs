@@ -7,7 +7,6 @@
 mod arrivals;
 mod bound;
 mod device;
-mod error;
 mod home;
 mod lease;
 mod mark;
@@ -16,23 +15,16 @@ mod request;
 mod stream;
 mod world;
 
+pub use crate::driver::devices;
+pub use crate::error::Error;
 pub use arrivals::{Arrivals, DeviceArrivals, Tile, Tiles};
 pub use bound::Bound;
-pub(crate) use device::driver::{Gpu, Memory as DeviceMemory};
-pub use error::Error;
+
 pub(crate) use home::Space;
-pub(crate) use lease::{Claims, Holder, Ledger, Slot, Ticket, Used, stream_number};
+pub(crate) use lease::{Claims, Held, Holder, Ledger, Slot, Ticket, Used, stream_number};
 pub use mark::TimeMark;
 pub use plan::Plan;
 pub use request::LaunchArgs;
 pub(crate) use request::Request;
 pub use stream::{Graph, Stream};
 pub use world::World;
-
-/// Name and multiprocessors of each device of this machine.
-///
-/// # Errors
-/// F0911 without a driver or a device.
-pub fn devices() -> Result<Vec<String>, Error> {
-    (0..device::driver::count()?).map(|ordinal| Ok(Gpu::open(ordinal)?.describe())).collect()
-}

@@ -3,7 +3,7 @@
 use super::affine::{Affine, Piece};
 use super::index::wild;
 use super::number::load_int;
-use crate::engine::Error;
+use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::sema::hir::{Elem, Swizzle};
 

@@ -8,7 +8,8 @@ use super::plan::{Counters, HostPlan, Space, Table};
 use super::route::RouteCode;
 use super::table::{Claims, Positions, Prefix};
 use super::tile::Tile;
-use crate::engine::{Error, Request};
+use crate::engine::Request;
+use crate::error::Error;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{

@@ -9,7 +9,7 @@ use super::code::{Code, Resolver, Source, Term};
 use super::guard::{Part, Test, decode, points};
 use super::moves::Move;
 use super::run::{Runner, Stop};
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{self, Guard, Op};
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use super::affine::{Affine, Piece};
 use super::code::Resolver;
 use super::index::{Number, wild};
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp};
 
 /// Which of the points: the `index`-th of `count` parts.

@@ -5,7 +5,7 @@ use super::affine::{Affine, Piece};
 use super::code::Resolver;
 use super::run::{Runner, Stop};
 use super::{cast, copy, number};
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::schedule::ir::{Access, Op, Row, Value};
 use std::collections::BTreeMap;
 

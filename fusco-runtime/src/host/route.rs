@@ -6,7 +6,7 @@ use super::code::Resolver;
 use super::index::Number;
 use super::number::load_int;
 use super::plan::{HostPlan, Space, Table, pack};
-use crate::engine::Error;
+use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;

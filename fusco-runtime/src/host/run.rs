@@ -10,7 +10,7 @@ use super::reduce::{self, Addend, Computed, Operand};
 use super::tile::Stage;
 use super::wait::Watch;
 use super::{cast, copy};
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::Signal;
 use fusco_dsl::sema::hir::Elem;

@@ -7,7 +7,8 @@
 use super::code::Resolver;
 use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
-use crate::engine::{Claims, Error, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
+use crate::engine::{Claims, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
+use crate::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};

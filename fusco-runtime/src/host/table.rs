@@ -4,7 +4,7 @@ use super::code::Resolver;
 use super::guard::{Test, decode, points};
 use super::index::Number;
 use super::plan::Table;
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::schedule::ir::{self, Op};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};

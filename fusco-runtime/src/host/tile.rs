@@ -7,7 +7,7 @@ use super::guard::{Part, Test, decode, points};
 use super::run::{Runner, Stop};
 use super::turn::turn;
 use super::{cast, copy};
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::schedule::ir;
 
 /// `Op::Tile`, resolved.

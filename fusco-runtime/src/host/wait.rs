@@ -3,7 +3,7 @@
 use super::code::Target;
 use super::plan::{Counters, tile_rows};
 use super::run::Stop;
-use crate::engine::Error;
+use crate::error::Error;
 use fusco_dsl::schedule::ir::TILE_ROWS;
 use std::sync::atomic::{AtomicBool, Ordering::*};
 use std::time::{Duration, Instant};

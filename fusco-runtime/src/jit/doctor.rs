@@ -1,7 +1,7 @@
 //! What this machine has, what it lacks, and how to get it.
 
 use super::{Nvrtc, cache, env, find, nvrtc};
-use crate::{Error, engine};
+use crate::{Error, driver};
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub fn report() -> Report {
         Ok(format!("{} from {folder}", n.version()?))
     });
     Report {
-        devices: engine::devices().map_err(|e| e.to_string()),
+        devices: driver::devices().map_err(|e| e.to_string()),
         nvrtc: nvrtc.map_err(|e| e.to_string()),
         cache: cache::try_out(),
         notes: env::ignored(),

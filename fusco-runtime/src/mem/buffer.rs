@@ -4,7 +4,10 @@
 
 use super::host::HostMemory;
 use super::room;
-use crate::engine::{DeviceMemory, Error, Ledger, Slot};
+use crate::driver::Memory as DeviceMemory;
+use crate::engine::{Held, Ledger, Slot};
+use crate::error::Error;
+use std::ops::Deref;
 use std::sync::Arc;
 
 /// A tensor's local parts, one allocation of equal size a rank, zero at first. Cheap to clone: clones share the memory.
@@ -21,7 +24,7 @@ struct Inner {
 }
 
 pub(crate) enum Memory {
-    Host(Vec<HostMemory>),
+    Host(Arc<[HostMemory]>),
     Device(Vec<DeviceMemory>),
 }
 
@@ -47,7 +50,7 @@ impl Buffer {
         let what =
             if ranks == 1 { format!("`{name}`") } else { format!("`{name}` on {ranks} ranks") };
         room(&what, ranks as u128 * bytes as u128)?;
-        let parts: Option<Vec<_>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
+        let parts: Option<Arc<[_]>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
         let parts = parts.ok_or_else(|| {
             Error::Machine(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
         })?;
@@ -140,14 +143,35 @@ impl Buffer {
     /// while the stream of the launch that wrote it last is not idle); F0911 if the device has failed.
     pub fn peek(&self, rank: usize, offset: usize, len: usize) -> Result<Vec<u8>, Error> {
         self.check(rank, offset, len)?;
-        let Some(_held) = self.inner.slot.try_read() else {
-            return Err(Error::buffer(format!(
+        let _held = self.lease()?;
+        self.copy_out(rank, offset, len)
+    }
+
+    /// As [`peek`](Self::peek), without a copy on the host: until the view is dropped, `upload` and launches that write
+    /// the buffer wait for it, so whoever holds one must wait for none of them.
+    ///
+    /// # Errors
+    /// As [`peek`](Self::peek).
+    pub fn view(&self, rank: usize, offset: usize, len: usize) -> Result<View, Error> {
+        self.check(rank, offset, len)?;
+        let lease = self.lease()?;
+        Ok(View(match &self.inner.memory {
+            Memory::Host(parts) => {
+                Seen::There { _lease: lease, parts: parts.clone(), rank, bytes: (offset, len) }
+            }
+            Memory::Device(_) => Seen::Copy(self.copy_out(rank, offset, len)?),
+        }))
+    }
+
+    /// A lease to read, if no launch in flight writes.
+    fn lease(&self) -> Result<Held, Error> {
+        self.inner.slot.try_read().ok_or_else(|| {
+            Error::buffer(format!(
                 "`{}` is being written by a launch in flight: wait with `download` or `synchronize`, or read \
                  rows that an arrival has announced with `peek_arrived`",
                 self.inner.name
-            )));
-        };
-        self.copy_out(rank, offset, len)
+            ))
+        })
     }
 
     /// `len` bytes from `offset`, while a launch may write others: for rows that an arrival has announced.
@@ -244,6 +268,46 @@ impl Buffer {
                 "`{name}` holds {bytes} bytes a rank; {len} at {offset} do not fit"
             ))),
         }
+    }
+}
+
+/// Bytes of one rank's part of a buffer; see [`Buffer::view`].
+pub struct View(Seen);
+
+enum Seen {
+    /// Where they lie: the first one and how many.
+    There {
+        _lease: Held,
+        parts: Arc<[HostMemory]>,
+        rank: usize,
+        bytes: (usize, usize),
+    },
+    Copy(Vec<u8>),
+}
+
+impl Deref for View {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Seen::There { parts, rank, bytes: (offset, len), .. } => {
+                // SAFETY: `self` holds the lease to read, so nothing writes the buffer while it is borrowed.
+                unsafe { parts[*rank].bytes(*offset, *len) }
+            }
+            Seen::Copy(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for View {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("bytes", &self.len()).finish_non_exhaustive()
     }
 }
 

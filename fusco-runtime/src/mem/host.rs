@@ -3,12 +3,12 @@
 use std::alloc::{Layout, alloc_zeroed, dealloc};
 
 /// Bytes that every allocation of a world is aligned to.
-pub(crate) const ALIGN: usize = 4096;
+const ALIGN: usize = crate::driver::ALIGN as usize;
 
 /// Allocations of at least this many bytes ask for pages of this size, and begin with one.
 const LARGE_PAGE: usize = 2 << 20;
 
-/// `bytes` zeroed bytes. Reached only through raw pointers, never through references.
+/// `bytes` zeroed bytes. Reached through raw pointers; through a reference only while nothing writes them.
 pub(crate) struct HostMemory {
     /// As the system gave it; the allocator zeroes pages lazily only at its own alignment.
     base: *mut u8,
@@ -55,10 +55,21 @@ impl HostMemory {
         }
     }
 
+    /// `len` bytes from `offset`; the caller has checked the range.
+    ///
+    /// # Safety
+    /// Nothing writes them for as long as they are borrowed.
+    pub(crate) unsafe fn bytes(&self, offset: usize, len: usize) -> &[u8] {
+        assert!(offset + len <= self.bytes);
+        // SAFETY: in range by the assertion, zeroed at first, and by the caller's word not written.
+        unsafe { std::slice::from_raw_parts(self.start.add(offset), len) }
+    }
+
     /// Copies `bytes` to `offset`; the caller has checked the range.
     pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
         assert!(offset + bytes.len() <= self.bytes);
-        // SAFETY: in range by the assertion; `bytes` is not part of the allocation, which is never lent.
+        // SAFETY: in range by the assertion; `bytes` is not part of the allocation, as what is lent of it is not
+        // written meanwhile.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(offset), bytes.len())
         }

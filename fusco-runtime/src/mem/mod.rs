@@ -7,6 +7,6 @@ pub(crate) mod host;
 mod room;
 
 pub(crate) use buffer::Memory;
-pub use buffer::{Buffer, Plain};
+pub use buffer::{Buffer, Plain, View};
 pub(crate) use copy::copy;
 pub use room::room;

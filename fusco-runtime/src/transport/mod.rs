@@ -1,8 +1,8 @@
 //! How ranks reach each other. In one process they share an address space: a peer is a pointer, once
 //! its device may be reached.
 
-use crate::engine::Error;
-use crate::engine::Gpu;
+use crate::driver::Gpu;
+use crate::error::Error;
 use std::sync::Arc;
 
 /// Lets every device reach every other.

@@ -1,7 +1,5 @@
 //! What a row has to reach.
 
-use super::row::Row;
-
 /// A bar and the value that is enough.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bar {
@@ -19,28 +17,6 @@ pub enum Bar {
 pub struct Verdict {
     pub text: String,
     pub ok: Option<bool>,
-}
-
-impl Bar {
-    pub fn judge(&self, row: &Row) -> Verdict {
-        let (text, ok) = match self {
-            Bar::Copy(share) => {
-                let ok = row.ratio().map(|r| r >= *share);
-                (format!(">= {:.0} % of a copy", share * 100.0), ok)
-            }
-            Bar::Filled(share) => {
-                let ok = row.with_fill().map(|r| r >= *share);
-                (format!(">= {:.0} % of a copy, with padding", share * 100.0), ok)
-            }
-            Bar::Time(most) => (format!("<= {most:.0} us"), Some(row.ours.median * 1e6 <= *most)),
-            Bar::Peer(name, factor) => {
-                let peer = row.peers.iter().find(|p| p.peer == *name).and_then(|p| p.ms);
-                let ok = peer.map(|ms| ms / 1e3 >= factor * row.ours.median);
-                (format!(">= {factor} x {name}"), ok)
-            }
-        };
-        Verdict { text, ok }
-    }
 }
 
 impl Verdict {

@@ -3,20 +3,22 @@
 //! experts write. A point whose ratio lies far below both neighbours' is a cliff.
 
 mod panels;
+mod point;
 mod sample;
 mod shapes;
 mod table;
 
+use super::args::Args;
 use super::check::{self, Checked};
-use super::row::{Line, Row};
+use super::row::{Line, Row, ended, machine};
 use super::work::{self, Job, Timed};
-use super::{Args, machine};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Finished, Memory, Prepared, Work, collect, prepare, world};
 use crate::source::Source;
 use crate::{Outcome, file};
 use fusco_runtime::{Bound, World};
+use point::{CLIFF, Point};
 use serde_json::{Value, json};
 use shapes::{Curve, Shape};
 
@@ -24,18 +26,6 @@ const MOE: &str = include_str!("../../../examples/programs/moe.fusco");
 const ENTRIES: [&str; 2] = ["dispatch", "combine"];
 /// Bytes of `y` up to which every element is compared.
 const COMPARED: i64 = 32 << 20;
-/// How far a ratio lies below both neighbours' at a cliff.
-const CLIFF: f64 = 0.15;
-
-/// One entry at one size.
-struct Point {
-    curve: &'static str,
-    /// Points of one line: `dispatch`, `combine, 8 ranks`.
-    series: String,
-    x: i64,
-    line: Line,
-    cliff: bool,
-}
 
 pub fn run(args: &Args) -> Outcome {
     let curves = shapes::curves(args.small);
@@ -66,7 +56,7 @@ pub fn run(args: &Args) -> Outcome {
     if let Some(path) = &args.svg {
         file::write(path, panels::svg(&points))?;
     }
-    super::ended(points.iter().map(|p| &p.line))
+    ended(points.iter().map(|p| &p.line))
 }
 
 fn point(

@@ -4,11 +4,12 @@
 mod across;
 mod works;
 
+use super::args::Args;
+use super::check;
 use super::peers::{Folder, Peer};
-use super::row::{Line, Row};
+use super::row::{Line, Row, ended, machine};
 use super::time::{Clock, Queue};
 use super::work::{self, Job, Timed};
-use super::{Args, check, machine};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, prepare};
@@ -77,7 +78,7 @@ pub fn run(args: &Args) -> Outcome {
     if let Some(path) = &args.svg {
         file::write(path, super::plot::svg(&lines))?;
     }
-    super::ended(&lines)
+    ended(&lines)
 }
 
 impl Link {

@@ -120,7 +120,7 @@ fn lines(mut command: Command, script: &str, arguments: &str) -> Vec<Peer> {
     }
     for peer in &peers {
         let ms = peer.ms.map_or("missing".to_string(), |ms| format!("{ms:.4} ms"));
-        crate::file::tell(&format!("{} by {}: {ms}", peer.work, peer.peer));
+        crate::terminal::tell(&format!("{} by {}: {ms}", peer.work, peer.peer));
     }
     peers
 }

@@ -5,7 +5,7 @@ use super::check::Checked;
 use super::moved::Moved;
 use super::peers::Peer;
 use super::time::Stats;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, Outcome};
 use crate::table::print;
 use serde_json::{Value, json};
 
@@ -223,4 +223,52 @@ impl Line {
             }
         }
     }
+}
+
+impl Bar {
+    pub fn judge(&self, row: &Row) -> Verdict {
+        let (text, ok) = match self {
+            Bar::Copy(share) => {
+                let ok = row.ratio().map(|r| r >= *share);
+                (format!(">= {:.0} % of a copy", share * 100.0), ok)
+            }
+            Bar::Filled(share) => {
+                let ok = row.with_fill().map(|r| r >= *share);
+                (format!(">= {:.0} % of a copy, with padding", share * 100.0), ok)
+            }
+            Bar::Time(most) => (format!("<= {most:.0} us"), Some(row.ours.median * 1e6 <= *most)),
+            Bar::Peer(name, factor) => {
+                let peer = row.peers.iter().find(|p| p.peer == *name).and_then(|p| p.ms);
+                let ok = peer.map(|ms| ms / 1e3 >= factor * row.ours.median);
+                (format!(">= {factor} x {name}"), ok)
+            }
+        };
+        Verdict { text, ok }
+    }
+}
+
+/// What failed is in the table; the exit code says so. A machine that lacks what every work needs is not fine.
+pub fn ended<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Outcome {
+    let (mut timed, mut lacks) = (false, None);
+    for line in lines {
+        match line {
+            Line::Row(_) => timed = true,
+            Line::Missing { failed: true, .. } => {
+                return Err(Failure::input("a work failed: the table says which and why"));
+            }
+            Line::Missing { why, .. } => lacks = lacks.or(Some(why)),
+        }
+    }
+    match lacks.filter(|_| !timed) {
+        Some(why) => Err(Failure::environment(format!("nothing could be timed: {why}"))),
+        None => Ok(()),
+    }
+}
+
+/// What the numbers are of: processors, and devices if there are any.
+pub fn machine() -> Vec<String> {
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let mut out = vec![format!("{cores} cores")];
+    out.extend(fusco_runtime::engine::devices().unwrap_or_default());
+    out
 }

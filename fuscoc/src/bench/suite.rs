@@ -1,10 +1,11 @@
 //! The works that a release is measured by, with their bars and their peers.
 
+use super::args::Args;
 use super::bar::Bar::{self, Copy, Filled, Peer, Time};
+use super::check;
 use super::peers::Folder;
 use super::row::Line;
 use super::work::{self, Job, Timed};
-use super::{Args, check};
 use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::run::{Backend, Prepared, Work, prepare, world};

@@ -1,6 +1,6 @@
 //! `--feed IN=OUT`: an input that is what an earlier entry left, byte for byte.
 
-use super::{Work, pairs};
+use super::work::{Work, pairs};
 use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;

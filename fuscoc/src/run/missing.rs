@@ -1,6 +1,7 @@
 //! What a command line does not say yet: told all at once, with the line to type.
 
-use super::{Work, feed, pairs};
+use super::feed;
+use super::work::{Work, pairs};
 use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::sema::hir::{Bindings, Extent, Io, ParamKind, Program};

@@ -4,11 +4,12 @@
 //! of its shared memory, and loads rows into one while it stores those of the other.
 
 use super::dealt::Dealt;
-use super::produce::{Loaded, Trip};
+use super::trip::{Loaded, Trip};
 use super::{Emit, Own, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
+use crate::cuda::staged::{Staged, lines};
 use crate::cuda::{Capability, Target};
 use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
 
@@ -26,47 +27,6 @@ const FEW: i64 = 16;
 /// Rows in shared memory begin at whole lines: the engine takes a third more time for those that begin at odd
 /// multiples of 16 bytes.
 pub(super) const STAGED: &str = "extern __shared__ __align__(128) Vec<16> staged[];";
-const LINE: i64 = 128;
-
-/// Rows of a turn in shared memory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cuda) struct Staged {
-    /// Positions of a CTA in one turn.
-    pub rows: i64,
-    /// Turns whose rows are in shared memory at once.
-    pub stages: i64,
-    /// Bytes of each row of a position that passes through shared memory.
-    parts: Vec<(Row, i64)>,
-    /// All that is written may be more than L2 holds.
-    streams: bool,
-}
-
-impl Staged {
-    /// The function that stores a row.
-    fn store(&self) -> &'static str {
-        if self.streams { "stream_bulk" } else { "store_bulk" }
-    }
-
-    /// Bytes of one position's rows.
-    fn position(&self) -> i64 {
-        self.parts.iter().map(|(_, bytes)| bytes).sum()
-    }
-
-    /// Bytes from one position to the next.
-    fn pitch(&self) -> i64 {
-        self.parts.iter().map(|(_, bytes)| lines(*bytes)).sum()
-    }
-
-    pub fn bytes(&self) -> i64 {
-        self.stages * self.rows * self.pitch()
-    }
-
-    /// Bytes before a row in its position's part of shared memory, and its own.
-    fn part(&self, row: Row) -> Option<(i64, i64)> {
-        let at = self.parts.iter().position(|(r, _)| *r == row)?;
-        Some((self.parts[..at].iter().map(|(_, bytes)| lines(*bytes)).sum(), self.parts[at].1))
-    }
-}
 
 /// Bytes of shared memory for rows, where one CTA has a multiprocessor to itself; `None` without a copy engine.
 pub(super) fn room(target: &Target) -> Option<i64> {
@@ -115,11 +75,6 @@ pub(in crate::cuda) fn staged(
     let streams = tuples.saturating_mul(position) > L2;
     let pays = position >= SHORT || kernel.tuning.stages.is_some() && position > 0;
     (pays && rows > 0).then_some(Staged { rows, stages, parts, streams })
-}
-
-/// Whole lines.
-pub(super) fn lines(bytes: i64) -> i64 {
-    (bytes + LINE - 1) / LINE * LINE
 }
 
 pub(super) fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {

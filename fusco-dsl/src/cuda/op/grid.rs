@@ -11,7 +11,7 @@ use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
 use crate::sema::hir::Elem;
 
 /// Vectors of a thread in flight.
-pub(super) const UNROLL: i64 = 4;
+pub(in crate::cuda) const UNROLL: i64 = 4;
 
 /// A grid's body, told apart.
 struct Parts<'a> {
@@ -98,7 +98,7 @@ impl<'a> Parts<'a> {
 }
 
 /// CTAs for one turn of the loop.
-pub(super) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
+pub(in crate::cuda) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
     let Some(parts) = Parts::of(schedule, op, threads) else { return 1 };
     let each = if parts.is_copy() { threads * UNROLL } else { threads };
     let share = parts.share.as_ref().map_or(1, |s| s.count);

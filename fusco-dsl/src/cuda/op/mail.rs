@@ -4,16 +4,12 @@
 //! on the way back. Places are given back as the ring takes rows from them, so their number does not grow with the
 //! tokens, and no one waits for anyone who waits: pushing warps only answer.
 
-use super::ring::Text;
+use super::text::Text;
 use crate::cuda::index::bare;
 use crate::cuda::namer;
 use crate::cuda::out::Out;
+use crate::cuda::staged::{Mail, PUSHERS};
 
-/// Warps that push, each with a row of shared memory.
-pub(super) const PUSHERS: i64 = 4;
-pub(super) const THREADS: i64 = PUSHERS * 32;
-/// Rows that are asked for ahead of the ring, at least. At most as many as a warp has found at once, 17 or more.
-const AHEAD: i64 = 8;
 /// What a word says besides the vector of a row, which is counted from here: that no more will be asked for.
 const END: i64 = 1;
 const FIRST: i64 = 2;
@@ -24,21 +20,6 @@ pub(super) const ABOUT: [&str; 2] = [
     "// Rows of other devices are asked for AHEAD of their turn and come by mail: the CTA of the same number there",
     "// pushes them.",
 ];
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cuda) struct Mail {
-    /// Rows that a CTA has place for: those asked for and those that the ring may still be reading.
-    pub places: i64,
-    /// Rows that are asked for ahead of the ring.
-    ahead: i64,
-}
-
-impl Mail {
-    pub fn new(slots: i64) -> Mail {
-        let places = (slots + AHEAD + PUSHERS - 1) / PUSHERS * PUSHERS;
-        Mail { places, ahead: places - slots }
-    }
-}
 
 impl Text<'_> {
     pub(super) fn mail_memory(&self, out: &mut Out, mail: &Mail) {

@@ -2,9 +2,9 @@
 
 pub(super) mod bulk;
 mod dealt;
-mod grid;
+pub(super) mod grid;
 mod mail;
-mod points;
+pub(super) mod points;
 mod produce;
 pub(super) mod reduce;
 pub(super) mod ring;
@@ -12,7 +12,9 @@ mod route;
 mod scale;
 mod signal;
 mod tables;
+mod text;
 pub(super) mod tile;
+mod trip;
 
 use super::form::{Form, Work};
 use super::index::{bare, index, pointer, stored};
@@ -161,24 +163,6 @@ impl Own {
 
     pub fn group(&self, at: &str) -> String {
         format!("{}::group({}, {at})", self.ty, self.member)
-    }
-}
-
-/// CTAs that an op of a movement keeps busy, each for one turn of its loop.
-pub(super) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
-    match op {
-        Op::Grid { .. } => grid::pieces(schedule, op, threads),
-        // Small tiles two each: the second is loaded while the first is written.
-        Op::Tile(tile) if tile::is_large(schedule, tile) => points::count(&tile.vars),
-        Op::Tile(tile) => (points::count(&tile.vars) + 1) / 2,
-        Op::FillAll { tensor, .. } => {
-            let info = &schedule.tensors[*tensor];
-            info.elems * info.elem.bytes() / 16 / (threads * grid::UNROLL) + 1
-        }
-        Op::Prefix { rank, .. } => rank.1,
-        Op::Positions { extent, .. } => extent / threads + 1,
-        Op::Claim(claims) | Op::Distinct(claims) => claims.var.1 / threads + 1,
-        _ => 1,
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn decode(
 }
 
 /// The product of the extents.
-pub(super) fn count(vars: &[(Handle<Var>, i64)]) -> i64 {
+pub(in crate::cuda) fn count(vars: &[(Handle<Var>, i64)]) -> i64 {
     vars.iter().fold(1i64, |n, (_, radix)| n.saturating_mul(*radix))
 }
 

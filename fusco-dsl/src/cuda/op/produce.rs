@@ -1,96 +1,13 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
+use super::trip::{Loaded, Trip, emit_places, emit_tuple};
 use super::{Emit, ix, scale, unroll};
-use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer, stored};
-use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Op, Peer, Value};
 
 /// Rows of one trip in flight, in vectors a lane.
 const UNROLL: i64 = 4;
-
-/// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal } }` nest.
-pub(super) struct Trip<'a> {
-    pub schedule: &'a Schedule,
-    pub position: String,
-    pub extent: &'a Ix,
-    pub route: &'a Route,
-    pub base_position: &'a Ix,
-    pub k: Handle<Var>,
-    pub group: Handle<Var>,
-    pub slot: Handle<Var>,
-    loads: Vec<(Row, &'a Access)>,
-    tuple_loads: Vec<(Row, &'a Access)>,
-    pub puts: Vec<(&'a Value, &'a Access)>,
-    pub signal: Option<&'a Op>,
-}
-
-impl<'a> Trip<'a> {
-    pub(super) fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Trip<'a>> {
-        let Op::Tokens { var, extent, body } = op else { return None };
-        let (each, outer) = body.split_last()?;
-        let Op::Each { route, position, k, group, slot, body } = each else { return None };
-        let loads = |ops: &'a [Op]| -> Vec<(Row, &'a Access)> {
-            ops.iter()
-                .filter_map(|op| match op {
-                    Op::Load { row, from } => Some((*row, from)),
-                    _ => None,
-                })
-                .collect()
-        };
-        let puts = body
-            .iter()
-            .filter_map(|op| match op {
-                Op::Put { value, to } => Some((value, to)),
-                _ => None,
-            })
-            .collect();
-        Some(Trip {
-            schedule,
-            position: var_name(schedule, *var),
-            extent,
-            route: &schedule.routes[*route],
-            base_position: position,
-            k: *k,
-            group: *group,
-            slot: *slot,
-            loads: loads(outer),
-            tuple_loads: loads(body),
-            puts,
-            signal: body.iter().find(|op| matches!(op, Op::Signal { .. })),
-        })
-    }
-
-    pub(super) fn var(&self, var: Handle<Var>) -> String {
-        var_name(self.schedule, var)
-    }
-
-    /// Rounds of at most 32 tuples.
-    pub(super) fn rounds(&self) -> i64 {
-        (self.route.fan + 31) / 32
-    }
-
-    pub(super) fn tuples(&self, round: i64) -> i64 {
-        (self.route.fan - round * 32).min(32)
-    }
-
-    /// Where a row comes from: loaded once for the position, or with each tuple.
-    pub(super) fn loaded(&self, row: Row) -> Option<Loaded<'a>> {
-        let find = |loads: &[(Row, &'a Access)]| {
-            loads.iter().find(|(r, _)| *r == row).map(|(_, access)| *access)
-        };
-        find(&self.loads).map(Loaded::Shared).or_else(|| find(&self.tuple_loads).map(Loaded::Own))
-    }
-}
-
-/// A row's source.
-pub(super) enum Loaded<'a> {
-    /// One row for all tuples of the position.
-    Shared(&'a Access),
-    /// A row for each tuple.
-    Own(&'a Access),
-}
 
 impl Emit<'_> {
     pub(super) fn produce(&mut self, op: &Op) {
@@ -200,45 +117,6 @@ fn emit_row(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
     });
 }
 
-/// Lane k holds the place of tuple k, and its scalars as (variable, value).
-pub(super) fn emit_places(
-    out: &mut Out,
-    trip: &Trip,
-    to: &Access,
-    round: i64,
-    scalars: &[(String, String)],
-) {
-    let fan = trip.tuples(round);
-    let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
-    let width = to.vector;
-    out.line(&format!("Vec<{width}>* place = nullptr;  // lane {k}: where tuple {k} goes"));
-    for (variable, _) in scalars {
-        out.line(&format!("float {variable} = 0;"));
-    }
-    out.block(&format!("if (lane < {fan})"), |out| {
-        let first = round * 32;
-        out.line(&format!(
-            "const i32 {k} = lane{};",
-            if first == 0 { String::new() } else { format!(" + {first}") }
-        ));
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {} + {k}];",
-            ix(trip.schedule, trip.base_position),
-            trip.route.fan
-        ));
-        out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-            out.line(&format!(
-                "place = reinterpret_cast<Vec<{width}>*>({});",
-                pointer(trip.schedule, to)
-            ));
-            for (variable, value) in scalars {
-                out.line(&format!("{variable} = {value};"));
-            }
-        });
-    });
-}
-
 fn emit_copy(out: &mut Out, trip: &Trip, to: &Access, fan: i64) {
     let width = to.vector;
     let vecs = to.run * trip.schedule.tensors[to.tensor].elem.bytes() / width;
@@ -270,36 +148,5 @@ fn emit_tuple_rows(out: &mut Out, trip: &Trip, from: &Access, to: &Access) {
         out.line(&format!(
             "for (i32 v = lane; v < {vecs}; v += 32) store(to + v, load(from + v));"
         ));
-    });
-}
-
-/// A loop over the kept tuples, with `from` and `to` at the tuple's rows.
-pub(super) fn emit_tuple(
-    out: &mut Out,
-    trip: &Trip,
-    from: &Access,
-    to: &Access,
-    body: impl FnOnce(&mut Out),
-) {
-    let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
-    let fan = trip.route.fan;
-    out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-            ix(trip.schedule, trip.base_position)
-        ));
-        out.line("if (pair.group < 0) continue;");
-        out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-        out.line(&format!(
-            "const auto* from = reinterpret_cast<const Vec<{}>*>({});",
-            from.vector,
-            pointer(trip.schedule, from)
-        ));
-        out.line(&format!(
-            "auto* to = reinterpret_cast<Vec<{}>*>({});",
-            to.vector,
-            pointer(trip.schedule, to)
-        ));
-        body(out);
     });
 }

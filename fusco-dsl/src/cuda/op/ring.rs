@@ -7,12 +7,14 @@
 use super::Emit;
 use super::bulk::{self, STAGED};
 use super::dealt::Dealt;
-use super::mail::{self, Mail};
+use super::mail;
 use super::reduce::{Nest, emit_kept, emit_pair, emit_rounded, emit_terms};
+use super::text::Text;
 use crate::cuda::Target;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
+use crate::cuda::staged::{Mail, PUSHERS, Ring, lines};
 use crate::schedule::ir::{Access, Kernel, Op, Peer, Schedule};
 
 /// Bytes of rows on their way to a multiprocessor; more do not make memory faster.
@@ -25,43 +27,6 @@ const SHORT: i64 = 8192;
 const SUMS: i64 = 8;
 /// Threads that add up, at most, and vectors of a row that each has then, at most.
 const ADDERS: (i64, i64) = (256, 8);
-
-/// Rows in shared memory and the threads that add them up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::cuda) struct Ring {
-    /// Bytes of a row, and of a sum.
-    pub row: i64,
-    pub slots: i64,
-    /// Threads that add up, and vectors of a row that each has.
-    adders: (i64, i64),
-    /// Arrivals are told.
-    tells: bool,
-    /// Ranks are on several devices.
-    pub mail: Option<Mail>,
-}
-
-impl Ring {
-    /// Two warps more find, one fetches, one tells, and some push what peers ask for.
-    pub fn threads(&self) -> u32 {
-        (self.told() + if self.mail.is_some() { mail::THREADS } else { 0 }) as u32
-    }
-
-    /// Threads before those that push.
-    pub(super) fn told(&self) -> i64 {
-        self.adders.0 + if self.tells { 128 } else { 96 }
-    }
-
-    /// Dynamic shared memory.
-    pub fn bytes(&self) -> i64 {
-        let pushed = if self.mail.is_some() { mail::PUSHERS } else { 0 };
-        (self.slots + pushed) * bulk::lines(self.row)
-    }
-
-    /// Vectors from one row to the next.
-    pub fn pitch(&self) -> i64 {
-        bulk::lines(self.row) / 16
-    }
-}
 
 /// Whether the kernel only adds up rows, one for each tuple, that are multiples of 16 bytes and long, as the
 /// sums are.
@@ -86,8 +51,8 @@ pub(in crate::cuda) fn ring(
         return None;
     }
     let row = bulk::row_bytes(schedule, nest.to);
-    let pushed = if alone { 0 } else { mail::PUSHERS };
-    let lines = bulk::lines(row).max(1);
+    let pushed = if alone { 0 } else { PUSHERS };
+    let lines = lines(row).max(1);
     let fit = (IN_FLIGHT / lines).min(shared / lines - pushed).clamp(SLOTS.0, SLOTS.1);
     let slots = kernel.tuning.stages.map_or(fit, |asked| asked.number);
     if slots < SLOTS.0 || slots > SLOTS.1 {
@@ -157,13 +122,6 @@ impl Emit<'_> {
             }
         });
     }
-}
-
-pub(super) struct Text<'a> {
-    pub nest: &'a Nest<'a>,
-    pub ring: &'a Ring,
-    dealt: Dealt<'a>,
-    pub kernel: &'a Kernel,
 }
 
 impl Text<'_> {

@@ -1,6 +1,6 @@
 //! A scaled push: the row is read once, and each tuple gets it times its own scalars, in f32, rounded once.
 
-use super::produce::{Loaded, Trip, emit_places, emit_tuple};
+use super::trip::{Loaded, Trip, emit_places, emit_tuple};
 use super::unroll;
 use crate::cuda::index::pointer;
 use crate::cuda::out::Out;

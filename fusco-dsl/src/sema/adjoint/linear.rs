@@ -1,9 +1,9 @@
 //! What makes a statement linear: a product of tensor elements, possibly summed and rounded, to which others may be
 //! added.
 
-use super::{Found, Pass};
+use super::pass::{Found, Left, Pass, Stop};
 use crate::diag::Diagnostic;
-use crate::sema::check::unsupported;
+use crate::sema::checker::unsupported;
 use crate::sema::text;
 use crate::sema::value::is_metadata;
 use crate::syntax::ast::{Arg, Assign, Expr, ExprKind, Ident, Op, Tensor};
@@ -47,7 +47,7 @@ impl Pass<'_> {
                 .fail(unsupported(a.span, "the adjoint of a statement with several targets"));
         };
         // An unknown tensor is reported where the entry is checked.
-        let Some(output) = self.tensor(&target.name.name).cloned() else { return Err(super::Stop) };
+        let Some(output) = self.tensor(&target.name.name).cloned() else { return Err(Stop) };
         if !is_float(&output.dtype.name.name) || is_metadata(&a.value) {
             return Ok(None);
         }
@@ -64,18 +64,18 @@ impl Pass<'_> {
         let reads = self.float_reads(&factors);
         self.once(a, &factors, &reads)?;
         let Some(at) = self.choose(a, &factors, &reads, input)? else { return Ok(None) };
-        let Cow::Borrowed(chosen) = factors[at] else { return Err(super::Stop) };
-        let Some((name, index)) = read_of(chosen) else { return Err(super::Stop) };
+        let Cow::Borrowed(chosen) = factors[at] else { return Err(Stop) };
+        let Some((name, index)) = read_of(chosen) else { return Err(Stop) };
         if input.is_none() {
             let left = reads.iter().filter(|i| **i != at).filter_map(|i| read_of(&factors[*i]));
             let left = left.map(|(other, _)| other.to_string()).chain(others);
-            self.left.extend(left.map(|other| super::Left {
+            self.left.extend(left.map(|other| Left {
                 statement: a.clone(),
                 made: name.to_string(),
                 other,
             }));
         }
-        let Some(tensor) = self.tensor(name).cloned() else { return Err(super::Stop) };
+        let Some(tensor) = self.tensor(name).cloned() else { return Err(Stop) };
         Ok(Some(Linear { factors, routed: summed || alone, at, input: tensor, index, output }))
     }
 

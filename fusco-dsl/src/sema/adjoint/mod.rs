@@ -5,6 +5,7 @@
 //! downstream sees an ordinary program; generated nodes have the span of the `adjoint(..)` call.
 
 mod linear;
+mod pass;
 mod reverse;
 mod tree;
 
@@ -12,11 +13,8 @@ use super::scope::unknown;
 use crate::diag::{Diagnostic, Diagnostics, Severity};
 use crate::source::Span;
 use crate::syntax::ast::{Arg, Assign, Decl, Entry, Ident, Io, Program, Stmt, Tensor, Word};
+use pass::{Found, Left, Made, Pass};
 use std::collections::BTreeMap;
-
-/// An error was reported, or the checker will report it at the entry that is derived from.
-struct Stop;
-type Found<T> = Result<T, Stop>;
 
 /// A program without derived entries.
 pub(super) struct Expanded {
@@ -70,32 +68,6 @@ pub(super) fn expand(program: &Program) -> Option<Expanded> {
     decls.extend(pass.made.into_iter().map(|m| Decl::Tensor(m.tensor)));
     let program = Program { decls, ..program.clone() };
     Some(Expanded { program, calls, diagnostics: Diagnostics(pass.out) })
-}
-
-struct Pass<'a> {
-    program: &'a Program,
-    /// Written out so far, in text order.
-    entries: BTreeMap<String, Entry>,
-    /// The entry that is read backwards.
-    from: String,
-    made: Vec<Made>,
-    /// What the entry at hand could have been derived by, too.
-    left: Vec<Left>,
-    out: Vec<Diagnostic>,
-}
-
-/// A tensor whose gradient an adjoint does not make.
-struct Left {
-    statement: Assign,
-    /// The one whose gradient it makes.
-    made: String,
-    other: String,
-}
-
-/// A declared cotangent, and the tensor it belongs to.
-struct Made {
-    of: String,
-    tensor: Tensor,
 }
 
 impl Pass<'_> {
@@ -254,7 +226,7 @@ impl Pass<'_> {
             return Ok(());
         }
         let what = format!("the adjoint of `{}` read by two statements", reversed.input.name.name);
-        self.fail(super::check::unsupported(assign.span, what))
+        self.fail(super::checker::unsupported(assign.span, what))
     }
 
     /// Declares the two cotangents of a statement.
@@ -276,7 +248,7 @@ impl Pass<'_> {
                 return Ok(());
             }
             let what = format!("`{name}` as the input of one adjoint and the output of another");
-            return self.fail(super::check::unsupported(entry.name.span, what));
+            return self.fail(super::checker::unsupported(entry.name.span, what));
         }
         if let Some(first) = declared(self.program).find(|i| i.name == name) {
             let diagnostic = Diagnostic::error(
@@ -313,24 +285,6 @@ impl Pass<'_> {
             Diagnostic::error("F0203", call.span, "these are not the arguments it takes")
                 .help("write `adjoint(ENTRY)`, or `adjoint(ENTRY, TENSOR)` for one of its inputs"),
         )
-    }
-
-    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        let declared = self
-            .program
-            .decls
-            .iter()
-            .filter_map(|d| if let Decl::Tensor(t) = d { Some(t) } else { None });
-        declared.chain(self.made.iter().map(|m| &m.tensor))
-    }
-
-    fn tensor(&self, name: &str) -> Option<&Tensor> {
-        self.tensors().find(|t| t.name.name == name)
-    }
-
-    fn fail<T>(&mut self, diagnostic: Diagnostic) -> Found<T> {
-        self.out.push(diagnostic);
-        Err(Stop)
     }
 }
 

@@ -1,8 +1,9 @@
 //! One statement read backwards: the same relation, from the output's gradient to the input's.
 
 use super::linear::Linear;
-use super::{Found, Pass, tree};
-use crate::sema::check::unsupported;
+use super::pass::{Found, Pass};
+use super::tree;
+use crate::sema::checker::unsupported;
 use crate::source::Span;
 use crate::syntax::ast::{Assign, Decl, Expr, Ident, Io, Tensor};
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! Kernel parameters as the contract orders them: the launch, workspaces, tensors, dyns.
 
 use super::DeviceProgram;
-use super::driver::Memory;
+use crate::driver::Memory;
 use crate::engine::{Error, Request};
 use crate::mem::Memory as BufferMemory;
 use fusco_dsl::schedule::ir::{Kernel, Tensor};

@@ -3,13 +3,12 @@
 //! Ranks are dealt to devices in order, the same number each; all ranks of a device share one launch.
 
 mod arguments;
-pub(crate) mod driver;
 mod queue;
 
 pub(crate) use queue::{DeviceGraph, DeviceStream, Queues, Reports};
 
 use super::Error;
-use driver::{Gpu, Kernel, Mark, Memory, Module};
+use crate::driver::{self, Gpu, Kernel, Mark, Memory, Module};
 use fusco_dsl::cuda::{CudaUnit, Field, Target, Workspace};
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::Schedule;

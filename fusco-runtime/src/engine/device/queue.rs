@@ -5,8 +5,8 @@
 //! after an event of that stream.
 
 use super::arguments::arguments;
-use super::driver::{Kernel, Mark, Memory, Queue, Replay};
 use super::{DevicePlan, DeviceProgram, Devices};
+use crate::driver::{Kernel, Mark, Memory, Queue, Replay};
 use crate::engine::{
     Claims, Error, Holder, Ledger, Plan, Request, Slot, Space, Used, stream_number,
 };

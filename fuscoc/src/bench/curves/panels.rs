@@ -1,6 +1,6 @@
 //! Curves as one SVG, a small plot each: ratios to a copy over the sizes, evenly spaced; cliffs are ringed.
 
-use super::Point;
+use super::point::Point;
 use crate::bench::row::Row;
 use std::fmt::Write;
 

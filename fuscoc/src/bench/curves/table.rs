@@ -1,6 +1,6 @@
 //! Curves as tables, one each.
 
-use super::{CLIFF, Point};
+use super::point::{CLIFF, Point};
 use crate::bench::check::Checked;
 use crate::bench::row::Line;
 use crate::table::print;

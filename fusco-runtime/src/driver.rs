@@ -3,14 +3,15 @@
 //! Drop order: a `Memory`, `Queue`, `Kernel` or `Replay` holds its `Gpu`, whose primary context is
 //! released last.
 
-use crate::engine::Error;
+use crate::error::Error;
 use cudarc::driver::{DriverError, result, sys};
 use fusco_dsl::cuda::{Architecture, ByPosition};
 use std::ffi::{CString, c_void};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-const ALIGN: u64 = crate::mem::host::ALIGN as u64;
+/// Where the memory of a rank begins, on any back end: at a multiple of so many bytes.
+pub(crate) const ALIGN: u64 = 4096;
 
 /// A device with its primary context.
 pub(crate) struct Gpu {
@@ -97,6 +98,14 @@ fn library(absent: &str) -> Result<(), Error> {
             "libcuda has no `{name}`: the CUDA driver is too old, or is none"
         )))
     })
+}
+
+/// Name and multiprocessors of each device of this machine.
+///
+/// # Errors
+/// F0911 without a driver or a device.
+pub fn devices() -> Result<Vec<String>, Error> {
+    (0..count()?).map(|ordinal| Ok(Gpu::open(ordinal)?.describe())).collect()
 }
 
 /// Devices of this machine.

@@ -1,0 +1,67 @@
+//! The value of an integer expression.
+
+use super::scope::{Scope, overflow};
+use super::{Error, place};
+use crate::arena::Handle;
+use crate::sema::hir::{Expr, ExprKind, Scalar, Tensor};
+
+impl Scope<'_> {
+    /// An integer expression; `None` if an index tensor says none.
+    pub fn int(&self, expr: &Expr, values: &[i64]) -> Result<Option<i64>, Error> {
+        Ok(match &expr.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Some(*v),
+            ExprKind::Size(size) => Some(self.inputs.size(self.program, size, values)?),
+            ExprKind::Var(var) => Some(values[var.index()]),
+            ExprKind::Binary { op, lhs, rhs } => {
+                match (self.int(lhs, values)?, self.int(rhs, values)?) {
+                    (Some(a), Some(b)) => Some(op.apply(a, b).ok_or_else(overflow)?),
+                    _ => None,
+                }
+            }
+            ExprKind::Read { tensor, index } => {
+                let mut at = Vec::new();
+                for i in index {
+                    match self.int(i, values)? {
+                        Some(v) => at.push(v),
+                        None => return Ok(None),
+                    }
+                }
+                self.read_int(*tensor, at)?
+            }
+            ExprKind::Count { tensor, group } => {
+                let relation = self.counts(&self.program.tensors[*tensor])?;
+                Some(nth(relation.map(|r| &r.live[..]), values[group.index()])?)
+            }
+            ExprKind::Offset { tensor, group } => {
+                let tensor = &self.program.tensors[*tensor];
+                Some(place::first_row(self, tensor, values[group.index()])?)
+            }
+            ExprKind::Dropped { route, source } => {
+                Some(nth(Some(&self.plan(*route)?.dropped[..]), values[source.index()])?)
+            }
+            _ => return Err(Error::Unsupported("this integer expression".into())),
+        })
+    }
+
+    fn read_int(&self, tensor: Handle<Tensor>, at: Vec<i64>) -> Result<Option<i64>, Error> {
+        let info = &self.program.tensors[tensor];
+        let array = self.array(tensor)?;
+        let flat = array.at(&at).ok_or_else(|| Error::outside(&info.name, &at, &array.shape))?;
+        let value = array.get_i64(flat);
+        let Some(index) = &info.dtype.index else { return Ok(Some(value)) };
+        if index.none == Some(value) {
+            return Ok(None);
+        }
+        let bound = self.inputs.size(self.program, &index.bound, &[])?;
+        if (0..bound).contains(&value) {
+            return Ok(Some(value));
+        }
+        Err(Error::Index { tensor: info.name.clone(), at, value, bound })
+    }
+}
+
+fn nth(list: Option<&[i64]>, i: i64) -> Result<i64, Error> {
+    list.zip(usize::try_from(i).ok())
+        .and_then(|(l, i)| l.get(i).copied())
+        .ok_or_else(|| Error::Shape(format!("no segment {i}")))
+}

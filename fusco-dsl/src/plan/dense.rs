@@ -1,0 +1,56 @@
+//! How a statement without a route becomes a movement: read, refined into digits, cut, shaped.
+//!
+//! The digits of a variable are the common refinement of the boundaries that both tables put on it. If
+//! the boundaries do not form a chain, those of the carrying side win and the other side divides.
+
+use super::moves::{Built, Move, MoveDigit};
+use super::reader::Reader;
+use super::refine::{Asked, Builder};
+use crate::arena::Handle;
+use crate::layout::Table;
+use crate::sema::hir::{self, Bindings, Program};
+use std::collections::BTreeMap;
+
+/// Reads statement number `stmt` of an entry.
+///
+/// # Errors
+/// What cannot be lowered yet (F0999), located.
+pub(super) fn lower(
+    program: &Program,
+    bound: &Bindings,
+    tables: &BTreeMap<Handle<hir::Tensor>, Table>,
+    asked: &Asked,
+    (entry, stmt): (&hir::Entry, usize),
+) -> Built<Move> {
+    let assign = &entry.stmts[stmt];
+    let reader = Reader { program, bound, assign };
+    let (value, cast) = reader.value()?;
+    let target = reader.place(assign.target, &assign.index)?;
+    let vars = reader.vars()?;
+    let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
+    builder.supported(assign.span)?;
+    let carrier = builder.carrier()?;
+    let divided = builder.divided(carrier);
+    let mut digits = builder.digits(carrier);
+    let checks = builder.cut(carrier, &mut digits);
+    builder.checked = builder.compared(carrier, &checks);
+    builder.guard(&mut digits);
+    let order = builder.order(&digits);
+    let digits: Vec<MoveDigit> = order.into_iter().map(|i| digits[i].clone()).collect();
+    let (shape, digits, why) = builder.shape(digits, cast);
+    Ok(Move {
+        stmt,
+        text: assign.text.clone(),
+        span: assign.span,
+        cast,
+        carrier,
+        checks,
+        shape,
+        why,
+        divided,
+        digits,
+        vars: builder.vars,
+        target: builder.target,
+        value: builder.value,
+    })
+}

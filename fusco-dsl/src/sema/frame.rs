@@ -1,0 +1,33 @@
+//! One statement while it is read: its variables, and what it may name.
+
+use super::hir::{self, Var, Via};
+use crate::arena::{Arena, Handle};
+use crate::syntax::ast::{self, Ident};
+
+/// One statement while it is read.
+pub(super) struct Frame<'a> {
+    pub vars: Arena<Var>,
+    pub via: Option<Via>,
+    /// Variables of the left side.
+    pub left: Vec<Handle<Var>>,
+    pub reduced: Vec<Handle<Var>>,
+    pub in_sum: bool,
+    /// In arithmetic on a sum, outside of it.
+    pub in_tree: bool,
+    /// The left side as written.
+    pub target: Option<ast::Ref>,
+    /// Without a route: the left side's variables are all there are.
+    pub is_static: bool,
+    /// Names that the left computes with and whose extent the right side gives.
+    pub deferred: Vec<Ident>,
+    /// Inside the index of an index.
+    pub in_element: bool,
+    /// What the entry assumes.
+    pub assumed: &'a [hir::Assume],
+    /// Every target of the entry, by name.
+    pub outputs: &'a [String],
+    /// Routes that the statement needs a plan of, besides `via`.
+    pub needs: Vec<Handle<hir::Route>>,
+    /// Tensors it takes the counts of: their route is known when all entries are read.
+    pub counts: Vec<Handle<hir::Tensor>>,
+}
