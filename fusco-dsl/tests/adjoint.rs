@@ -199,6 +199,9 @@ fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
         "moe_ep_tp.dispatch",
         "moe_ep_tp.combine",
         "moe_fp8.dispatch F0805", // quantises
+        "moe_shared.dispatch",
+        "moe_shared.combine",
+        "moe_shared.biased",
         "moe_two_level.dispatch",
         "moe_two_level.combine",
         "partials.reduce_scatter",

@@ -41,8 +41,6 @@ const NO_EDIT: &[&str] = &[
     "206_header_mesh_zero",
     "216_route_cumsum",
     "218_route_route_names",
-    "22_shared_plus",
-    "23_shared_plus_nocast",
     "242_route_combine_topk_idx",
     "24_two_writes",
     "26_no_sum",
@@ -146,14 +144,6 @@ fn ways_out_compile() {
         let compiled = compile(&text, None, &params);
         assert!(compiled.is_ok(), "{text}\n{:#?}", compiled.err());
     };
-    for name in ["22_shared_plus", "23_shared_plus_nocast"] {
-        let quoted = quoted(name);
-        let Some(sum) = quoted.last() else { panic!("{name} quotes nothing") };
-        // The sum alone, and with the factor.
-        for sum in [sum.clone(), sum.replace("2.0 * ", "")] {
-            routed(name, &[("combine", format!("o[s, t, h] <- cast(bf16, {sum}) via r"))]);
-        }
-    }
     let quoted = quoted("37_scale");
     let [moved, scaled] = &quoted[..] else { panic!("{quoted:?}") };
     let plain = text("37_scale").replace("y[m, h] <- x[m, h] * 2.0", moved);

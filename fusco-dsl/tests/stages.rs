@@ -6,10 +6,25 @@ use fusco_dsl::sema::hir::Bindings;
 use fusco_dsl::{Compiled, compile};
 
 /// Name, program, params.
-pub type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
+pub type Case = (&'static str, &'static str, Params);
+type Params = &'static [(&'static str, i64)];
+
+const MOE_SHARED: Params = &[
+    ("G", 4),
+    ("E", 6),
+    ("K", 2),
+    ("H", 7168),
+    ("TMAX", 4096),
+    ("OWNER[0]", 2),
+    ("OWNER[1]", 0),
+    ("OWNER[2]", 3),
+    ("OWNER[3]", 2),
+    ("OWNER[4]", 0),
+    ("OWNER[5]", 2),
+];
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 15] = [
+pub const CASES: [Case; 16] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -18,6 +33,7 @@ pub const CASES: [Case; 15] = [
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
     ),
+    ("moe_shared", "moe_shared", MOE_SHARED),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
     ("local_permute", "local_permute", &[("E", 128), ("H", 4096), ("TMAX", 4096)]),
     ("reshard_transpose", "reshard_transpose", &[("M", 8192), ("N", 8192)]),

@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Name, program, params.
 type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
-const CASES: [Case; 16] = [
+const CASES: [Case; 18] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -17,6 +17,34 @@ const CASES: [Case; 16] = [
         "moe_ep_tp",
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
+    ),
+    (
+        "moe_shared",
+        "moe_shared",
+        &[
+            ("G", 2),
+            ("E", 3),
+            ("K", 8),
+            ("H", 7168),
+            ("TMAX", 4096),
+            ("OWNER[0]", 1),
+            ("OWNER[1]", 0),
+            ("OWNER[2]", 1),
+        ],
+    ),
+    (
+        "moe_shared_odd",
+        "moe_shared",
+        &[
+            ("G", 2),
+            ("E", 3),
+            ("K", 2),
+            ("H", 24),
+            ("TMAX", 40),
+            ("OWNER[0]", 1),
+            ("OWNER[1]", 1),
+            ("OWNER[2]", 1),
+        ],
     ),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
     ("local_permute", "local_permute", &[("E", 128), ("H", 4096), ("TMAX", 4096)]),

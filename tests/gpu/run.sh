@@ -24,6 +24,9 @@ moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=4,TP=2,E=64,K=4,H=4096,TMAX=700 --dyn T=700,0,1,513 --random "$RANDOM" --verify
 run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=3,TP=2,E=9,K=3,H=96,TMAX=40 --dyn T=40,0,17 --random "$RANDOM" --verify
+shared() { run $p/moe_shared.fusco --entry dispatch,combine,biased,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --random "$RANDOM" --verify "$@"; }
+shared --set G=4,E=6,K=2,H=7168,TMAX=900,OWNER=[2,0,3,2,0,2] --dyn T=900,0,517,64
+shared --set G=3,E=5,K=3,H=96,TMAX=40,OWNER=[2,2,2,2,2] --dyn T=40,0,17
 run $p/moe_capacity.fusco --entry dispatch --set E=64,H=384,C=128,TMAX=4096 --dyn T=4096,0,1,300,4000,17,4096,5 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=4096 --dyn T=4096 --random 7 --verify
 run $p/local_permute.fusco --entry permute --set E=16,H=4096,TMAX=512 --dyn T=300 --random 7 --verify
@@ -48,6 +51,7 @@ clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=64,T
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=2048,TMAX=64 --dyn T=64,3,0,40
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=2,E=8,K=2,H=4096,TMAX=1060 --dyn T=1060,9
 clean $p/moe_ep_tp.fusco --entry dispatch,combine --feed z=y --set G=2,TP=2,E=8,K=2,H=4096,TMAX=64 --dyn T=64,9
+clean $p/moe_shared.fusco --entry dispatch,combine,biased --feed z=y --set G=2,E=3,K=2,H=4096,TMAX=64,OWNER=[1,0,1] --dyn T=64,9
 clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
 clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
 clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5

@@ -125,17 +125,13 @@ impl Checker<'_> {
         if !self.holds_data(e) {
             return Ok(());
         }
-        let sums = format!("{e:?}").contains("\"sum\"");
         let routed = frame.via.is_some();
         let help = match (routed, op) {
-            (true, Op::Mul) if !sums => {
+            (true, Op::Mul) => {
                 "a product behind a route is said inside of a `cast`: `y[e, c, h] <- cast(bf16, 2.0 * x[s, t, h]) via r`"
             }
-            (true, Op::Mul) => {
-                "factors stand inside of the `sum`: `sum(k: 2.0 * w[s, t, k] * z[e, c, h])`"
-            }
             (true, _) => {
-                "write the `sum` alone, and add the other tensor outside, after the entry; factors may stand inside of the `sum`: `sum(k: 2.0 * w[s, t, k] * z[e, c, h])`"
+                "behind a route rows are added where a `sum` is: `cast(bf16, sum(k: w[s, t, k] * z[e, c, h]) + x[s, t, h]) via r`; a row on its way to its slot takes factors: `cast(bf16, 2.0 * x[s, t, h]) via r`"
             }
             (false, Op::Mul) => {
                 "move it as it is, `y[m, h] <- x[m, h]`, and scale it outside, before or after; behind a route a literal factor works: `cast(bf16, 2.0 * x[s, t, h]) via r`"
@@ -149,7 +145,7 @@ impl Checker<'_> {
         };
         let mut diagnostic = unsupported(e.span, "arithmetic on tensor elements outside a `sum`");
         diagnostic.help = Some(help.to_string());
-        if let (true, Op::Mul, Some((ty, text))) = (routed && !sums, op, self.summed(frame, e)) {
+        if let (true, Op::Mul, Some((ty, text))) = (routed, op, self.summed(frame, e)) {
             let text = format!("cast({ty}, {text})");
             diagnostic.help = Some(format!("write `{text}`"));
             diagnostic = diagnostic.fix(e.span, text);

@@ -622,7 +622,7 @@ impl Checker<'_> {
         }
         let fix = self.fix_cast(written, value.ty, to);
         let (from, to) = (value.ty.name(), to.name());
-        if matches!(value.kind, ExprKind::Sum { .. }) {
+        if value.sum().is_some() {
             return self.fail(
                 Diagnostic::error(
                     "F0506",

@@ -66,6 +66,9 @@ impl Pass<'_> {
         let Some(at) = self.choose(a, &factors, &reads, input)? else { return Ok(None) };
         let Cow::Borrowed(chosen) = factors[at] else { return Err(Stop) };
         let Some((name, index)) = read_of(chosen) else { return Err(Stop) };
+        if others.iter().any(|other| other == name) {
+            return self.read_twice(a, name);
+        }
         if input.is_none() {
             let left = reads.iter().filter(|i| **i != at).filter_map(|i| read_of(&factors[*i]));
             let left = left.map(|(other, _)| other.to_string()).chain(others);
@@ -163,12 +166,15 @@ impl Pass<'_> {
         };
         let mut found = (0..terms.len()).filter(|i| reads(&terms[*i], &input.name));
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) => {
-                let what = format!("the adjoint of `{}`, which is read twice", input.name);
-                self.fail(unsupported(a.span, what))
-            }
+            (Some(_), Some(_)) => self.read_twice(a, &input.name),
             (first, _) => Ok(first),
         }
+    }
+
+    /// Its gradient would be the sum of two.
+    fn read_twice<T>(&mut self, a: &Assign, name: &str) -> Found<T> {
+        let what = format!("the adjoint of `{name}`, which is added twice");
+        self.fail(unsupported(a.span, what))
     }
 
     /// Through `cast` and `sum`, which are linear, to the factors of the product.
