@@ -511,6 +511,25 @@ fn all_that_a_run_lacks_is_said_at_once() {
 }
 
 #[test]
+fn a_name_is_as_long_as_it_likes() {
+    let long = "q".repeat(70_000);
+    let text = "program p { param N: int; in x: f32[i: N] @ [i]; out y: f32[i: N] @ [i]; \
+        entry LONG { y[i] <- x[i]; } }"
+        .replace("LONG", &long);
+    let place = Place::new(&text);
+    let file = place.program();
+    let said = stderr(&fuscoc(&["run", &file, "--entry", &long]));
+    assert!(said.contains("--set N=.."), "{}", &said[..said.len().min(200)]);
+    let set = text.replace("param N", &format!("param {long}n"));
+    let set = set.replace(": N]", &format!(": {long}n]"));
+    let place = Place::new(&set);
+    let said = stderr(&fuscoc(&["run", &place.program()]));
+    assert!(said.contains(&format!("--set {long}n=..")), "{}", &said[..said.len().min(200)]);
+    let done = fuscoc(&["run", &file, "--set", "N=4", "--random", "1", "--verify"]);
+    assert!(done.status.success() && stdout(&done).contains("verified"));
+}
+
+#[test]
 fn params_without_a_value_are_one_report_with_what_to_type() {
     for (args, set) in [
         (&["explain", MOE][..], "--set G=..,K=..,E=..,H=..,TMAX=.."),
