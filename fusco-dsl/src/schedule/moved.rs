@@ -90,9 +90,9 @@ impl Moved {
         let mut roles = Vec::new();
         if let Some((span, _)) = self.tables.first() {
             if route.is_some() {
-                let what = "not supported yet: a table of the device in an entry with a route";
+                let what = "a table of the device in an entry with a route";
                 return Err(Box::new(
-                    Diagnostic::error("F0999", *span, what)
+                    Diagnostic::unsupported(*span, what)
                         .label("this statement counts rows, looks up owners, or checks an `assume`")
                         .help("move it to an entry without a route"),
                 ));
@@ -130,12 +130,8 @@ pub(super) fn entry(
 ) -> Result<Entry, Box<Diagnostic>> {
     if plan.moves.is_empty() {
         return Err(Box::new(
-            Diagnostic::error(
-                "F0999",
-                entry.span,
-                "not supported yet: an entry without statements",
-            )
-            .help("give it a statement"),
+            Diagnostic::unsupported(entry.span, "an entry without statements")
+                .help("give it a statement"),
         ));
     }
     let mut moved = Moved::new(at, plan);
