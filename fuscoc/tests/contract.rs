@@ -791,7 +791,9 @@ fn colours_follow_the_environment() {
 
 #[test]
 fn help_has_examples_and_a_text_for_everything() {
-    for command in ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions"] {
+    for command in
+        ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions", "man"]
+    {
         let help = fuscoc(&[command, "--help"]);
         let text = stdout(&help);
         assert!(text.contains("Examples:\n  ") && text.contains("fuscoc "), "{text}");
@@ -817,6 +819,25 @@ fn help_has_examples_and_a_text_for_everything() {
     }
     let complete = fuscoc(&["completions", "bash"]);
     assert!(stdout(&complete).contains("--entry"), "{}", stderr(&complete));
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let page = stdout(&fuscoc(&["man"]));
+    assert!(page.contains(".TH fuscoc 1") && page.contains("fuscoc\\-run(1)"), "{page}");
+    for name in ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions", "man"]
+    {
+        let page = stdout(&fuscoc(&["man", name]));
+        assert!(page.contains(&format!(".TH fuscoc-{name} 1")), "{page}");
+        assert!(page.contains("Examples:") && page.contains("\\-\\-format"), "{page}");
+    }
+    let wrong = fuscoc(&["man", "walk"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("no command `walk`; known are check, emit"),
+        "{}",
+        stderr(&wrong)
+    );
 }
 
 #[test]
