@@ -1,7 +1,6 @@
 //! `fuscoc man`: the manual page of a command as roff, for `man -l` or a package.
 
-use crate::Outcome;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 use crate::file;
 
 /// The page of `fuscoc`, or of one of its subcommands.
