@@ -51,7 +51,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
             &["file", "source"],
             &["data"],
             &["run"],
-            &["bench", "check", "doctor", "emit", "explain", "fmt"],
+            &["bench", "check", "doctor", "emit", "explain", "fmt", "man"],
             &["main"],
         ],
     ),

@@ -142,6 +142,35 @@ fn many_short_expressions_are_no_long_one() {
     fusco_dsl::check(&text).unwrap_or_else(|d| panic!("{:?}", d.0.first()));
 }
 
+/// A word of 70,000 letters in place of each word, of the grammar's too: an error that mends it, or an answer.
+#[test]
+fn words_are_as_long_as_they_like() {
+    let text = "program p { mesh m { gpu: 2 } in x: f32[i: 8, j: 8] @ [i/gpu, i, j]; \
+         out y: f32[j: 8, i: 8] @ [j/gpu, j, i]; entry e { y[j, i] <- x[i, j]; } }";
+    let long = "q".repeat(70_000);
+    let is_word = |c: char| c.is_ascii_alphanumeric();
+    let words: std::collections::BTreeSet<&str> =
+        text.split(|c| !is_word(c)).filter(|w| w.starts_with(char::is_alphabetic)).collect();
+    let mut answers = 0;
+    for word in words {
+        let replaced: Vec<&str> = text
+            .split_inclusive(|c| !is_word(c))
+            .flat_map(|part| {
+                let (name, rest) = part.split_at(part.trim_end_matches(|c| !is_word(c)).len());
+                [if name == word { &long } else { name }, rest]
+            })
+            .collect();
+        let replaced = replaced.concat();
+        match fusco_dsl::compile(&replaced, None, &Default::default()) {
+            Ok(compiled) => {
+                answers += usize::from(fusco_dsl::explain::text(&compiled, None).contains(&long))
+            }
+            Err(found) => _ = fusco_dsl::diag::render(&found, "p.fusco", &replaced, false),
+        }
+    }
+    assert!(answers >= 6, "{answers} programs with a long name are explained");
+}
+
 #[test]
 fn thousands_of_errors_are_quick_to_show() {
     let text = format!("program p {{ {} }}", "const A = 1; ".repeat(8_000));

@@ -53,6 +53,33 @@ fn a_derived_entry_says_what_it_lacks() {
     );
 }
 
+/// A comment in front of what it speaks of, or behind it: a statement has a line of its own either way.
+#[test]
+fn a_statement_begins_a_line_behind_a_comment() {
+    let text = "program p {
+    param N: int; /* one */ entry a { y[i] <- x[i]; }
+    /* two */ in x: f32[i: N] @ [i]; /* three */ /* four */ out y: f32[i: N] @ [i]; /* five */
+    /* six */ /* seven */ entry b {
+        /* eight */ y[i] <- x[i]; } /* nine */ entry c { /* ten */ y[i] <- x[i]; }
+}";
+    let once = syntax::fmt(text).expect("it parses");
+    insta::assert_snapshot!(once, @r"
+    program p {
+        param N: int; /* one */
+        entry a { y[i] <- x[i]; }
+        /* two */ in x: f32[i: N] @ [i]; /* three */ /* four */
+        out y: f32[i: N] @ [i]; /* five */
+        /* six */ /* seven */ entry b {
+            /* eight */ y[i] <- x[i];
+        } /* nine */
+        entry c { /* ten */ y[i] <- x[i]; }
+    }
+    ");
+    assert_eq!(syntax::fmt(&once).expect("it parses"), once);
+    let (before, after) = (syntax::parse(text).0, syntax::parse(&once).0);
+    assert_eq!(syntax::dump(&before), syntax::dump(&after));
+}
+
 #[test]
 fn formatting_keeps_the_tree_and_is_idempotent() {
     for (name, text) in programs() {

@@ -681,3 +681,15 @@ fn worlds_of_absurd_size_are_refused() {
     assert_eq!(code(World::device_in_parts(0, usize::MAX, 2)), "F0909");
     assert_eq!(code(World::devices(&[])), "F0909");
 }
+
+/// A thread that begins when the process has no more memory areas aborts it: the limit is far below.
+#[test]
+fn streams_of_too_many_ranks_are_refused() {
+    let (few, many) = (World::host(2).expect("a world"), World::host(16_300).expect("a world"));
+    assert_eq!(code(many.stream()), "F0911");
+    let half = World::host(4_096).expect("a world");
+    let streams = [half.stream().expect("room"), half.stream().expect("room")];
+    assert_eq!(code(few.stream()), "F0911");
+    drop(streams);
+    few.stream().expect("given back");
+}

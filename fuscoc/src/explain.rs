@@ -146,7 +146,7 @@ fn folded(text: &str, columns: usize) -> String {
             None => line.split(" | ").collect(),
         };
         for (i, part) in parts.iter().enumerate() {
-            let start = if i > 0 { format!("{:behind$}| ", "") } else { String::new() };
+            let start = if i > 0 { format!("{}| ", " ".repeat(behind)) } else { String::new() };
             words(&mut out, &start, part, behind + 2 * usize::from(i > 0), columns);
         }
     }

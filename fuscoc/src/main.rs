@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod file;
 mod fmt;
+mod man;
 mod progress;
 mod run;
 mod source;
@@ -91,6 +92,14 @@ Keys of the file that --out writes, for each output:
         #[arg(value_enum, value_name = "SHELL", help = "The shell that reads them")]
         shell: clap_complete::Shell,
     },
+    /// The manual page of a command, to standard output.
+    #[command(after_help = "Examples:
+  fuscoc man | man -l -
+  fuscoc man run > /usr/local/share/man/man1/fuscoc-run.1")]
+    Man {
+        #[arg(value_name = "COMMAND", help = "One of the commands; without one, fuscoc itself")]
+        subcommand: Option<String>,
+    },
 }
 
 const EXAMPLES: &str = "\
@@ -149,6 +158,7 @@ fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&args, format),
         Command::Fmt(args) => fmt::run(&args),
         Command::Completions { shell } => completions(shell),
+        Command::Man { subcommand } => man::run(Cli::command(), subcommand.as_deref()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

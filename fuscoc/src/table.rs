@@ -44,6 +44,11 @@ pub fn bar(share: f64, width: usize) -> String {
     out
 }
 
+/// Blanks that fill up `text` to `width`. Formatting by `{:width$}` panics beyond 65,535, and names may be longer.
+pub fn blanks(text: &str, width: usize) -> String {
+    " ".repeat(width.saturating_sub(text.chars().count()))
+}
+
 /// Rows under a header; every column but the last to the right.
 pub fn print(header: &[&str], rows: &[Vec<String>]) -> String {
     let widths: Vec<usize> = (0..header.len())
@@ -63,7 +68,7 @@ pub fn print(header: &[&str], rows: &[Vec<String>]) -> String {
                 if c + 1 == header.len() {
                     (*cell).to_string()
                 } else {
-                    format!("{cell:>w$}", w = widths[c])
+                    format!("{}{cell}", blanks(cell, widths[c]))
                 }
             })
             .collect();

@@ -511,6 +511,25 @@ fn all_that_a_run_lacks_is_said_at_once() {
 }
 
 #[test]
+fn a_name_is_as_long_as_it_likes() {
+    let long = "q".repeat(70_000);
+    let text = "program p { param N: int; in x: f32[i: N] @ [i]; out y: f32[i: N] @ [i]; \
+        entry LONG { y[i] <- x[i]; } }"
+        .replace("LONG", &long);
+    let place = Place::new(&text);
+    let file = place.program();
+    let said = stderr(&fuscoc(&["run", &file, "--entry", &long]));
+    assert!(said.contains("--set N=.."), "{}", &said[..said.len().min(200)]);
+    let set = text.replace("param N", &format!("param {long}n"));
+    let set = set.replace(": N]", &format!(": {long}n]"));
+    let place = Place::new(&set);
+    let said = stderr(&fuscoc(&["run", &place.program()]));
+    assert!(said.contains(&format!("--set {long}n=..")), "{}", &said[..said.len().min(200)]);
+    let done = fuscoc(&["run", &file, "--set", "N=4", "--random", "1", "--verify"]);
+    assert!(done.status.success() && stdout(&done).contains("verified"));
+}
+
+#[test]
 fn params_without_a_value_are_one_report_with_what_to_type() {
     for (args, set) in [
         (&["explain", MOE][..], "--set G=..,K=..,E=..,H=..,TMAX=.."),
@@ -772,7 +791,9 @@ fn colours_follow_the_environment() {
 
 #[test]
 fn help_has_examples_and_a_text_for_everything() {
-    for command in ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions"] {
+    for command in
+        ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions", "man"]
+    {
         let help = fuscoc(&[command, "--help"]);
         let text = stdout(&help);
         assert!(text.contains("Examples:\n  ") && text.contains("fuscoc "), "{text}");
@@ -798,6 +819,25 @@ fn help_has_examples_and_a_text_for_everything() {
     }
     let complete = fuscoc(&["completions", "bash"]);
     assert!(stdout(&complete).contains("--entry"), "{}", stderr(&complete));
+}
+
+#[test]
+fn each_command_has_a_manual_page() {
+    let page = stdout(&fuscoc(&["man"]));
+    assert!(page.contains(".TH fuscoc 1") && page.contains("fuscoc\\-run(1)"), "{page}");
+    for name in ["check", "emit", "explain", "run", "bench", "doctor", "fmt", "completions", "man"]
+    {
+        let page = stdout(&fuscoc(&["man", name]));
+        assert!(page.contains(&format!(".TH fuscoc-{name} 1")), "{page}");
+        assert!(page.contains("Examples:") && page.contains("\\-\\-format"), "{page}");
+    }
+    let wrong = fuscoc(&["man", "walk"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(
+        stderr(&wrong).contains("no command `walk`; known are check, emit"),
+        "{}",
+        stderr(&wrong)
+    );
 }
 
 #[test]

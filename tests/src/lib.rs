@@ -7,7 +7,7 @@ pub mod writes;
 
 use fusco_dsl::oracle::{Array, Inputs, Outputs, run_entry};
 use fusco_dsl::ranks;
-use fusco_dsl::sema::hir::{Bindings, Io};
+use fusco_dsl::sema::hir::{Bindings, Elem, Io};
 use fusco_dsl::{Compiled, compile};
 use fusco_runtime::{Bound, Buffer, Error, LaunchArgs, Plan, Stream, World};
 use std::collections::BTreeMap;
@@ -155,6 +155,24 @@ impl Session {
     }
 }
 
+/// An element type and how it is written.
+pub type Named = (&'static str, Elem);
+
+/// What random programs draw from.
+pub const ELEMS: [Named; 8] = [
+    ("f32", Elem::F32),
+    ("bf16", Elem::Bf16),
+    ("f16", Elem::F16),
+    ("i32", Elem::I32),
+    ("u8", Elem::U8),
+    ("i64", Elem::I64),
+    ("e4m3", Elem::E4m3),
+    ("i8", Elem::I8),
+];
+
+/// Those of them in which sums are stored.
+pub const FLOATS: [Named; 3] = [ELEMS[0], ELEMS[1], ELEMS[2]];
+
 /// A small generator: the same numbers on every machine.
 pub struct Random(pub u64);
 
@@ -167,7 +185,6 @@ impl Random {
 
     /// Any bits for integers; finite floats of small magnitude.
     pub fn fill(&mut self, array: &mut Array) {
-        use fusco_dsl::sema::hir::Elem;
         let small = |r: &mut Random| r.below(4001) as f32 / 1000.0 - 2.0;
         for i in 0..array.len() {
             let bits = match array.elem {

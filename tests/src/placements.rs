@@ -1,6 +1,6 @@
 //! Random programs that move tensors between random placements.
 
-use crate::Random;
+use crate::{ELEMS, FLOATS, Named, Random};
 use fusco_dsl::oracle::Array;
 use fusco_dsl::sema::hir::Elem;
 
@@ -11,16 +11,6 @@ pub struct Case {
     pub inputs: Vec<(String, Array)>,
     pub entries: Vec<String>,
 }
-
-const ELEMS: [(&str, Elem); 7] = [
-    ("f32", Elem::F32),
-    ("bf16", Elem::Bf16),
-    ("f16", Elem::F16),
-    ("i32", Elem::I32),
-    ("u8", Elem::U8),
-    ("i64", Elem::I64),
-    ("e4m3", Elem::E4m3),
-];
 
 /// A mesh of 1 to 8 ranks over one or two axes, and movements over it.
 pub fn case(random: &mut Random, entries: usize) -> Case {
@@ -173,12 +163,10 @@ fn extent(random: &mut Random, rank: usize) -> i64 {
     }
 }
 
-type Named = (&'static str, Elem);
-
 /// Element types of the two sides, and the value with `$` for the read.
 fn elements(random: &mut Random, number: usize) -> (Named, Named, String) {
     let from = ELEMS[random.below(ELEMS.len() as u64) as usize];
-    let to = ELEMS[random.below(3) as usize];
+    let to = FLOATS[random.below(FLOATS.len() as u64) as usize];
     if number.is_multiple_of(3) && from.1 != to.1 {
         return (from, to, format!("cast({}, $)", to.0));
     }

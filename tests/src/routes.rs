@@ -4,8 +4,8 @@
 //! copies, cyclic groups, several token axes ..), which the compiler must refuse, located, and never take for
 //! another.
 
-use crate::Random;
 use crate::placements::Movement;
+use crate::{ELEMS, FLOATS, Named, Random};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 
@@ -20,21 +20,6 @@ pub struct Case {
     /// `in` tensors that an earlier entry writes: (to, from).
     pub feeds: Vec<(String, String)>,
 }
-
-type Named = (&'static str, Elem);
-
-const ANY: [Named; 8] = [
-    ("f32", Elem::F32),
-    ("bf16", Elem::Bf16),
-    ("f16", Elem::F16),
-    ("i32", Elem::I32),
-    ("u8", Elem::U8),
-    ("i64", Elem::I64),
-    ("e4m3", Elem::E4m3),
-    ("i8", Elem::I8),
-];
-
-const FLOATS: [Named; 3] = [ANY[0], ANY[1], ANY[2]];
 
 /// Whether something is drawn that may be refused.
 enum Odd {
@@ -609,7 +594,7 @@ impl Draw<'_> {
         match kind {
             // Rows of a position, or of a tuple.
             0..=2 => {
-                let (elem, choice) = (pick(self.random, &ANY), kind == 2);
+                let (elem, choice) = (pick(self.random, &ELEMS), kind == 2);
                 self.source_tensor(&format!("x{i}"), elem, choice, &row);
                 let fill = self.fill(elem.1);
                 let slots = self.slots(elem.0, &row, &[], fill);
@@ -618,7 +603,7 @@ impl Draw<'_> {
                 format!("y{i}[e, c{names}] <- x{i}[{from}{names}] via r;")
             }
             3 => {
-                self.source_tensor(&format!("w{i}"), ANY[0], true, &[]);
+                self.source_tensor(&format!("w{i}"), ELEMS[0], true, &[]);
                 let slots = self.slots("f32", &[], &[], "fill(0)");
                 self.declarations.push(format!("out p{i}: {slots};"));
                 format!("p{i}[e, c] <- w{i}[{tuple}] via r;")
@@ -655,7 +640,7 @@ impl Draw<'_> {
             }
             // Rows of the kept tuples, where they were.
             8 => {
-                let elem = pick(self.random, &ANY);
+                let elem = pick(self.random, &ELEMS);
                 self.source_tensor(&format!("x{i}"), elem, false, &row);
                 self.source_target(&format!("u{i}"), elem.0, true, &row, "fill(0)");
                 format!("u{i}[{tuple}{names}] <- x{i}[{bare}{names}] via r;")
@@ -682,7 +667,7 @@ impl Draw<'_> {
                 if !self.has_choice {
                     return self.statement(i, 0);
                 }
-                let elem = pick(self.random, &ANY);
+                let elem = pick(self.random, &ELEMS);
                 self.source_tensor(&format!("x{i}"), elem, false, &row);
                 let slots = self.slots(elem.0, &row, &between, "fill(0)");
                 self.declarations.push(format!("out m{i}: {slots};"));

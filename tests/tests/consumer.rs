@@ -26,6 +26,9 @@ fn source() -> String {
 
 #[test]
 fn the_consumer_header_compiles() {
+    if let Err(error) = jit::Nvrtc::find() {
+        return println!("skipped: {error}");
+    }
     let cubin = jit::compile(&source(), "consumer", "sm_90a").expect("compiles");
     assert_eq!(cubin.resources[0].spill_stores, 0);
 }

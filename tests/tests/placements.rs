@@ -136,3 +136,39 @@ fn rows_counted_by_a_mapped_tensor_equal_the_oracle() {
     };
     assert!(check(&case, World::host(3).expect("a host")) > 0);
 }
+
+/// Elements that name places lie where a tensor says: their owners are found before they are compared.
+#[test]
+fn places_named_by_a_mapped_tensor_equal_the_oracle() {
+    for (owners, out) in [
+        ("in W: ix32(2)[w: 4] @ [copy/p, w];", "out"),
+        ("const W = [1, 0, 0, 1];", "out"),
+        ("in W: ix32(2)[w: 4] @ [copy/p, w];", "inout"),
+    ] {
+        let fill = if out == "out" { " with fill(3)" } else { "" };
+        let text = format!(
+            "program scattered {{
+        mesh m {{ p: 2 }}
+        {owners}
+        in g: ix32(8)[i: 4] @ [i/p.map(W), i];
+        in x: f32[i: 4] @ [i/p.map(W), i];
+        {out} y: f32[j: 8] @ [j/p, j]{fill};
+        assume distinct(i: g[i]);
+        entry go {{ y[g[i]] <- x[i]; }}
+    }}"
+        );
+        let ints = |elem, shape: Vec<usize>, values: &[i64]| Array::from_i64(elem, shape, values);
+        let mut inputs = vec![
+            ("g".to_string(), ints(Elem::I32, vec![4], &[6, 1, 0, 5])),
+            ("x".to_string(), ints(Elem::F32, vec![4], &[1, 2, 3, 4])),
+        ];
+        if owners.starts_with("in") {
+            inputs.push(("W".to_string(), ints(Elem::I32, vec![4], &[1, 0, 0, 1])));
+        }
+        if out == "inout" {
+            inputs.push(("y".to_string(), ints(Elem::F32, vec![8], &[9; 8])));
+        }
+        let case = Case { text, ranks: 2, inputs, entries: vec!["go".to_string()] };
+        assert!(check(&case, World::host(2).expect("a host")) == 8);
+    }
+}

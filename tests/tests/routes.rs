@@ -74,6 +74,7 @@ fn refusal(case: &Case, diagnostics: &Diagnostics) -> String {
     let is_error = |d: &&Diagnostic| d.severity == Severity::Error;
     let errors: Vec<&Diagnostic> = diagnostics.0.iter().filter(is_error).collect();
     for error in &errors {
+        assert!(error.help.is_some(), "no way on: {}: {}", error.code, error.message);
         let at = error.span.start as usize..error.span.end as usize;
         assert!(REFUSALS.contains(&error.code), "{}: {}", error.code, error.message);
         assert!(
@@ -159,9 +160,7 @@ fn random_routes_equal_the_oracle_or_are_refused() {
     assert!(ran * 2 >= all, "fewer than half of the programs ran: {ran} of {all}");
 }
 
-/// The claims of `prove` are about what runs: for each target of a random program, each claim that the compiler
-/// takes is compared with all writes of the schedule on all ranks.
-/// `FUSCO_PROGRAMS` of them, or a few.
+/// The kernels of accepted programs on the device: `FUSCO_PROGRAMS` of them, or a few.
 #[test]
 fn gpu_random_routes_equal_the_oracle() {
     if fusco_tests::gpu(1).is_none() {
@@ -189,6 +188,8 @@ fn gpu_random_routes_equal_the_oracle() {
     }
 }
 
+/// The claims of `prove` are about what runs: for each target of a random program, each claim that the compiler
+/// takes is compared with all writes of the schedule on all ranks.
 #[test]
 fn proofs_of_routed_targets_hold_of_what_is_written() {
     let seed = number("FUSCO_SEED").unwrap_or(1);
@@ -369,6 +370,31 @@ fn owners_that_a_tensor_names_are_refused() {
     let y = "in W: ix32(2)[e: 4] @ [copy/gpu, e];
         out y: bf16[e: 4, c: ragged, h: 8] @ [e/gpu.map(W), e, c.pack(2), h];";
     refused(&format!("{IDS} {y}"), PUSH, "whose owner a tensor names");
+}
+
+/// Four reads that are not lowered behind a route, and what it is about each.
+#[test]
+fn a_refusal_says_which_it_is() {
+    let slots = |h: &str| {
+        format!("out u: f32[e: 4, c: ragged{h}] @ [e/gpu, e, c.pack(2){}];", h.replace(": 8", ""))
+    };
+    let by_group = "a moved row that the group of a tuple chooses";
+    let w = "in w: f32[s: gpu, t: T[s], e: 4] @ [s/gpu, t, e];";
+    let with = |more: &str| format!("{IDS} {ROWS} {more}");
+    refused(
+        &with(&format!("{w} {}", slots(""))),
+        &format!("{PUSH} u[e, c] <- w[s, t, e] via r;"),
+        by_group,
+    );
+    let b = "in b: f32[e: 4, h: 8] @ [e/gpu, e, h];";
+    let statement = format!("{PUSH} u[e, c, h] <- b[e, h] via r;");
+    refused(&with(&format!("{b} {}", slots(", h: 8"))), &statement, by_group);
+    let phy = "in phy: f32[q: 4] @ [copy/gpu, q];";
+    let statement = format!("{PUSH} u[e, c] <- phy[ids[s, t, k]] via r;");
+    refused(&with(&format!("{phy} {}", slots(""))), &statement, "an index that is not a variable");
+    let copies = "out v: bf16[e: 4, c: ragged, h: 8] @ [copy/gpu, e, c.pack(2), h];";
+    let statement = format!("{PUSH} v[e, c, h] <- x[s, t, h] via r;");
+    refused(&with(copies), &statement, "copies over `gpu`, along which the route sends,");
 }
 
 #[test]

@@ -79,22 +79,14 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
     for (_, route) in schedule.routes.iter() {
         let tuples = route.positions_bound.saturating_mul(route.fan).saturating_mul(route.members);
         if tuples + route.groups * 128 > i64::from(i32::MAX) {
-            diagnostics.push(Diagnostic::error(
-                "F0999",
-                route.span,
-                format!("not supported yet: {tuples} tuples need 64-bit rows"),
-            ));
+            let what = format!("{tuples} tuples, which need 64-bit rows");
+            diagnostics.push(Diagnostic::unsupported(route.span, what).help("bind smaller sizes"));
         }
         if choose::plan_threads(route, target) == 0 {
-            diagnostics.push(Diagnostic::error(
-                "F0999",
-                route.span,
-                format!(
-                    "not supported yet: {} bins exceed the shared memory of {}",
-                    route.bins(),
-                    target.architecture.name
-                ),
-            ));
+            let arch = target.architecture.name;
+            let what = format!("{} bins, which exceed the shared memory of {arch}", route.bins());
+            let help = "take fewer groups or fewer ranks";
+            diagnostics.push(Diagnostic::unsupported(route.span, what).help(help));
         }
     }
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }
@@ -126,8 +118,7 @@ fn unstaged(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Op
         return None;
     }
     let arch = target.architecture.name;
-    let message =
-        format!("not supported yet: {} stages of kernel `{}`", stages.number, kernel.name);
+    let what = format!("{} stages of kernel `{}`", stages.number, kernel.name);
     let note = match target.has(Capability::BulkCopy) {
         true => format!(
             "rows of a route pass through the {} KiB of shared memory of {arch} if they are multiples of 16 bytes and all stages fit; sums take 4 to 32 stages of rows of 8 KiB or more, and no `blocks`",
@@ -136,5 +127,5 @@ fn unstaged(schedule: &ir::Schedule, target: &Target, kernel: &ir::Kernel) -> Op
         false => format!("{arch} has no copy engine that takes rows through shared memory"),
     };
     let help = "leave the directive out: the compiler chooses";
-    Some(Diagnostic::error("F0999", stages.span, message).note(note).help(help))
+    Some(Diagnostic::unsupported(stages.span, what).note(note).help(help))
 }

@@ -56,6 +56,13 @@ impl Diagnostic {
         }
     }
 
+    /// F0999: `what` the language has and this version does not lower. A way out, where there is one, is its help.
+    pub fn unsupported(span: Span, what: impl std::fmt::Display) -> Self {
+        Diagnostic::error("F0999", span, format!("not supported yet: {what}"))
+            .label("this version cannot lower it")
+            .help("rewrite the program without it, or wait for a later version")
+    }
+
     pub fn label(mut self, text: impl Into<String>) -> Self {
         self.label = text.into();
         self

@@ -23,9 +23,11 @@ pub(super) fn lines(compiled: &Compiled, movement: &Move) -> Vec<String> {
     let rows: Vec<[String; 3]> =
         digits.map(|i| row(compiled, movement, source, target, i)).collect();
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
-    let (name, homes) = (width(0), width(1));
-    let mut out: Vec<String> =
-        rows.iter().map(|[a, b, c]| format!("{a:<name$}  {b:<homes$}  {c}")).collect();
+    let widths = [width(0), width(1)];
+    // Not `{:width$}`: it panics beyond 65,535, and names may be longer.
+    let padded = |r: &[String; 3], i: usize| r[i].clone() + &" ".repeat(widths[i] - r[i].len());
+    let line = |r: &[String; 3]| format!("{}  {}  {}", padded(r, 0), padded(r, 1), r[2]);
+    let mut out: Vec<String> = rows.iter().map(line).collect();
     out.extend(meshes(compiled, place, source.0, target.0));
     out
 }

@@ -406,11 +406,8 @@ impl Builder<'_> {
     }
 
     fn unsupported(&self, span: crate::source::Span, what: &str) -> Box<Diagnostic> {
-        Box::new(Diagnostic::error(
-            "F0999",
-            span,
-            format!("not supported yet: {what} in the placement of `{}`", self.tensor.name),
-        ))
+        let what = format!("{what} in the placement of `{}`", self.tensor.name);
+        Box::new(Diagnostic::unsupported(span, what))
     }
 
     fn overflow(&self) -> Box<Diagnostic> {

@@ -150,10 +150,9 @@ pub fn route_shape(
     };
     let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var).map_err(|by| {
         Box::new(
-            Diagnostic::error(
-                "F0999",
+            Diagnostic::unsupported(
                 by,
-                format!("not supported yet: route `{}` numbers slots in this order", route.name),
+                format!("route `{}` numbers slots in this order", route.name),
             )
             .note("the position is numbered after the rank")
             .help("write the key of the rank before the key of the position"),
@@ -280,9 +279,5 @@ fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> bool {
 
 fn unsupported(program: &Program, route: Handle<hir::Route>, what: &str) -> Box<Diagnostic> {
     let route = &program.routes[route];
-    Box::new(Diagnostic::error(
-        "F0999",
-        route.span,
-        format!("not supported yet: route `{}` has {what}", route.name),
-    ))
+    Box::new(Diagnostic::unsupported(route.span, format!("route `{}` has {what}", route.name)))
 }

@@ -187,20 +187,21 @@ impl<'a> Statement<'a> {
         if self.elem(tensor) != self.elem(self.assign.target) {
             return Err(no(self.assign.value.span, "a move between element types"));
         }
-        let source = self.point(tensor, index, run)?;
-        let reads = |coord| source.coords.contains(&Some(coord));
-        if reads(Coord::Slot) {
+        let reads = |coord| {
+            let is =
+                |i: &&Expr| matches!(i.kind, ExprKind::Var(v) if self.coord_of(v) == Some(coord));
+            index.iter().find(is)
+        };
+        if reads(Coord::Slot).is_some() {
             return Err(no(
                 self.assign.value.span,
                 "a move from the destination side of a route that is not a `sum`",
             ));
         }
-        if reads(Coord::Group) {
-            return Err(no(
-                self.assign.value.span,
-                "a moved row that the group of a tuple chooses",
-            ));
+        if let Some(group) = reads(Coord::Group) {
+            return Err(no(group.span, "a moved row that the group of a tuple chooses"));
         }
+        let source = self.point(tensor, index, run)?;
         Ok((Kind::Push { source }, run))
     }
 
@@ -576,5 +577,5 @@ fn widest(bytes: i64) -> i64 {
 }
 
 fn no(span: crate::source::Span, what: &str) -> Box<Diagnostic> {
-    Box::new(Diagnostic::error("F0999", span, format!("not supported yet: {what}")))
+    Box::new(Diagnostic::unsupported(span, what))
 }

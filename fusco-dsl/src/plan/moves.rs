@@ -128,10 +128,7 @@ pub struct TileShape {
 }
 
 pub(super) fn no(span: Span, what: &str) -> Box<Diagnostic> {
-    Box::new(
-        Diagnostic::error("F0999", span, format!("not supported yet: {what}"))
-            .help("rewrite the program without it, or wait for a later version"),
-    )
+    Box::new(Diagnostic::unsupported(span, what))
 }
 
 impl Owners {

@@ -59,12 +59,8 @@ fn either(program: &Program, plan: &Plan, claim: &Prove) -> Option<Diagnostic> {
         }
         ProveKind::Same(a, b) => refute_same(program, *a, *b, claim),
         ProveKind::Crossings { .. } => Some(
-            Diagnostic::error(
-                "F0999",
-                claim.span,
-                "not supported yet: `crossings`, which needs a path of several hops",
-            )
-            .help("remove the claim"),
+            Diagnostic::unsupported(claim.span, "`crossings`, which needs a path of several hops")
+                .help("remove the claim"),
         ),
         _ => None,
     }

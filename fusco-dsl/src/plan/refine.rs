@@ -62,9 +62,9 @@ impl Asked {
             })
         };
         let (name, size) = self.tile.iter().find(|t| !obeyed(t))?;
-        let what = format!("not supported yet: a tile of {size} along `{name}`");
+        let what = format!("a tile of {size} along `{name}`");
         let tiles = moves.iter().any(|m| matches!(m.shape, Shape::Tile(_)));
-        Some(Diagnostic::error("F0999", self.tiled, what).help(match tiles {
+        Some(Diagnostic::unsupported(self.tiled, what).help(match tiles {
             true => "a tile has a power of two from 16 to 256 elements along each of the two variables that are contiguous in memory, 48 KiB in all",
             false => "these statements copy whole runs, not tiles: leave the directive out",
         }))
@@ -144,7 +144,7 @@ impl Builder<'_> {
     pub(super) fn carrier(&self) -> Built<Side> {
         let forced = |why: &str| match self.asked.carrier {
             Some((Side::Source, span)) => Err(Box::new(
-                Diagnostic::error("F0999", span, format!("not supported yet: `push` of {why}"))
+                Diagnostic::unsupported(span, format!("`push` of {why}"))
                     .help("leave the directive out: they are fetched"),
             )),
             _ => Ok(Side::Target),

@@ -154,6 +154,6 @@ fn groups(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> 
 
 fn refuse(program: &Program, table: &Table, what: &str) -> Box<Diagnostic> {
     let tensor = &program.tensors[table.tensor];
-    let message = format!("not supported yet: {what} in the placement of `{}`", tensor.name);
-    Box::new(Diagnostic::error("F0999", tensor.placement_span, message))
+    let what = format!("{what} in the placement of `{}`", tensor.name);
+    Box::new(Diagnostic::unsupported(tensor.placement_span, what))
 }

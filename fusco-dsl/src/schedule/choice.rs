@@ -102,7 +102,7 @@ fn number(
 ) -> Result<Ix, Box<Diagnostic>> {
     at.size(size, bound).ok_or_else(|| {
         Box::new(
-            Diagnostic::error("F0999", span, "not supported yet: this condition of a schedule")
+            Diagnostic::unsupported(span, "this condition of a schedule")
                 .help("compare dyns, params and numbers"),
         )
     })

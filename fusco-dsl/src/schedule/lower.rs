@@ -74,11 +74,10 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         routes.sort();
         routes.dedup();
         let [route] = routes[..] else {
-            return Err(Box::new(Diagnostic::error(
-                "F0999",
-                entry.span,
-                "not supported yet: an entry over several routes",
-            )));
+            return Err(Box::new(
+                Diagnostic::unsupported(entry.span, "an entry over several routes")
+                    .help("give each route an entry of its own"),
+            ));
         };
         let plans_here = entry.plans.contains(&route);
         Ok(EntryLowering {
@@ -148,10 +147,9 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         match dealt.find(|(_, deal)| *deal != first) {
             None => Ok(()),
             Some((movement, _)) => Err(Box::new(
-                Diagnostic::error(
-                    "F0999",
+                Diagnostic::unsupported(
                     movement.span,
-                    "not supported yet: rows of one entry whose groups lie on different ranks",
+                    "rows of one entry whose groups lie on different ranks",
                 )
                 .help("give both tensors the same placement of the group, or move one of them in an entry of its own"),
             )),

@@ -76,7 +76,7 @@ impl Moved {
         }
     }
 
-    /// Fills and tables, in a kernel before the others.
+    /// Fills and tables, in kernels before the others: a table that is found by another is computed after it.
     ///
     /// # Errors
     /// F0999 for a table beside a route, whose kernels do not see the home workspace.
@@ -86,39 +86,69 @@ impl Moved {
         program: &Program,
         entry: &hir::Entry,
         route: Option<Handle<Route>>,
-    ) -> Result<Option<Step>, Box<Diagnostic>> {
-        let mut roles = Vec::new();
-        if let Some((span, _)) = self.tables.first() {
-            if route.is_some() {
-                let what = "not supported yet: a table of the device in an entry with a route";
-                return Err(Box::new(
-                    Diagnostic::error("F0999", *span, what)
-                        .label("this statement counts rows, looks up owners, or checks an `assume`")
-                        .help("move it to an entry without a route"),
-                ));
-            }
-            if at.schedule().ranks > 1 {
+    ) -> Result<Vec<Step>, Box<Diagnostic>> {
+        if let (Some((span, _)), true) = (self.tables.first(), route.is_some()) {
+            let what = "a table of the device in an entry with a route";
+            return Err(Box::new(
+                Diagnostic::unsupported(*span, what)
+                    .label("this statement counts rows, looks up owners, or checks an `assume`")
+                    .help("move it to an entry without a route"),
+            ));
+        }
+        let tables = std::mem::take(&mut self.tables).into_iter().map(|(_, op)| op).collect();
+        let mut kernels: Vec<Vec<Role>> = Vec::new();
+        for body in in_order(tables) {
+            let mut roles = Vec::new();
+            if kernels.is_empty() && at.schedule().ranks > 1 {
                 roles.push(handshake(at, entry, route, "prepare_ready", RoleKind::Open));
             }
             let text = vec!["first rows and positions".to_string()];
-            let tables = std::mem::take(&mut self.tables);
-            let body = tables.into_iter().map(|(_, op)| op).collect();
             roles.push(Role { kind: RoleKind::Tables, text, span: entry.span, body });
+            kernels.push(roles);
         }
+        let mut fills = Vec::new();
         for (tensor, _) in &self.fills {
             let info = &program.tensors[*tensor];
             let Some(fill) = info.attrs.fill else { continue };
             let bits = bits_of(fill, info.dtype.elem);
             let body = vec![Op::FillAll { tensor: at.tensor(*tensor), bits }];
             let text = vec![format!("{} with fill", info.name)];
-            roles.push(Role { kind: RoleKind::Fill, text, span: entry.span, body });
+            fills.push(Role { kind: RoleKind::Fill, text, span: entry.span, body });
         }
-        Ok((!roles.is_empty()).then(|| {
-            let name = format!("{}_prepare", entry.name);
+        match kernels.last_mut() {
+            Some(last) => last.append(&mut fills),
+            None if fills.is_empty() => {}
+            None => kernels.push(fills),
+        }
+        let step = |(i, roles): (usize, Vec<Role>)| {
+            let number = if i == 0 { String::new() } else { (i + 1).to_string() };
+            let name = format!("{}_prepare{number}", entry.name);
             let kernel = Kernel { name, route, roles, tuning: choice::beside(entry) };
             Step { alternatives: vec![Alternative { when: None, kernel }] }
-        }))
+        };
+        Ok(kernels.into_iter().enumerate().map(step).collect())
     }
+}
+
+/// Tables by the kernel that computes them: each looks up those of kernels before it only.
+fn in_order(mut tables: Vec<Op>) -> Vec<Vec<Op>> {
+    let mut kernels = Vec::new();
+    while !tables.is_empty() {
+        let open: Vec<_> = tables.iter().filter_map(table_of).collect();
+        let waits = |op: &Op| {
+            let mut waits = false;
+            op.walk_own(&mut |ix| {
+                waits |= matches!(ix, Ix::Lookup { table, .. } if open.contains(table));
+            });
+            waits
+        };
+        let (later, now): (Vec<Op>, Vec<Op>) = tables.into_iter().partition(waits);
+        // No table is found by itself: were one, the verifier would say so.
+        let stuck = now.is_empty();
+        kernels.push(if stuck { later.clone() } else { now });
+        tables = if stuck { Vec::new() } else { later };
+    }
+    kernels
 }
 
 /// Lowers an entry that plans and takes nothing.
@@ -130,16 +160,12 @@ pub(super) fn entry(
 ) -> Result<Entry, Box<Diagnostic>> {
     if plan.moves.is_empty() {
         return Err(Box::new(
-            Diagnostic::error(
-                "F0999",
-                entry.span,
-                "not supported yet: an entry without statements",
-            )
-            .help("give it a statement"),
+            Diagnostic::unsupported(entry.span, "an entry without statements")
+                .help("give it a statement"),
         ));
     }
     let mut moved = Moved::new(at, plan);
-    let mut steps: Vec<Step> = moved.prepare(at, program, entry, None)?.into_iter().collect();
+    let mut steps = moved.prepare(at, program, entry, None)?;
     let Moved { mut roles, mut variants, .. } = moved;
     if at.schedule().ranks > 1 {
         let open = handshake(at, entry, None, "ready", RoleKind::Open);

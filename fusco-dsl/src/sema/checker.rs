@@ -90,7 +90,5 @@ impl<'t> HasAst<'t> for Checker<'t> {
 }
 
 pub(super) fn unsupported(span: Span, what: impl AsRef<str>) -> Diagnostic {
-    Diagnostic::error("F0999", span, format!("not supported yet: {}", what.as_ref()))
-        .label("this version cannot lower it")
-        .help("rewrite the program without it, or wait for a later version")
+    Diagnostic::unsupported(span, what.as_ref())
 }

@@ -38,10 +38,9 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     let known = ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
     if !known {
         return Some(
-            Diagnostic::error(
-                "F0999",
+            Diagnostic::unsupported(
                 part.span,
-                format!("not supported yet: a value that {} may not hold", elem.name()),
+                format!("a value that {} may not hold", elem.name()),
             )
             .label(format!("it is up to {past} if each `dyn` and count is at its bound"))
             .note(note)

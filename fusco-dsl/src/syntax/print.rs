@@ -117,9 +117,14 @@ impl Printer<'_> {
         if self.inline > 0 || self.brackets > 0 {
             return false;
         }
-        matches!(before.text, ";" | "{" | "}")
-            || token.text == "}"
-            || (before.is_comment() && token.lines > 0)
+        self.closes_line(i - 1) || token.text == "}" || (before.is_comment() && token.lines > 0)
+    }
+
+    /// Whether the line ends behind the token: a statement or block does, and a comment that stands behind one.
+    fn closes_line(&self, i: usize) -> bool {
+        let trails = |t: &&Token| t.is_comment() && t.lines == 0;
+        let closing = self.tokens[..=i].iter().rev().find(|t| !trails(t));
+        closing.is_some_and(|t| matches!(t.text, ";" | "{" | "}"))
     }
 
     fn new_line(&mut self, i: usize) {

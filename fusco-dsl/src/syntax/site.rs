@@ -273,8 +273,8 @@ pub(super) fn overlay(text: &str, fix: &Fix) -> Option<String> {
         return None;
     }
     let keep = (start + new.len()).max(end);
-    let padded = format!("{new:<width$}", width = keep - start);
-    Some(format!("{}{padded}{}", &text[..start], &text[keep..])).filter(|t| t != text)
+    let blanks = " ".repeat(keep - start - new.len());
+    Some(format!("{}{new}{blanks}{}", &text[..start], &text[keep..])).filter(|t| t != text)
 }
 
 fn is_word_char(c: char) -> bool {

@@ -101,7 +101,7 @@ impl World {
     /// what the other reads or writes: then the one submitted later begins when the other has ended.
     ///
     /// # Errors
-    /// F0911 if the machine has no more threads or memory.
+    /// F0911 if the machine has no more threads or memory, or the streams of this process have 8,192 ranks of a host.
     pub fn stream(&self) -> Result<Stream, Error> {
         let ledger = self.ledger.clone();
         match &self.kind {

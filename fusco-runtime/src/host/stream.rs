@@ -9,7 +9,7 @@ use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
 use crate::engine::{Claims, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
 use crate::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -21,6 +21,36 @@ pub(crate) struct HostStream {
     queues: Vec<Sender<Arc<Job>>>,
     threads: Vec<JoinHandle<()>>,
     shared: Arc<Shared>,
+    /// Given back after the threads have ended.
+    _seats: Seats,
+}
+
+/// Rank threads at most, of all streams of a process. Linux maps up to four areas for a thread and gives a
+/// process 65,530; a thread that begins without its last one ends the process, where nothing can catch it.
+const MOST_THREADS: usize = 8192;
+
+/// Rank threads that are taken.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// So many of [`MOST_THREADS`], until they are dropped.
+struct Seats(usize);
+
+impl Seats {
+    fn take(threads: usize) -> Result<Seats, Error> {
+        let room = |taken: usize| Some(taken.checked_add(threads)?).filter(|n| *n <= MOST_THREADS);
+        match TAKEN.fetch_update(Relaxed, Relaxed, room) {
+            Ok(_) => Ok(Seats(threads)),
+            Err(taken) => Err(Error::Machine(format!(
+                "no threads for {threads} ranks: streams of this process have {taken} of {MOST_THREADS}; take fewer ranks, or drop streams"
+            ))),
+        }
+    }
+}
+
+impl Drop for Seats {
+    fn drop(&mut self) {
+        TAKEN.fetch_sub(self.0, Relaxed);
+    }
 }
 
 struct Shared {
@@ -56,6 +86,7 @@ impl HostStream {
         ranks: usize,
         timeout: Duration,
     ) -> Result<HostStream, Error> {
+        let seats = Seats::take(ranks)?;
         let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
         let shared = Shared {
             timeout,
@@ -70,6 +101,7 @@ impl HostStream {
             queues: Vec::new(),
             threads: Vec::new(),
             shared: Arc::new(shared),
+            _seats: seats,
         };
         for rank in 0..ranks {
             let (send, receive) = channel();

@@ -3,6 +3,7 @@
 use super::feed;
 use super::work::{Work, pairs};
 use crate::failure::Failure;
+use crate::table::blanks;
 use fusco_dsl::Compiled;
 use fusco_dsl::sema::hir::{Bindings, Extent, Io, ParamKind, Program};
 
@@ -20,7 +21,9 @@ impl Missing {
             return Ok(());
         }
         let width = self.0.iter().map(|(flag, _)| flag.chars().count()).max().unwrap_or(0);
-        let lines = self.0.iter().map(|(flag, why)| format!("\n  {flag:width$}   {why}"));
+        let line =
+            |(flag, why): &(String, String)| format!("\n  {flag}{}   {why}", blanks(flag, width));
+        let lines = self.0.iter().map(line);
         let list: String = lines.collect();
         let flags: Vec<&str> = self.0.iter().map(|(flag, _)| flag.as_str()).collect();
         let typed: Vec<String> = std::env::args().skip(1).map(|a| quoted(&a)).collect();
