@@ -37,7 +37,7 @@ pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
                 "each position adds the rows of {} that its tuples name, ascending, in f32, {access}",
                 row(read)
             );
-            let own = value.points().into_iter().map(|p| row(p)).collect::<Vec<_>>().join(", ");
+            let own = value.points().into_iter().map(row).collect::<Vec<_>>().join(", ");
             let then = (!own.is_empty())
                 .then(|| format!("to the sum of a position comes what is its own of {own}"));
             let bound = bound(compiled, movement, bytes(read));
