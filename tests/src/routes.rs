@@ -616,10 +616,11 @@ impl Draw<'_> {
                 let fill = self.fill(to.1);
                 let slots = self.slots(to.0, &row, &[], fill);
                 self.declarations.push(format!("out q{i}: {slots};"));
-                format!(
-                    "q{i}[e, c{names}] <- cast({}, w{i}[{tuple}] * x{i}[{bare}{names}]) via r;",
-                    to.0
-                )
+                let weight = match rarely(self.random, 3) {
+                    true => String::new(),
+                    false => format!("w{i}[{tuple}] * "),
+                };
+                format!("q{i}[e, c{names}] <- cast({}, {weight}x{i}[{bare}{names}]) via r;", to.0)
             }
             5 => {
                 let elem = pick(self.random, &["i32", "i64"]);
@@ -651,14 +652,17 @@ impl Draw<'_> {
                 let axis = self.group_axis();
                 let placement = self.placement(&[axis], None, &[]);
                 let placement = join(&placement, with);
-                self.declarations.push(format!("out n{i}: i32[e: {}] @ {placement};", self.groups));
+                let elem = pick(self.random, &["i32", "i32", "u32", "i64"]);
+                let groups = self.groups;
+                self.declarations.push(format!("out n{i}: {elem}[e: {groups}] @ {placement};"));
                 format!("n{i}[e] <- {word}(y0.c);")
             }
             10 if self.has_rank => {
+                let elem = pick(self.random, &["i32", "u32", "i64"]);
                 let axis = self.rank_axis();
                 let placement = self.placement(&[axis], None, &[]);
                 let size = self.rank_size();
-                self.declarations.push(format!("out l{i}: i32[s: {size}] @ {placement};"));
+                self.declarations.push(format!("out l{i}: {elem}[s: {size}] @ {placement};"));
                 format!("l{i}[s] <- dropped(r, s);")
             }
             // A slot has one choice: the others of its row keep the fill.

@@ -167,7 +167,14 @@ impl<'a> Statement<'a> {
             ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Binary { .. }) => {
                 self.scale(inner, value.ty)
             }
-            ExprKind::Cast(_) => Err(no(value.span, "a cast of a row that is not a `sum`")),
+            ExprKind::Cast(inner) => match &inner.kind {
+                // A value of the same type is moved as it is.
+                ExprKind::Read { tensor, index } if inner.ty == value.ty => {
+                    self.push(*tensor, index)
+                }
+                ExprKind::Read { .. } => self.scale(inner, value.ty),
+                _ => Err(no(value.span, "this `cast` behind a route")),
+            },
             _ => {
                 let target = (self.assign.target, self.assign.index.as_slice());
                 if self.common_run(&[target])? > 1 {

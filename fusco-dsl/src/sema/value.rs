@@ -349,12 +349,8 @@ impl Checker<'_> {
         {
             return self.scaled(frame, e, &inner.value, to);
         }
-        if let (Ast::Index { .. }, Some(_), false) = (&inner.value.kind, &frame.via, frame.in_sum) {
-            let inner = text::expr(&inner.value);
-            let product = format!("cast({}, 1.0 * {inner})", to.name());
-            let mut diagnostic = unsupported(e.span, "a `cast` of rows behind a route");
-            diagnostic.help = Some(format!("multiply it: `{product}` has the same values"));
-            return self.fail(diagnostic.fix(e.span, product));
+        if around && matches!(inner.value.kind, Ast::Index { .. }) {
+            return self.scaled(frame, e, &inner.value, to);
         }
         let value = self.value(frame, &inner.value, to)?;
         let fine = match frame.in_sum || frame.in_tree {
@@ -367,8 +363,8 @@ impl Checker<'_> {
         Ok((ExprKind::Cast(Box::new(value)), to))
     }
 
-    /// `cast(T, w[s, t, k] * x[s, t, h]) via r`: a row and the scalars of its tuple, multiplied left to right
-    /// in f32 and rounded once.
+    /// `cast(T, x[s, t, h]) via r` and `cast(T, w[s, t, k] * x[s, t, h]) via r`: a row and the scalars of its
+    /// tuple, multiplied left to right in f32 and rounded once.
     fn scaled(
         &mut self,
         frame: &mut Frame,
@@ -593,9 +589,10 @@ impl Checker<'_> {
 
     fn count_type(&mut self, want: Elem, e: &ast::Expr) -> Checked<Elem> {
         match want {
-            Elem::I32 => Ok(want),
+            Elem::I32 | Elem::U32 | Elem::I64 => Ok(want),
             want if is_integer(want) => {
-                self.unsupported(e.span, format!("a count in {}; counts are i32", want.name()))
+                let what = format!("a count in {}, which holds too few", want.name());
+                self.unsupported(e.span, what)
             }
             want => self.fail(
                 Diagnostic::error(
@@ -603,7 +600,7 @@ impl Checker<'_> {
                     e.span,
                     format!("a count is an integer, the target is {}", want.name()),
                 )
-                .help("declare the target i32"),
+                .help("declare the target i32, u32 or i64"),
             ),
         }
     }
