@@ -321,6 +321,17 @@ unsafe fn sum_from(addends: &[Addend], from: usize, run: usize, elem: Elem, to: 
 /// Row operands have `at + n` elements; `n` is at most `BLOCK`.
 #[inline(always)]
 unsafe fn add(addend: &Addend, at: usize, n: usize, acc: &mut [f32; BLOCK]) {
+    if let (2, [Operand::Number(weight), Operand::Row(row, Elem::Bf16), _]) =
+        (addend.count, addend.factors)
+    {
+        // The most frequent term, without a detour through memory.
+        for (i, acc) in acc[..n].iter_mut().enumerate() {
+            // SAFETY: by the caller.
+            let bits = unsafe { row.add((at + i) * 2).cast::<u16>().read_unaligned() };
+            *acc = weight.mul_add(f32::from_bits(u32::from(bits) << 16), *acc);
+        }
+        return;
+    }
     let mut v = [[0f32; BLOCK]; 3];
     for (to, operand) in v.iter_mut().zip(&addend.factors[..addend.count]) {
         // SAFETY: by the caller.
