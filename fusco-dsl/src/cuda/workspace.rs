@@ -223,7 +223,6 @@ pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
     out.line("// Which member holds each group.");
     out.block_with(&format!("struct {name}"), "};", |out| {
         let head = "static __device__ __forceinline__ i32";
-        out.line(&format!("static constexpr i32 MOST = {};", of.most()));
         out.line(&format!("{head} size(i32 m) {{ return {first}[m + 1] - {first}[m]; }}"));
         out.line(&format!("{head} group(i32 m, i32 i) {{ return {groups}[{first}[m] + i]; }}"));
     });
