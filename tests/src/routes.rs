@@ -154,6 +154,9 @@ pub fn case(random: &mut Random) -> Case {
 
 type Mesh = (String, Vec<(&'static str, i64)>, Vec<(&'static str, i64)>, String);
 
+/// Instead of a fill: what is not written keeps the value that it had.
+const KEEP: &str = "keep";
+
 /// How the groups of most tensors lie over the ranks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Dealt {
@@ -461,9 +464,18 @@ impl Draw<'_> {
         let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
         let axes = self.source_axes(choice);
         let placement = self.placement(&axes, None, &names);
-        let placement = join(&placement, with);
+        let placement = join(&placement, if with == KEEP { "" } else { with });
         let dims = self.source_dims(choice, &more);
-        self.declarations.push(format!("out {name}: {elem}[{dims}] @ {placement};"));
+        // What is not written keeps its value.
+        let keeps = with == KEEP || with.is_empty() && rarely(self.random, 2);
+        let kept = ELEMS.iter().find(|e| e.0 == elem && keeps);
+        let io = if kept.is_some() { "inout" } else { "out" };
+        self.declarations.push(format!("{io} {name}: {elem}[{dims}] @ {placement};"));
+        if let Some((_, elem)) = kept {
+            let sizes: Vec<i64> = row.iter().map(|(_, n)| *n).collect();
+            let shape = self.source_shape(choice, &sizes);
+            self.random_input(name, *elem, shape);
+        }
     }
 
     /// `c.pack(4)`, or a slab where the cap bounds the rows.
@@ -643,7 +655,8 @@ impl Draw<'_> {
             8 => {
                 let elem = pick(self.random, &ELEMS);
                 self.source_tensor(&format!("x{i}"), elem, false, &row);
-                self.source_target(&format!("u{i}"), elem.0, true, &row, "fill(0)");
+                let with = if rarely(self.random, 2) { KEEP } else { "fill(0)" };
+                self.source_target(&format!("u{i}"), elem.0, true, &row, with);
                 format!("u{i}[{tuple}{names}] <- x{i}[{bare}{names}] via r;")
             }
             9 => {

@@ -35,7 +35,8 @@ fn refute(
 ) -> Option<Diagnostic> {
     match &claim.kind {
         ProveKind::Injective(tensor) => refute_injective(program, movements, *tensor, claim),
-        ProveKind::Covers(tensor) => refute_covers(program, plan, *tensor, claim),
+        ProveKind::Covers(tensor) => refute_kept(program, movements, *tensor, claim)
+            .or_else(|| refute_covers(program, plan, *tensor, claim)),
         ProveKind::Deterministic(tensor) => {
             refute_deterministic(program, movements, *tensor, claim)
         }
@@ -104,6 +105,28 @@ fn refute_injective(
         .related(writers[0].span, "first here")
         .related(writers[1].span, "and here")
         .help("write it once, or in two entries")
+    })
+}
+
+/// Of an `inout`, elements that a dropped tuple leaves out keep their value. A sum writes each of its positions.
+fn refute_kept(
+    program: &Program,
+    movements: &[Movement],
+    tensor: Handle<hir::Tensor>,
+    claim: &Prove,
+) -> Option<Diagnostic> {
+    let info = &program.tensors[tensor];
+    let writes = movements.iter().find(|m| m.target.tensor == tensor)?;
+    let partly = info.io == hir::Io::InOut && !matches!(writes.kind, Kind::Reduce { .. });
+    partly.then(|| {
+        Diagnostic::error(
+            "F0801",
+            claim.span,
+            format!("not covered: `{}` may keep elements", info.name),
+        )
+        .related(writes.span, "only tuples that are kept are written")
+        .note("an element of an `inout` that nothing writes keeps the value that it had")
+        .help(format!("declare `{}` an `out` with a fill, or drop the claim", info.name))
     })
 }
 

@@ -475,7 +475,7 @@ impl Checker<'_> {
         self.fail(diagnostic)
     }
 
-    /// F0503: an output without `fill` has no live element that nothing writes.
+    /// F0503: an `out` without `fill` has no live element that nothing writes.
     fn covered(
         &mut self,
         frame: &Frame,
@@ -486,6 +486,9 @@ impl Checker<'_> {
         let (Some(via), None) = (&frame.via, self.hir.tensors[target].attrs.fill) else {
             return Ok(());
         };
+        if self.hir.tensors[target].io == hir::Io::InOut {
+            return Ok(());
+        }
         let reduces = value.sum().is_some();
         let has = |vars: &[Handle<Var>]| vars.iter().any(|v| frame.left.contains(v));
         let route = &self.hir.routes[via.route];

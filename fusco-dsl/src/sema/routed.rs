@@ -15,9 +15,11 @@ impl Checker<'_> {
             SpreadKind::Sum { .. } => Some("partial sums"),
         });
         let attrs = &info.attrs;
+        let ragged = info.axes.iter().any(|a| matches!(a.extent, hir::Extent::Ragged { .. }));
         let found = match spread {
             Some(what) => Some(what),
-            None if info.io == hir::Io::InOut => Some("an `inout` tensor"),
+            // What it holds before the launch has the rows of another plan.
+            None if info.io == hir::Io::InOut && ragged => Some("an `inout` tensor of ragged rows"),
             None if attrs.swizzle.is_some() => Some("a swizzle"),
             None if !attrs.stride.is_empty() => Some("a given stride"),
             None => None,
