@@ -18,7 +18,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-const PROGRAMS: u64 = 5000;
+const PROGRAMS: u64 = 10_000;
 /// What a program may be refused with: it is not lowered yet, or the draw broke a rule of the language.
 const REFUSALS: [&str; 9] =
     ["F0999", "F0204", "F0208", "F0303", "F0304", "F0305", "F0308", "F0309", "F0404"];
