@@ -389,13 +389,12 @@ pub fn live_bytes(
         fusco_dsl::layout::Home::Packed { align, stride } => Some((align, stride)),
         _ => None,
     });
-    let (Some((route, ragged)), Some((align, stride))) = (route, packed) else {
-        return (table.elems * tensor.dtype.elem.bytes()) as usize;
-    };
+    let all = (table.elems * tensor.dtype.elem.bytes()) as usize;
+    let (Some((route, ragged)), Some((align, stride))) = (route, packed) else { return all };
     let shape = &compiled.plan.routes[&route];
     // A packed tensor has its groups left of its ragged axis.
-    let deal = Deal::of(table, ragged - 1, shape);
-    let own = deal.map(|d| d.groups_of(shape.member_of(rank as i64))).unwrap_or_default();
+    let Some(deal) = Deal::of(table, ragged - 1, shape) else { return all };
+    let own = deal.groups_of(shape.member_of(rank as i64));
     let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
     let count = |g: &i64| counts.get(*g as usize).map_or(0, |n| i64::from(*n));
     let rows: i64 = own.iter().map(|g| (count(g) + align - 1) / align * align).sum();

@@ -772,7 +772,7 @@ impl Draw<'_> {
             2 => format!("({sum}) - {other}"),
             3 => format!("{other} * ({sum})"),
             4 => format!("-({sum})"),
-            _ => format!("({sum}) / {}", pick(self.random, &["2.0", "0.7", "3"])),
+            _ => format!("({sum}) / {}", pick(self.random, &["2.0", "-0.7", "3"])),
         }
     }
 

@@ -19,6 +19,16 @@ pub(super) fn is_metadata(e: &ast::Expr) -> bool {
     matches!(&e.kind, Ast::Call { base, .. } if matches!(text::expr(base).as_str(), "count" | "offset" | "dropped"))
 }
 
+/// A number that is written as it is.
+pub(super) fn literal(e: &ast::Expr) -> Option<f64> {
+    match &e.kind {
+        Ast::Int(v) => Some(*v as f64),
+        Ast::Float(v) => Some(*v),
+        Ast::Neg(inner) => literal(inner).map(|v| -v),
+        _ => None,
+    }
+}
+
 /// How many `sum(..)` a value has.
 fn sums(e: &ast::Expr) -> usize {
     match &e.kind {
@@ -141,14 +151,12 @@ impl Checker<'_> {
         lhs: &ast::Expr,
         rhs: &ast::Expr,
     ) -> Checked<(ExprKind, Elem)> {
-        match (op, &rhs.kind) {
+        match (op, literal(rhs)) {
             (BinOp::Rem, _) => return self.unsupported(e.span, "`%` of what is no integer"),
-            (BinOp::Div, Ast::Int(0)) => return self.divides_by_zero(rhs),
-            (BinOp::Div, Ast::Float(v)) if *v == 0.0 => return self.divides_by_zero(rhs),
-            (BinOp::Div, Ast::Int(_) | Ast::Float(_)) => {}
-            (BinOp::Div, _) => {
+            (BinOp::Div, None) => {
                 return self.unsupported(e.span, "a division by anything but a literal");
             }
+            (BinOp::Div, Some(0.0)) => return self.divides_by_zero(rhs),
             _ => {}
         }
         let (l, r) = (self.value(frame, lhs, Elem::F32), self.value(frame, rhs, Elem::F32));

@@ -5,7 +5,7 @@ use super::pass::{Found, Left, Pass, Stop};
 use crate::diag::Diagnostic;
 use crate::sema::checker::unsupported;
 use crate::sema::text;
-use crate::sema::value::is_metadata;
+use crate::sema::value::{is_metadata, literal};
 use crate::syntax::ast::{Arg, Assign, Expr, ExprKind, Ident, Op, Tensor};
 use std::borrow::Cow;
 
@@ -301,15 +301,6 @@ struct Term<'s> {
 
 fn number<'s>(value: f64, span: crate::source::Span) -> Cow<'s, Expr> {
     Cow::Owned(Expr { kind: ExprKind::Float(value), span })
-}
-
-fn literal(e: &Expr) -> Option<f64> {
-    match &e.kind {
-        ExprKind::Int(v) => Some(*v as f64),
-        ExprKind::Float(v) => Some(*v),
-        ExprKind::Neg(inner) => literal(inner).map(|v| -v),
-        _ => None,
-    }
 }
 
 fn is_literal(e: &Expr) -> bool {
