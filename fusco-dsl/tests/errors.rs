@@ -370,7 +370,9 @@ fn bind_chooses_among_values() {
 #[test]
 fn what_is_no_token_is_never_passed_over() {
     let text = |middle: &str| {
-        format!("program p {{ in a: f32[m: 4] @ [m]; {middle}\n out b: f32[m: 4] @ [m]; entry main {{ b[m] <- a[m]; }} }}")
+        format!(
+            "program p {{ in a: f32[m: 4] @ [m]; {middle}\n out b: f32[m: 4] @ [m]; entry main {{ b[m] <- a[m]; }} }}"
+        )
     };
     for middle in ["expert's output", "an 'a' b", "x → y", "\"s\" t", "é é", "4experts 5x"] {
         let (_, found) = syntax::parse(&text(middle));

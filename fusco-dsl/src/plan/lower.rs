@@ -160,6 +160,9 @@ impl<'a> Statement<'a> {
                 let deal = super::routed::first_rows(self.program, table, self.shape())?;
                 Ok((Kind::Derive { value: Derived::Offset(*tensor, deal) }, 1))
             }
+            ExprKind::Dropped { .. } if self.shape().sources[0].bound > 1 => {
+                Err(no(value.span, "`dropped` of a source of which a rank has several values"))
+            }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
             ExprKind::Read { tensor, index } => self.push(*tensor, index),
             ExprKind::Cast(inner) if value.sum().is_some() => self.reduce(inner, value.ty),
@@ -217,7 +220,8 @@ impl<'a> Statement<'a> {
         let Some((sum, ExprKind::Sum { var, body })) = value.sum().map(|s| (s, &s.kind)) else {
             return Err(no(value.span, "this reducer"));
         };
-        if self.coord_of(*var) != Some(Coord::Fan) {
+        let choice = self.shape().choice.map(Coord::Source);
+        if choice.is_none() || self.coord_of(*var) != choice {
             return Err(no(
                 sum.span,
                 "a sum over a variable other than the last source of the route",
@@ -498,10 +502,12 @@ impl<'a> Statement<'a> {
             return self.coord_of_derived(var);
         };
         let route = &self.program.routes[self.route];
-        let position = via.sources.iter().position(|v| *v == var).map(|i| route.sources[i]);
-        let found = position
-            .or_else(|| via.dests.iter().position(|v| *v == var).map(|i| route.dests[i]))?;
-        role(shape, found)
+        if let Some(source) = via.sources.iter().position(|v| *v == var) {
+            return Some(Coord::Source(source));
+        }
+        let found = via.dests.iter().position(|v| *v == var).map(|i| route.dests[i])?;
+        let roles = [(shape.group_var, Coord::Group), (shape.slot_var, Coord::Slot)];
+        roles.iter().find(|(v, _)| *v == found).map(|(_, c)| *c)
     }
 
     /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
@@ -510,7 +516,7 @@ impl<'a> Statement<'a> {
             ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } if *group == var => {
                 Some(Coord::Group)
             }
-            ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Rank),
+            ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Source(0)),
             _ => None,
         }
     }
@@ -548,17 +554,6 @@ fn rows_of_product(factors: &mut [Factor]) -> Vec<&mut Point> {
         }
     }
     out
-}
-
-fn role(shape: &RouteShape, var: Handle<hir::Var>) -> Option<Coord> {
-    let roles = [
-        (shape.rank_var, Coord::Rank),
-        (Some(shape.position_var), Coord::Position),
-        (shape.fan_var, Coord::Fan),
-        (Some(shape.group_var), Coord::Group),
-        (Some(shape.slot_var), Coord::Slot),
-    ];
-    roles.iter().find(|(v, _)| *v == Some(var)).map(|(_, c)| *c)
 }
 
 fn ragged_route(program: &Program, tensor: Handle<hir::Tensor>) -> Option<Handle<hir::Route>> {

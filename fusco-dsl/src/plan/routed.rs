@@ -9,7 +9,7 @@
 
 use super::{Coord, Point};
 use crate::diag::Diagnostic;
-use crate::layout::{Deal, Digit, Home, Owners, RouteShape, Table};
+use crate::layout::{Deal, Digit, Home, Owners, RankDigit, RouteShape, Table};
 use crate::sema::hir::{self, Program};
 
 type Decided<T = ()> = Result<T, Box<Diagnostic>>;
@@ -20,17 +20,11 @@ pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Dec
         let what = "a map of owners over a source of a route";
         return Err(refuse(program, table, what));
     }
-    let sharded = |d: &&Digit| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1;
-    for digit in table.digits.iter().filter(sharded) {
-        if shape.rank_var.is_none() || digit.axis != 0 {
-            let what = "a mesh axis that splits a position or a choice of a route";
-            return Err(refuse(program, table, what));
-        }
-    }
-    match shape.rank_var {
-        Some(_) => by_rank(program, table, 0, shape),
-        None => Ok(()),
-    }
+    shape
+        .axes
+        .iter()
+        .enumerate()
+        .try_for_each(|(axis, source)| by_source(program, table, (axis, *source), shape))
 }
 
 /// What a movement does at a point.
@@ -51,13 +45,17 @@ pub(super) fn point(
 ) -> Decided<Option<Deal>> {
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
-            Some(Coord::Rank) => by_rank(program, table, digit.axis, shape)?,
-            Some(Coord::Group) => {}
+            Some(Coord::Group | Coord::Source(_)) => {}
             None if beside(shape, digit_on_mesh(digit)) => {}
             _ => {
                 let what = "a mesh axis that shards neither the source rank nor the group";
                 return Err(refuse(program, table, what));
             }
+        }
+    }
+    for (axis, coord) in point.coords.iter().enumerate() {
+        if let Some(Coord::Source(source)) = coord {
+            by_source(program, table, (axis, *source), shape)?;
         }
     }
     for (axis, map) in &table.maps {
@@ -121,15 +119,25 @@ pub(super) fn first_rows(program: &Program, table: &Table, shape: &RouteShape) -
     }
 }
 
-/// Coordinate `s` of the axis lies on rank `s` of those that make a plan together.
-fn by_rank(program: &Program, table: &Table, axis: usize, shape: &RouteShape) -> Decided {
-    let part = |s: &i64| table.rank_part(axis, *s);
-    let elsewhere = (0..shape.ranks).find(|s| part(s) != Some(s * shape.stride));
-    elsewhere.map_or(Ok(()), |s| {
-        let what =
-            format!("`{}` = {s} on another rank than {s}, behind a route,", table.axes[axis]);
-        Err(refuse(program, table, &what))
-    })
+/// The axis is cut over ranks as its source is: whatever a rank's tuples name lies on that rank.
+fn by_source(
+    program: &Program,
+    table: &Table,
+    (axis, source): (usize, usize),
+    shape: &RouteShape,
+) -> Decided {
+    let digits = table.digits.iter().filter(|d| d.axis == axis);
+    let on_mesh = digits.filter_map(|d| match d.home {
+        Home::Mesh { weight, .. } if d.radix.bound() > 1 => {
+            Some(RankDigit { weight: d.weight, radix: d.radix.bound(), ranks: weight })
+        }
+        _ => None,
+    });
+    if on_mesh.eq(shape.sources[source].ranks.iter().copied()) {
+        return Ok(());
+    }
+    let what = format!("`{}` on other ranks than the source of the route", table.axes[axis]);
+    Err(refuse(program, table, &what))
 }
 
 /// Each group is with a member of the plan, and a packed one is numbered by a single digit.

@@ -610,12 +610,9 @@ impl Route {
         (0..self.members).map(move |m| first + m * stride)
     }
 
-    /// Histogram bins: one a group, times the fan when `k` is numbered before the rank.
+    /// Histogram bins: for each group as many as slots have numbers before a rank's.
     pub fn bins(&self) -> i64 {
-        match self.order {
-            SlotOrder::FanRankPosition => self.fan * self.groups,
-            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => self.groups,
-        }
+        self.order.outer * self.groups
     }
 }
 

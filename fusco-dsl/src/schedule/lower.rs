@@ -336,7 +336,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
     ) {
         let load = Op::Load { row, from: self.at.access(self.route, source, run) };
-        let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
+        let choice = self.plan.routes[&self.route].choice.map(Coord::Source);
+        let by_tuple = choice.is_some() && source.coords.contains(&choice);
         if by_tuple { own.push(load) } else { shared.push(load) }
     }
 
@@ -394,11 +395,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn fills_whole(&self, movement: &Movement) -> bool {
         let target = &movement.target;
         let table = self.at.table_of(target.tensor);
-        let by_source = target
-            .coords
-            .iter()
-            .flatten()
-            .any(|c| matches!(c, Coord::Rank | Coord::Position | Coord::Fan));
+        let by_source = target.coords.iter().flatten().any(|c| matches!(c, Coord::Source(_)));
         let live = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
         // Digits that do not divide an axis have more values than it has coordinates.
         let rounded = self.program.tensors[target.tensor].attrs.uneven

@@ -25,13 +25,13 @@ impl Printer<'_> {
         for (_, r) in s.routes.iter() {
             _ = writeln!(
                 self.out,
-                "route {}: {} positions (<= {}) x {} -> {} groups, {:?}, {} bins",
+                "route {}: {} positions (<= {}) x {} -> {} groups, slots by ({}), {} bins",
                 r.name,
                 self.ix(&r.positions),
                 r.positions_bound,
                 r.fan,
                 r.groups,
-                r.order,
+                r.order.keys.join(", "),
                 r.bins()
             );
         }

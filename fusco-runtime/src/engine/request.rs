@@ -7,7 +7,9 @@ use super::{Bound, Error, Plan};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Dyn, Entry, Ix, Kernel, Route, Schedule, Tensor, When};
+use fusco_dsl::schedule::ir::{
+    Dyn, Entry, Ix, Kernel, Route, Schedule, Table, TableKind, Tensor, When,
+};
 use fusco_dsl::sema::hir::{CmpOp, Io};
 use std::sync::Arc;
 
@@ -243,6 +245,7 @@ impl Request {
             Ix::Dyn(d) => !self.dyns[d.index()].is_empty(),
             Ix::DynAt { of, rank } => !self.dyns[of.index()].is_empty() && self.says(rank),
             Ix::Binary { lhs, rhs, .. } => self.says(lhs) && self.says(rhs),
+            Ix::Lookup { table, index } => self.known(*table).is_some() && self.says(index),
             Ix::Lit(_) | Ix::Me => true,
             _ => false,
         }
@@ -335,8 +338,19 @@ impl Request {
             | Ix::Base { .. }
             | Ix::Live { .. }
             | Ix::Dropped(_)
-            | Ix::Element { .. }
-            | Ix::Lookup { .. } => 0,
+            | Ix::Element { .. } => 0,
+            Ix::Lookup { table, index } => {
+                let at = usize::try_from(self.number(index, rank)).ok();
+                at.and_then(|i| self.known(*table)?.get(i).copied()).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The numbers of a table that is known at bind.
+    fn known(&self, table: Handle<Table>) -> Option<&[i64]> {
+        match &self.schedule.tables[table].kind {
+            TableKind::Const(values) => Some(values),
+            TableKind::Computed => None,
         }
     }
 }

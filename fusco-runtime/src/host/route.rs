@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
-use fusco_dsl::schedule::ir::{Base, Route, SlotOrder};
+use fusco_dsl::schedule::ir::{Base, Route};
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -45,12 +45,7 @@ impl RouteCode {
         let schedule = &resolver.request.schedule;
         let info = schedule.routes[handle].clone();
         let plan = resolver.plan(handle)?;
-        let Number::Lit(positions) = resolver.number(&info.positions)? else {
-            return Err(Error::plan(format!(
-                "route `{}`: its positions are not known at launch",
-                info.name
-            )));
-        };
+        let positions = resolver.request.number(&info.positions, resolver.me);
         let own = &plan.ranks[resolver.me];
         let base = |(handle, table): (&Handle<Base>, &Table)| {
             let base = &schedule.bases[*handle];
@@ -106,12 +101,18 @@ impl RouteCode {
         self.info.bins() as usize
     }
 
-    /// Histogram bin of own tuple (position, k) in group g.
-    fn bin(&self, group: i64, k: i64) -> usize {
-        match self.info.order {
-            SlotOrder::FanRankPosition => (k * self.info.groups + group) as usize,
-            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => group as usize,
-        }
+    /// Histogram bin of a tuple in group g, by its number in the order of slots.
+    fn bin(&self, group: i64, number: impl FnOnce() -> i64) -> usize {
+        let outer = match self.info.order.outer {
+            1 => 0,
+            _ => number() / self.info.order.inner.of(self.positions).max(1),
+        };
+        (outer * self.info.groups + group) as usize
+    }
+
+    /// Positions before the next choice, in the order of slots.
+    fn run(&self) -> i64 {
+        self.info.order.run.of(self.positions).max(1)
     }
 
     /// Room for the variables of `at`.
@@ -173,10 +174,12 @@ impl RouteCode {
         let groups = if self.info.distinct { self.info.groups as usize } else { 0 };
         let mut named = vec![(-1, 0); groups];
         let mut vars = self.vars();
+        let (run, fan) = (self.run(), self.info.fan);
         for position in 0..self.positions {
-            for k in 0..self.info.fan {
+            for k in 0..fan {
                 let Some(group) = self.group(&mut vars, position, k)? else { continue };
-                hist[self.bin(group, k)] += 1;
+                let number = || (position / run * fan + k) * run + position % run;
+                hist[self.bin(group, number)] += 1;
                 if let Some(last) = named.get_mut(group as usize) {
                     if last.0 == position {
                         return Err(self.repeated(position, (last.1, k), group));
@@ -242,17 +245,20 @@ impl RouteCode {
             .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
     }
 
-    /// Slot of this rank's first tuple in each bin: tuples of earlier bins of the group, then of earlier ranks.
+    /// Slot of this rank's first tuple in each bin: tuples of the group that are numbered before it.
     fn first_slots(&self, matrix: &[&[AtomicU32]]) -> Vec<i64> {
         let groups = self.info.groups as usize;
-        let mut earlier = vec![0i64; groups];
+        let mut next = vec![0i64; groups];
         let mut first = vec![0i64; self.bins()];
-        for (bin, first) in first.iter_mut().enumerate() {
-            let before: i64 =
-                matrix[..self.member].iter().map(|row| i64::from(row[bin].load(Relaxed))).sum();
-            *first = earlier[bin % groups] + before;
-            earlier[bin % groups] +=
-                matrix.iter().map(|row| i64::from(row[bin].load(Relaxed))).sum::<i64>();
+        for n in 0..self.info.order.outer * self.info.members {
+            let (outer, member) = self.info.order.nth(n);
+            let bins = outer as usize * groups..(outer as usize + 1) * groups;
+            for (bin, next) in bins.zip(&mut next) {
+                if member as usize == self.member {
+                    first[bin] = *next;
+                }
+                *next += i64::from(matrix[member as usize][bin].load(Relaxed));
+            }
         }
         first
     }
@@ -261,29 +267,31 @@ impl RouteCode {
     pub(crate) fn slots(&self) -> Result<(), Error> {
         let mut next = self.first_slots(&self.matrix());
         let mut vars = self.vars();
-        let fan_major = self.info.order == SlotOrder::RankFanPosition;
-        let (outer, inner) = if fan_major {
-            (self.info.fan, self.positions)
-        } else {
-            (self.positions, self.info.fan)
-        };
-        for a in 0..outer {
-            for b in 0..inner {
-                let (position, k) = if fan_major { (b, a) } else { (a, b) };
-                self.slot(&mut vars, position, k, &mut next)?;
+        let (run, mut number) = (self.run(), 0);
+        for first in (0..self.positions).step_by(run as usize) {
+            for k in 0..self.info.fan {
+                for position in first..first + run {
+                    self.slot(&mut vars, (position, k, number), &mut next)?;
+                    number += 1;
+                }
             }
         }
         self.space().made.store(self.launch, Release);
         Ok(())
     }
 
-    fn slot(&self, vars: &mut [i64], position: i64, k: i64, next: &mut [i64]) -> Result<(), Error> {
+    fn slot(
+        &self,
+        vars: &mut [i64],
+        (position, k, number): (i64, i64, i64),
+        next: &mut [i64],
+    ) -> Result<(), Error> {
         let to = &self.space().pairs[(position * self.info.fan + k) as usize];
         let Some(group) = self.group(vars, position, k)? else {
             to.store(pack(-1, 0), Relaxed);
             return Ok(());
         };
-        let next = &mut next[self.bin(group, k)];
+        let next = &mut next[self.bin(group, || number)];
         let slot = *next;
         *next += 1;
         if self.info.cap.is_some_and(|cap| slot >= cap) {

@@ -2,20 +2,39 @@
 
 use super::{Emit, ix};
 use crate::arena::Handle;
-use crate::cuda::namer::{deal_type, name, route_type};
+use crate::cuda::index::bare;
+use crate::cuda::namer::{deal_type, name, route_type, var_name};
 use crate::schedule::ir::{Route, Schedule};
 
 impl Emit<'_> {
     pub(super) fn count(&mut self, route: Handle<Route>) {
-        let (r, index, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
         let info = &self.schedule.routes[route];
         self.out.line("extern __shared__ u32 shared[];");
         self.out.line(&format!("u32* start = shared + blockDim.x / 32 * {r}::BINS;"));
         self.out.line(&format!("u32* live = start + {r}::BINS;"));
         self.out.line(&format!("const i32 positions = {};", ix(self.schedule, &info.positions)));
-        self.out.line(&format!(
-            "count<{r}>(plan, shared, {index}.at[me], {positions}, cta, launch, me);"
-        ));
+        self.index(info);
+        self.out.line(&format!("count<{r}>(plan, shared, index, {positions}, cta, launch, me);"));
+    }
+
+    /// What names the group of a tuple, by its number in `[position][choice]`.
+    fn index(&mut self, info: &Route) {
+        let tensor = name(&self.schedule.tensors[info.index].name);
+        if info.is_row_major() {
+            let read = format!("return i64({tensor}.at[me][at]);");
+            return self.out.line(&format!("auto index = [&](i32 at) {{ {read} }};"));
+        }
+        let schedule = self.schedule;
+        let [position, choice] = [info.position, info.choice].map(|v| var_name(schedule, v));
+        let fan = info.fan;
+        self.out.block_with("auto index = [&](i32 at)", "};", |out| {
+            out.line(&format!("const i32 {position} = at / {fan};"));
+            if fan > 1 {
+                out.line(&format!("const i32 {choice} = at % {fan};"));
+            }
+            out.line(&format!("return i64({tensor}.at[me][{}]);", bare(schedule, &info.at)));
+        });
     }
 
     pub(super) fn scan(&mut self, route: Handle<Route>) {
@@ -24,7 +43,7 @@ impl Emit<'_> {
     }
 
     pub(super) fn tables(&mut self, route: Handle<Route>) {
-        let (r, _, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
         self.out.line(&format!("totals<{r}>(plan, start, live, {positions}, me, cta, epoch);"));
         let (schedule, mut lines) = (self.schedule, Vec::new());
         for (_, base) in schedule.bases_of(route) {
@@ -36,14 +55,13 @@ impl Emit<'_> {
     }
 
     pub(super) fn slots(&mut self, route: Handle<Route>) {
-        let (r, index, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
         self.out.line(&format!(
-            "slots<{r}>(plan, shared, start, {index}.at[me], {positions}, cta, launch, me);"
+            "slots<{r}>(plan, shared, start, index, {positions}, cta, launch, me);"
         ));
     }
 }
 
-fn names(schedule: &Schedule, route: Handle<Route>) -> (String, String, &'static str) {
-    let info = &schedule.routes[route];
-    (route_type(&info.name), name(&schedule.tensors[info.index].name), "positions")
+fn names(schedule: &Schedule, route: Handle<Route>) -> (String, &'static str) {
+    (route_type(&schedule.routes[route].name), "positions")
 }
