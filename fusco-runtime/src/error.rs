@@ -68,6 +68,11 @@ impl Error {
         Error::Invalid { code: "F0906", message }
     }
 
+    /// F0906: an element of an index tensor is outside its range.
+    pub(crate) fn outside(tensor: &str, value: i64, limit: i64) -> Error {
+        Error::index(format!("an index read from `{tensor}` is {value}, outside 0..{limit}"))
+    }
+
     /// F0907: data breaks what the program assumes.
     pub(crate) fn assumption(message: String) -> Error {
         Error::Invalid { code: "F0907", message }

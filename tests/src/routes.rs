@@ -114,11 +114,11 @@ pub fn case(random: &mut Random) -> Case {
     let each = pick(random, &[1, 1, 2, 3, 4]);
     let dealt = match random.below(8) {
         0 | 1 => Dealt::Cyclic,
-        2 if mesh.len() == 1 => Dealt::Owners,
+        2 if mesh.len() == 1 => pick(random, &[Dealt::Owners, Dealt::Read]),
         3 => Dealt::Uneven,
         _ => Dealt::Blocks,
     };
-    let any = odd.next(random) || matches!(dealt, Dealt::Owners | Dealt::Uneven);
+    let any = odd.next(random) || !matches!(dealt, Dealt::Blocks | Dealt::Cyclic);
     let groups = if any { 1 + random.below(9) as i64 } else { ranks * each };
     let longest = pick(random, &[1, 2, 3, 5, 8, 17]);
     let (rank_extent, rank_digits, rank_uneven) = rank_source(random, ranks, &mesh);
@@ -151,11 +151,8 @@ pub fn case(random: &mut Random) -> Case {
     if !draw.has_choice {
         draw.choices = 1;
     }
-    if draw.dealt == Dealt::Owners {
-        let most = draw.mesh[0].1 as u64;
-        let mut owner = || draw.random.below(most).to_string();
-        let owners = Vec::from_iter((0..groups).map(|_| owner())).join(", ");
-        draw.declarations.push(format!("const OWNERS = [{owners}];"));
+    if matches!(draw.dealt, Dealt::Owners | Dealt::Read) {
+        draw.owners();
     }
     draw.positions(longest);
     draw.case()
@@ -198,6 +195,8 @@ enum Dealt {
     Cyclic,
     /// By a constant table.
     Owners,
+    /// By a tensor that the planning entry reads.
+    Read,
     /// Blocks, the last of which may hold fewer groups or none.
     Uneven,
 }
@@ -248,6 +247,29 @@ struct Axis {
 impl Draw<'_> {
     fn odd(&mut self) -> bool {
         self.odd.next(self.random)
+    }
+
+    /// A table with an owner for each group: any, or one rank for all.
+    fn owners(&mut self) {
+        let (mesh, ranks) = self.mesh[0];
+        let one = rarely(self.random, 4).then(|| self.random.below(ranks as u64) as i64);
+        let mut owner = |_| one.unwrap_or_else(|| self.random.below(ranks as u64) as i64);
+        let owners = Vec::from_iter((0..self.groups).map(&mut owner));
+        if self.dealt == Dealt::Owners {
+            self.declarations.push(format!("const OWNERS = {owners:?};"));
+            return;
+        }
+        let copies = Vec::from_iter(self.axes.iter().map(|(m, _)| format!("copy/{m}"))).join(", ");
+        let wide = rarely(self.random, 3);
+        let (ix, elem) = if wide { ("ix64", Elem::I64) } else { ("ix32", Elem::I32) };
+        let place = match rarely(self.random, 3) {
+            true => format!("[e, {copies}]"),
+            false => format!("[{copies}, e]"),
+        };
+        let groups = self.groups;
+        self.declarations.push(format!("in OWNERS: {ix}({mesh})[e: {groups}] @ {place};"));
+        let array = Array::from_i64(elem, vec![groups as usize], &owners);
+        self.inputs.tensors.insert("OWNERS".into(), array);
     }
 
     /// How many positions each rank has, as a number, one `dyn` or one a rank.
@@ -325,7 +347,10 @@ impl Draw<'_> {
             return self.rank_digits.clone();
         }
         let mesh: Vec<String> = match axis.fixed {
-            _ if name == "e" && self.dealt == Dealt::Owners && !self.odd() => {
+            _ if name == "e"
+                && matches!(self.dealt, Dealt::Owners | Dealt::Read)
+                && !self.odd() =>
+            {
                 vec![format!("e/{}.map(OWNERS)", self.mesh[0].0)]
             }
             Some(size) if self.odd() => {

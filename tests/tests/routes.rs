@@ -365,11 +365,56 @@ fn rows_of_one_entry_arrive_by_one_table_of_tiles() {
     refused(&format!("{IDS} {ROWS} {v}"), &both, "whose groups lie on different ranks");
 }
 
+/// Each rank reads the owners where it is, before it knows that another one has come.
 #[test]
-fn owners_that_a_tensor_names_are_refused() {
-    let y = "in W: ix32(2)[e: 4] @ [copy/gpu, e];
-        out y: bf16[e: 4, c: ragged, h: 8] @ [e/gpu.map(W), e, c.pack(2), h];";
-    refused(&format!("{IDS} {y}"), PUSH, "whose owner a tensor names");
+fn owners_that_a_tensor_names_lie_on_each_rank() {
+    let owners = |w: &str, y: &str| {
+        format!(
+            "{IDS} in W: ix32(2)[e: 4] @ {w};
+        out y: bf16[e: 4, c: ragged, h: 8] @ {y} with fill(1);
+        out n: i32[e: 4] @ [e/gpu.map(W), e] with fill(9);"
+        )
+    };
+    let statements = format!("{PUSH} n[e] <- offset(y.c);");
+    for table in [[1, 0, 0, 1], [0; 4], [1; 4]] {
+        for w in ["[copy/gpu, e]", "[e, copy/gpu]", "[copy/gpu, e, e:2]"] {
+            for y in ["[e/gpu.map(W), e, c.pack(2), h]", "[e, c.pack(1), h, e/gpu.map(W)]"] {
+                let text = program("gpu: 2", &owners(w, y), &statements);
+                let values = Array::from_i64(Elem::I32, vec![4], &table);
+                assert!(by_hand(text, &[("W", values)]) == End::Ran, "refused: {w} {y}");
+            }
+        }
+    }
+    let y = "[e/gpu.map(W), e, c.pack(2), h]";
+    for w in ["[e/gpu, e]", "[only(1)/gpu, e]"] {
+        refused(
+            &owners(w, y),
+            &statements,
+            "is not a whole copy on each rank, in the placement of `W`",
+        );
+    }
+}
+
+#[test]
+fn owners_are_the_ranks_of_the_plan_in_order() {
+    let text = "program p {
+        mesh m { dp: 2, ep: 2, all = (dp, ep), turned = (ep, dp) }
+        in x: f32[s: all, t: 3, h: 8] @ [s/all, t, h];
+        in ids: ix32(4)[s: all, t: 3] @ [s/all, t];
+        in W: ix32(turned)[e: 4] @ [copy/dp, copy/ep, e];
+        out y: f32[e: 4, c: ragged, h: 8] @ [e/turned.map(W), e, c.pack(2), h];
+        route r: (s, t) -> (e, c) { e = ids[s, t]; c = slot(e) by (s, t); }
+        entry go { plan r; y[e, c, h] <- x[s, t, h] via r; }
+    }";
+    let found = compile(text, None, &BTreeMap::new()).expect_err("refused");
+    assert_eq!((found.0[0].code, found.0.len()), ("F0999", 1));
+    assert!(found.0[0].message.contains("by other numbers than the ranks of the plan"));
+    let compiled = compile(
+        &text.replace("turned", "all").replace(", all = (ep, dp)", ""),
+        None,
+        &BTreeMap::new(),
+    );
+    assert!(compiled.is_ok());
 }
 
 /// Four reads that are not lowered behind a route, and what it is about each.

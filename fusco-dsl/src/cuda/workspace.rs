@@ -54,8 +54,7 @@ fn home_members(schedule: &Schedule) -> Vec<(String, Option<i64>)> {
     out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), None)));
     let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
     out.extend(signals.map(|(_, s)| (s.name.clone(), Some(s.slots))));
-    let computed = |t: &Table| matches!(t.kind, TableKind::Computed);
-    let tables = schedule.tables.iter().filter(|(_, t)| computed(t));
+    let tables = schedule.tables_in(None);
     out.extend(tables.map(|(table, t)| (namer::table_name(schedule, table), Some(t.len))));
     out
 }
@@ -112,6 +111,9 @@ fn members(
     word("live".into(), &[route.groups]);
     for (_, base) in schedule.bases_of(handle) {
         word(base.name.clone(), &[route.groups]);
+    }
+    for (table, info) in schedule.tables_in(Some(handle)) {
+        word(namer::table_name(schedule, table), &[info.len]);
     }
     for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
         word(signal.name.clone(), &[signal.slots]);
@@ -215,8 +217,11 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
     out.blank();
 }
 
-/// Which member of a plan holds each group.
+/// Which member of a plan holds each group; where the plan itself says so, the kernels read it there.
 pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
+    if deal.read.is_some() {
+        return;
+    }
     let (name, of) = (namer::deal_type(schedule, deal), &deal.groups);
     let Some(tables) = deal.tables else {
         let form = match of.form {

@@ -156,8 +156,7 @@ impl<'a> Statement<'a> {
         match &value.kind {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
-                let table = &self.plan.tables[tensor];
-                let deal = super::routed::first_rows(self.program, table, self.shape())?;
+                let deal = super::routed::first_rows(self.placed(), *tensor, self.shape())?;
                 Ok((Kind::Derive { value: Derived::Offset(*tensor, deal) }, 1))
             }
             ExprKind::Dropped { .. } if self.shape().sources[0].bound > 1 => {
@@ -186,6 +185,10 @@ impl<'a> Statement<'a> {
                 Ok((Kind::PushInt { value: self.int(value)? }, 1))
             }
         }
+    }
+
+    fn placed(&self) -> (&Program, &BTreeMap<Handle<hir::Tensor>, Table>) {
+        (self.program, &self.plan.tables)
     }
 
     fn shape(&self) -> &RouteShape {
@@ -383,8 +386,7 @@ impl<'a> Statement<'a> {
             .collect::<Built<Vec<_>>>()?;
         let vector = widest(run * self.elem(tensor).bytes());
         let mut point = Point { tensor, coords, vector, deal: None };
-        let table = &self.plan.tables[&tensor];
-        point.deal = super::routed::point(self.program, table, self.shape(), (&point, usage))?;
+        point.deal = super::routed::point(self.placed(), self.shape(), (&point, usage))?;
         Ok(point)
     }
 
@@ -404,7 +406,8 @@ impl<'a> Statement<'a> {
         index: &[Expr],
     ) -> Vec<(usize, Handle<hir::Var>)> {
         let placement = &self.program.tensors[tensor].placement;
-        let on_mesh = |kind: &TermKind| matches!(kind, TermKind::Shard(_));
+        let on_mesh =
+            |kind: &TermKind| matches!(kind, TermKind::Shard(_) | TermKind::Mapped { .. });
         let mut out = Vec::new();
         for term in placement.iter().rev().filter(|t| !on_mesh(&t.kind)) {
             let memory = placement.iter().filter(|t| t.axis == term.axis && !on_mesh(&t.kind));

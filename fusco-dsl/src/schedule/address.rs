@@ -415,33 +415,84 @@ impl<'p> Addresses<'p> {
         if let Some(found) = found {
             return found;
         }
-        let owned = matches!(groups.form, DealForm::Owners(_));
-        let tables = owned.then(|| self.deal_tables((route, number), groups));
-        self.schedule.deals.append(Deal { route, number, groups: groups.clone(), tables })
+        let (tables, read) = match &groups.form {
+            DealForm::Owners(owners) => {
+                (Some(self.known_groups((route, number), groups, owners)), None)
+            }
+            DealForm::Read(owners) => {
+                let (tables, read) = self.read_groups((route, number), groups, *owners);
+                (Some(tables), Some(read))
+            }
+            _ => (None, None),
+        };
+        self.schedule.deals.append(Deal { route, number, groups: groups.clone(), tables, read })
     }
 
-    fn deal_tables(
+    fn known_groups(
         &mut self,
-        (route, number): (Handle<Route>, usize),
+        of: (Handle<Route>, usize),
         deal: &layout::Deal,
+        owners: &[i64],
     ) -> DealTables {
-        let route = self.schedule.routes[route].name.clone();
         let (mut groups, mut first) = (Vec::new(), vec![0]);
         for member in 0..deal.members {
-            groups.extend(deal.groups_of(member));
+            groups.extend(deal.groups_of(member).into_iter().flatten());
             first.push(groups.len() as i64);
         }
-        let owners = (0..deal.groups).map(|g| deal.owner(g)).collect();
-        // With a point, as `axis_name`: no name of the program has one.
         let mut table = |what: &str, values: Vec<i64>| {
-            let (name, len) = (format!("{what}_{route}.groups{number}"), values.len() as i64);
-            self.lookup(&name, len, || LookupKind::Const(values))
+            self.deal_table(of, what, values.len() as i64, LookupKind::Const(values))
         };
         DealTables {
-            owners: table("owner", owners),
+            owners: table("owner", owners.to_vec()),
             groups: table("of", groups),
             first: table("first", first),
         }
+    }
+
+    fn read_groups(
+        &mut self,
+        of: (Handle<Route>, usize),
+        deal: &layout::Deal,
+        owners: Handle<hir::Tensor>,
+    ) -> (DealTables, ReadOwners) {
+        let kind = LookupKind::Planned(of.0);
+        let mut table = |what: &str, len: i64| self.deal_table(of, what, len, kind.clone());
+        let positions = table("position", deal.groups);
+        let tables = DealTables {
+            owners: table("owner", deal.groups),
+            groups: table("of", deal.groups),
+            first: table("first", deal.members + 1),
+        };
+        let (group, tensor) = (self.var("g"), self.tensor(owners));
+        let (rank, at) = (Box::new(Ix::Me), Box::new(self.element_of(owners, Ix::Var(group))));
+        let owner = Ix::Element { tensor, rank, at };
+        (tables, ReadOwners { tensor, group, owner, positions })
+    }
+
+    /// The element of a tensor of one axis, whole on this rank.
+    fn element_of(&self, tensor: Handle<hir::Tensor>, at: Ix) -> Ix {
+        let table = self.table_of(tensor);
+        let digits = table.digits.iter().filter(|d| d.radix.bound() > 1);
+        digits.fold(Ix::Lit(0), |sum, digit| match digit.home {
+            Home::Memory { stride } => {
+                let radix = digit.radix.bound();
+                let value = cut(at.clone(), digit.weight, radix, table.is_top(digit));
+                plus(sum, times(value, stride))
+            }
+            _ => sum,
+        })
+    }
+
+    fn deal_table(
+        &mut self,
+        (route, number): (Handle<Route>, usize),
+        what: &str,
+        len: i64,
+        kind: LookupKind,
+    ) -> Handle<Lookup> {
+        // With a point, as `axis_name`: no name of the program has one.
+        let name = format!("{what}_{}.groups{number}", self.schedule.routes[route].name);
+        self.lookup(&name, len, || kind)
     }
 
     /// The table of first rows with this alignment, made on first use.
@@ -532,7 +583,8 @@ impl<'p> Addresses<'p> {
                 Home::Mesh { .. } | Home::Owner => {}
                 Home::Memory { stride } | Home::Packed { stride, .. } => {
                     let at = self.coord(route, coord);
-                    let value = self.digit(table, digit, at);
+                    let deal = (coord == Coord::Group).then(|| self.deal_of(route, point));
+                    let value = self.digit(table, digit, (at, deal));
                     row = Ix::binary(
                         IxOp::Add,
                         row,
@@ -566,12 +618,23 @@ impl<'p> Addresses<'p> {
         Access { rank: Ix::Me, ..access }
     }
 
-    /// A digit in memory of a coordinate; of one that is mapped, of its position among those of its owner.
-    fn digit(&mut self, table: &Table, digit: &Digit, at: Ix) -> Ix {
+    /// A digit in memory of a coordinate; of one that is mapped, of its position among those of its owner, by
+    /// how the groups are dealt where it is one.
+    fn digit(
+        &mut self,
+        table: &Table,
+        digit: &Digit,
+        (at, deal): (Ix, Option<Handle<Deal>>),
+    ) -> Ix {
         let owners = table.maps.get(&digit.axis).map(|m| &m.owners);
-        let (at, top) = match owners {
-            Some(Owners::Known(owners)) => {
+        let read = deal.and_then(|d| self.schedule.deals[d].read.as_ref());
+        let (at, top) = match (owners, read) {
+            (Some(Owners::Known(owners)), _) => {
                 let position = self.known_position(table.tensor, digit.axis, owners, at);
+                (position, table.is_top_in_memory(digit))
+            }
+            (Some(Owners::Read(_)), Some(read)) => {
+                let position = Ix::Lookup { table: read.positions, index: Box::new(at) };
                 (position, table.is_top_in_memory(digit))
             }
             _ => (at, table.is_top(digit)),
@@ -600,7 +663,7 @@ impl<'p> Addresses<'p> {
         let own = |d: &&Digit| Some(d.axis + 1) == ragged && d.is_in_memory();
         let (mut local, mut below) = (Ix::Lit(0), 1);
         for digit in table.digits.iter().filter(own).rev() {
-            let value = self.digit(table, digit, Ix::Var(group));
+            let value = self.digit(table, digit, (Ix::Var(group), Some(deal)));
             local = plus(times(value, below), local);
             below *= digit.radix.bound();
         }

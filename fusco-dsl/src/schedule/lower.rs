@@ -38,6 +38,10 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
+    // Who plans reads the owners that any entry over the plan needs.
+    for entry in &mut entries {
+        (entry.tensors, entry.dyns) = addresses.used(&entry.steps);
+    }
     let mut schedule = addresses.into_schedule();
     schedule.entries = entries;
     super::names::distinct(&mut schedule);
@@ -118,14 +122,13 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         }
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
-        let (tensors, dyns) = self.at.used(&steps);
         Ok(Entry {
             name: self.entry.name.clone(),
             span: self.entry.span,
             plans,
             takes,
-            tensors,
-            dyns,
+            tensors: Vec::new(),
+            dyns: Vec::new(),
             arrivals,
             steps,
         })

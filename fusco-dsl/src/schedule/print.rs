@@ -37,7 +37,9 @@ impl Printer<'_> {
         }
         for (_, deal) in s.deals.iter() {
             let name = deal_name(s, deal);
-            _ = writeln!(self.out, "groups of {name}: {}", deal.groups);
+            let owners = deal.read.as_ref().map(|read| format!(" from {}", self.ix(&read.owner)));
+            let owners = owners.unwrap_or_default();
+            _ = writeln!(self.out, "groups of {name}: {}{owners}", deal.groups);
         }
         for (_, signal) in s.signals.iter() {
             _ = writeln!(self.out, "signal {}[{}] {:?}", signal.name, signal.slots, signal.kind);

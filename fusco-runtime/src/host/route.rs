@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
-use fusco_dsl::schedule::ir::{Base, Route};
+use fusco_dsl::schedule::ir::{self, Base, DealTables, ReadOwners, Route};
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -38,6 +38,71 @@ pub(crate) struct RouteCode {
     info: Route,
     /// Each base table, its alignment, and how its groups are dealt.
     bases: Vec<(Table, i64, Deal)>,
+    owners: Vec<Owners>,
+}
+
+/// Owners of groups that the launch reads.
+struct Owners {
+    deal: Deal,
+    tensor: String,
+    /// The owner of the group that the variable is.
+    owner: Number,
+    var: usize,
+    /// What the plan keeps: the owner and the position of each group, and the groups by owner.
+    owners: Table,
+    positions: Table,
+    groups: Table,
+    first: Table,
+}
+
+impl Owners {
+    fn new(
+        resolver: &Resolver<'_>,
+        (deal, tables, read): (&ir::Deal, &DealTables, &ReadOwners),
+    ) -> Result<Owners, Error> {
+        Ok(Owners {
+            deal: deal.groups.clone(),
+            tensor: resolver.request.schedule.tensors[read.tensor].name.clone(),
+            owner: resolver.number(&read.owner)?,
+            var: read.group.index(),
+            owners: resolver.table(tables.owners)?,
+            positions: resolver.table(read.positions)?,
+            groups: resolver.table(tables.groups)?,
+            first: resolver.table(tables.first)?,
+        })
+    }
+
+    /// F0906 if an owner is no member of the plan.
+    fn read(&self, vars: &mut Vec<i64>) -> Result<Deal, Error> {
+        let (mut owners, members) = (Vec::new(), self.deal.members);
+        vars.resize(vars.len().max(self.var + 1), 0);
+        for group in 0..self.deal.groups {
+            vars[self.var] = group;
+            let owner = self.owner.get(vars);
+            if !(0..members).contains(&owner) {
+                return Err(Error::outside(&self.tensor, owner, members));
+            }
+            owners.push(owner);
+        }
+        Ok(self.deal.with(owners))
+    }
+
+    /// The tables of the plan: who has which groups.
+    fn keep(&self, deal: &Deal) {
+        let put =
+            |table: &Table, at: i64, value: i64| table[at as usize].store(value as u32, Relaxed);
+        let mut all = 0;
+        for member in 0..deal.members {
+            put(&self.first, member, all);
+            for (position, group) in (0..).zip(deal.groups_of(member).unwrap_or_default()) {
+                put(&self.owners, group, member);
+                put(&self.positions, group, position);
+                put(&self.groups, all, group);
+                all += 1;
+            }
+        }
+        put(&self.first, deal.members, all);
+    }
 }
 
 impl RouteCode {
@@ -66,6 +131,10 @@ impl RouteCode {
             vars: schedule.vars.len(),
             elems: tensor.elems,
             positions,
+            owners: schedule
+                .owners_of(handle)
+                .map(|owners| Owners::new(resolver, owners))
+                .collect::<Result<_, _>>()?,
             bases,
             info,
             plan,
@@ -167,8 +236,9 @@ impl RouteCode {
         ))
     }
 
-    /// Histogram of own tuples.
+    /// Histogram of own tuples, whose groups all have an owner.
     pub(crate) fn count(&self) -> Result<(), Error> {
+        self.owners.iter().try_for_each(|o| o.read(&mut Vec::new()).map(|_| ()))?;
         let mut hist = vec![0u32; self.bins()];
         // The last position that named each group, and where in it.
         let groups = if self.info.distinct { self.info.groups as usize } else { 0 };
@@ -216,8 +286,8 @@ impl RouteCode {
         (0..self.peers.len()).map(|member| self.row(self.space(), epoch, member)).collect()
     }
 
-    /// `live`, every base table and `dropped`.
-    pub(crate) fn tables(&self) {
+    /// The tables of owners, `live`, every base table and `dropped`.
+    pub(crate) fn tables(&self) -> Result<(), Error> {
         let matrix = self.matrix();
         let groups = self.info.groups as usize;
         let mut live = vec![0i64; groups];
@@ -230,8 +300,15 @@ impl RouteCode {
         live.iter_mut().for_each(|n| *n = (*n).min(cap));
         let space = self.space();
         space.live.iter().zip(&live).for_each(|(to, n)| to.store(*n as u32, Relaxed));
+        let mut dealt = Vec::new();
+        for owners in &self.owners {
+            let deal = owners.read(&mut Vec::new())?;
+            owners.keep(&deal);
+            dealt.push((&owners.deal, deal));
+        }
         for (table, align, deal) in &self.bases {
-            base_table(table, *align, deal, &live);
+            let read = dealt.iter().find(|(of, _)| *of == deal);
+            base_table(table, *align, read.map_or(deal, |(_, deal)| deal), &live);
         }
         let kept: i64 = self
             .first_slots(&matrix)
@@ -243,6 +320,7 @@ impl RouteCode {
             .dropped
             .iter()
             .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
+        Ok(())
     }
 
     /// Slot of this rank's first tuple in each bin: tuples of the group that are numbered before it.
@@ -315,7 +393,7 @@ fn kept(first: i64, n: &AtomicU32, cap: i64) -> i64 {
 fn base_table(table: &Table, align: i64, deal: &Deal, live: &[i64]) {
     let mut next = vec![0; deal.members as usize];
     for (group, (to, n)) in table.iter().zip(live).enumerate() {
-        let next = &mut next[deal.owner(group as i64) as usize];
+        let next = &mut next[deal.owner(group as i64).unwrap_or(0) as usize];
         to.store(*next as u32, Relaxed);
         *next += (n + align - 1) / align * align;
     }

@@ -99,7 +99,7 @@ impl Shape {
             members: self.ranks,
             form: DealForm::Blocks { each },
         };
-        let deal = s.deals.append(Deal { route, number: 1, groups, tables: None });
+        let deal = s.deals.append(Deal { route, number: 1, groups, tables: None, read: None });
         let base = s.bases.append(Base { name: "base128".into(), deal, align: TILE_ROWS });
         Names { x, w, y, n, z, o, topk, route, deal, base, tokens, t, k, e, c }
     }

@@ -11,8 +11,9 @@ template <class R> __device__ __forceinline__ Range own_range(i32 positions, i32
     return {begin, min(begin + each, total)};
 }
 
-// The tuple's group, or -1 if it names none. `index` reads what names the group of tuple `at` of [position][choice].
-template <class R, class I> __device__ __forceinline__ i32 group_of(const I& index, i32 at, const Launch& launch, i32 me) {
+// The tuple's group, or -1 if it names none, or if it is not known who owns the groups. `index` reads what names the group of tuple `at` of [position][choice].
+template <class R, class I> __device__ __forceinline__ i32 group_of(const I& index, i32 at, const Launch& launch, i32 me, bool known) {
+    if (!known) return -1;
     const i64 value = index(at);
     if (value >= 0 && value < R::GROUPS) return i32(value);
     if (!R::HAS_NONE || value != R::NONE) fail(launch, 906, me, at / R::FAN, at % R::FAN, R::GROUPS, value);
@@ -33,7 +34,7 @@ template <class R> __device__ __forceinline__ i32 bin_of(i32 group, i32 i, i32 p
 
 // hist[cta] = this CTA's tuples by bin. Shared: one histogram a warp, left as exclusive prefixes over the warps.
 template <class R, class P, class I>
-__device__ void count(P* plan, u32* shared, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me) {
+__device__ void count(P* plan, u32* shared, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me, bool known = true) {
     const i32 lane = threadIdx.x % 32, warps = blockDim.x / 32;
     for (i32 b = threadIdx.x; b < warps * R::BINS; b += blockDim.x) shared[b] = 0;
     __syncthreads();
@@ -44,7 +45,7 @@ __device__ void count(P* plan, u32* shared, const I& index, i32 positions, i32 c
         i32 bin = -1;
         if (i < own.end) {
             const i32 at = R::tuple(i, positions);
-            const i32 group = group_of<R>(index, at, launch, me);
+            const i32 group = group_of<R>(index, at, launch, me, known);
             if (R::DISTINCT && group >= 0 && repeated<R>(index, at)) fail(launch, 907, me, at / R::FAN, at % R::FAN, R::CAP, group);
             bin = bin_of<R>(group, i, positions);
         }
@@ -129,13 +130,13 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
 }
 
 // First row of each group in its rank's buffer, groups rounded up to ALIGN rows; one warp a member, whose groups are G's.
-template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live) {
+template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live, G groups = {}) {
     const i32 lane = threadIdx.x % 32;
     for (i32 m = threadIdx.x / 32; m < R::MEMBERS; m += blockDim.x / 32) {
         u32 sum = 0;
-        for (i32 first = 0; first < G::size(m); first += 32) {
-            const bool in = first + lane < G::size(m);
-            const i32 g = in ? G::group(m, first + lane) : 0;
+        for (i32 first = 0; first < groups.size(m); first += 32) {
+            const bool in = first + lane < groups.size(m);
+            const i32 g = in ? groups.group(m, first + lane) : 0;
             const u32 n = in ? (live[g] + ALIGN - 1) / ALIGN * ALIGN : 0;
             const u32 inclusive = scan_warp(n);
             if (in) base[g] = sum + inclusive - n;
@@ -146,7 +147,7 @@ template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, con
 
 // The stable slot of each own tuple.
 template <class R, class P, class I>
-__device__ void slots(P* plan, u32* shared, const u32* start, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me) {
+__device__ void slots(P* plan, u32* shared, const u32* start, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me, bool known = true) {
     const i32 lane = threadIdx.x % 32, warps = blockDim.x / 32;
     for (i32 b = threadIdx.x; b < R::BINS; b += blockDim.x) {
         const u32 first = start[b] + plan->hist[cta][b];
@@ -157,7 +158,7 @@ __device__ void slots(P* plan, u32* shared, const u32* start, const I& index, i3
     const Range own = own_range<R>(positions, cta);
     for (i32 first = own.begin; first < own.end; first += 32) {
         const i32 i = first + lane, at = i < own.end ? R::tuple(i, positions) : 0;
-        i32 group = i < own.end ? group_of<R>(index, at, launch, me) : -1;
+        i32 group = i < own.end ? group_of<R>(index, at, launch, me, known) : -1;
         const i32 bin = bin_of<R>(group, i, positions);
         const u32 same = __match_any_sync(ALL, bin);
         u32 slot = 0;

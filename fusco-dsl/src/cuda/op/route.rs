@@ -1,9 +1,9 @@
 //! Planning a route: calls into the prelude, which holds the fixed algorithms.
 
-use super::{Emit, ix};
+use super::{Emit, dealt, ix};
 use crate::arena::Handle;
-use crate::cuda::index::bare;
-use crate::cuda::namer::{deal_type, name, route_type, var_name};
+use crate::cuda::index::{Width, bare, in_width};
+use crate::cuda::namer::{deal_type, name, route_type, table_name, var_name};
 use crate::schedule::ir::{Route, Schedule};
 
 impl Emit<'_> {
@@ -14,8 +14,12 @@ impl Emit<'_> {
         self.out.line(&format!("u32* start = shared + blockDim.x / 32 * {r}::BINS;"));
         self.out.line(&format!("u32* live = start + {r}::BINS;"));
         self.out.line(&format!("const i32 positions = {};", ix(self.schedule, &info.positions)));
+        self.owners(route);
         self.index(info);
-        self.out.line(&format!("count<{r}>(plan, shared, index, {positions}, cta, launch, me);"));
+        let known = self.known(route);
+        self.out.line(&format!(
+            "count<{r}>(plan, shared, index, {positions}, cta, launch, me{known});"
+        ));
     }
 
     /// What names the group of a tuple, by its number in `[position][choice]`.
@@ -37,6 +41,26 @@ impl Emit<'_> {
         });
     }
 
+    /// The owners that the plan reads: where one is no member, the launch fails and keeps no tuple.
+    fn owners(&mut self, route: Handle<Route>) {
+        let (schedule, mut fit) = (self.schedule, Vec::new());
+        for (i, (_, _, read)) in schedule.owners_of(route).enumerate() {
+            let group = var_name(schedule, read.group);
+            let owner = in_width(schedule, &read.owner, Width::Wide);
+            self.out.line(&format!("auto own{i} = [&](i32 {group}) {{ return {owner}; }};"));
+            let (r, tensor) = (route_type(&schedule.routes[route].name), read.tensor.index());
+            fit.push(format!("owners_fit<{r}>(own{i}, launch, me, {tensor})"));
+        }
+        if !fit.is_empty() {
+            self.out.line(&format!("const bool known = {};", fit.join(" & ")));
+        }
+    }
+
+    /// One more argument for what reads tuples.
+    fn known(&self, route: Handle<Route>) -> &'static str {
+        if self.schedule.owners_of(route).next().is_some() { ", known" } else { "" }
+    }
+
     pub(super) fn scan(&mut self, route: Handle<Route>) {
         let (r, ..) = names(self.schedule, route);
         self.out.line(&format!("scan_and_send<{r}>(plans, me, cta, epoch);"));
@@ -46,18 +70,32 @@ impl Emit<'_> {
         let (r, positions) = names(self.schedule, route);
         self.out.line(&format!("totals<{r}>(plan, start, live, {positions}, me, cta, epoch);"));
         let (schedule, mut lines) = (self.schedule, Vec::new());
+        for (i, (_, tables, read)) in schedule.owners_of(route).enumerate() {
+            let all = [tables.owners, tables.groups, tables.first, read.positions];
+            let all = all.map(|table| format!("plan->{}", table_name(schedule, table))).join(", ");
+            lines.push(format!("deal_groups<{r}>(own{i}, {all});"));
+        }
         for (_, base) in schedule.bases_of(route) {
-            let groups = deal_type(schedule, &schedule.deals[base.deal]);
+            let deal = &schedule.deals[base.deal];
             let (align, table) = (base.align, &base.name);
-            lines.push(format!("first_rows<{r}, {groups}, {align}>(plan->{table}, live);"));
+            lines.push(match dealt(schedule, deal) {
+                Some(groups) => {
+                    format!("first_rows<{r}, Dealt, {align}>(plan->{table}, live, {groups});")
+                }
+                None => {
+                    let groups = deal_type(schedule, deal);
+                    format!("first_rows<{r}, {groups}, {align}>(plan->{table}, live);")
+                }
+            });
         }
         self.out.block("if (cta == 0)", |out| lines.iter().for_each(|l| out.line(l)));
     }
 
     pub(super) fn slots(&mut self, route: Handle<Route>) {
         let (r, positions) = names(self.schedule, route);
+        let known = self.known(route);
         self.out.line(&format!(
-            "slots<{r}>(plan, shared, start, index, {positions}, cta, launch, me);"
+            "slots<{r}>(plan, shared, start, index, {positions}, cta, launch, me{known});"
         ));
     }
 }
