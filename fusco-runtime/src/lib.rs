@@ -1,8 +1,46 @@
 //! Runs fusco programs: worlds of ranks on the host or on CUDA devices, buffers, plans, launches.
 //!
-//! ```text
-//! World -> bind -> Bound -> alloc, plan, launch on a Stream -> synchronize -> download
+//! A program says what is stored where; what moves between ranks follows. Four ranks transpose a matrix that
+//! none of them holds, here as threads of the host; `World::device(0, 4)` runs the same on a GPU:
+//!
 //! ```
+//! use fusco_runtime::{Error, World, fusco};
+//!
+//! fusco! {
+//!     program transpose {
+//!         mesh tp { gpu: 4 }
+//!         param M: int where M % gpu == 0;
+//!         param N: int where N % gpu == 0;
+//!         in  a: i32[m: M, n: N] @ [m/gpu, m, n]; // each rank has M/4 rows
+//!         out b: i32[n: N, m: M] @ [n/gpu, n, m]; // and N/4 rows of the transpose
+//!         entry main { b[n, m] <- a[m, n]; }
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), Error> {
+//!     let world = World::host(4)?;
+//!     let program = transpose::bind(&world, transpose::Params { m: 8, n: 4 })?;
+//!     let (a, b) = (program.alloc_a()?, program.alloc_b()?);
+//!     for rank in 0..4 {
+//!         let first = 8 * rank as i32; // two rows of four
+//!         a.upload(rank, &Vec::from_iter(first..first + 8))?;
+//!     }
+//!     let stream = world.stream()?;
+//!     program.main(&stream, transpose::MainArgs { a: &a, b: &b })?;
+//!     stream.synchronize()?;
+//!     assert_eq!(b.download(1)?, [1, 5, 9, 13, 17, 21, 25, 29]); // column 1 of `a`
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`fusco!`] reads the program when your crate is compiled, and its mistakes are errors on its tokens.
+//! [`World::bind`] takes text instead, and gives a [`Bound`] whose tensors, entries and routes go by name.
+//!
+//! What calls what: a [`World`] binds a program; that allocates a [`Buffer`] a tensor and a [`Plan`] a route; launches go
+//! to a [`Stream`] and return at once; [`Stream::synchronize`] says what went wrong, [`Buffer::download`] waits for what
+//! writes the buffer. Conflicting launches run in the order in which they were submitted, whichever streams they
+//! are on. An [`Error`] has a code, and `fuscoc explain CODE` says more about it.
+#![warn(clippy::missing_errors_doc)]
 
 mod driver;
 pub mod engine;

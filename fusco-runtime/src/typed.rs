@@ -18,6 +18,8 @@ pub type In<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
 pub type Out<'a, T, const AXES: usize> = &'a Tensor<T, AXES>;
 
 impl<T: Elem, const AXES: usize> Tensor<T, AXES> {
+    /// For the code of `fusco!`, which knows the type.
+    #[doc(hidden)]
     pub fn new(buffer: Buffer) -> Self {
         Tensor { buffer, elem: PhantomData }
     }
@@ -25,7 +27,7 @@ impl<T: Elem, const AXES: usize> Tensor<T, AXES> {
     /// Writes the front of a rank's part, elements in memory order.
     ///
     /// # Errors
-    /// F0902 if there are too many.
+    /// F0902 for an unknown rank or too many elements; F0911 if the device has failed.
     pub fn upload(&self, rank: usize, values: &[T]) -> Result<(), Error> {
         self.buffer.upload_as(rank, values)
     }
@@ -33,13 +35,14 @@ impl<T: Elem, const AXES: usize> Tensor<T, AXES> {
     /// A rank's whole part, elements in memory order.
     ///
     /// # Errors
-    /// F0902 for an unknown rank.
+    /// F0902 for an unknown rank; F0911 if the device has failed.
     pub fn download(&self, rank: usize) -> Result<Vec<T>, Error> {
         self.buffer.download_as(rank)
     }
 }
 
 impl<T, const AXES: usize> Tensor<T, AXES> {
+    /// Its memory, without types.
     pub fn buffer(&self) -> &Buffer {
         &self.buffer
     }
@@ -59,10 +62,13 @@ pub struct Plan<R> {
 }
 
 impl<R> Plan<R> {
+    /// For the code of `fusco!`, which knows the route.
+    #[doc(hidden)]
     pub fn new(plan: crate::Plan) -> Self {
         Plan { plan, route: PhantomData }
     }
 
+    /// As [`Bound::launch`](crate::Bound::launch) takes it.
     pub fn untyped(&self) -> &crate::Plan {
         &self.plan
     }
@@ -70,7 +76,7 @@ impl<R> Plan<R> {
     /// Rows of each group, by global number. Call after `synchronize`.
     ///
     /// # Errors
-    /// F0909 for an unknown rank.
+    /// F0909 for an unknown rank; F0911 if the device has failed.
     pub fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
         self.plan.live(rank)
     }

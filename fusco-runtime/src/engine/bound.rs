@@ -63,10 +63,12 @@ impl Bound {
         Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), ..bound })
     }
 
+    /// What its entries do, as the compiler has verified it.
     pub fn schedule(&self) -> &Verified<Schedule> {
         &self.schedule
     }
 
+    /// Where it runs.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -87,7 +89,7 @@ impl Bound {
     /// An empty plan of a route; an entry with `plan r;` fills it.
     ///
     /// # Errors
-    /// F0909 for an unknown route.
+    /// F0909 for an unknown route; F0911 if there is no memory.
     pub fn plan(&self, route: &str) -> Result<Plan, Error> {
         let found = self.schedule.routes.iter().find(|(_, r)| r.name == route);
         let (handle, _) = found.ok_or_else(|| {

@@ -67,6 +67,7 @@ impl Plan {
         }
     }
 
+    /// The route that it is a plan of.
     pub fn route_name(&self) -> &str {
         &self.0.schedule.routes[self.0.route].name
     }

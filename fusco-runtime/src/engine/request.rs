@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub struct LaunchArgs<'a> {
     /// One value, or one for each rank if the dyn is indexed by the mesh.
     pub dyns: &'a [(&'a str, &'a [i64])],
+    /// The memory of each tensor.
     pub buffers: &'a [(&'a str, &'a Buffer)],
     /// Plans that the entry makes or takes.
     pub plans: &'a [&'a Plan],

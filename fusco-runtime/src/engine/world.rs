@@ -85,6 +85,7 @@ impl World {
         self
     }
 
+    /// How many ranks it has.
     pub fn ranks(&self) -> usize {
         self.ranks
     }

@@ -25,6 +25,8 @@ pub(super) struct Loaded {
 static FOUND: OnceLock<Result<Loaded, String>> = OnceLock::new();
 
 impl Nvrtc {
+    /// The NVRTC of this process: looked for once.
+    ///
     /// # Errors
     /// F0911 if no NVRTC is found, or the one that is asked for is none.
     pub fn find() -> Result<Nvrtc, Error> {
@@ -35,6 +37,9 @@ impl Nvrtc {
     }
 
     /// As `13.0`.
+    ///
+    /// # Errors
+    /// F0911 if the library does not say.
     pub fn version(self) -> Result<String, Error> {
         self.0.version()
     }

@@ -10,7 +10,9 @@ use std::ffi::{CString, c_char, c_int};
 /// Machine code and what the assembler said of it.
 #[derive(Clone, Debug)]
 pub struct Cubin {
+    /// An ELF file, as the driver loads it.
     pub bytes: Vec<u8>,
+    /// What compiler and assembler printed.
     pub log: String,
     /// One for each kernel, by name.
     pub resources: Vec<KernelResources>,

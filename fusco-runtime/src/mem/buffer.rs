@@ -76,6 +76,7 @@ impl Buffer {
         &self.inner.name
     }
 
+    /// How many parts it has: one a rank.
     pub fn ranks(&self) -> usize {
         match &self.inner.memory {
             Memory::Host(parts) => parts.len(),
