@@ -40,7 +40,7 @@
 //! to a [`Stream`] and return at once; [`Stream::synchronize`] says what went wrong, [`Buffer::download`] waits for what
 //! writes the buffer. Conflicting launches run in the order in which they were submitted, whichever streams they
 //! are on. An [`Error`] has a code, and `fuscoc explain CODE` says more about it.
-#![warn(clippy::missing_errors_doc)]
+#![warn(missing_docs, clippy::missing_errors_doc)]
 
 mod driver;
 pub mod engine;
@@ -52,9 +52,11 @@ mod transport;
 pub mod typed;
 
 pub use engine::{
-    Arrivals, Bound, DeviceArrivals, Error, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, TimeMark,
-    World,
+    Arrivals, Bound, DeviceArrivals, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, TimeMark, World,
 };
+pub use error::{Error, Noun};
+/// Diagnostics of a program that was refused, and the catalogue of codes.
+pub use fusco_dsl::diag;
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
 pub use kernels_templates::CONSUMER_CUH;

@@ -2,6 +2,7 @@
 
 use super::device::DeviceProgram;
 use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
+use crate::error::Noun;
 use crate::mem::Buffer;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Schedule};
@@ -29,13 +30,8 @@ impl Bound {
     /// F0909 if the schedule is for another number of ranks; on CUDA also what generation, NVRTC and the driver say.
     pub fn from_schedule(world: &World, schedule: Verified<Schedule>) -> Result<Bound, Error> {
         if schedule.ranks != world.ranks() as i64 {
-            let message = format!(
-                "program `{}` is for {} ranks; this world has {}",
-                schedule.program,
-                schedule.ranks,
-                world.ranks()
-            );
-            return Err(Error::plan(message));
+            let (program, needs) = (schedule.program.clone(), schedule.ranks);
+            return Err(Error::ProgramRanks { program, needs, ranks: world.ranks() });
         }
         let program = world
             .devices_here()
@@ -81,7 +77,7 @@ impl Bound {
         let found = self.schedule.tensors.iter().map(|(_, t)| t).find(|t| t.name == tensor);
         let found = found.ok_or_else(|| {
             let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
-            Error::buffer(self.without("tensor", tensor, known))
+            self.unknown(Noun::Tensor, tensor, known)
         })?;
         self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
     }
@@ -94,7 +90,7 @@ impl Bound {
         let found = self.schedule.routes.iter().find(|(_, r)| r.name == route);
         let (handle, _) = found.ok_or_else(|| {
             let known = self.schedule.routes.iter().map(|(_, r)| &r.name);
-            Error::plan(self.without("route", route, known))
+            self.unknown(Noun::Route, route, known)
         })?;
         Plan::new(self, handle)
     }
@@ -137,17 +133,23 @@ impl Bound {
         let index = self.schedule.entries.iter().position(|e| e.name == entry);
         index.ok_or_else(|| {
             let known = self.schedule.entries.iter().map(|e| &e.name);
-            Error::plan(self.without("entry", entry, known))
+            self.unknown(Noun::Entry, entry, known)
         })
     }
 
-    fn without<'a>(
+    fn unknown<'a>(
         &self,
-        what: &str,
+        noun: Noun,
         name: &str,
         known: impl Iterator<Item = &'a String>,
-    ) -> String {
-        super::request::without(&self.schedule.program, what, name, known)
+    ) -> Error {
+        Error::unknown(&self.schedule.program, noun, name, known)
+    }
+
+    /// F0909 for a plan of another one.
+    pub(crate) fn other_program(&self, plan: &Plan) -> Error {
+        let (route, program) = (plan.route_name().to_string(), self.schedule.program.clone());
+        Error::OtherProgram { route, program }
     }
 
     /// # Errors
@@ -156,9 +158,7 @@ impl Bound {
         let Some(align) = self.aligns.get(tensor).filter(|a| **a > 0) else { return Ok(()) };
         let wrong = buffer.addresses().iter().position(|at| !at.is_multiple_of(*align as u64));
         wrong.map_or(Ok(()), |rank| {
-            Err(Error::buffer(format!(
-                "`{tensor}` is declared `align({align})`; its buffer on rank {rank} is not"
-            )))
+            Err(Error::Alignment { tensor: tensor.to_string(), align: *align, rank })
         })
     }
 

@@ -113,9 +113,7 @@ impl Plan {
     }
 
     fn ranked<'p>(&self, plan: &'p HostPlan, rank: usize) -> Result<&'p crate::host::Space, Error> {
-        plan.ranks.get(rank).ok_or_else(|| {
-            Error::plan(format!("a plan of {} ranks has no rank {rank}", plan.ranks.len()))
-        })
+        plan.ranks.get(rank).ok_or(Error::NoRank { ranks: plan.ranks.len(), rank })
     }
 }
 

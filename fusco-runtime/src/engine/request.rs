@@ -4,6 +4,7 @@ use super::device::DeviceProgram;
 use super::home::{Home, Space};
 use super::lease::{Claims, Ledger, PlanClaim, Sizes};
 use super::{Bound, Error, Plan};
+use crate::error::Noun;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
@@ -90,10 +91,10 @@ impl Request {
     pub(crate) fn space(&self, route: Option<Handle<Route>>) -> Result<&Space, Error> {
         match route {
             Some(route) => self.plans[route.index()].as_ref().map(Plan::space).ok_or_else(|| {
-                Error::plan(format!("no plan of route `{}`", self.schedule.routes[route].name))
+                Error::Internal(format!("no plan of route `{}`", self.schedule.routes[route].name))
             }),
             None => self.home.as_ref().map(Home::space).ok_or_else(|| {
-                Error::plan(format!("program `{}` has no home here", self.schedule.program))
+                Error::Internal(format!("program `{}` has no home here", self.schedule.program))
             }),
         }
     }
@@ -116,20 +117,16 @@ impl Request {
             let (handle, info) =
                 find(schedule.dyns.iter(), name, |d| &d.name).ok_or_else(|| {
                     let known = schedule.dyns.iter().map(|(_, d)| &d.name);
-                    Error::dynamic(without(&schedule.program, "dyn", name, known))
+                    Error::unknown(&schedule.program, Noun::Dyn, name, known)
                 })?;
             if !self.dyns[handle.index()].is_empty() {
-                return Err(Error::dynamic(format!("dyn {name} is given twice")));
+                return Err(twice(Noun::Dyn, name));
             }
             self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
         }
         let missing = self.entry().dyns.iter().find(|d| self.dyns[d.index()].is_empty());
         match missing {
-            Some(d) => Err(Error::dynamic(format!(
-                "entry `{}` needs dyn `{}`",
-                self.entry().name,
-                schedule.dyns[*d].name
-            ))),
+            Some(d) => Err(self.lacks(Noun::Dyn, &schedule.dyns[*d].name)),
             None => Ok(()),
         }
     }
@@ -140,35 +137,31 @@ impl Request {
             let (handle, info) =
                 find(schedule.tensors.iter(), name, |t| &t.name).ok_or_else(|| {
                     let known = schedule.tensors.iter().map(|(_, t)| &t.name);
-                    Error::buffer(without(&schedule.program, "tensor", name, known))
+                    Error::unknown(&schedule.program, Noun::Tensor, name, known)
                 })?;
             let bytes = (info.elems * info.elem.bytes()) as usize;
             if buffer.ranks() != schedule.ranks as usize || buffer.bytes(0) != bytes {
-                let got = format!("{} bytes on {} ranks", buffer.bytes(0), buffer.ranks());
-                return Err(Error::buffer(format!(
-                    "`{name}` needs {bytes} bytes on {} ranks; got {got}",
-                    schedule.ranks
-                )));
+                return Err(Error::BufferSize {
+                    tensor: name.to_string(),
+                    bytes,
+                    ranks: schedule.ranks as usize,
+                    got_bytes: buffer.bytes(0),
+                    got_ranks: buffer.ranks(),
+                });
             }
             if !buffer.slot().belongs_to(&self.ledger) {
-                return Err(Error::buffer(format!(
-                    "the buffer for `{name}` belongs to another world; allocate it by this program (`alloc`)"
-                )));
+                return Err(Error::BufferWorld { buffer: name.to_string() });
             }
             bound.check_alignment(name, buffer)?;
             if self.buffers[handle.index()].replace((*buffer).clone()).is_some() {
-                return Err(Error::buffer(format!("a buffer for `{name}` is given twice")));
+                return Err(twice(Noun::Tensor, name));
             }
         }
         self.keep_own();
         self.check_aliases()?;
         let missing = self.entry().tensors.iter().find(|t| self.buffers[t.index()].is_none());
         match missing {
-            Some(t) => Err(Error::buffer(format!(
-                "entry `{}` needs a buffer for `{}`",
-                self.entry().name,
-                schedule.tensors[*t].name
-            ))),
+            Some(t) => Err(self.lacks(Noun::Tensor, &schedule.tensors[*t].name)),
             None => Ok(()),
         }
     }
@@ -198,14 +191,13 @@ impl Request {
                     continue;
                 };
                 if first.is(second) && (self.writes(*a) || self.writes(*b)) {
-                    let name = |t: Handle<Tensor>| &self.schedule.tensors[t].name;
-                    return Err(Error::buffer(format!(
-                        "`{}` and `{}` of entry `{}` are given one buffer, and it writes `{}`: an entry does not work in place, allocate two",
-                        name(*a),
-                        name(*b),
-                        self.entry().name,
-                        name(if self.writes(*b) { *b } else { *a }),
-                    )));
+                    let name = |t: Handle<Tensor>| self.schedule.tensors[t].name.clone();
+                    return Err(Error::Alias {
+                        entry: self.entry().name.clone(),
+                        first: name(*a),
+                        second: name(*b),
+                        written: name(if self.writes(*b) { *b } else { *a }),
+                    });
                 }
             }
         }
@@ -253,29 +245,23 @@ impl Request {
         let schedule = self.schedule.clone();
         for plan in args.plans {
             if !plan.belongs_to(bound) {
-                return Err(Error::plan(format!(
-                    "the plan of `{}` was made by another bound program than `{}`",
-                    plan.route_name(),
-                    schedule.program
-                )));
+                return Err(bound.other_program(plan));
             }
             if self.plans[plan.route().index()].replace((*plan).clone()).is_some() {
-                return Err(Error::plan(format!(
-                    "two plans of route `{}` are given",
-                    plan.route_name()
-                )));
+                return Err(twice(Noun::Route, plan.route_name()));
             }
         }
         let entry = self.entry();
         let missing =
             entry.plans.iter().chain(&entry.takes).find(|r| self.plans[r.index()].is_none());
         match missing {
-            Some(r) => Err(Error::plan(format!(
-                "entry `{}` needs a plan of route `{}`",
-                entry.name, schedule.routes[*r].name
-            ))),
+            Some(r) => Err(self.lacks(Noun::Route, &schedule.routes[*r].name)),
             None => Ok(()),
         }
+    }
+
+    fn lacks(&self, noun: Noun, name: &str) -> Error {
+        Error::Missing { entry: self.entry().name.clone(), noun, name: name.to_string() }
     }
 
     fn choose(&self) -> Result<Vec<usize>, Error> {
@@ -284,12 +270,7 @@ impl Request {
             step.alternatives.iter().position(|a| holds(&a.when))
         };
         let chosen: Option<Vec<_>> = self.entry().steps.iter().map(first).collect();
-        chosen.ok_or_else(|| {
-            Error::dynamic(format!(
-                "no schedule of entry `{}` covers these dyns",
-                self.entry().name
-            ))
-        })
+        chosen.ok_or_else(|| Error::NoSchedule { entry: self.entry().name.clone() })
     }
 
     fn holds(&self, when: &When) -> bool {
@@ -352,19 +333,15 @@ fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec
             let last = values.last().copied().unwrap_or(0);
             values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
         }
-        n if info.per_rank => {
-            let whose = if wanted == ranks { "ranks" } else { "coordinates of its mesh axes" };
-            return Err(Error::dynamic(format!("dyn {name} has {n} values for {wanted} {whose}")));
+        values => {
+            let wanted = if info.per_rank { wanted } else { 1 };
+            return Err(Error::DynValues { name: name.clone(), values, wanted, ranks });
         }
-        n => return Err(Error::dynamic(format!("dyn {name} is one value for all ranks; got {n}"))),
     };
     for (rank, v) in values.iter().enumerate() {
         let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
-        if *v > info.bound {
-            return Err(Error::dynamic(format!("dyn {place} = {v} > {}", bound.limit(info))));
-        }
-        if *v < 0 {
-            return Err(Error::dynamic(format!("dyn {place} = {v} < 0")));
+        if !(0..=info.bound).contains(v) {
+            return Err(Error::DynRange { name: place, value: *v, bound: bound.limit(info) });
         }
     }
     Ok(values)
@@ -378,13 +355,6 @@ fn find<'a, T: 'a>(
     items.find(|(_, item)| get(item) == name)
 }
 
-/// The name is not of this program; the nearest that is, or all of them.
-pub(crate) fn without<'a>(
-    program: &str,
-    what: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a String>,
-) -> String {
-    let known: Vec<&str> = known.map(String::as_str).collect();
-    format!("program `{program}` has no {what} `{name}`{}", fusco_dsl::diag::hint(name, &known))
+fn twice(noun: Noun, name: &str) -> Error {
+    Error::Twice { noun, name: name.to_string() }
 }

@@ -46,7 +46,7 @@ impl RouteCode {
         let info = schedule.routes[handle].clone();
         let plan = resolver.plan(handle)?;
         let Number::Lit(positions) = resolver.number(&info.positions)? else {
-            return Err(Error::plan(format!(
+            return Err(Error::Internal(format!(
                 "route `{}`: its positions are not known at launch",
                 info.name
             )));
@@ -90,7 +90,7 @@ impl RouteCode {
             || self.positions > self.info.positions_bound
             || needed as usize > self.index.bytes(self.me)
         {
-            return Err(Error::dynamic(format!(
+            return Err(Error::Internal(format!(
                 "{} positions do not fit `{}`",
                 self.positions, self.index_name
             )));
@@ -161,7 +161,7 @@ impl RouteCode {
     #[cold]
     fn repeated(&self, position: i64, (first, second): (i64, i64), group: i64) -> Error {
         let (index, me) = (&self.index_name, self.member);
-        Error::assumption(format!(
+        Error::NotDistinct(format!(
             "{index}[s={me}, t={position}, k={second}] = {group}, as at k={first}: `assume distinct(k: {index})` is false"
         ))
     }

@@ -51,9 +51,9 @@ pub fn report() -> Report {
 /// what was there before is there still.
 pub fn fetch() -> Result<String, Error> {
     let folder = find::fetched().ok_or_else(|| {
-        Error::Machine("there is no cache folder: set FUSCO_CACHE_DIR to a path".to_string())
+        Error::Install("there is no cache folder: set FUSCO_CACHE_DIR to a path".to_string())
     })?;
-    install(Path::new("python3"), &folder, LIMIT).map_err(Error::Machine)?;
+    install(Path::new("python3"), &folder, LIMIT).map_err(Error::Install)?;
     Ok(folder.display().to_string())
 }
 

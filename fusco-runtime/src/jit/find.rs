@@ -32,7 +32,7 @@ impl Nvrtc {
     pub fn find() -> Result<Nvrtc, Error> {
         match FOUND.get_or_init(search) {
             Ok(loaded) => Ok(Nvrtc(loaded)),
-            Err(why) => Err(Error::Machine(why.clone())),
+            Err(why) => Err(Error::NoNvrtc(why.clone())),
         }
     }
 
@@ -60,7 +60,7 @@ impl Loaded {
         // SAFETY: both pointers are writable.
         match unsafe { (self.api.version)(&mut major, &mut minor) } {
             0 => Ok(format!("{major}.{minor}")),
-            e => Err(Error::Machine(format!("NVRTC has no version: {}", api::name(e)))),
+            e => Err(Error::NoNvrtc(format!("NVRTC has no version: {}", api::name(e)))),
         }
     }
 }

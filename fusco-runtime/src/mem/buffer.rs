@@ -52,7 +52,7 @@ impl Buffer {
         room(&what, ranks as u128 * bytes as u128)?;
         let parts: Option<Arc<[_]>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
         let parts = parts.ok_or_else(|| {
-            Error::Machine(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
+            Error::NoMemory(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
         })?;
         Ok(Buffer::new(ledger, name, bytes, Memory::Host(parts)))
     }
@@ -166,13 +166,10 @@ impl Buffer {
 
     /// A lease to read, if no launch in flight writes.
     fn lease(&self) -> Result<Held, Error> {
-        self.inner.slot.try_read().ok_or_else(|| {
-            Error::buffer(format!(
-                "`{}` is being written by a launch in flight: wait with `download` or `synchronize`, or read \
-                 rows that an arrival has announced with `peek_arrived`",
-                self.inner.name
-            ))
-        })
+        self.inner
+            .slot
+            .try_read()
+            .ok_or_else(|| Error::InFlight { buffer: self.inner.name.clone() })
     }
 
     /// `len` bytes from `offset`, while a launch may write others: for rows that an arrival has announced.
@@ -255,20 +252,24 @@ impl Buffer {
         &self.inner.memory
     }
 
+    /// F0902 for an access to bytes that it does not have.
+    pub(crate) fn outside(&self, rank: i64, offset: i64, len: usize) -> Error {
+        Error::Outside {
+            buffer: self.inner.name.clone(),
+            bytes: self.inner.bytes,
+            ranks: self.ranks(),
+            rank,
+            offset,
+            len,
+        }
+    }
+
     fn check(&self, rank: usize, offset: usize, len: usize) -> Result<(), Error> {
-        let Inner { name, bytes, .. } = &*self.inner;
-        if rank >= self.ranks() {
-            return Err(Error::buffer(format!(
-                "`{name}` has {} ranks, no rank {rank}",
-                self.ranks()
-            )));
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.inner.bytes);
+        if rank < self.ranks() && fits {
+            return Ok(());
         }
-        match offset.checked_add(len) {
-            Some(end) if end <= *bytes => Ok(()),
-            _ => Err(Error::buffer(format!(
-                "`{name}` holds {bytes} bytes a rank; {len} at {offset} do not fit"
-            ))),
-        }
+        Err(self.outside(rank as i64, offset as i64, len))
     }
 }
 
