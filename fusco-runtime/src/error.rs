@@ -131,6 +131,40 @@ pub enum Error {
         to: (usize, usize),
     },
 
+    /// F0902: elements of a tensor are of another type than the numbers that are given or asked for. Unsigned integers
+    /// of the same size stand for the bits of any type.
+    #[error("`{tensor}` holds {declared}, not {given}")]
+    ElementType {
+        /// The tensor.
+        tensor: String,
+        /// Its declared element type.
+        declared: &'static str,
+        /// The type of the numbers.
+        given: &'static str,
+    },
+    /// F0902: a logical array is not of the tensor's shape, or shorter than what its ranks hold.
+    #[error("the array of `{tensor}`: {why}")]
+    Array {
+        /// The tensor.
+        tensor: String,
+        /// What does not fit.
+        why: String,
+    },
+    /// Where a tensor's elements lie follows from something of the launch: give it, as the launch is given it. A plan
+    /// must have been made.
+    #[error("where `{tensor}` lies follows from {}", noun.argument(name))]
+    PlacementNeeds {
+        /// The tensor that is filled or read.
+        tensor: String,
+        /// What it follows from.
+        noun: Noun,
+        /// Its name.
+        name: String,
+    },
+    /// F0999: this version has no logical array of such a placement: fill its buffers by rank.
+    #[error("{0}")]
+    Unsupported(String),
+
     /// F0904: a dyn has as many values as the program says: one, or one for each coordinate of its mesh axes.
     #[error("{}", dyn_values(name, *values, *wanted, *ranks))]
     DynValues {
@@ -446,13 +480,16 @@ impl Error {
             Error::Program(d) => d.0.first().map_or("F0999", |d| d.code),
             Error::Unknown { noun, .. }
             | Error::Missing { noun, .. }
-            | Error::Twice { noun, .. } => noun.code(),
+            | Error::Twice { noun, .. }
+            | Error::PlacementNeeds { noun, .. } => noun.code(),
             Error::BufferSize { .. }
             | Error::BufferWorld { .. }
             | Error::Alignment { .. }
             | Error::Alias { .. }
             | Error::Outside { .. }
             | Error::InFlight { .. }
+            | Error::ElementType { .. }
+            | Error::Array { .. }
             | Error::CopySizes { .. } => "F0902",
             Error::DynValues { .. }
             | Error::DynRange { .. }
@@ -486,6 +523,7 @@ impl Error {
             | Error::Nvrtc(_)
             | Error::Install(_) => "F0911",
             Error::Resident { .. } => "F0706",
+            Error::Unsupported(_) => "F0999",
             Error::Internal(_) => "F0790",
         }
     }

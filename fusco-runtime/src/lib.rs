@@ -21,14 +21,14 @@
 //!     let world = World::host(4)?;
 //!     let program = transpose::bind(&world, transpose::Params { m: 8, n: 4 })?;
 //!     let (a, b) = (program.alloc_a()?, program.alloc_b()?);
-//!     for rank in 0..4 {
-//!         let first = 8 * rank as i32; // two rows of four
-//!         a.upload(rank, &Vec::from_iter(first..first + 8))?;
-//!     }
+//!     a.scatter(&[8, 4], &Vec::from_iter(0..32))?; // rows to ranks, as `@` says
 //!     let stream = world.stream()?;
 //!     program.main(&stream, transpose::MainArgs { a: &a, b: &b })?;
 //!     stream.synchronize()?;
-//!     assert_eq!(b.download(1)?, [1, 5, 9, 13, 17, 21, 25, 29]); // column 1 of `a`
+//!     let turned = b.gather()?;
+//!     assert_eq!(turned.shape, [4, 8]);
+//!     assert_eq!(turned.values[..8], [0, 4, 8, 12, 16, 20, 24, 28]);
+//!     assert_eq!(b.download(1)?, [1, 5, 9, 13, 17, 21, 25, 29]); // rank 1 has column 1 of `a`
 //!     Ok(())
 //! }
 //! ```
@@ -36,10 +36,12 @@
 //! [`fusco!`] reads the program when your crate is compiled, and its mistakes are errors on its tokens.
 //! [`World::bind`] takes text instead, and gives a [`Bound`] whose tensors, entries and routes go by name.
 //!
-//! What calls what: a [`World`] binds a program; that allocates a [`Buffer`] a tensor and a [`Plan`] a route; launches go
-//! to a [`Stream`] and return at once; [`Stream::synchronize`] says what went wrong, [`Buffer::download`] waits for what
-//! writes the buffer. Conflicting launches run in the order in which they were submitted, whichever streams they
-//! are on. An [`Error`] has a code, and `fuscoc explain CODE` says more about it.
+//! What calls what: a [`World`] binds a program; that allocates a [`Buffer`] a tensor and a [`Plan`] a route.
+//! [`Bound::scatter`] fills the buffers of any placement from one logical array and [`Bound::gather`] reads it back;
+//! [`Buffer::upload`] and [`Buffer::download`] take a rank's bytes as they lie. Launches go to a [`Stream`] and return at
+//! once; [`Stream::synchronize`] says what went wrong. Whatever reads a buffer waits for what writes it, and launches that
+//! conflict run in the order in which they were submitted, whichever streams they are on. An [`Error`] has a code, and
+//! `fuscoc explain CODE` says more about it.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
 mod driver;
@@ -52,7 +54,8 @@ mod transport;
 pub mod typed;
 
 pub use engine::{
-    Arrivals, Bound, DeviceArrivals, Graph, LaunchArgs, Plan, Stream, Tile, Tiles, TimeMark, World,
+    Arrivals, Bound, DeviceArrivals, Graph, LaunchArgs, Logical, Plan, Stream, Tile, Tiles,
+    TimeMark, World,
 };
 pub use error::{Error, Noun};
 /// Diagnostics of a program that was refused, and the catalogue of codes.

@@ -4,8 +4,9 @@ use super::device::DeviceProgram;
 use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
 use crate::error::Noun;
 use crate::mem::Buffer;
+use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Dyn, Schedule};
+use fusco_dsl::schedule::ir::{Dyn, Schedule, Tensor};
 use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,13 +22,21 @@ pub struct Bound {
     limits: Arc<BTreeMap<String, String>>,
     /// Bytes that buffers are declared to be aligned to.
     aligns: Arc<BTreeMap<String, i64>>,
+    source: Option<Arc<Source>>,
+}
+
+/// What the schedule was made from.
+pub(crate) struct Source {
+    pub program: hir::Program,
+    pub params: Bindings,
 }
 
 impl Bound {
-    /// Binds a schedule that has passed its verifier.
+    /// Binds a schedule that has passed its verifier, for tools that have one; it knows no placements.
     ///
     /// # Errors
     /// F0909 if the schedule is for another number of ranks; on CUDA also what generation, NVRTC and the driver say.
+    #[doc(hidden)]
     pub fn from_schedule(world: &World, schedule: Verified<Schedule>) -> Result<Bound, Error> {
         if schedule.ranks != world.ranks() as i64 {
             let (program, needs) = (schedule.program.clone(), schedule.ranks);
@@ -43,6 +52,7 @@ impl Bound {
             program,
             limits: Arc::default(),
             aligns: Arc::default(),
+            source: None,
         })
     }
 
@@ -56,7 +66,8 @@ impl Bound {
         let compiled = fusco_dsl::compile(source, program, params).map_err(Error::Program)?;
         let bound = Bound::from_schedule(world, compiled.schedule)?;
         let (limits, aligns) = (limits(&compiled.hir), aligns(&compiled.hir));
-        Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), ..bound })
+        let source = Some(Arc::new(Source { program: compiled.hir, params: params.clone() }));
+        Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), source, ..bound })
     }
 
     /// What its entries do, as the compiler has verified it.
@@ -137,7 +148,14 @@ impl Bound {
         })
     }
 
-    fn unknown<'a>(
+    /// # Errors
+    /// F0790 if it was bound from a schedule alone.
+    pub(super) fn source(&self) -> Result<&Source, Error> {
+        let message = || Error::Internal("a schedule without its program".to_string());
+        self.source.as_deref().ok_or_else(message)
+    }
+
+    pub(super) fn unknown<'a>(
         &self,
         noun: Noun,
         name: &str,
@@ -152,9 +170,60 @@ impl Bound {
         Error::OtherProgram { route, program }
     }
 
+    /// The tensor that a buffer is given for.
+    ///
+    /// # Errors
+    /// F0902 if there is none, or the buffer is of another size, world or alignment.
+    pub(super) fn check_buffer(
+        &self,
+        name: &str,
+        buffer: &Buffer,
+    ) -> Result<Handle<Tensor>, Error> {
+        let schedule = &self.schedule;
+        let found = schedule.tensors.iter().find(|(_, t)| t.name == name);
+        let (handle, info) = found.ok_or_else(|| {
+            let known = schedule.tensors.iter().map(|(_, t)| &t.name);
+            self.unknown(Noun::Tensor, name, known)
+        })?;
+        let (bytes, ranks) = ((info.elems * info.elem.bytes()) as usize, schedule.ranks as usize);
+        if buffer.ranks() != ranks || buffer.bytes(0) != bytes {
+            let (got_bytes, got_ranks) = (buffer.bytes(0), buffer.ranks());
+            return Err(Error::BufferSize {
+                tensor: name.to_string(),
+                bytes,
+                ranks,
+                got_bytes,
+                got_ranks,
+            });
+        }
+        if !buffer.slot().belongs_to(self.world.ledger()) {
+            return Err(Error::BufferWorld { buffer: name.to_string() });
+        }
+        self.check_alignment(name, buffer)?;
+        Ok(handle)
+    }
+
+    /// A dyn with its value on each rank.
+    ///
+    /// # Errors
+    /// F0904 if there is none of this name, or as many values, or one is outside its bound.
+    pub(super) fn check_dyn(
+        &self,
+        name: &str,
+        values: &[i64],
+    ) -> Result<(Handle<Dyn>, Vec<i64>), Error> {
+        let schedule = &self.schedule;
+        let found = schedule.dyns.iter().find(|(_, d)| d.name == name);
+        let (handle, info) = found.ok_or_else(|| {
+            let known = schedule.dyns.iter().map(|(_, d)| &d.name);
+            self.unknown(Noun::Dyn, name, known)
+        })?;
+        Ok((handle, super::request::ranked(info, values, schedule.ranks as usize, self)?))
+    }
+
     /// # Errors
     /// F0902 if a rank's part does not begin where the program says that it does.
-    pub(crate) fn check_alignment(&self, tensor: &str, buffer: &Buffer) -> Result<(), Error> {
+    fn check_alignment(&self, tensor: &str, buffer: &Buffer) -> Result<(), Error> {
         let Some(align) = self.aligns.get(tensor).filter(|a| **a > 0) else { return Ok(()) };
         let wrong = buffer.addresses().iter().position(|at| !at.is_multiple_of(*align as u64));
         wrong.map_or(Ok(()), |rank| {

@@ -197,6 +197,11 @@ impl Slot {
         Arc::ptr_eq(&self.ledger, ledger)
     }
 
+    /// Whether a launch makes this plan, and has not failed.
+    pub(crate) fn is_made(&self) -> bool {
+        self.ledger.lock().slots[self.index].made.is_some()
+    }
+
     /// A lease for the caller's thread, once what conflicts has ended; later launches wait for its end.
     pub(crate) fn hold(&self, writes: bool) -> Held {
         hold(&self.ledger, &[(self, writes)])

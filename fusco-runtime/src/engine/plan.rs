@@ -56,6 +56,18 @@ impl Plan {
         }
     }
 
+    /// Live rows of each group, once launches that use the plan have ended; `None` if none has made it.
+    ///
+    /// # Errors
+    /// F0911 if the device has failed.
+    pub(crate) fn live_when_made(&self) -> Result<Option<Vec<u32>>, Error> {
+        match &self.0.space {
+            Space::Host(_) => drop(self.0.slot.hold(false)),
+            Space::Device(_) => drop(self.0.slot.quiet(false)?),
+        }
+        if self.0.slot.is_made() { self.live(0).map(Some) } else { Ok(None) }
+    }
+
     /// Tuples of `rank` that have no pair. Call after `synchronize`.
     ///
     /// # Errors

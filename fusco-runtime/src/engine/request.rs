@@ -114,15 +114,11 @@ impl Request {
     fn take_dyns(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for (name, values) in args.dyns {
-            let (handle, info) =
-                find(schedule.dyns.iter(), name, |d| &d.name).ok_or_else(|| {
-                    let known = schedule.dyns.iter().map(|(_, d)| &d.name);
-                    Error::unknown(&schedule.program, Noun::Dyn, name, known)
-                })?;
+            let (handle, values) = bound.check_dyn(name, values)?;
             if !self.dyns[handle.index()].is_empty() {
                 return Err(twice(Noun::Dyn, name));
             }
-            self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
+            self.dyns[handle.index()] = values;
         }
         let missing = self.entry().dyns.iter().find(|d| self.dyns[d.index()].is_empty());
         match missing {
@@ -134,25 +130,7 @@ impl Request {
     fn take_buffers(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for (name, buffer) in args.buffers {
-            let (handle, info) =
-                find(schedule.tensors.iter(), name, |t| &t.name).ok_or_else(|| {
-                    let known = schedule.tensors.iter().map(|(_, t)| &t.name);
-                    Error::unknown(&schedule.program, Noun::Tensor, name, known)
-                })?;
-            let bytes = (info.elems * info.elem.bytes()) as usize;
-            if buffer.ranks() != schedule.ranks as usize || buffer.bytes(0) != bytes {
-                return Err(Error::BufferSize {
-                    tensor: name.to_string(),
-                    bytes,
-                    ranks: schedule.ranks as usize,
-                    got_bytes: buffer.bytes(0),
-                    got_ranks: buffer.ranks(),
-                });
-            }
-            if !buffer.slot().belongs_to(&self.ledger) {
-                return Err(Error::BufferWorld { buffer: name.to_string() });
-            }
-            bound.check_alignment(name, buffer)?;
+            let handle = bound.check_buffer(name, buffer)?;
             if self.buffers[handle.index()].replace((*buffer).clone()).is_some() {
                 return Err(twice(Noun::Tensor, name));
             }
@@ -324,7 +302,12 @@ impl Request {
 }
 
 /// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
-fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
+pub(super) fn ranked(
+    info: &Dyn,
+    values: &[i64],
+    ranks: usize,
+    bound: &Bound,
+) -> Result<Vec<i64>, Error> {
     let name = &info.name;
     let wanted = info.values as usize;
     let values = match values.len() {
@@ -345,14 +328,6 @@ fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec
         }
     }
     Ok(values)
-}
-
-fn find<'a, T: 'a>(
-    mut items: impl Iterator<Item = (Handle<T>, &'a T)>,
-    name: &str,
-    get: impl Fn(&T) -> &String,
-) -> Option<(Handle<T>, &'a T)> {
-    items.find(|(_, item)| get(item) == name)
 }
 
 fn twice(noun: Noun, name: &str) -> Error {

@@ -29,16 +29,56 @@ pub(crate) enum Memory {
 }
 
 /// Plain numbers that a buffer may be read as.
-pub trait Plain: Copy + Default + sealed::Sealed {}
+pub trait Plain: Copy + Default + sealed::Sealed {
+    /// Of the type.
+    #[doc(hidden)]
+    const NAME: &'static str;
+
+    /// Whether elements of the type `elem`, which have so many bytes, are such numbers, or these their bits.
+    #[doc(hidden)]
+    fn is(elem: &str, bytes: usize) -> bool;
+}
 
 mod sealed {
     pub trait Sealed {}
 }
 
 macro_rules! plain {
-    ($($t:ty),*) => { $(impl sealed::Sealed for $t {} impl Plain for $t {})* };
+    ($($t:ty, $name:literal, $bits:literal;)*) => { $(
+        impl sealed::Sealed for $t {}
+        impl Plain for $t {
+            const NAME: &'static str = $name;
+            fn is(elem: &str, bytes: usize) -> bool {
+                elem == $name || ($bits && bytes == size_of::<$t>())
+            }
+        }
+    )* };
 }
-plain!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, half::bf16, half::f16);
+plain! {
+    u8, "u8", true; u16, "u16", true; u32, "u32", true; u64, "u64", true;
+    i8, "i8", false; i16, "i16", false; i32, "i32", false; i64, "i64", false;
+    f32, "f32", false; f64, "f64", false; half::bf16, "bf16", false; half::f16, "f16", false;
+}
+
+/// Their bytes, as a buffer holds them.
+pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` types have no padding, so their bytes are initialised.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
+}
+
+/// The numbers that bytes are; an incomplete last one is left out.
+pub(crate) fn numbers_of<T: Plain>(bytes: &[u8]) -> Vec<T> {
+    let mut out = vec![T::default(); bytes.len() / size_of::<T>()];
+    // SAFETY: `out` owns that many bytes and every bit pattern is a value of a `Plain` type.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            bytes.as_ptr(),
+            out.as_mut_ptr().cast::<u8>(),
+            size_of_val(&out[..]),
+        )
+    };
+    out
+}
 
 impl Buffer {
     pub(crate) fn host(
@@ -206,11 +246,7 @@ impl Buffer {
     /// # Errors
     /// As [`upload`](Self::upload).
     pub fn upload_as<T: Plain>(&self, rank: usize, values: &[T]) -> Result<(), Error> {
-        // SAFETY: `Plain` types have no padding, so their bytes are initialised.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
-        };
-        self.upload(rank, bytes)
+        self.upload(rank, bytes_of(values))
     }
 
     /// As [`download`](Self::download), as numbers; an incomplete last one is left out.
@@ -218,17 +254,7 @@ impl Buffer {
     /// # Errors
     /// As [`download`](Self::download).
     pub fn download_as<T: Plain>(&self, rank: usize) -> Result<Vec<T>, Error> {
-        let bytes = self.download(rank)?;
-        let mut out = vec![T::default(); bytes.len() / size_of::<T>()];
-        // SAFETY: `out` owns that many bytes and every bit pattern is a value of a `Plain` type.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                out.as_mut_ptr().cast::<u8>(),
-                size_of_val(&out[..]),
-            )
-        };
-        Ok(out)
+        Ok(numbers_of(&self.download(rank)?))
     }
 
     /// Its address on a CUDA device, for kernels of others; `None` on the host. What such kernels do there is theirs to
