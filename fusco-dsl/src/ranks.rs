@@ -1,81 +1,23 @@
 //! Between logical global arrays and the buffers of ranks: how a host fills what an entry reads and judges
 //! what it wrote.
 
-use crate::Compiled;
-use crate::arena::Handle;
-use crate::layout::{Home, Radix, Table};
 use crate::oracle::{self, Array, Bits, Inputs, Outputs, Placed};
-use crate::sema::hir::{self, Elem, Extent, Size};
+use crate::sema::hir::{Elem, Program};
 use std::collections::BTreeMap;
 
-/// Each rank's bytes of a logical array, in the order of the placement.
+/// Each rank's bytes of the logical array of a tensor among `inputs`, in the order of the placement.
+/// `live`: rows of each group, by route, if its axis is ragged.
 ///
 /// # Errors
 /// Counts, owners or sizes that do not fit the placement.
 pub fn scatter(
-    compiled: &Compiled,
-    handle: Handle<hir::Tensor>,
-    array: &Array,
+    program: &Program,
+    name: &str,
     inputs: &Inputs,
+    live: &BTreeMap<String, Vec<u32>>,
 ) -> Result<Vec<Vec<u8>>, oracle::Error> {
-    let tensor = &compiled.hir.tensors[handle];
-    if oracle::is_static(&compiled.hir, tensor) {
-        let ranks = oracle::scatter(&compiled.hir, inputs, &tensor.name)?;
-        return Ok(ranks.into_iter().map(|p| p.array.into_bytes()).collect());
-    }
-    let (table, array) = (&compiled.tables()[&handle], &array.dense());
-    let width = array.elem.bytes() as usize;
-    let mut ranks = vec![Vec::new(); compiled.schedule.ranks as usize];
-    let (mut coords, run) = (vec![0i64; tensor.axes.len()], contiguous(table, array));
-    for first in (0..array.len()).step_by(run.max(1)) {
-        let mut rest = first;
-        for axis in (0..coords.len()).rev() {
-            coords[axis] = (rest % array.shape[axis]) as i64;
-            rest /= array.shape[axis];
-        }
-        if !live(compiled, tensor, &coords, inputs) {
-            continue;
-        }
-        let (rank, offset) = table.locate(&coords, |_| 0);
-        let buffer: &mut Vec<u8> = &mut ranks[rank];
-        let (from, to) = (first * width, offset * width);
-        if buffer.len() < to + run * width {
-            buffer.resize(to + run * width, 0);
-        }
-        buffer[to..to + run * width].copy_from_slice(&array.bytes()[from..from + run * width]);
-    }
-    Ok(ranks)
-}
-
-/// Elements of the last axis that lie together in memory.
-fn contiguous(table: &Table, array: &Array) -> usize {
-    let last = array.shape.len() - 1;
-    let whole = table.digits.iter().filter(|d| d.axis == last).count() == 1;
-    let inner = table
-        .digits
-        .last()
-        .is_some_and(|d| d.axis == last && matches!(d.home, Home::Memory { stride: 1 }));
-    let fixed = table.digits.last().is_some_and(|d| matches!(d.radix, Radix::Fixed(_)));
-    if whole && inner && fixed { array.shape[last] } else { 1 }
-}
-
-/// Whether the coordinates lie inside the rank's `dyn` extents.
-fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inputs) -> bool {
-    tensor.axes.iter().zip(coords).all(|(axis, at)| match &axis.extent {
-        Extent::Fixed(Size::Dyn { of, index }) => {
-            let values = inputs
-                .dyns
-                .get(&compiled.hir.dyns[*of].name)
-                .map(Vec::as_slice)
-                .unwrap_or_default();
-            let rank = match index.first() {
-                Some(Size::Coord(i)) if values.len() > 1 => coords[*i] as usize,
-                _ => 0,
-            };
-            values.get(rank).is_some_and(|n| at < n)
-        }
-        _ => true,
-    })
+    let ranks = oracle::scatter(program, inputs, live, name)?;
+    Ok(ranks.into_iter().map(|p| p.array.into_bytes()).collect())
 }
 
 /// The logical array of a tensor from its ranks' buffers, with the counts of its ragged segments.
@@ -84,13 +26,13 @@ fn live(compiled: &Compiled, tensor: &hir::Tensor, coords: &[i64], inputs: &Inpu
 /// # Errors
 /// Counts, owners or buffers that do not fit the placement.
 pub fn gather(
-    compiled: &Compiled,
+    program: &Program,
     name: &str,
     ranks: &[impl AsRef<[u8]>],
     inputs: &Inputs,
     live: &BTreeMap<String, Vec<u32>>,
 ) -> Result<oracle::Gathered, oracle::Error> {
-    oracle::gather(&compiled.hir, inputs, live, name, ranks)
+    oracle::gather(program, inputs, live, name, ranks)
 }
 
 /// Compares each rank's buffers with the oracle's, bit for bit, wherever the program defines an element.

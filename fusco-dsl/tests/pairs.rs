@@ -297,7 +297,7 @@ pub fn scattered(compiled: &Compiled, name: &str, elem: Elem, shape: &[usize]) -
     let dealt = |array: &Array| {
         let tensors = [(name.to_string(), array.clone())].into();
         let inputs = Inputs { tensors, ..Inputs::default() };
-        scatter(&compiled.hir, &inputs, name).expect("a static placement")
+        scatter(&compiled.hir, &inputs, &BTreeMap::new(), name).expect("a static placement")
     };
     let ranks: Vec<_> = planes(elem, shape).iter().map(dealt).collect();
     places(elem, &ranks)

@@ -303,9 +303,10 @@ fn run(compiled: &Compiled, inputs: &Inputs) -> (BTreeMap<String, Memory>, bool)
     let mut tensors = BTreeMap::new();
     for (_, tensor) in schedule.tensors.iter() {
         let mut memory = vec![vec![(0xdead, 0); tensor.elems as usize]; ranks];
-        if let Some(array) = inputs.tensors.get(&tensor.name) {
-            let handle = compiled.hir.tensor(&tensor.name).expect("a tensor");
-            let parts = ranks::scatter(compiled, handle, array, inputs).expect("it fits");
+        if inputs.tensors.contains_key(&tensor.name) {
+            let live = BTreeMap::new();
+            let parts = ranks::scatter(&compiled.hir, &tensor.name, inputs, &live);
+            let parts = parts.expect("it fits");
             for (memory, bytes) in memory.iter_mut().zip(parts) {
                 for (element, bytes) in memory.iter_mut().zip(bytes.as_chunks::<4>().0) {
                     *element = (u64::from(u32::from_le_bytes(*bytes)), 0);

@@ -168,7 +168,8 @@ impl Module<'_> {
             pub fn #make(
                 &self,
             ) -> ::core::result::Result<::fusco_runtime::typed::Tensor<#elem, #axes>, ::fusco_runtime::Error> {
-                self.0.alloc(#name).map(::fusco_runtime::typed::Tensor::new)
+                let buffer = self.0.alloc(#name)?;
+                ::core::result::Result::Ok(::fusco_runtime::typed::Tensor::new(&self.0, buffer))
             }
         }
     }

@@ -84,7 +84,7 @@ fn library(absent: &str) -> Result<(), Error> {
     static MISSING: OnceLock<Option<&str>> = OnceLock::new();
     // SAFETY: only looks for the library.
     if !unsafe { sys::is_culib_present() } {
-        return Err(Error::Machine(absent.to_string()));
+        return Err(Error::NoDriver(absent.to_string()));
     }
     let missing = MISSING.get_or_init(|| {
         // SAFETY: the library is there. Its functions are looked up, not called.
@@ -94,7 +94,7 @@ fn library(absent: &str) -> Result<(), Error> {
         SYMBOLS.into_iter().find(|name| !has(name))
     });
     missing.map_or(Ok(()), |name| {
-        Err(Error::Machine(format!(
+        Err(Error::NoDriver(format!(
             "libcuda has no `{name}`: the CUDA driver is too old, or is none"
         )))
     })
@@ -133,10 +133,7 @@ impl Gpu {
         let shared = attribute(Attribute::CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)?;
         let architecture = Architecture::of_device(major, minor).ok_or_else(|| {
             let known: Vec<&str> = Architecture::names().collect();
-            Error::Machine(format!(
-                "device {ordinal} is an sm_{major}{minor}, which fusco makes no kernels for; it does for {}",
-                known.join(", ")
-            ))
+            Error::Architecture { ordinal, major, minor, known: known.join(", ") }
         })?;
         // SAFETY: `device` is valid; released in `drop`.
         let context = unsafe { result::primary_ctx::retain(device) }.map_err(fail)?;
@@ -173,13 +170,7 @@ impl Gpu {
             unsafe { sys::cuDeviceCanAccessPeer(&mut can, self.device, peer.device) }.result();
         asked.map_err(|e| told(e, "peer access"))?;
         if can == 0 {
-            let text = format!(
-                "device {} cannot reach the memory of device {}: they need NVLink or PCIe peer access \
-                 (`nvidia-smi topo -p2p rw` shows who has it); choose devices that have it, or put all ranks \
-                 on device {}",
-                self.ordinal, peer.ordinal, self.ordinal
-            );
-            return Err(Error::Machine(text));
+            return Err(Error::Unreachable { from: self.ordinal, to: peer.ordinal });
         }
         // SAFETY: the peer's context is retained while it lives.
         match unsafe { sys::cuCtxEnablePeerAccess(peer.context, 0) } {
@@ -570,7 +561,7 @@ impl Kernel {
         let name = contract.symbol.clone();
         let fail = |e| told(e, &format!("kernel `{name}`"));
         let symbol = CString::new(name.as_str())
-            .map_err(|_| Error::Machine(format!("kernel `{name}` has a NUL in its name")))?;
+            .map_err(|_| Error::Internal(format!("kernel `{name}` has a NUL in its name")))?;
         // SAFETY: the module lives as long as the kernel.
         let raw = unsafe { result::module::get_function(module.raw, symbol) }.map_err(fail)?;
         let attribute =
@@ -588,11 +579,7 @@ impl Kernel {
         } as u32;
         let (wanted, most) = (contract.grid.0 * contract.grid.1, resident * module.gpu.sms);
         if contract.cooperative && wanted > most {
-            let message = format!(
-                "{wanted} CTAs cannot be resident ({} SMs x {resident}); spinning waits would hang",
-                module.gpu.sms
-            );
-            return Err(Error::Invalid { code: "F0706", message });
+            return Err(Error::Resident { ctas: wanted, sms: module.gpu.sms, each: resident });
         }
         Ok(Kernel {
             threads: contract.threads,
@@ -615,5 +602,9 @@ fn told(error: DriverError, what: &str) -> Error {
         .ok()
         .and_then(|s| s.to_str().ok().map(str::to_string))
         .unwrap_or_else(|| format!("{:?}", error.0));
-    Error::Machine(format!("{what}: {text}"))
+    let text = format!("{what}: {text}");
+    match error.0 {
+        sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => Error::NoMemory(text),
+        _ => Error::Driver(text),
+    }
 }

@@ -693,3 +693,78 @@ fn streams_of_too_many_ranks_are_refused() {
     drop(streams);
     few.stream().expect("given back");
 }
+
+/// What a logical array does not fit, or lacks to be placed, is said before a byte is written.
+#[test]
+fn a_logical_array_that_has_no_place_is_refused() {
+    logical_misuse(Layer::new());
+}
+
+#[test]
+fn gpu_a_logical_array_that_has_no_place_is_refused() {
+    gpu(RANKS).into_iter().for_each(|world| logical_misuse(Layer::on(world)));
+}
+
+fn logical_misuse(layer: Layer) {
+    let (plan, stream, bound) = (layer.plan(), layer.stream(), &layer.bound);
+    let buffers: Vec<_> = layer.buffers.iter().map(|(n, b)| (*n, b)).collect();
+    let tokens = [TOKENS as i64, 5, 0, 1];
+    let plans = [&plan];
+    let args = LaunchArgs { dyns: &[("T", &tokens)], buffers: &buffers, plans: &plans };
+    let (shape, len) = ([RANKS, TOKENS, HIDDEN], RANKS * TOKENS * HIDDEN);
+    let rows: Vec<bf16> = (0..len).map(|i| bf16::from_f32((i % 251) as f32)).collect();
+    let before = bytes(&layer["x"]);
+
+    let none = LaunchArgs { buffers: &buffers, ..LaunchArgs::default() };
+    let error = bound.scatter("x", &shape, &rows, &none).expect_err("refused");
+    assert!(matches!(error, Error::PlacementNeeds { .. }), "{error:?}");
+    assert_eq!(error.to_string(), "where `x` lies follows from dyn `T`");
+    assert_eq!(code(bound.gather::<bf16>("y", &none)), "F0909", "it lacks the plan");
+    assert_eq!(code(bound.gather::<bf16>("y", &args)), "F0909", "nothing has made the plan");
+    let bare = LaunchArgs { buffers: &[], ..args };
+    assert_eq!(code(bound.scatter("x", &shape, &rows, &bare)), "F0902", "it lacks the buffer");
+    let floats = vec![0f32; len];
+    let error = bound.scatter("x", &shape, &floats, &args).expect_err("refused");
+    assert_eq!(error.to_string(), "`x` holds bf16, not f32");
+    assert_eq!(code(bound.gather::<i16>("x", &args)), "F0902", "bits are unsigned");
+    for wrong in [&shape[1..], &[RANKS, TOKENS - 1, HIDDEN], &[RANKS, HIDDEN, TOKENS], &[]] {
+        let len = wrong.iter().product();
+        let error = bound.scatter("x", wrong, &vec![rows[0]; len], &args).expect_err("refused");
+        assert!(matches!(error, Error::Array { .. }), "{wrong:?}: {error:?}");
+    }
+    assert_eq!(code(bound.scatter("x", &shape, &rows[1..], &args)), "F0902", "one is missing");
+    let absurd = [usize::MAX, 2, HIDDEN];
+    assert_eq!(code(bound.scatter("x", &absurd, &rows, &args)), "F0902");
+    let late = LaunchArgs { dyns: &[("T", &[TOKENS as i64 + 1; RANKS])], ..args };
+    assert_eq!(code(bound.scatter("x", &shape, &rows, &late)), "F0904");
+    let error = bound.scatter("xx", &shape, &rows, &args).expect_err("refused");
+    assert!(matches!(&error, Error::Unknown { name, .. } if name == "xx"), "{error:?}");
+    let (other, swapped) = (Layer::new(), [("x", &layer["y"])]);
+    let foreign = [("x", &other["x"])];
+    for buffers in [&swapped[..], &foreign[..]] {
+        let args = LaunchArgs { buffers, ..args };
+        assert_eq!(code(bound.scatter("x", &shape, &rows, &args)), "F0902");
+    }
+    let plans = [&other.plan()];
+    assert_eq!(code(bound.gather::<bf16>("y", &LaunchArgs { plans: &plans, ..args })), "F0909");
+    assert_eq!(bytes(&layer["x"]), before, "nothing was written");
+
+    // A longer array gives what fits, and only rows that are there are written.
+    let long = [RANKS, TOKENS + 1, HIDDEN];
+    let values = vec![bf16::from_f32(3.0); long.iter().product()];
+    bound.scatter("x", &long, &values, &args).expect("it fits");
+    let found = bound.gather::<bf16>("x", &args).expect("it is there");
+    assert_eq!(found.shape, shape);
+    for (i, value) in found.values.iter().enumerate() {
+        let there = ((i / HIDDEN % TOKENS) as i64) < tokens[i / HIDDEN / TOKENS];
+        assert_eq!(value.to_f32(), if there { 3.0 } else { 0.0 }, "{i}");
+    }
+    bound.launch("dispatch", &stream, &args).expect("it fits");
+    // Without a `synchronize`: it waits for the launch that makes the plan, and for the rows.
+    let y = bound.gather::<bf16>("y", &args).expect("it is made");
+    let counts = y.counts.expect("a ragged axis");
+    assert_eq!(counts.iter().sum::<i32>() as i64, tokens.iter().sum::<i64>() * FAN as i64);
+    assert_eq!(y.shape, [EXPERTS, *counts.iter().max().expect("groups") as usize, HIDDEN]);
+    assert_eq!(counts, bound.gather::<i32>("n", &args).expect("counts").values);
+    stream.synchronize().expect("it ran");
+}

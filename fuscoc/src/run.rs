@@ -128,8 +128,9 @@ fn scattered(
             continue;
         };
         let reads = matches!(compiled.hir.tensors[handle].io, Io::In | Io::InOut);
-        if let Some(array) = inputs.tensors.get(&name) {
-            let ranks = fusco_dsl::ranks::scatter(compiled, handle, array, inputs)?;
+        if inputs.tensors.contains_key(&name) {
+            let live = BTreeMap::new();
+            let ranks = fusco_dsl::ranks::scatter(&compiled.hir, &name, inputs, &live)?;
             out.insert(name, ranks);
         } else if reads && work.raw {
             out.insert(name, data::raw(compiled, handle, &mut rng));

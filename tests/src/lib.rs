@@ -82,9 +82,9 @@ impl Session {
 
     /// Puts every logical input on its ranks.
     pub fn upload(&self, inputs: &Inputs) {
-        for (name, array) in &inputs.tensors {
-            let handle = self.compiled.hir.tensor(name).expect("a tensor of the program");
-            let parts = ranks::scatter(&self.compiled, handle, array, inputs).expect("it fits");
+        for name in inputs.tensors.keys() {
+            let parts = ranks::scatter(&self.compiled.hir, name, inputs, &BTreeMap::new());
+            let parts = parts.expect("it fits");
             for (rank, bytes) in parts.iter().enumerate() {
                 self.buffers[name].upload(rank, bytes).expect("fits");
             }

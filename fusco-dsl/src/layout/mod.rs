@@ -152,24 +152,6 @@ impl Table {
         })
     }
 
-    /// The rank that holds the coordinates, and the element offset in its buffer.
-    /// `base` gives the first row of a group (a coordinate of the packed axis's parent).
-    pub fn locate(&self, at: &[i64], base: impl Fn(i64) -> i64) -> (usize, usize) {
-        let (mut rank, mut offset) = (0, 0);
-        for digit in &self.digits {
-            let high = at[digit.axis] / digit.weight;
-            let value = if self.is_top(digit) { high } else { high % digit.radix.bound() };
-            match digit.home {
-                Home::Mesh { weight, .. } => rank += value * weight,
-                Home::Memory { stride } | Home::Packed { stride, .. } => offset += value * stride,
-                Home::Group { stride } => offset += base(at[digit.axis]) * stride,
-                // Static placements are filled by the oracle's walk, which knows maps and counts.
-                Home::Owner | Home::Parent { .. } | Home::Rows { .. } => {}
-            }
-        }
-        (rank as usize, offset as usize)
-    }
-
     /// Whether this is the most significant digit of its axis: digits read major to minor.
     pub fn is_top(&self, digit: &Digit) -> bool {
         self.digits.iter().find(|d| d.axis == digit.axis).is_some_and(|d| std::ptr::eq(d, digit))

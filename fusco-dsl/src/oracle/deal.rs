@@ -8,7 +8,7 @@ use super::scope::{Scope, dynamic, overflow};
 use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
 
 /// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
-pub fn is_static(program: &Program, tensor: &Tensor) -> bool {
+pub(super) fn is_static(program: &Program, tensor: &Tensor) -> bool {
     let routed = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
     let counted = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Counted { .. }));
     let launch = tensor.axes.iter().any(|a| matches!(&a.extent, Extent::Fixed(s) if dynamic(s)));

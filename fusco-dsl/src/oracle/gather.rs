@@ -33,11 +33,7 @@ pub fn gather(
     ranks: &[impl AsRef<[u8]>],
 ) -> Result<Gathered, Error> {
     inputs.check(program)?;
-    let of = |rows: &Vec<u32>| {
-        let live = rows.iter().map(|n| i64::from(*n)).collect();
-        Relation { live, ..Relation::default() }
-    };
-    let plans = live.iter().map(|(route, rows)| (route.clone(), of(rows))).collect();
+    let plans = counted(live);
     let scope = Scope { program, inputs, plans: &plans, made: &BTreeMap::new() };
     let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
     let tensor = &program.tensors[handle];
@@ -87,6 +83,15 @@ pub fn gather(
     };
     let ends = ranks.iter().map(AsRef::as_ref).enumerate().map(end).collect();
     Ok(Gathered { logical, count: segments(&scope, tensor)?, ends })
+}
+
+/// What plans that were made elsewhere say of the routes: rows of each group.
+pub(super) fn counted(live: &BTreeMap<String, Vec<u32>>) -> BTreeMap<String, Relation> {
+    let of = |rows: &Vec<u32>| {
+        let live = rows.iter().map(|n| i64::from(*n)).collect();
+        Relation { live, ..Relation::default() }
+    };
+    live.iter().map(|(route, rows)| (route.clone(), of(rows))).collect()
 }
 
 /// Live length of each segment of a ragged or counted axis, over the coordinates of the axes it depends on.

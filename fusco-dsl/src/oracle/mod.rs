@@ -25,8 +25,6 @@ mod scope;
 mod shape;
 mod tuples;
 
-pub(crate) use deal::is_static;
-
 pub use array::Array;
 pub use bits::Bits;
 pub use error::Error;

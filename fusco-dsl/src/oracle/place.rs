@@ -58,8 +58,10 @@ pub(super) fn lengths(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Erro
     // The leading digit of what each rank holds, for an axis whose extent is known at launch only.
     let mut reach = vec![0; layout.ranks()?];
     if let Some(leading) = layout.leading() {
-        layout.walk(&mut Vec::new(), &mut |rank, _, at, _| {
-            reach[rank] = reach[rank].max(leading.of(at[leading.axis]) + 1);
+        layout.walk(&mut Vec::new(), &mut |rank, _, at, run| {
+            // A run goes along the last axis.
+            let more = if leading.axis + 1 == at.len() { run as i64 - 1 } else { 0 };
+            reach[rank] = reach[rank].max(leading.of(at[leading.axis] + more) + 1);
         })?;
     }
     let length = |(rank, reach): (usize, &i64)| {
@@ -89,8 +91,13 @@ pub(super) fn runs(
     let layout = Layout::new(scope, tensor)?;
     let mut wrong = None;
     layout.walk(&mut Vec::new(), &mut |rank, offset, at, run| {
+        // A run goes along the last axis.
+        let end = at.last().map(|last| *last as usize + run);
+        let whole = end.is_none_or(|end| logical.shape.last().is_some_and(|n| end <= *n));
         let done = match (logical.at(at), lengths.get(rank)) {
-            (Some(from), Some(len)) if offset + run <= *len => visit(rank, offset, from, run),
+            (Some(from), Some(len)) if whole && offset + run <= *len => {
+                visit(rank, offset, from, run)
+            }
             _ => Err(Error::outside(&tensor.name, at, &logical.shape)),
         };
         if let Err(error) = done {

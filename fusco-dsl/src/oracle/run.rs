@@ -1,5 +1,6 @@
 //! Statements as loop nests.
 
+use super::gather::counted;
 use super::nest::{Nest, Parts};
 use super::place::{fill_bits, physical};
 use super::placed::{Left, Placed};
@@ -86,12 +87,17 @@ pub fn run_entry_watched<'p>(
 }
 
 /// Each rank's buffer of an input, from its logical array: its replicas on every rank that has one, its parts
-/// each on its rank. Integers narrower than declared are widened.
+/// each on its rank. Integers narrower than declared are widened. `live`: rows of each group, by route.
 ///
 /// # Errors
 /// A missing or wrong array, or counts and owners out of range.
-pub fn scatter(program: &Program, inputs: &Inputs, name: &str) -> Result<Vec<Physical>, Error> {
-    let (plans, made) = (BTreeMap::new(), BTreeMap::new());
+pub fn scatter(
+    program: &Program,
+    inputs: &Inputs,
+    live: &BTreeMap<String, Vec<u32>>,
+    name: &str,
+) -> Result<Vec<Physical>, Error> {
+    let (plans, made) = (counted(live), BTreeMap::new());
     let scope = Scope { program, inputs, plans: &plans, made: &made };
     let handle = program.tensor(name).ok_or_else(|| Error::Missing(format!("tensor {name}")))?;
     inputs.check(program)?;

@@ -83,10 +83,7 @@ impl Arrivals {
         let schedule = bound.shared_schedule();
         let info = &schedule.entries[entry];
         if !plan.belongs_to(bound) {
-            return Err(Error::plan(format!(
-                "the plan of `{}` was made by another bound program",
-                plan.route_name()
-            )));
+            return Err(bound.other_program(plan));
         }
         let signal = info
             .arrivals
@@ -94,11 +91,8 @@ impl Arrivals {
             .copied()
             .find(|s| schedule.signals[*s].route == Some(plan.route()));
         let signal = signal.ok_or_else(|| {
-            Error::plan(format!(
-                "entry `{}` announces no arrivals over `{}`",
-                info.name,
-                plan.route_name()
-            ))
+            let (entry, route) = (info.name.clone(), plan.route_name().to_string());
+            Error::NoArrivals { entry, route }
         })?;
         let base = tile_base(info, signal);
         let launch = plan.host().map_or(0, |p| p.latest(entry));
@@ -120,8 +114,7 @@ impl Arrivals {
     pub fn wait_tile(&self, rank: usize, slot: usize, expected: usize) -> Result<(), Error> {
         self.begin(rank)?;
         let seen = || self.count(rank, slot);
-        self.count(rank, slot)
-            .ok_or_else(|| Error::plan(format!("no counter {slot} on rank {rank}")))?;
+        self.count(rank, slot).ok_or(Error::NoCounter { rank: rank as i64, slot: slot as i64 })?;
         let done = spin(
             self.timeout,
             false,
@@ -147,17 +140,14 @@ impl Arrivals {
     /// F0909 on a host world or for a wrong rank.
     pub fn on_device(&self, rank: usize) -> Result<DeviceArrivals, Error> {
         let plan = self.plan.device();
-        let plan =
-            plan.ok_or_else(|| Error::plan("this world has no device counters".to_string()))?;
+        let plan = plan.ok_or(Error::ArrivalsElsewhere { on_device: false })?;
         let word = |name: &str| plan.address(rank, name);
         let (counters, slots) = word(&self.schedule.signals[self.signal].name)?;
         let opener = opener(&self.schedule.entries[self.entry], self.signal);
         let groups = self.base.map(|base| self.groups(base, rank)).transpose()?.unwrap_or_default();
         let apart = groups.get(1).map_or(1, |second| second - groups[0]);
         if groups.windows(2).any(|w| w[1] - w[0] != apart) {
-            return Err(Error::plan(format!(
-                "the groups of rank {rank} lie by a table of owners: a kernel follows groups that are equally far apart"
-            )));
+            return Err(Error::ScatteredGroups { rank });
         }
         let base = self.base.map(|b| self.schedule.bases[b].name.clone());
         Ok(DeviceArrivals {
@@ -180,23 +170,18 @@ impl Arrivals {
             let space = self.plan.host()?.ranks.get(rank)?;
             Some(space.groups_of(deal.tables.as_ref()?, member as usize))
         };
-        deal.groups.groups_of(member).or_else(planned).ok_or_else(|| {
-            Error::plan(
-                "a launch reads the owners of the groups: a kernel follows groups that are known at bind"
-                    .to_string(),
-            )
-        })
+        deal.groups.groups_of(member).or_else(planned).ok_or(Error::ScatteredGroups { rank })
     }
 
     fn host(&self) -> Result<&HostPlan, Error> {
         let plan = self.plan.host().map(|p| &**p);
-        plan.ok_or_else(|| Error::plan("arrivals of a device are read on the device".to_string()))
+        plan.ok_or(Error::ArrivalsElsewhere { on_device: true })
     }
 
     /// Until this launch has reset its counters and, where it plans, made its tables.
     fn begin(&self, rank: usize) -> Result<(), Error> {
         let plan = self.host()?;
-        let space = plan.ranks.get(rank).ok_or_else(|| Error::plan(format!("no rank {rank}")))?;
+        let space = plan.ranks.get(rank).ok_or(Error::NoRank { ranks: plan.ranks.len(), rank })?;
         let plans = self.schedule.entries[self.entry].plans.contains(&self.plan.route());
         let wanted = if plans { self.launch } else { 0 };
         let ready = || {

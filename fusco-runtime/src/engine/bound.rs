@@ -2,9 +2,11 @@
 
 use super::device::DeviceProgram;
 use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
+use crate::error::Noun;
 use crate::mem::Buffer;
+use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Dyn, Schedule};
+use fusco_dsl::schedule::ir::{Dyn, Schedule, Tensor};
 use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,22 +22,25 @@ pub struct Bound {
     limits: Arc<BTreeMap<String, String>>,
     /// Bytes that buffers are declared to be aligned to.
     aligns: Arc<BTreeMap<String, i64>>,
+    source: Option<Arc<Source>>,
+}
+
+/// What the schedule was made from.
+pub(crate) struct Source {
+    pub program: hir::Program,
+    pub params: Bindings,
 }
 
 impl Bound {
-    /// Binds a schedule that has passed its verifier.
+    /// Binds a schedule that has passed its verifier, for tools that have one; it knows no placements.
     ///
     /// # Errors
     /// F0909 if the schedule is for another number of ranks; on CUDA also what generation, NVRTC and the driver say.
+    #[doc(hidden)]
     pub fn from_schedule(world: &World, schedule: Verified<Schedule>) -> Result<Bound, Error> {
         if schedule.ranks != world.ranks() as i64 {
-            let message = format!(
-                "program `{}` is for {} ranks; this world has {}",
-                schedule.program,
-                schedule.ranks,
-                world.ranks()
-            );
-            return Err(Error::plan(message));
+            let (program, needs) = (schedule.program.clone(), schedule.ranks);
+            return Err(Error::ProgramRanks { program, needs, ranks: world.ranks() });
         }
         let program = world
             .devices_here()
@@ -47,6 +52,7 @@ impl Bound {
             program,
             limits: Arc::default(),
             aligns: Arc::default(),
+            source: None,
         })
     }
 
@@ -60,13 +66,16 @@ impl Bound {
         let compiled = fusco_dsl::compile(source, program, params).map_err(Error::Program)?;
         let bound = Bound::from_schedule(world, compiled.schedule)?;
         let (limits, aligns) = (limits(&compiled.hir), aligns(&compiled.hir));
-        Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), ..bound })
+        let source = Some(Arc::new(Source { program: compiled.hir, params: params.clone() }));
+        Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), source, ..bound })
     }
 
+    /// What its entries do, as the compiler has verified it.
     pub fn schedule(&self) -> &Verified<Schedule> {
         &self.schedule
     }
 
+    /// Where it runs.
     pub fn world(&self) -> &World {
         &self.world
     }
@@ -79,7 +88,7 @@ impl Bound {
         let found = self.schedule.tensors.iter().map(|(_, t)| t).find(|t| t.name == tensor);
         let found = found.ok_or_else(|| {
             let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
-            Error::buffer(self.without("tensor", tensor, known))
+            self.unknown(Noun::Tensor, tensor, known)
         })?;
         self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
     }
@@ -87,12 +96,12 @@ impl Bound {
     /// An empty plan of a route; an entry with `plan r;` fills it.
     ///
     /// # Errors
-    /// F0909 for an unknown route.
+    /// F0909 for an unknown route; F0911 if there is no memory.
     pub fn plan(&self, route: &str) -> Result<Plan, Error> {
         let found = self.schedule.routes.iter().find(|(_, r)| r.name == route);
         let (handle, _) = found.ok_or_else(|| {
             let known = self.schedule.routes.iter().map(|(_, r)| &r.name);
-            Error::plan(self.without("route", route, known))
+            self.unknown(Noun::Route, route, known)
         })?;
         Plan::new(self, handle)
     }
@@ -135,28 +144,90 @@ impl Bound {
         let index = self.schedule.entries.iter().position(|e| e.name == entry);
         index.ok_or_else(|| {
             let known = self.schedule.entries.iter().map(|e| &e.name);
-            Error::plan(self.without("entry", entry, known))
+            self.unknown(Noun::Entry, entry, known)
         })
     }
 
-    fn without<'a>(
+    /// # Errors
+    /// F0790 if it was bound from a schedule alone.
+    pub(super) fn source(&self) -> Result<&Source, Error> {
+        let message = || Error::Internal("a schedule without its program".to_string());
+        self.source.as_deref().ok_or_else(message)
+    }
+
+    pub(super) fn unknown<'a>(
         &self,
-        what: &str,
+        noun: Noun,
         name: &str,
         known: impl Iterator<Item = &'a String>,
-    ) -> String {
-        super::request::without(&self.schedule.program, what, name, known)
+    ) -> Error {
+        Error::unknown(&self.schedule.program, noun, name, known)
+    }
+
+    /// F0909 for a plan of another one.
+    pub(crate) fn other_program(&self, plan: &Plan) -> Error {
+        let (route, program) = (plan.route_name().to_string(), self.schedule.program.clone());
+        Error::OtherProgram { route, program }
+    }
+
+    /// The tensor that a buffer is given for.
+    ///
+    /// # Errors
+    /// F0902 if there is none, or the buffer is of another size, world or alignment.
+    pub(super) fn check_buffer(
+        &self,
+        name: &str,
+        buffer: &Buffer,
+    ) -> Result<Handle<Tensor>, Error> {
+        let schedule = &self.schedule;
+        let found = schedule.tensors.iter().find(|(_, t)| t.name == name);
+        let (handle, info) = found.ok_or_else(|| {
+            let known = schedule.tensors.iter().map(|(_, t)| &t.name);
+            self.unknown(Noun::Tensor, name, known)
+        })?;
+        let (bytes, ranks) = ((info.elems * info.elem.bytes()) as usize, schedule.ranks as usize);
+        if buffer.ranks() != ranks || buffer.bytes(0) != bytes {
+            let (got_bytes, got_ranks) = (buffer.bytes(0), buffer.ranks());
+            return Err(Error::BufferSize {
+                tensor: name.to_string(),
+                bytes,
+                ranks,
+                got_bytes,
+                got_ranks,
+            });
+        }
+        if !buffer.slot().belongs_to(self.world.ledger()) {
+            return Err(Error::BufferWorld { buffer: name.to_string() });
+        }
+        self.check_alignment(name, buffer)?;
+        Ok(handle)
+    }
+
+    /// A dyn with its value on each rank.
+    ///
+    /// # Errors
+    /// F0904 if there is none of this name, or as many values, or one is outside its bound.
+    pub(super) fn check_dyn(
+        &self,
+        name: &str,
+        values: &[i64],
+    ) -> Result<(Handle<Dyn>, Vec<i64>), Error> {
+        let schedule = &self.schedule;
+        let found = schedule.dyns.iter().find(|(_, d)| d.name == name);
+        let (handle, info) = found.ok_or_else(|| {
+            let known = schedule.dyns.iter().map(|(_, d)| &d.name);
+            self.unknown(Noun::Dyn, name, known)
+        })?;
+        Ok((handle, super::request::ranked(info, values, schedule.ranks as usize, self)?))
     }
 
     /// # Errors
     /// F0902 if a rank's part does not begin where the program says that it does.
-    pub(crate) fn check_alignment(&self, tensor: &str, buffer: &Buffer) -> Result<(), Error> {
+    fn check_alignment(&self, tensor: &str, buffer: &Buffer) -> Result<(), Error> {
         let Some(align) = self.aligns.get(tensor).filter(|a| **a > 0) else { return Ok(()) };
         let wrong = buffer.addresses().iter().position(|at| !at.is_multiple_of(*align as u64));
         wrong.map_or(Ok(()), |rank| {
-            Err(Error::buffer(format!(
-                "`{tensor}` is declared `align({align})`; its buffer on rank {rank} is not"
-            )))
+            Err(Error::Alignment { tensor: tensor.to_string(), align: *align, rank })
         })
     }
 

@@ -113,17 +113,15 @@ impl Leases {
             let Some(needs) = &claim.needs else { continue };
             let (route, entry) = (claim.plan.route_name(), &claim.entry);
             let Some(made) = &self.slots[claim.plan.slot().index].made else {
-                return Err(Error::plan(format!(
-                    "entry `{entry}` takes a plan of route `{route}` that no launch has made: first launch an entry with `plan {route}`"
-                )));
+                let (entry, route) = (entry.clone(), route.to_string());
+                return Err(Error::NotPlanned { entry, route });
             };
             let Some(needs) = needs else { continue };
             if made != needs && !made.is_empty() {
                 let rank = made.iter().zip(needs.iter()).position(|(a, b)| a != b).unwrap_or(0);
-                return Err(Error::dynamic(format!(
-                    "entry `{entry}` has {} positions on rank {rank}; its plan of route `{route}` was made for {}",
-                    needs[rank], made[rank]
-                )));
+                let (entry, route) = (entry.clone(), route.to_string());
+                let (positions, made) = (needs[rank], made[rank]);
+                return Err(Error::PlanSizes { entry, route, rank, positions, made });
             }
         }
         Ok(())
@@ -197,6 +195,11 @@ impl Slot {
 
     pub(crate) fn belongs_to(&self, ledger: &Arc<Ledger>) -> bool {
         Arc::ptr_eq(&self.ledger, ledger)
+    }
+
+    /// Whether a launch makes this plan, and has not failed.
+    pub(crate) fn is_made(&self) -> bool {
+        self.ledger.lock().slots[self.index].made.is_some()
     }
 
     /// A lease for the caller's thread, once what conflicts has ended; later launches wait for its end.
@@ -387,13 +390,9 @@ impl PlanClaim {
             && before != needs
         {
             let rank = before.iter().zip(needs.iter()).position(|(a, b)| a != b).unwrap_or(0);
-            return Err(Error::dynamic(format!(
-                "entry `{}` has {} positions on rank {rank}; its plan of route `{}` is made for {} in this graph",
-                later.entry,
-                needs[rank],
-                self.plan.route_name(),
-                before[rank]
-            )));
+            let (entry, route) = (later.entry.clone(), self.plan.route_name().to_string());
+            let (positions, made) = (needs[rank], before[rank]);
+            return Err(Error::PlanSizes { entry, route, rank, positions, made });
         }
         if self.makes.is_none() && self.needs == Some(None) && later.needs.is_some() {
             self.needs.clone_from(&later.needs);

@@ -33,7 +33,7 @@ impl TimeMark {
     /// F0909 for marks of different worlds; F0911 if the device has failed.
     pub fn since(&self, earlier: &TimeMark) -> Result<Duration, Error> {
         if !Arc::ptr_eq(&self.world, &earlier.world) {
-            return Err(Error::plan("two marks of different worlds".to_string()));
+            return Err(Error::OtherWorld("two marks of different worlds"));
         }
         match (&self.kind, &earlier.kind) {
             (Kind::Host(now), Kind::Host(then)) => Ok(now.saturating_duration_since(*then)),
@@ -44,7 +44,7 @@ impl TimeMark {
                 }
                 Ok(longest)
             }
-            _ => Err(Error::plan("two marks of different worlds".to_string())),
+            _ => Err(Error::OtherWorld("two marks of different worlds")),
         }
     }
 }

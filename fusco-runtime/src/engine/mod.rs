@@ -9,6 +9,7 @@ mod bound;
 mod device;
 mod home;
 mod lease;
+mod logical;
 mod mark;
 mod plan;
 mod request;
@@ -22,6 +23,7 @@ pub use bound::Bound;
 
 pub(crate) use home::Space;
 pub(crate) use lease::{Claims, Held, Holder, Ledger, Slot, Ticket, Used, stream_number};
+pub use logical::Logical;
 pub use mark::TimeMark;
 pub use plan::Plan;
 pub use request::LaunchArgs;

@@ -56,6 +56,18 @@ impl Plan {
         }
     }
 
+    /// Live rows of each group, once launches that use the plan have ended; `None` if none has made it.
+    ///
+    /// # Errors
+    /// F0911 if the device has failed.
+    pub(crate) fn live_when_made(&self) -> Result<Option<Vec<u32>>, Error> {
+        match &self.0.space {
+            Space::Host(_) => drop(self.0.slot.hold(false)),
+            Space::Device(_) => drop(self.0.slot.quiet(false)?),
+        }
+        if self.0.slot.is_made() { self.live(0).map(Some) } else { Ok(None) }
+    }
+
     /// Tuples of `rank` that have no pair. Call after `synchronize`.
     ///
     /// # Errors
@@ -67,6 +79,7 @@ impl Plan {
         }
     }
 
+    /// The route that it is a plan of.
     pub fn route_name(&self) -> &str {
         &self.0.schedule.routes[self.0.route].name
     }
@@ -112,9 +125,7 @@ impl Plan {
     }
 
     fn ranked<'p>(&self, plan: &'p HostPlan, rank: usize) -> Result<&'p crate::host::Space, Error> {
-        plan.ranks.get(rank).ok_or_else(|| {
-            Error::plan(format!("a plan of {} ranks has no rank {rank}", plan.ranks.len()))
-        })
+        plan.ranks.get(rank).ok_or(Error::NoRank { ranks: plan.ranks.len(), rank })
     }
 }
 

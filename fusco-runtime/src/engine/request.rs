@@ -4,6 +4,7 @@ use super::device::DeviceProgram;
 use super::home::{Home, Space};
 use super::lease::{Claims, Ledger, PlanClaim, Sizes};
 use super::{Bound, Error, Plan};
+use crate::error::Noun;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 pub struct LaunchArgs<'a> {
     /// One value, or one for each rank if the dyn is indexed by the mesh.
     pub dyns: &'a [(&'a str, &'a [i64])],
+    /// The memory of each tensor.
     pub buffers: &'a [(&'a str, &'a Buffer)],
     /// Plans that the entry makes or takes.
     pub plans: &'a [&'a Plan],
@@ -91,10 +93,10 @@ impl Request {
     pub(crate) fn space(&self, route: Option<Handle<Route>>) -> Result<&Space, Error> {
         match route {
             Some(route) => self.plans[route.index()].as_ref().map(Plan::space).ok_or_else(|| {
-                Error::plan(format!("no plan of route `{}`", self.schedule.routes[route].name))
+                Error::Internal(format!("no plan of route `{}`", self.schedule.routes[route].name))
             }),
             None => self.home.as_ref().map(Home::space).ok_or_else(|| {
-                Error::plan(format!("program `{}` has no home here", self.schedule.program))
+                Error::Internal(format!("program `{}` has no home here", self.schedule.program))
             }),
         }
     }
@@ -114,23 +116,15 @@ impl Request {
     fn take_dyns(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for (name, values) in args.dyns {
-            let (handle, info) =
-                find(schedule.dyns.iter(), name, |d| &d.name).ok_or_else(|| {
-                    let known = schedule.dyns.iter().map(|(_, d)| &d.name);
-                    Error::dynamic(without(&schedule.program, "dyn", name, known))
-                })?;
+            let (handle, values) = bound.check_dyn(name, values)?;
             if !self.dyns[handle.index()].is_empty() {
-                return Err(Error::dynamic(format!("dyn {name} is given twice")));
+                return Err(twice(Noun::Dyn, name));
             }
-            self.dyns[handle.index()] = ranked(info, values, schedule.ranks as usize, bound)?;
+            self.dyns[handle.index()] = values;
         }
         let missing = self.entry().dyns.iter().find(|d| self.dyns[d.index()].is_empty());
         match missing {
-            Some(d) => Err(Error::dynamic(format!(
-                "entry `{}` needs dyn `{}`",
-                self.entry().name,
-                schedule.dyns[*d].name
-            ))),
+            Some(d) => Err(self.lacks(Noun::Dyn, &schedule.dyns[*d].name)),
             None => Ok(()),
         }
     }
@@ -138,38 +132,16 @@ impl Request {
     fn take_buffers(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for (name, buffer) in args.buffers {
-            let (handle, info) =
-                find(schedule.tensors.iter(), name, |t| &t.name).ok_or_else(|| {
-                    let known = schedule.tensors.iter().map(|(_, t)| &t.name);
-                    Error::buffer(without(&schedule.program, "tensor", name, known))
-                })?;
-            let bytes = (info.elems * info.elem.bytes()) as usize;
-            if buffer.ranks() != schedule.ranks as usize || buffer.bytes(0) != bytes {
-                let got = format!("{} bytes on {} ranks", buffer.bytes(0), buffer.ranks());
-                return Err(Error::buffer(format!(
-                    "`{name}` needs {bytes} bytes on {} ranks; got {got}",
-                    schedule.ranks
-                )));
-            }
-            if !buffer.slot().belongs_to(&self.ledger) {
-                return Err(Error::buffer(format!(
-                    "the buffer for `{name}` belongs to another world; allocate it by this program (`alloc`)"
-                )));
-            }
-            bound.check_alignment(name, buffer)?;
+            let handle = bound.check_buffer(name, buffer)?;
             if self.buffers[handle.index()].replace((*buffer).clone()).is_some() {
-                return Err(Error::buffer(format!("a buffer for `{name}` is given twice")));
+                return Err(twice(Noun::Tensor, name));
             }
         }
         self.keep_own();
         self.check_aliases()?;
         let missing = self.entry().tensors.iter().find(|t| self.buffers[t.index()].is_none());
         match missing {
-            Some(t) => Err(Error::buffer(format!(
-                "entry `{}` needs a buffer for `{}`",
-                self.entry().name,
-                schedule.tensors[*t].name
-            ))),
+            Some(t) => Err(self.lacks(Noun::Tensor, &schedule.tensors[*t].name)),
             None => Ok(()),
         }
     }
@@ -199,14 +171,13 @@ impl Request {
                     continue;
                 };
                 if first.is(second) && (self.writes(*a) || self.writes(*b)) {
-                    let name = |t: Handle<Tensor>| &self.schedule.tensors[t].name;
-                    return Err(Error::buffer(format!(
-                        "`{}` and `{}` of entry `{}` are given one buffer, and it writes `{}`: an entry does not work in place, allocate two",
-                        name(*a),
-                        name(*b),
-                        self.entry().name,
-                        name(if self.writes(*b) { *b } else { *a }),
-                    )));
+                    let name = |t: Handle<Tensor>| self.schedule.tensors[t].name.clone();
+                    return Err(Error::Alias {
+                        entry: self.entry().name.clone(),
+                        first: name(*a),
+                        second: name(*b),
+                        written: name(if self.writes(*b) { *b } else { *a }),
+                    });
                 }
             }
         }
@@ -255,29 +226,23 @@ impl Request {
         let schedule = self.schedule.clone();
         for plan in args.plans {
             if !plan.belongs_to(bound) {
-                return Err(Error::plan(format!(
-                    "the plan of `{}` was made by another bound program than `{}`",
-                    plan.route_name(),
-                    schedule.program
-                )));
+                return Err(bound.other_program(plan));
             }
             if self.plans[plan.route().index()].replace((*plan).clone()).is_some() {
-                return Err(Error::plan(format!(
-                    "two plans of route `{}` are given",
-                    plan.route_name()
-                )));
+                return Err(twice(Noun::Route, plan.route_name()));
             }
         }
         let entry = self.entry();
         let missing =
             entry.plans.iter().chain(&entry.takes).find(|r| self.plans[r.index()].is_none());
         match missing {
-            Some(r) => Err(Error::plan(format!(
-                "entry `{}` needs a plan of route `{}`",
-                entry.name, schedule.routes[*r].name
-            ))),
+            Some(r) => Err(self.lacks(Noun::Route, &schedule.routes[*r].name)),
             None => Ok(()),
         }
+    }
+
+    fn lacks(&self, noun: Noun, name: &str) -> Error {
+        Error::Missing { entry: self.entry().name.clone(), noun, name: name.to_string() }
     }
 
     fn choose(&self) -> Result<Vec<usize>, Error> {
@@ -286,12 +251,7 @@ impl Request {
             step.alternatives.iter().position(|a| holds(&a.when))
         };
         let chosen: Option<Vec<_>> = self.entry().steps.iter().map(first).collect();
-        chosen.ok_or_else(|| {
-            Error::dynamic(format!(
-                "no schedule of entry `{}` covers these dyns",
-                self.entry().name
-            ))
-        })
+        chosen.ok_or_else(|| Error::NoSchedule { entry: self.entry().name.clone() })
     }
 
     fn holds(&self, when: &When) -> bool {
@@ -356,7 +316,12 @@ impl Request {
 }
 
 /// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
-fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
+pub(super) fn ranked(
+    info: &Dyn,
+    values: &[i64],
+    ranks: usize,
+    bound: &Bound,
+) -> Result<Vec<i64>, Error> {
     let name = &info.name;
     let wanted = info.values as usize;
     let values = match values.len() {
@@ -365,39 +330,20 @@ fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec
             let last = values.last().copied().unwrap_or(0);
             values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
         }
-        n if info.per_rank => {
-            let whose = if wanted == ranks { "ranks" } else { "coordinates of its mesh axes" };
-            return Err(Error::dynamic(format!("dyn {name} has {n} values for {wanted} {whose}")));
+        values => {
+            let wanted = if info.per_rank { wanted } else { 1 };
+            return Err(Error::DynValues { name: name.clone(), values, wanted, ranks });
         }
-        n => return Err(Error::dynamic(format!("dyn {name} is one value for all ranks; got {n}"))),
     };
     for (rank, v) in values.iter().enumerate() {
         let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
-        if *v > info.bound {
-            return Err(Error::dynamic(format!("dyn {place} = {v} > {}", bound.limit(info))));
-        }
-        if *v < 0 {
-            return Err(Error::dynamic(format!("dyn {place} = {v} < 0")));
+        if !(0..=info.bound).contains(v) {
+            return Err(Error::DynRange { name: place, value: *v, bound: bound.limit(info) });
         }
     }
     Ok(values)
 }
 
-fn find<'a, T: 'a>(
-    mut items: impl Iterator<Item = (Handle<T>, &'a T)>,
-    name: &str,
-    get: impl Fn(&T) -> &String,
-) -> Option<(Handle<T>, &'a T)> {
-    items.find(|(_, item)| get(item) == name)
-}
-
-/// The name is not of this program; the nearest that is, or all of them.
-pub(crate) fn without<'a>(
-    program: &str,
-    what: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a String>,
-) -> String {
-    let known: Vec<&str> = known.map(String::as_str).collect();
-    format!("program `{program}` has no {what} `{name}`{}", fusco_dsl::diag::hint(name, &known))
+fn twice(noun: Noun, name: &str) -> Error {
+    Error::Twice { noun, name: name.to_string() }
 }

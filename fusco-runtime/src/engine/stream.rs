@@ -51,9 +51,7 @@ impl Stream {
         match &self.kind {
             Kind::Host(stream) => stream.synchronize(),
             Kind::Device(stream) => stream.synchronize(),
-            Kind::Recorder(_) => {
-                Err(Error::plan("a stream that captures cannot be synchronised".to_string()))
-            }
+            Kind::Recorder(_) => Err(Error::Capturing("cannot be synchronised")),
         }
     }
 
@@ -103,7 +101,7 @@ impl Stream {
         match &self.kind {
             Kind::Host(stream) => Ok(TimeMark::host(stream.ledger().clone(), stream.ended())),
             Kind::Device(stream) => Ok(TimeMark::device(stream.ledger().clone(), stream.mark()?)),
-            Kind::Recorder(_) => Err(Error::plan("a stream that captures has no time".to_string())),
+            Kind::Recorder(_) => Err(Error::Capturing("has no time")),
         }
     }
 
@@ -126,10 +124,8 @@ impl Stream {
             (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
                 stream.copy((from, sources), (to, targets))
             }
-            (Kind::Recorder(_), ..) => {
-                Err(Error::plan("a stream that captures takes launches only".to_string()))
-            }
-            _ => Err(Error::buffer("a copy between back ends".to_string())),
+            (Kind::Recorder(_), ..) => Err(Error::Capturing("takes launches only")),
+            _ => Err(Error::BufferWorld { buffer: to.name().to_string() }),
         }
     }
 
@@ -191,9 +187,9 @@ impl Stream {
     /// F0909 for a program of another world.
     fn check(&self, request: &Request) -> Result<(), Error> {
         match self.ledger() {
-            Some(own) if !Arc::ptr_eq(own, &request.ledger) => Err(Error::plan(
-                "a program runs on streams of the world it is bound to".to_string(),
-            )),
+            Some(own) if !Arc::ptr_eq(own, &request.ledger) => {
+                Err(Error::OtherWorld("a program runs on streams of the world it is bound to"))
+            }
             _ => Ok(()),
         }
     }
@@ -202,7 +198,7 @@ impl Stream {
         alike(from, to)?;
         let ours = |b: &Buffer| self.ledger().is_none_or(|own| b.slot().belongs_to(own));
         match [from, to].into_iter().find(|b| !ours(b)) {
-            Some(b) => Err(Error::buffer(format!("`{}` belongs to another world", b.name()))),
+            Some(b) => Err(Error::BufferWorld { buffer: b.name().to_string() }),
             None => Ok(()),
         }
     }
@@ -227,8 +223,8 @@ impl std::fmt::Debug for Graph {
 
 fn alike(from: &Buffer, to: &Buffer) -> Result<(), Error> {
     if from.ranks() != to.ranks() || from.bytes(0) != to.bytes(0) {
-        let size = |b: &Buffer| format!("{} x {} bytes", b.ranks(), b.bytes(0));
-        return Err(Error::buffer(format!("a copy of {} to {}", size(from), size(to))));
+        let size = |b: &Buffer| (b.ranks(), b.bytes(0));
+        return Err(Error::CopySizes { from: size(from), to: size(to) });
     }
     Ok(())
 }
@@ -243,7 +239,7 @@ impl Graph {
             (Replay::List(claims, launches), _) => stream.submit_all(claims, launches),
             (Replay::Device(graph), Kind::Device(stream)) => stream.replay(graph),
             (Replay::Device(_), _) => {
-                Err(Error::plan("a graph of a CUDA world needs a stream of that world".to_string()))
+                Err(Error::OtherWorld("a graph of a CUDA world needs a stream of that world"))
             }
         }
     }

@@ -85,6 +85,7 @@ impl World {
         self
     }
 
+    /// How many ranks it has.
     pub fn ranks(&self) -> usize {
         self.ranks
     }
@@ -181,10 +182,7 @@ impl std::fmt::Debug for World {
 /// F0909 for a number of ranks that no world has.
 fn check(ranks: usize) -> Result<(), Error> {
     match ranks {
-        0 => Err(Error::plan("a world has at least one rank".to_string())),
-        n if n > MOST_RANKS => {
-            Err(Error::plan(format!("{n} ranks: a world has at most {MOST_RANKS}")))
-        }
-        _ => Ok(()),
+        1..=MOST_RANKS => Ok(()),
+        _ => Err(Error::WorldRanks { ranks, most: MOST_RANKS }),
     }
 }

@@ -102,10 +102,7 @@ impl At {
 
     #[cold]
     fn outside(&self, rank: i64, start: i64, bytes: usize) -> Error {
-        Error::buffer(format!(
-            "`{}` has no {bytes} bytes at {start} on rank {rank}",
-            self.buffer.name()
-        ))
+        self.buffer.outside(rank, start, bytes)
     }
 }
 

@@ -374,7 +374,7 @@ impl<'a> Resolver<'a> {
             TableKind::Const(_) | TableKind::Computed => self.space(None)?,
         };
         let found = space.ranks[self.me].tables.get(&table).cloned();
-        found.ok_or_else(|| Error::plan(format!("no workspace has table `{}`", info.name)))
+        found.ok_or_else(|| Error::Internal(format!("no workspace has table `{}`", info.name)))
     }
 
     fn source(&self, value: &Value) -> Result<Source, Error> {
@@ -419,7 +419,7 @@ impl<'a> Resolver<'a> {
             Until::Groups { base } => {
                 let route = self.schedule().signals[signal]
                     .route
-                    .ok_or_else(|| Error::plan("tiles of groups need a route".to_string()))?;
+                    .ok_or_else(|| Error::Internal("tiles of groups need a route".to_string()))?;
                 let groups = self.own_groups(self.schedule().bases[*base].deal)?;
                 let var = self.schedule().vars.len();
                 let table = self.plan(route)?.ranks[self.me].bases[base].clone();
@@ -442,7 +442,7 @@ impl<'a> Resolver<'a> {
                 let (plan, member) = (self.plan(deal.route)?, member as usize);
                 Ok(Groups::Planned { plan, me: self.me, tables, member })
             }
-            (None, None) => Err(Error::plan("nothing says who has which groups".to_string())),
+            (None, None) => Err(Error::Internal("nothing says who has which groups".to_string())),
         }
     }
 
@@ -461,13 +461,13 @@ impl<'a> Resolver<'a> {
     /// A plan's workspace, or the home.
     fn space(&self, route: Option<Handle<Route>>) -> Result<Arc<HostPlan>, Error> {
         let plan = self.request.space(route)?.host();
-        plan.cloned().ok_or_else(|| Error::plan("a workspace is not on the host".to_string()))
+        plan.cloned().ok_or_else(|| Error::Internal("a workspace is not on the host".to_string()))
     }
 
     pub(crate) fn buffer(&self, tensor: Handle<Tensor>) -> Result<Buffer, Error> {
         let buffer = self.request.buffer(tensor).cloned();
         buffer.ok_or_else(|| {
-            Error::buffer(format!("no buffer for `{}`", self.schedule().tensors[tensor].name))
+            Error::Internal(format!("no buffer for `{}`", self.schedule().tensors[tensor].name))
         })
     }
 }

@@ -154,7 +154,7 @@ impl RouteCode {
             || self.positions > self.info.positions_bound
             || needed as usize > self.index.bytes(self.me)
         {
-            return Err(Error::dynamic(format!(
+            return Err(Error::Internal(format!(
                 "{} positions do not fit `{}`",
                 self.positions, self.index_name
             )));
@@ -231,7 +231,7 @@ impl RouteCode {
     #[cold]
     fn repeated(&self, position: i64, (first, second): (i64, i64), group: i64) -> Error {
         let (index, me) = (&self.index_name, self.member);
-        Error::assumption(format!(
+        Error::NotDistinct(format!(
             "{index}[s={me}, t={position}, k={second}] = {group}, as at k={first}: `assume distinct(k: {index})` is false"
         ))
     }

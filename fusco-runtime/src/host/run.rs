@@ -88,7 +88,7 @@ impl<'a> Runner<'a> {
 
     /// An index that data led astray is told when the op that met it ends.
     fn tame(&self) -> Result<(), Stop> {
-        take_wild().map_or(Ok(()), |message| Err(Stop::Error(Error::index(message))))
+        take_wild().map_or(Ok(()), |message| Err(Stop::Error(Error::OutOfRange(message))))
     }
 
     fn body(&mut self, code: &[Code]) -> Result<(), Stop> {
@@ -424,8 +424,7 @@ impl<'a> Runner<'a> {
             let slots = space
                 .map(|s| &s.counters(signal).slots)
                 .filter(|slots| (0..slots.len() as i64).contains(&slot));
-            let slots =
-                slots.ok_or_else(|| Error::plan(format!("no counter {slot} on rank {rank}")))?;
+            let slots = slots.ok_or(Error::NoCounter { rank, slot })?;
             self.pending.note(slots, slot as usize);
         }
         if to.is_none() {

@@ -40,7 +40,7 @@ impl Seats {
         let room = |taken: usize| Some(taken.checked_add(threads)?).filter(|n| *n <= MOST_THREADS);
         match TAKEN.fetch_update(Relaxed, Relaxed, room) {
             Ok(_) => Ok(Seats(threads)),
-            Err(taken) => Err(Error::Machine(format!(
+            Err(taken) => Err(Error::NoThreads(format!(
                 "no threads for {threads} ranks: streams of this process have {taken} of {MOST_THREADS}; take fewer ranks, or drop streams"
             ))),
         }
@@ -109,7 +109,7 @@ impl HostStream {
             let thread = std::thread::Builder::new().name(format!("fusco rank {rank}"));
             let thread = thread.spawn(move || serve(rank, &receive, &shared));
             stream.threads.push(
-                thread.map_err(|e| Error::Machine(format!("no thread for rank {rank}: {e}")))?,
+                thread.map_err(|e| Error::NoThreads(format!("no thread for rank {rank}: {e}")))?,
             );
             stream.queues.push(send);
         }
@@ -214,11 +214,10 @@ impl Job {
     /// F0909 if the launch that made a plan has failed, on another stream.
     fn check_plans(&self) -> Result<(), Stop> {
         match self.used.iter().find(|(plan, made)| plan.failed().load(SeqCst) == *made) {
-            Some((plan, _)) => Err(Stop::Error(Error::plan(format!(
-                "entry `{}`: the launch that made its plan of route `{}` has failed",
-                self.request.entry().name,
-                plan.route_name()
-            )))),
+            Some((plan, _)) => {
+                let route = plan.route_name().to_string();
+                Err(Stop::Error(Error::PlanFailed { route }))
+            }
             None => Ok(()),
         }
     }

@@ -49,7 +49,7 @@ impl Resolver<'_> {
 
     pub(super) fn prefix(&self, op: &Op) -> Result<Prefix, Error> {
         let Op::Prefix { table, rank, groups, guards, count, align } = op else {
-            return Err(Error::plan("not a prefix".to_string()));
+            return Err(Error::Internal("not a prefix".to_string()));
         };
         Ok(Prefix {
             table: self.table(*table)?,

@@ -73,7 +73,8 @@ impl Watch<'_> {
         wraps: bool,
     ) -> Result<(), Stop> {
         let counter = usize::try_from(slot).ok().and_then(|s| counters.slots.get(s));
-        let counter = counter.ok_or_else(|| Error::plan(format!("{name} has no slot {slot}")))?;
+        let counter =
+            counter.ok_or_else(|| Error::Internal(format!("{name} has no slot {slot}")))?;
         let reached = |seen: u32| {
             if wraps {
                 seen.wrapping_sub(expected as u32) as i32 >= 0

@@ -73,7 +73,7 @@ fn read_from(folder: &Path, key: &str) -> Option<Vec<u8>> {
 /// Appears whole or not at all.
 pub fn write(key: &str, payload: &[u8]) -> Result<(), Error> {
     let fail =
-        |e: std::io::Error| Error::Machine(format!("the cubin cache cannot be written: {e}"));
+        |e: std::io::Error| Error::Install(format!("the cubin cache cannot be written: {e}"));
     cubins().map_or(Ok(()), |folder| write_to(&folder, key, payload).map_err(fail))
 }
 

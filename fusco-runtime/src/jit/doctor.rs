@@ -15,6 +15,7 @@ const WHEELS: &str = include_str!("wheels.txt");
 /// A download that takes longer has stopped.
 const LIMIT: Duration = Duration::from_secs(900);
 
+/// What this machine has; displays as a table.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Name and multiprocessors of each device, or why there is none.
@@ -27,6 +28,7 @@ pub struct Report {
     pub notes: Vec<String>,
 }
 
+/// Looks for devices, NVRTC and the cache, and tries each.
 pub fn report() -> Report {
     let nvrtc = Nvrtc::find().and_then(|n| {
         let folder =
@@ -49,9 +51,9 @@ pub fn report() -> Report {
 /// what was there before is there still.
 pub fn fetch() -> Result<String, Error> {
     let folder = find::fetched().ok_or_else(|| {
-        Error::Machine("there is no cache folder: set FUSCO_CACHE_DIR to a path".to_string())
+        Error::Install("there is no cache folder: set FUSCO_CACHE_DIR to a path".to_string())
     })?;
-    install(Path::new("python3"), &folder, LIMIT).map_err(Error::Machine)?;
+    install(Path::new("python3"), &folder, LIMIT).map_err(Error::Install)?;
     Ok(folder.display().to_string())
 }
 

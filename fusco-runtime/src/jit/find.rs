@@ -25,16 +25,21 @@ pub(super) struct Loaded {
 static FOUND: OnceLock<Result<Loaded, String>> = OnceLock::new();
 
 impl Nvrtc {
+    /// The NVRTC of this process: looked for once.
+    ///
     /// # Errors
     /// F0911 if no NVRTC is found, or the one that is asked for is none.
     pub fn find() -> Result<Nvrtc, Error> {
         match FOUND.get_or_init(search) {
             Ok(loaded) => Ok(Nvrtc(loaded)),
-            Err(why) => Err(Error::Machine(why.clone())),
+            Err(why) => Err(Error::NoNvrtc(why.clone())),
         }
     }
 
     /// As `13.0`.
+    ///
+    /// # Errors
+    /// F0911 if the library does not say.
     pub fn version(self) -> Result<String, Error> {
         self.0.version()
     }
@@ -55,7 +60,7 @@ impl Loaded {
         // SAFETY: both pointers are writable.
         match unsafe { (self.api.version)(&mut major, &mut minor) } {
             0 => Ok(format!("{major}.{minor}")),
-            e => Err(Error::Machine(format!("NVRTC has no version: {}", api::name(e)))),
+            e => Err(Error::NoNvrtc(format!("NVRTC has no version: {}", api::name(e)))),
         }
     }
 }

@@ -3,11 +3,15 @@
 /// What a kernel needs of a multiprocessor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelResources {
+    /// Its symbol.
     pub name: String,
+    /// Of each thread.
     pub registers: u32,
-    /// Bytes.
+    /// Bytes of each thread.
     pub stack: u32,
+    /// Bytes that a thread writes for want of registers.
     pub spill_stores: u32,
+    /// Bytes that a thread reads back.
     pub spill_loads: u32,
     /// Static shared memory, bytes.
     pub shared: u32,

@@ -10,7 +10,9 @@ use std::ffi::{CString, c_char, c_int};
 /// Machine code and what the assembler said of it.
 #[derive(Clone, Debug)]
 pub struct Cubin {
+    /// An ELF file, as the driver loads it.
     pub bytes: Vec<u8>,
+    /// What compiler and assembler printed.
     pub log: String,
     /// One for each kernel, by name.
     pub resources: Vec<KernelResources>,
@@ -35,7 +37,7 @@ pub(super) fn compile_by(
         // SAFETY: the program was compiled.
         let bytes = unsafe { bytes(program, loaded.api.cubin_size, loaded.api.cubin) };
         let bytes = bytes.filter(|b| !b.is_empty());
-        let bytes = bytes.ok_or_else(|| Error::Machine("NVRTC gave no cubin".to_string()))?;
+        let bytes = bytes.ok_or_else(|| Error::Nvrtc("NVRTC gave no cubin".to_string()))?;
         Ok(Cubin { bytes, resources: resources(&log), log })
     })
 }
@@ -60,7 +62,7 @@ pub fn ptx(source: &str, name: &str, arch: &str) -> Result<String, Error> {
     with_program(loaded, source, name, &options, |program, _| {
         // SAFETY: the program was compiled.
         let text = unsafe { bytes(program, loaded.api.ptx_size, loaded.api.ptx) };
-        text.map(text_of).ok_or_else(|| Error::Machine("NVRTC gave no PTX".to_string()))
+        text.map(text_of).ok_or_else(|| Error::Nvrtc("NVRTC gave no PTX".to_string()))
     })
 }
 
@@ -73,7 +75,7 @@ fn with_program<T>(
     f: impl FnOnce(Program, String) -> Result<T, Error>,
 ) -> Result<T, Error> {
     let c =
-        |text: &str| CString::new(text).map_err(|_| Error::Machine(format!("`{name}` has a NUL")));
+        |text: &str| CString::new(text).map_err(|_| Error::Nvrtc(format!("`{name}` has a NUL")));
     let (source, file) = (c(source)?, c(&format!("{name}.cu"))?);
     let options = options.iter().map(|o| c(o)).collect::<Result<Vec<CString>, Error>>()?;
     let options: Vec<*const c_char> = options.iter().map(|o| o.as_ptr()).collect();
@@ -82,7 +84,7 @@ fn with_program<T>(
     // SAFETY: both texts end with a NUL and outlive the call; there are no headers.
     let made = unsafe { (api.create)(&mut program, source.as_ptr(), file.as_ptr(), 0, none, none) };
     if made != 0 {
-        return Err(Error::Machine(format!("NVRTC: {}", api::name(made))));
+        return Err(Error::Nvrtc(format!("NVRTC: {}", api::name(made))));
     }
     // SAFETY: the program was created above and is destroyed below; so many options are there.
     let compiled = unsafe { (api.compile)(program, options.len() as c_int, options.as_ptr()) };
@@ -92,7 +94,7 @@ fn with_program<T>(
         0 => f(program, log),
         e => {
             let e = api::name(e);
-            Err(Error::Machine(format!("NVRTC refused `{name}.cu` ({e}):\n{log}")))
+            Err(Error::Nvrtc(format!("NVRTC refused `{name}.cu` ({e}):\n{log}")))
         }
     };
     // SAFETY: as above; not used afterwards.

@@ -29,16 +29,56 @@ pub(crate) enum Memory {
 }
 
 /// Plain numbers that a buffer may be read as.
-pub trait Plain: Copy + Default + sealed::Sealed {}
+pub trait Plain: Copy + Default + sealed::Sealed {
+    /// Of the type.
+    #[doc(hidden)]
+    const NAME: &'static str;
+
+    /// Whether elements of the type `elem`, which have so many bytes, are such numbers, or these their bits.
+    #[doc(hidden)]
+    fn is(elem: &str, bytes: usize) -> bool;
+}
 
 mod sealed {
     pub trait Sealed {}
 }
 
 macro_rules! plain {
-    ($($t:ty),*) => { $(impl sealed::Sealed for $t {} impl Plain for $t {})* };
+    ($($t:ty, $name:literal, $bits:literal;)*) => { $(
+        impl sealed::Sealed for $t {}
+        impl Plain for $t {
+            const NAME: &'static str = $name;
+            fn is(elem: &str, bytes: usize) -> bool {
+                elem == $name || ($bits && bytes == size_of::<$t>())
+            }
+        }
+    )* };
 }
-plain!(u8, i8, u16, i16, u32, i32, u64, i64, f32, f64, half::bf16, half::f16);
+plain! {
+    u8, "u8", true; u16, "u16", true; u32, "u32", true; u64, "u64", true;
+    i8, "i8", false; i16, "i16", false; i32, "i32", false; i64, "i64", false;
+    f32, "f32", false; f64, "f64", false; half::bf16, "bf16", false; half::f16, "f16", false;
+}
+
+/// Their bytes, as a buffer holds them.
+pub(crate) fn bytes_of<T: Plain>(values: &[T]) -> &[u8] {
+    // SAFETY: `Plain` types have no padding, so their bytes are initialised.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
+}
+
+/// The numbers that bytes are; an incomplete last one is left out.
+pub(crate) fn numbers_of<T: Plain>(bytes: &[u8]) -> Vec<T> {
+    let mut out = vec![T::default(); bytes.len() / size_of::<T>()];
+    // SAFETY: `out` owns that many bytes and every bit pattern is a value of a `Plain` type.
+    unsafe {
+        std::ptr::copy_nonoverlapping(
+            bytes.as_ptr(),
+            out.as_mut_ptr().cast::<u8>(),
+            size_of_val(&out[..]),
+        )
+    };
+    out
+}
 
 impl Buffer {
     pub(crate) fn host(
@@ -52,7 +92,7 @@ impl Buffer {
         room(&what, ranks as u128 * bytes as u128)?;
         let parts: Option<Arc<[_]>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
         let parts = parts.ok_or_else(|| {
-            Error::Machine(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
+            Error::NoMemory(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
         })?;
         Ok(Buffer::new(ledger, name, bytes, Memory::Host(parts)))
     }
@@ -76,6 +116,7 @@ impl Buffer {
         &self.inner.name
     }
 
+    /// How many parts it has: one a rank.
     pub fn ranks(&self) -> usize {
         match &self.inner.memory {
             Memory::Host(parts) => parts.len(),
@@ -165,13 +206,10 @@ impl Buffer {
 
     /// A lease to read, if no launch in flight writes.
     fn lease(&self) -> Result<Held, Error> {
-        self.inner.slot.try_read().ok_or_else(|| {
-            Error::buffer(format!(
-                "`{}` is being written by a launch in flight: wait with `download` or `synchronize`, or read \
-                 rows that an arrival has announced with `peek_arrived`",
-                self.inner.name
-            ))
-        })
+        self.inner
+            .slot
+            .try_read()
+            .ok_or_else(|| Error::InFlight { buffer: self.inner.name.clone() })
     }
 
     /// `len` bytes from `offset`, while a launch may write others: for rows that an arrival has announced.
@@ -208,11 +246,7 @@ impl Buffer {
     /// # Errors
     /// As [`upload`](Self::upload).
     pub fn upload_as<T: Plain>(&self, rank: usize, values: &[T]) -> Result<(), Error> {
-        // SAFETY: `Plain` types have no padding, so their bytes are initialised.
-        let bytes = unsafe {
-            std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values))
-        };
-        self.upload(rank, bytes)
+        self.upload(rank, bytes_of(values))
     }
 
     /// As [`download`](Self::download), as numbers; an incomplete last one is left out.
@@ -220,17 +254,7 @@ impl Buffer {
     /// # Errors
     /// As [`download`](Self::download).
     pub fn download_as<T: Plain>(&self, rank: usize) -> Result<Vec<T>, Error> {
-        let bytes = self.download(rank)?;
-        let mut out = vec![T::default(); bytes.len() / size_of::<T>()];
-        // SAFETY: `out` owns that many bytes and every bit pattern is a value of a `Plain` type.
-        unsafe {
-            std::ptr::copy_nonoverlapping(
-                bytes.as_ptr(),
-                out.as_mut_ptr().cast::<u8>(),
-                size_of_val(&out[..]),
-            )
-        };
-        Ok(out)
+        Ok(numbers_of(&self.download(rank)?))
     }
 
     /// Its address on a CUDA device, for kernels of others; `None` on the host. What such kernels do there is theirs to
@@ -254,20 +278,24 @@ impl Buffer {
         &self.inner.memory
     }
 
+    /// F0902 for an access to bytes that it does not have.
+    pub(crate) fn outside(&self, rank: i64, offset: i64, len: usize) -> Error {
+        Error::Outside {
+            buffer: self.inner.name.clone(),
+            bytes: self.inner.bytes,
+            ranks: self.ranks(),
+            rank,
+            offset,
+            len,
+        }
+    }
+
     fn check(&self, rank: usize, offset: usize, len: usize) -> Result<(), Error> {
-        let Inner { name, bytes, .. } = &*self.inner;
-        if rank >= self.ranks() {
-            return Err(Error::buffer(format!(
-                "`{name}` has {} ranks, no rank {rank}",
-                self.ranks()
-            )));
+        let fits = offset.checked_add(len).is_some_and(|end| end <= self.inner.bytes);
+        if rank < self.ranks() && fits {
+            return Ok(());
         }
-        match offset.checked_add(len) {
-            Some(end) if end <= *bytes => Ok(()),
-            _ => Err(Error::buffer(format!(
-                "`{name}` holds {bytes} bytes a rank; {len} at {offset} do not fit"
-            ))),
-        }
+        Err(self.outside(rank as i64, offset as i64, len))
     }
 }
 

@@ -6,7 +6,7 @@ mod copy;
 pub(crate) mod host;
 mod room;
 
-pub(crate) use buffer::Memory;
 pub use buffer::{Buffer, Plain, View};
+pub(crate) use buffer::{Memory, bytes_of, numbers_of};
 pub(crate) use copy::copy;
 pub use room::room;

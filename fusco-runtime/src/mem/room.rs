@@ -23,7 +23,7 @@ fn within(what: &str, bytes: u128, available: Option<u128>) -> Result<(), Error>
     if bytes <= most {
         return Ok(());
     }
-    Err(Error::Machine(format!(
+    Err(Error::NoMemory(format!(
         "no memory for {what}: {} are needed, {} are available; take smaller sizes or fewer ranks",
         shown(bytes),
         shown(most)

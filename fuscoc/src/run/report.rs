@@ -287,7 +287,7 @@ pub fn arrays(ready: &Prepared, finished: &Finished) -> Result<BTreeMap<String, 
     names.sort_by_key(|name| !feeds.values().any(|from| from == *name));
     for name in names {
         let ranks = &finished.outputs[name];
-        let found = fusco_dsl::ranks::gather(compiled, name, ranks, &inputs, &finished.live)?;
+        let found = fusco_dsl::ranks::gather(&compiled.hir, name, ranks, &inputs, &finished.live)?;
         let elem = found.logical.elem;
         for (rank, (data, end)) in ranks.iter().zip(found.ends).enumerate() {
             let data = data[..end * elem.bytes() as usize].to_vec();

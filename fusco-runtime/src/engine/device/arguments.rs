@@ -18,7 +18,8 @@ pub(super) fn arguments(
 ) -> Result<Vec<Vec<u64>>, Error> {
     let schedule = &request.schedule;
     let plan = request.space(kernel.route)?.device();
-    let plan = plan.ok_or_else(|| Error::plan("a workspace is not on this world".to_string()))?;
+    let plan =
+        plan.ok_or_else(|| Error::Internal("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;
     let mut out = vec![vec![first_rank, timeout.as_nanos() as u64, report.at], plan.addresses()];
     for tensor in &request.entry().tensors {
@@ -35,7 +36,7 @@ pub(super) fn arguments(
 }
 
 fn elsewhere(tensor: &Tensor) -> Error {
-    Error::buffer(format!("the buffer for `{}` is not on this world's devices", tensor.name))
+    Error::BufferWorld { buffer: tensor.name.clone() }
 }
 
 fn addresses(parts: &[Memory]) -> Vec<u64> {

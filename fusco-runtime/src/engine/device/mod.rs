@@ -36,9 +36,7 @@ impl Devices {
             .zip(&distinct)
             .all(|(chunk, d)| chunk.iter().all(|o| o == d));
         if ordinals.is_empty() || !even || each * distinct.len() != ordinals.len() {
-            return Err(Error::plan(format!(
-                "devices {ordinals:?}: ranks of a device must be neighbours, as many on each"
-            )));
+            return Err(Error::UnevenDevices { ordinals: ordinals.to_vec() });
         }
         let gpus = distinct.iter().map(|o| Gpu::open(*o)).collect::<Result<Vec<_>, _>>()?;
         crate::transport::connect(&gpus)?;
@@ -47,19 +45,14 @@ impl Devices {
 
     /// One device as `parts` devices, each with its share of the multiprocessors and `ranks` ranks.
     pub(crate) fn parts(ordinal: i32, parts: usize, ranks: usize) -> Result<Devices, Error> {
-        if parts == 0 || ranks == 0 {
-            return Err(Error::plan("a world has at least one rank".to_string()));
-        }
         let gpu = Gpu::open(ordinal)?;
         Devices::new(vec![gpu; parts], ranks, parts)
     }
 
     fn new(gpus: Vec<Arc<Gpu>>, ranks_per_device: usize, parts: usize) -> Result<Devices, Error> {
         if let Some(other) = gpus.iter().find(|g| g.architecture != gpus[0].architecture) {
-            let (a, b) = (gpus[0].describe(), other.describe());
-            return Err(Error::plan(format!(
-                "the devices of a world are alike; here {a}, and {b}"
-            )));
+            let (first, other) = (gpus[0].describe(), other.describe());
+            return Err(Error::UnlikeDevices { first, other });
         }
         let order = gpus.iter().map(Mark::new).collect::<Result<_, _>>()?;
         Ok(Devices { gpus, ranks_per_device, parts, order: Mutex::new(order) })
@@ -127,7 +120,7 @@ impl DeviceProgram {
         let found = self.unit.kernels.iter().position(|k| k.entry == entry && k.name == name);
         found
             .map(|i| &self.kernels[device][i])
-            .ok_or_else(|| Error::plan(format!("entry `{entry}` has no kernel `{name}`")))
+            .ok_or_else(|| Error::Internal(format!("entry `{entry}` has no kernel `{name}`")))
     }
 }
 
@@ -146,8 +139,8 @@ const PITCH: usize = 256;
 impl DevicePlan {
     pub(crate) fn new(program: &DeviceProgram, route: &str) -> Result<DevicePlan, Error> {
         let workspace = program.unit.workspaces.iter().find(|w| w.route == route).cloned();
-        let workspace =
-            workspace.ok_or_else(|| Error::plan(format!("no workspace for route `{route}`")))?;
+        let workspace = workspace
+            .ok_or_else(|| Error::Internal(format!("no workspace for route `{route}`")))?;
         let ranks_per_device = program.devices.ranks_per_device;
         let pitch = workspace.bytes.next_multiple_of(PITCH);
         let devices = program.devices.alloc_each(pitch * ranks_per_device)?;
@@ -198,12 +191,11 @@ impl DevicePlan {
 
     /// The memory that holds a field of `rank`, and where it begins there.
     fn field(&self, rank: usize, name: &str) -> Result<(&Memory, usize, &Field), Error> {
-        let memory = self.devices.get(rank / self.ranks_per_device).ok_or_else(|| {
-            Error::plan(format!("a plan of {} ranks has no rank {rank}", self.ranks()))
-        })?;
+        let memory = self.devices.get(rank / self.ranks_per_device);
+        let memory = memory.ok_or(Error::NoRank { ranks: self.ranks(), rank })?;
         let field = self.workspace.fields.iter().find(|f| f.name == name);
         field
             .map(|f| (memory, rank % self.ranks_per_device * self.pitch + f.offset, f))
-            .ok_or_else(|| Error::plan(format!("the workspace has no `{name}`")))
+            .ok_or_else(|| Error::Internal(format!("the workspace has no `{name}`")))
     }
 }

@@ -208,7 +208,7 @@ impl DeviceStream {
 
     pub(crate) fn replay(&self, graph: &Arc<DeviceGraph>) -> Result<(), Error> {
         if !graph._slot.belongs_to(&self.ledger) {
-            return Err(Error::plan("a graph runs on the world that captured it".to_string()));
+            return Err(Error::OtherWorld("a graph runs on the world that captured it"));
         }
         let flight = |used| Flight::Graph(graph.clone(), used);
         self.queue(&graph.claims, &graph.reports, flight, |device, queue| {
@@ -252,7 +252,11 @@ impl DeviceStream {
         (to, targets): (&Buffer, &[Memory]),
     ) -> Result<(), Error> {
         if sources.len() != self.queues.len() {
-            return Err(Error::buffer("copies around take one part a device".to_string()));
+            let part = |n| (n, from.bytes(0));
+            return Err(Error::CopySizes {
+                from: part(sources.len()),
+                to: part(self.queues.len()),
+            });
         }
         let flight = |_| Flight::Copy([from.clone(), to.clone()]);
         self.queue(&copies(from, to), &self.reports, flight, |device, queue| {
@@ -263,9 +267,7 @@ impl DeviceStream {
     fn check(&self, request: &Request) -> Result<(), Error> {
         match &request.program {
             Some(program) if Arc::ptr_eq(&program.devices, &self.devices) => Ok(()),
-            _ => Err(Error::plan(
-                "a program runs on streams of the world it is bound to".to_string(),
-            )),
+            _ => Err(Error::OtherWorld("a program runs on streams of the world it is bound to")),
         }
     }
 
@@ -290,10 +292,8 @@ impl DeviceStream {
                 self.renew(&told)?;
                 first = first.and(Err(error));
             } else if let Some(plan) = told.unmade()? {
-                first = first.and(Err(Error::plan(format!(
-                    "the launch that made a plan of route `{}` has failed, on another stream",
-                    plan.route_name()
-                ))));
+                let route = plan.route_name().to_string();
+                first = first.and(Err(Error::PlanFailed { route }));
             }
         }
         first
@@ -468,7 +468,7 @@ impl Seen {
             906 => {
                 Error::Index { tensor, rank, position, k, value: self.seen, bound: self.expected }
             }
-            907 => Error::assumption(format!(
+            907 => Error::NotDistinct(format!(
                 "{tensor}[s={rank}, t={position}, k={k}] = {}, as at an earlier k: \
                  `assume distinct(k: {tensor})` is false",
                 self.seen
@@ -535,7 +535,7 @@ fn enqueue(
     let program: &DeviceProgram = request
         .program
         .as_deref()
-        .ok_or_else(|| Error::plan("this program is bound to a host world".to_string()))?;
+        .ok_or_else(|| Error::Internal("this program is bound to a host world".to_string()))?;
     for kernel in request.kernels() {
         let compiled = program.kernel(device, &request.entry().name, &kernel.name)?;
         let mut words = arguments(program, request, kernel, device, &reports.0[device], timeout)?;
