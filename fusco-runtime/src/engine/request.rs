@@ -310,7 +310,7 @@ impl Request {
     fn known(&self, table: Handle<Table>) -> Option<&[i64]> {
         match &self.schedule.tables[table].kind {
             TableKind::Const(values) => Some(values),
-            TableKind::Computed => None,
+            TableKind::Computed | TableKind::Planned(_) => None,
         }
     }
 }
