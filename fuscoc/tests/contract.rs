@@ -567,8 +567,9 @@ fn what_explain_cannot_show_is_refused_as_by_check() {
     let place = Place::new(
         "program p {
             mesh m { g: 2 }
-            in x: i32[s: g, t: 4, h: 4] @ [s/g, t, h];
-            in ids: ix32(4)[s: g, t: 4, k: 1] @ [s/g, t, k];
+            dyn T[g]: int <= 4;
+            in x: i32[s: g, t: T[s], h: 4] @ [s/g, t, h];
+            in ids: ix32(4)[s: g, t: T[s], k: 1] @ [s/g, t, k];
             out y: i32[e: 4, c: ragged, h: 4] @ [e/g, e, c.pack(8), h] with fill(0);
             out z: i32[e: 4, c: ragged, h: 4] @ [e/g, e, c.pack(8), h] with fill(0);
             route r: (s, t, k) -> (e, c) { e = ids[s, t, k]; c = slot(e) by (k, t, s); }

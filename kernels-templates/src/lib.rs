@@ -63,7 +63,7 @@ impl Part {
             Part::Cast => &["e4m3", "e5m2", "canonical(", "cast("],
             Part::Swizzle => &["swizzled("],
             Part::Scan => &["scan_block("],
-            Part::Valid => &["valid("],
+            Part::Valid => &["valid(", "divides("],
             Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
             Part::Deal => &["Blocks", "Cyclic", "Copies"],

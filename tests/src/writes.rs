@@ -4,6 +4,8 @@
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout;
 use fusco_dsl::oracle::{Inputs, Relation};
+use fusco_dsl::layout::{Local, RouteShape};
+use fusco_dsl::sema::hir::Size;
 use fusco_dsl::schedule::ir::{
     Access, Deal, DealTables, Entry, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
 };
@@ -25,7 +27,7 @@ impl Writes {
 
 /// By tensor name. What statements without a route write is left out.
 pub fn routed(
-    schedule: &Schedule,
+    (schedule, shape): (&Schedule, &RouteShape),
     entry: &Entry,
     inputs: &Inputs,
     relation: &Relation,
@@ -33,7 +35,7 @@ pub fn routed(
     let mut out = BTreeMap::new();
     for me in 0..schedule.ranks as usize {
         let vars = vec![0; schedule.vars.len()];
-        let mut walk = Walk { schedule, inputs, relation, me, vars, out: &mut out };
+        let mut walk = Walk { schedule, shape, inputs, relation, me, vars, out: &mut out };
         // Alternatives of a step differ in their tuning alone.
         let kernels = entry.steps.iter().filter_map(|s| s.alternatives.last()).map(|a| &a.kernel);
         kernels.flat_map(|k| &k.roles).for_each(|role| walk.ops(&role.body));
@@ -43,6 +45,7 @@ pub fn routed(
 
 struct Walk<'a> {
     schedule: &'a Schedule,
+    shape: &'a RouteShape,
     inputs: &'a Inputs,
     relation: &'a Relation,
     me: usize,
@@ -129,27 +132,42 @@ impl Walk<'_> {
     /// Kept tuples of an own position: choice, group, slot.
     fn tuples(&self, route: Handle<Route>, position: i64) -> Vec<(i64, i64, i64)> {
         let member = self.schedule.routes[route].member_of(self.me as i64);
-        let own = |t: &&[i64]| match t.len() {
-            // (s, t, k) or (s, t), (t, k) or (t): a missing rank is the only one.
-            5 => t[0] == member && t[1] == position,
-            4 if self.has_rank() => t[0] == member && t[1] == position,
-            _ => t[0] == position,
+        let own = |t: &&[i64]| {
+            let (m, p, _) = self.numbers(t);
+            (m, p) == (member, position)
         };
-        let tuple = |t: &[i64]| {
-            let choice = match t.len() {
-                5 => t[2],
-                4 if self.has_rank() => 0,
-                4 => t[1],
-                _ => 0,
-            };
-            (choice, t[t.len() - 2], t[t.len() - 1])
-        };
+        let tuple = |t: &[i64]| (self.numbers(t).2, t[t.len() - 2], t[t.len() - 1]);
         self.relation.tuples.iter().filter(own).map(tuple).collect()
     }
 
-    /// `(s, t)` and `(t, k)` have as many coordinates: the first has a fan of one that no variable names.
-    fn has_rank(&self) -> bool {
-        self.schedule.routes.iter().any(|(_, r)| self.schedule.vars[r.choice].name == "_")
+    /// The rank of a tuple among those that plan together, its position there and its choice.
+    fn numbers(&self, tuple: &[i64]) -> (i64, i64, i64) {
+        let shape = self.shape;
+        let (mut member, mut locals) = (0, Vec::new());
+        for (source, value) in shape.sources.iter().zip(tuple) {
+            // Digits that are no rank, major to minor, make the number on the rank.
+            let (mut local, mut high) = (0, *value);
+            for digit in &source.ranks {
+                let above = high / (digit.weight * digit.radix);
+                local = (local + above) * digit.weight;
+                let rest = high % (digit.weight * digit.radix);
+                member += rest / digit.weight * (digit.ranks / shape.stride);
+                high = rest % digit.weight;
+            }
+            locals.push(local + high);
+        }
+        let position = shape.positions.iter().fold(0, |number, k| {
+            let extent = match &shape.sources[*k].local {
+                Local::Each(counts) => counts[member as usize],
+                Local::Size(Size::Dyn { of, .. }) => {
+                    let name = &self.schedule.dyns.iter().nth(of.index()).expect("declared").1.name;
+                    self.dynamic(name, self.me)
+                }
+                Local::Size(_) => shape.sources[*k].bound,
+            };
+            number * extent + locals[*k]
+        });
+        (member, position, shape.choice.map_or(0, |k| locals[k]))
     }
 
     fn of(&mut self, tensor: Handle<Tensor>) -> &mut Writes {

@@ -86,7 +86,7 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
             op.apply(*a, *b).to_string()
         }
         Ix::Binary { op: op @ (IxOp::Div | IxOp::Rem), lhs, rhs }
-            if !(never_negative(lhs, width) && never_negative(rhs, width)) =>
+            if !(never_negative(schedule, lhs, width) && never_negative(schedule, rhs, width)) =>
         {
             let word = if *op == IxOp::Div { "floor_div" } else { "floor_rem" };
             format!("{word}({}, {})", inner(lhs), inner(rhs))
@@ -103,12 +103,13 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
 
 /// Whether no value of it is below 0, as far as its form tells. Elements are checked before they are used as
 /// an index; ranks below a mesh take no part, so that no narrow index counts from before it.
-fn never_negative(ix: &Ix, width: Width) -> bool {
+fn never_negative(schedule: &Schedule, ix: &Ix, width: Width) -> bool {
     match ix {
         Ix::Lit(v) => *v >= 0,
+        Ix::Var(var) => !schedule.vars[*var].signed,
         Ix::Binary { op: IxOp::Sub, lhs, .. } => width == Width::Narrow && **lhs == Ix::Me,
-        Ix::Binary { op: IxOp::Rem, rhs, .. } => never_negative(rhs, width),
-        Ix::Binary { lhs, rhs, .. } => never_negative(lhs, width) && never_negative(rhs, width),
+        Ix::Binary { op: IxOp::Rem, rhs, .. } => never_negative(schedule, rhs, width),
+        Ix::Binary { lhs, rhs, .. } => never_negative(schedule, lhs, width) && never_negative(schedule, rhs, width),
         _ => true,
     }
 }

@@ -206,13 +206,16 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
         out.line(&format!(
             "static constexpr bool DISTINCT = {distinct};  // a position names no group twice"
         ));
+        // Of a route with several lookups: what `index` says of a tuple that one of them leaves out.
+        let (has, none, trap) = match route.sole_lookup() {
+            Some(only) => (only.none.is_some(), only.none.unwrap_or(-1).to_string(), only.trap),
+            None => (true, "-9223372036854775807 - 1".to_string(), false),
+        };
+        let trap_cap = route.trap_cap;
         out.line(&format!(
-            "static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};",
-            route.none.is_some(),
-            route.trap_none,
-            route.trap_cap
+            "static constexpr bool HAS_NONE = {has}, TRAP_NONE = {trap}, TRAP_CAP = {trap_cap};"
         ));
-        out.line(&format!("static constexpr i64 NONE = {};", route.none.unwrap_or(-1)));
+        out.line(&format!("static constexpr i64 NONE = {none};"));
     });
     out.blank();
 }

@@ -9,11 +9,10 @@ use crate::source::Span;
 /// A route `(sources) -> (e, c)` with its sizes bound.
 #[derive(Clone, Debug)]
 pub struct RouteShape {
-    /// The index tensor that names the group of each tuple.
+    /// The tensor that names the group of each tuple, or the first of those from which it is computed.
     pub index: Handle<hir::Tensor>,
-    /// The source that each of its axes is indexed by.
-    pub axes: Vec<usize>,
-    pub none: Option<i64>,
+    /// Every tensor that a tuple reads, and the source by which each of its axes is indexed alone.
+    pub reads: Vec<(Handle<hir::Tensor>, Vec<Option<usize>>)>,
     pub sources: Vec<Source>,
     /// The sources, by number, whose values on a rank number its positions, major first.
     pub positions: Vec<usize>,
@@ -30,7 +29,6 @@ pub struct RouteShape {
     pub groups: i64,
     pub order: SlotOrder,
     pub cap: Option<i64>,
-    pub trap_none: bool,
     pub trap_cap: bool,
     /// A position never names one group twice (`assume distinct`).
     pub distinct: bool,
@@ -90,25 +88,27 @@ pub fn route_shape(
         program.eval(size, bound).ok_or_else(|| no("a size that is not known at bind"))
     };
 
-    let (group_var, (index, axes), none, bind_else) = bind_step(program, route)
-        .ok_or_else(|| no("a group that is not read from one index tensor"))?;
-    let groups_size = program.tensors[index]
-        .dtype
-        .index
-        .as_ref()
-        .map(|i| &i.bound)
-        .ok_or_else(|| no("an index without `ix`"))?;
-    let groups = eval(groups_size)?;
+    let (group_var, slot_var, by) = slot_step(route).ok_or_else(|| no("no slot"))?;
+    let VarExtent::Fixed(groups) = &route.vars[group_var].extent else {
+        return Err(no("groups without a number"));
+    };
+    let groups = eval(groups)?;
+    let reads = reads(route);
+    let direct = direct(route, group_var);
+    let first = reads.first().map(|(tensor, _)| *tensor);
+    let index = direct.or(first).ok_or_else(|| no("no tensor that tuples read"))?;
     let mut sources = Vec::new();
     for (number, var) in route.sources.iter().enumerate() {
         let VarExtent::Fixed(extent) = &route.vars[*var].extent else {
             return Err(no("a ragged source"));
         };
-        let Some(axis) = axes.iter().position(|a| *a == number) else {
-            return Err(no("a source that its index tensor does not have"));
-        };
-        let tensor = (&program.tensors[index], axis);
-        let source = Source::of((program, bound), tensor, (*var, extent));
+        // Others that it indexes are cut alike: `plan::routed` sees to it.
+        let axis = reads.iter().find_map(|(tensor, axes)| {
+            let axis = axes.iter().position(|a| *a == Some(number))?;
+            Some((&program.tensors[*tensor], axis))
+        });
+        let axis = axis.ok_or_else(|| no("a source that indexes no axis"))?;
+        let source = Source::of((program, bound), axis, (*var, extent));
         sources.push(
             source.ok_or_else(|| no("a source over ranks whose digits are not known at bind"))?,
         );
@@ -130,8 +130,10 @@ pub fn route_shape(
             return Err(no("as many positions as a `dyn` of another rank says"));
         }
     }
-    let choice = choice(program, handle, &sources, assumes_distinct(program, index));
-    let (slot_var, keys, by) = slot_step(route, &sources).ok_or_else(|| no("no slot"))?;
+    let assumed = direct.and_then(|t| assumes_distinct(program, t));
+    let distinct = assumed.and_then(|axis| reads[0].1[axis]);
+    let choice = choice(program, handle, &sources, distinct);
+    let keys = keys(route, &sources).ok_or_else(|| no("no slot"))?;
     let positions: Vec<usize> = keys.iter().copied().filter(|k| Some(*k) != choice).collect();
     let names = keys.iter().map(|k| route.vars[route.sources[*k]].name.clone()).collect();
     let order = Keys { sources: &sources, order: &keys, names, choice, stride }.slots();
@@ -149,8 +151,7 @@ pub fn route_shape(
     });
     Ok(RouteShape {
         index,
-        axes,
-        none,
+        reads,
         positions,
         choice,
         group_var,
@@ -162,9 +163,8 @@ pub fn route_shape(
         groups,
         order,
         cap: cap.map(|(limit, _)| eval(limit)).transpose()?,
-        trap_none: bind_else == Some(OrElse::Trap),
         trap_cap: cap.is_some_and(|(_, orelse)| orelse == OrElse::Trap),
-        distinct: choice.is_some_and(|c| assumes_distinct(program, index) == Some(c)),
+        distinct: choice.is_some() && distinct == choice,
         sources,
     })
 }
@@ -181,23 +181,48 @@ fn members(sources: &[Source]) -> Option<(i64, i64)> {
     Some((all, stride))
 }
 
-type BindStep = (Handle<hir::Var>, (Handle<hir::Tensor>, Vec<usize>), Option<i64>, Option<OrElse>);
+/// A tensor, and the source by which each of its axes is indexed alone.
+type Read = (Handle<hir::Tensor>, Vec<Option<usize>>);
 
-/// `e = topk[s, t, k] else ..`: the tensor, and the source that indexes each of its axes.
-fn bind_step(program: &Program, route: &hir::Route) -> Option<BindStep> {
+/// Every read of the body.
+fn reads(route: &hir::Route) -> Vec<Read> {
+    let mut out = Vec::new();
+    for step in &route.steps {
+        if let Step::Bind { value, .. } = step {
+            reads_of(route, value, &mut out);
+        }
+    }
+    out
+}
+
+fn reads_of(route: &hir::Route, e: &hir::Expr, out: &mut Vec<Read>) {
+    match &e.kind {
+        ExprKind::Read { tensor, index } => {
+            let source = |i: &hir::Expr| match i.kind {
+                ExprKind::Var(v) => route.sources.iter().position(|s| *s == v),
+                _ => None,
+            };
+            index.iter().for_each(|i| reads_of(route, i, out));
+            out.push((*tensor, index.iter().map(source).collect()));
+        }
+        ExprKind::Binary { lhs, rhs, .. } => {
+            reads_of(route, lhs, out);
+            reads_of(route, rhs, out);
+        }
+        _ => {}
+    }
+}
+
+/// The tensor of `e = topk[s, t, k]`, where that is all that a route reads.
+fn direct(route: &hir::Route, group: Handle<hir::Var>) -> Option<Handle<hir::Tensor>> {
     let mut binds = route.steps.iter().filter_map(|s| match s {
-        Step::Bind { var, value, orelse, .. } => Some((*var, value, *orelse)),
+        Step::Bind { var, value, .. } => Some((*var, value)),
         _ => None,
     });
-    let (var, value, orelse) = binds.next()?;
+    let (var, value) = binds.next()?;
     let ExprKind::Read { tensor, index } = &value.kind else { return None };
-    let source = |i: &hir::Expr| match i.kind {
-        ExprKind::Var(v) => route.sources.iter().position(|s| *s == v),
-        _ => None,
-    };
-    let axes = index.iter().map(source).collect::<Option<Vec<_>>>()?;
-    let none = program.tensors[*tensor].dtype.index.as_ref().and_then(|i| i.none);
-    binds.next().is_none().then_some((var, (*tensor, axes), none, orelse))
+    let plain = |i: &hir::Expr| matches!(i.kind, ExprKind::Var(_));
+    (var == group && index.iter().all(plain) && binds.next().is_none()).then_some(*tensor)
 }
 
 /// The last source, if it is whole on each rank and tuples that differ in it only have something in common: a sum
@@ -233,28 +258,32 @@ fn choice(
     (distinct == Some(last) || !apart).then_some(last)
 }
 
-/// The slot, its keys as numbers of sources, and where they are written.
-fn slot_step(
-    route: &hir::Route,
-    sources: &[Source],
-) -> Option<(Handle<hir::Var>, Vec<usize>, Span)> {
-    let (var, order, by) = route.steps.iter().find_map(|s| match s {
-        Step::Slot { var, order, by, .. } => Some((*var, order, *by)),
+/// The group, its slot, and where the keys are written.
+fn slot_step(route: &hir::Route) -> Option<(Handle<hir::Var>, Handle<hir::Var>, Span)> {
+    route.steps.iter().find_map(|s| match s {
+        Step::Slot { var, group, by, .. } => Some((*group, *var, *by)),
+        _ => None,
+    })
+}
+
+/// The keys of the slot as numbers of sources.
+fn keys(route: &hir::Route, sources: &[Source]) -> Option<Vec<usize>> {
+    let order = route.steps.iter().find_map(|s| match s {
+        Step::Slot { order, .. } => Some(order),
         _ => None,
     })?;
-    let keys = match order {
+    match order {
         Order::Keys(keys) => {
             let number = |k| route.sources.iter().position(|s| s == k);
-            keys.iter().map(number).collect::<Option<Vec<_>>>()?
+            keys.iter().map(number).collect()
         }
         // Ranks first: one count a group is enough.
         Order::Any => {
             let mut keys = Vec::from_iter(0..sources.len());
             keys.sort_by_key(|k| sources[*k].ranks.is_empty());
-            keys
+            Some(keys)
         }
-    };
-    Some((var, keys, by))
+    }
 }
 
 /// The axis of an index tensor along which its values are assumed distinct.

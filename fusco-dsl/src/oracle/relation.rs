@@ -3,7 +3,7 @@
 use super::scope::Scope;
 use super::{Error, Inputs, Relation, Tuples};
 use crate::arena::Handle;
-use crate::sema::hir::{Expr, Extent, OrElse, Order, Program, Route, Step, Var};
+use crate::sema::hir::{Expr, Extent, OrElse, Order, Program, Route, Step, Var, VarExtent};
 use std::collections::BTreeMap;
 
 /// Walks all source tuples; binds the rows of the body in order; numbers; caps.
@@ -105,8 +105,12 @@ fn bind(
     let info = &route.vars[var];
     rows.keep(|row| match (scope.int(value, row)?, orelse) {
         (Some(v), _) => {
-            let bound = scope.inputs.extent(scope.program, &info.extent, row)?;
-            if !(0..bound).contains(&v) {
+            // Other numbers of the body are any.
+            let bound = match &info.extent {
+                VarExtent::Ragged(_) => None,
+                extent => Some(scope.inputs.extent(scope.program, extent, row)?),
+            };
+            if let Some(bound) = bound.filter(|n| !(0..*n).contains(&v)) {
                 let at = sources(route, row);
                 return Err(Error::Index { tensor: info.name.clone(), at, value: v, bound });
             }

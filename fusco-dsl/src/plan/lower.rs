@@ -32,8 +32,9 @@ pub fn lower(
         return Err(diagnostics);
     }
     for shape in routes.values() {
-        if let Err(diagnostic) = super::routed::index(program, &tables[&shape.index], shape) {
-            diagnostics.push(*diagnostic);
+        for (tensor, axes) in &shape.reads {
+            let found = super::routed::index(program, &tables[tensor], shape, axes);
+            diagnostics.0.extend(found.err().map(|d| *d));
         }
     }
     if diagnostics.has_errors() {

@@ -11,7 +11,7 @@ use super::{Coord, Point};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::layout::{
-    Deal, DealForm, Digit, Home, Owners, RankDigit, RouteShape, SpreadKind, Table,
+    Deal, DealForm, Digit, Home, Owners, Radix, RankDigit, RouteShape, SpreadKind, Table,
 };
 use crate::sema::hir::{self, Program};
 use std::collections::BTreeMap;
@@ -20,17 +20,30 @@ type Decided<T = ()> = Result<T, Box<Diagnostic>>;
 /// The program, and where each of its tensors lies.
 type Placed<'a> = (&'a Program, &'a BTreeMap<Handle<hir::Tensor>, Table>);
 
-/// The index tensor of a route: each rank reads its own part alone.
-pub(super) fn index(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
+/// A tensor that a route reads: each rank its own part alone.
+pub(super) fn index(
+    program: &Program,
+    table: &Table,
+    shape: &RouteShape,
+    axes: &[Option<usize>],
+) -> Decided {
     if !table.maps.is_empty() {
         let what = "a map of owners over a source of a route";
         return Err(refuse(program, table, what));
     }
-    shape
-        .axes
-        .iter()
-        .enumerate()
-        .try_for_each(|(axis, source)| by_source(program, table, (axis, *source), shape))
+    for (axis, source) in axes.iter().enumerate() {
+        let mut own = table.digits.iter().filter(|d| d.axis == axis);
+        if let Some(source) = source {
+            by_source(program, table, (axis, *source), shape)?;
+        } else if own.clone().any(|d| digit_on_mesh(d).0 > 1) {
+            let what = "an axis over ranks that a route computes an index into";
+            return Err(refuse(program, table, what));
+        } else if own.any(|d| matches!(d.radix, Radix::Live { .. })) {
+            let what = "a `dyn` axis that a route computes an index into";
+            return Err(refuse(program, table, what));
+        }
+    }
+    Ok(())
 }
 
 /// What a movement does at a point.

@@ -1,7 +1,7 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
 use super::arith::{cut, ix_op, owner_on_mesh, plus, quotient, rest, times};
-use super::ir::{Table as Lookup, TableKind as LookupKind, *};
+use super::ir::{Table as NumberTable, TableKind as NumberKind, *};
 use crate::arena::{Arena, Handle};
 use crate::layout::{self, Digit, Home, Local, Owners, Radix, Source, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
@@ -96,8 +96,9 @@ impl<'p> Addresses<'p> {
             index: map_handle(&self.schedule.tensors, shape.index.index()),
             position: vars.position,
             choice: vars.fan,
-            at: Ix::Lit(0),
-            none: shape.none,
+            lookups: Vec::new(),
+            guards: Vec::new(),
+            group: Ix::Lit(0),
             positions: Ix::Lit(0),
             positions_bound: shape.positions_bound,
             ranks: self.plan.ranks,
@@ -107,18 +108,14 @@ impl<'p> Addresses<'p> {
             groups: shape.groups,
             order: shape.order.clone(),
             cap: shape.cap,
-            trap_none: shape.trap_none,
             trap_cap: shape.trap_cap,
             distinct: shape.distinct,
             span: info.span,
         });
         let extents = shape.sources.iter().map(|s| self.extent((route, info, s), bound)).collect();
         self.vars.insert(handle, (vars, extents));
-        let coords: Vec<_> = shape.axes.iter().map(|a| Some(Coord::Source(*a))).collect();
-        let at = self.by_sources(handle, self.table_of(shape.index), &coords, 1);
-        let positions = self.positions(handle, 0..shape.positions.len());
-        let route = &mut self.schedule.routes[route];
-        (route.at, route.positions) = (at, positions);
+        self.schedule.routes[route].positions =
+            self.positions(handle, 0..shape.positions.len());
     }
 
     /// How many values a source has on this rank.
@@ -131,7 +128,7 @@ impl<'p> Addresses<'p> {
             Local::Size(size) => self.size(size, bound).unwrap_or(Ix::Lit(source.bound)),
             Local::Each(counts) => {
                 let name = format!("values_{}.{}", info.name, info.vars[source.var].name);
-                let kind = || LookupKind::Const(counts.clone());
+                let kind = || NumberKind::Const(counts.clone());
                 let table = self.lookup(&name, counts.len() as i64, kind);
                 let index = Box::new(self.schedule.routes[route].member());
                 Ix::Lookup { table, index }
@@ -176,7 +173,7 @@ impl<'p> Addresses<'p> {
     }
 
     /// What the sources among the coordinates add to the offset on this rank, in units of so many elements.
-    fn by_sources(
+    pub fn by_sources(
         &self,
         route: Handle<hir::Route>,
         table: &Table,
@@ -267,6 +264,17 @@ impl<'p> Addresses<'p> {
         }
     }
 
+    /// A size that is known at bind or at launch.
+    pub fn bound_size(&self, size: &Size) -> Ix {
+        self.size(size, self.bound).unwrap_or(Ix::Lit(0))
+    }
+
+    /// What an element of an index tensor may be: below this, or none; `None` for other tensors.
+    pub fn index_type(&self, tensor: Handle<hir::Tensor>) -> Option<(i64, Option<i64>)> {
+        let index = self.program.tensors[tensor].dtype.index.as_ref()?;
+        Some((self.known(&index.bound), index.none))
+    }
+
     /// Sizes of the mesh axes that index a dyn.
     pub fn mesh_sizes(&self, of: Handle<hir::Dyn>) -> Vec<i64> {
         let axes = self.program.dyns[of].axes.iter();
@@ -329,7 +337,7 @@ impl<'p> Addresses<'p> {
         at: Ix,
     ) -> Ix {
         let name = format!("owner_{}", self.axis_name(tensor, axis));
-        let kind = || LookupKind::Const(owners.to_vec());
+        let kind = || NumberKind::Const(owners.to_vec());
         let table = self.lookup(&name, owners.len() as i64, kind);
         Ix::Lookup { table, index: Box::new(at) }
     }
@@ -343,7 +351,7 @@ impl<'p> Addresses<'p> {
         at: Ix,
     ) -> Ix {
         let name = format!("position_{}", self.axis_name(tensor, axis));
-        let kind = || LookupKind::Const(positions(owners));
+        let kind = || NumberKind::Const(positions(owners));
         let table = self.lookup(&name, owners.len() as i64, kind);
         Ix::Lookup { table, index: Box::new(at) }
     }
@@ -356,7 +364,7 @@ impl<'p> Addresses<'p> {
 
     /// A fresh loop variable.
     pub fn var(&mut self, name: &str) -> Handle<Var> {
-        self.schedule.vars.append(Var { name: name.to_string() })
+        self.schedule.vars.append(Var { name: name.to_string(), signed: false })
     }
 
     /// The lookup table of that name, made on first use.
@@ -364,11 +372,11 @@ impl<'p> Addresses<'p> {
         &mut self,
         name: &str,
         len: i64,
-        kind: impl FnOnce() -> LookupKind,
-    ) -> Handle<Lookup> {
+        kind: impl FnOnce() -> NumberKind,
+    ) -> Handle<NumberTable> {
         let found = self.schedule.tables.iter().find(|(_, t)| t.name == name).map(|(h, _)| h);
         found.unwrap_or_else(|| {
-            self.schedule.tables.append(Lookup { name: name.to_string(), len, kind: kind() })
+            self.schedule.tables.append(NumberTable { name: name.to_string(), len, kind: kind() })
         })
     }
 
@@ -388,6 +396,17 @@ impl<'p> Addresses<'p> {
 
     pub fn route(&self, route: Handle<hir::Route>) -> Handle<Route> {
         map_handle(&self.schedule.routes, route.index())
+    }
+
+    /// A number of any sign.
+    pub fn signed(&mut self, var: Handle<Var>) {
+        self.schedule.vars[var].signed = true;
+    }
+
+    /// A route whose body is read.
+    pub fn route_mut(&mut self, route: Handle<hir::Route>) -> &mut Route {
+        let route = self.route(route);
+        &mut self.schedule.routes[route]
     }
 
     pub fn tuple_vars(&self, route: Handle<hir::Route>) -> TupleVars {
@@ -440,7 +459,7 @@ impl<'p> Addresses<'p> {
             first.push(groups.len() as i64);
         }
         let mut table = |what: &str, values: Vec<i64>| {
-            self.deal_table(of, what, values.len() as i64, LookupKind::Const(values))
+            self.deal_table(of, what, values.len() as i64, NumberKind::Const(values))
         };
         DealTables {
             owners: table("owner", owners.to_vec()),
@@ -455,7 +474,7 @@ impl<'p> Addresses<'p> {
         deal: &layout::Deal,
         owners: Handle<hir::Tensor>,
     ) -> (DealTables, ReadOwners) {
-        let kind = LookupKind::Planned(of.0);
+        let kind = NumberKind::Planned(of.0);
         let mut table = |what: &str, len: i64| self.deal_table(of, what, len, kind.clone());
         let positions = table("position", deal.groups);
         let tables = DealTables {
@@ -488,8 +507,8 @@ impl<'p> Addresses<'p> {
         (route, number): (Handle<Route>, usize),
         what: &str,
         len: i64,
-        kind: LookupKind,
-    ) -> Handle<Lookup> {
+        kind: NumberKind,
+    ) -> Handle<NumberTable> {
         // With a point, as `axis_name`: no name of the program has one.
         let name = format!("{what}_{}.groups{number}", self.schedule.routes[route].name);
         self.lookup(&name, len, || kind)

@@ -85,14 +85,15 @@ pub enum TableKind {
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,
-    /// The index tensor that names the group.
+    /// The index tensor that names the group, or the first of those from which it is computed: for messages.
     pub index: Handle<Tensor>,
-    /// Variables of `at`: the local position and the choice.
+    /// Variables of a tuple: the local position and the choice.
     pub position: Handle<Var>,
     pub choice: Handle<Var>,
-    /// The element of the index tensor of a position and a choice, on their own rank.
-    pub at: Ix,
-    pub none: Option<i64>,
+    /// What is read of a tuple, in order; then what must hold, and the group.
+    pub lookups: Vec<Lookup>,
+    pub guards: Vec<Guard>,
+    pub group: Ix,
     /// Local positions of this rank (`T[me]`, or a constant).
     pub positions: Ix,
     /// Largest number of positions of a rank.
@@ -109,12 +110,25 @@ pub struct Route {
     pub order: SlotOrder,
     /// `cap c < limit else drop`.
     pub cap: Option<i64>,
-    /// A missing or capped tuple is an error (`else trap`), not a drop.
-    pub trap_none: bool,
+    /// A capped tuple is an error (`else trap`), not a drop.
     pub trap_cap: bool,
     /// `assume distinct`: a position never names one group twice. Allocations rely on it, so back ends check it.
     pub distinct: bool,
     pub span: Span,
+}
+
+/// An element that a route reads of a tuple, on the tuple's own rank.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lookup {
+    /// Has its value from here on.
+    pub var: Handle<Var>,
+    pub tensor: Handle<Tensor>,
+    pub at: Ix,
+    /// What holds before it is read; else the launch fails.
+    pub guards: Vec<Guard>,
+    /// A tuple of which it has this value has no group: it is dropped, or is an error if `trap`.
+    pub none: Option<i64>,
+    pub trap: bool,
 }
 
 /// Which member of a plan holds each group, as some tensors of the route are placed.
@@ -184,6 +198,8 @@ pub enum SignalKind {
 #[derive(Clone, Debug)]
 pub struct Var {
     pub name: String,
+    /// It may be negative: an element of a tensor that is no index.
+    pub signed: bool,
 }
 
 /// Integer index arithmetic; exact in 64 bits by construction of the bounds.
@@ -419,6 +435,10 @@ pub enum Guard {
         value: Ix,
         to: Ix,
     },
+    /// A divisor; where it is 0 the launch fails with F0906, and the point is passed over.
+    NonZero {
+        value: Ix,
+    },
     /// An index read from `tensor` lies in `0..limit`; elsewhere the launch fails with F0906, and the
     /// point is passed over.
     Valid {
@@ -573,9 +593,19 @@ pub struct Entry {
 }
 
 impl Route {
-    /// Whether the index tensor is laid out `[position][choice]`.
-    pub fn is_row_major(&self) -> bool {
-        self.at == Route::row_major((self.position, self.positions_bound), (self.choice, self.fan))
+    /// The lookup whose value is the group, if there is no other.
+    pub fn sole_lookup(&self) -> Option<&Lookup> {
+        match &self.lookups[..] {
+            [only] if self.group == Ix::Var(only.var) && self.guards.is_empty() => Some(only),
+            _ => None,
+        }
+    }
+
+    /// The index tensor, if it is laid out `[position][choice]` and alone names the group.
+    pub fn row_major_index(&self) -> Option<&Lookup> {
+        let at =
+            Route::row_major((self.position, self.positions_bound), (self.choice, self.fan));
+        self.sole_lookup().filter(|l| l.at == at)
     }
 
     /// The element of a position and a choice, each below its bound, laid out `[position][choice]`.

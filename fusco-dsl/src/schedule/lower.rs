@@ -25,6 +25,7 @@ use crate::sema::hir::{self, Bindings, Program, Scalar};
 pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedule, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let mut addresses = Addresses::new(program, bound, plan);
+    super::lookups::declare(&mut addresses, program);
     let mut entries = Vec::new();
     for (entry, movements) in program.entries.iter().zip(&plan.entries) {
         let lowered = if movements.movements.is_empty() && entry.plans.is_empty() {

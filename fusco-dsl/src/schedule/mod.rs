@@ -5,6 +5,7 @@ mod arith;
 mod bits;
 mod choice;
 pub mod ir;
+mod lookups;
 mod lower;
 mod moved;
 mod moves;

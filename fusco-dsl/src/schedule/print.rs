@@ -208,6 +208,7 @@ impl Printer<'_> {
             Guard::Below { value, limit } => format!("{} < {}", self.ix(value), self.ix(limit)),
             Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
             Guard::Valid { value, limit, .. } => format!("{} in 0..{limit}", self.ix(value)),
+            Guard::NonZero { value } => format!("{} != 0", self.ix(value)),
         };
         let all: Vec<String> = guards.iter().map(one).collect();
         if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }

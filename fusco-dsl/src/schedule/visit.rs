@@ -92,7 +92,7 @@ fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut im
                 value.walk(visit);
                 to.walk(visit);
             }
-            Guard::Valid { value, .. } => value.walk(visit),
+            Guard::Valid { value, .. } | Guard::NonZero { value } => value.walk(visit),
         }
     }
 }
@@ -160,7 +160,10 @@ impl Uses {
 
     fn op(&mut self, schedule: &Schedule, op: &Op) {
         if let Op::Count { route } = op {
-            self.tensors.insert(schedule.routes[*route].index);
+            let route_of = &schedule.routes[*route];
+            self.tensors.extend(route_of.lookups.iter().map(|l| l.tensor));
+            route_of.lookups.iter().for_each(|l| self.ix(&l.at));
+            self.ix(&route_of.group);
             self.tensors.extend(schedule.owners_of(*route).map(|(_, _, read)| read.tensor));
         }
         if let Op::FillAll { tensor, .. } = op {

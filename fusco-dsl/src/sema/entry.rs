@@ -545,6 +545,10 @@ impl Checker<'_> {
 /// All of the route's variables, at the same numbers as in the route.
 fn join(frame: &mut Frame, handle: Handle<hir::Route>, route: &hir::Route) {
     frame.vars = route.vars.clone();
+    // Names of the body are its own.
+    let inner = frame.vars.len() - route.sources.len() - route.dests.len();
+    let own: Vec<_> = frame.vars.iter().map(|(v, _)| v).skip(frame.vars.len() - inner).collect();
+    own.into_iter().for_each(|v| frame.vars[v].name.clear());
     frame.via =
         Some(Via { route: handle, sources: route.sources.clone(), dests: route.dests.clone() });
 }

@@ -343,7 +343,7 @@ pub struct Var {
 pub enum VarExtent {
     /// `Size::Coord(i)` names the i-th variable of the route's sources or of the statement.
     Fixed(Size),
-    /// The slot variable of a route.
+    /// The slot variable of a route, or a number of its body without a range.
     Ragged(Handle<Route>),
     /// The axis of a counted tensor.
     Counted { rows: Size, bound: Size },
@@ -399,6 +399,26 @@ impl Expr {
             ExprKind::Sum { .. } => Some(self),
             ExprKind::Cast(inner) => inner.sum(),
             ExprKind::Binary { lhs, rhs, .. } => lhs.sum().or_else(|| rhs.sum()),
+            _ => None,
+        }
+    }
+
+    /// Whether it computes with a variable.
+    pub fn mentions(&self, var: Handle<Var>) -> bool {
+        match &self.kind {
+            ExprKind::Var(v) => *v == var,
+            ExprKind::Read { index, .. } => index.iter().any(|i| i.mentions(var)),
+            ExprKind::Binary { lhs, rhs, .. } => lhs.mentions(var) || rhs.mentions(var),
+            ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => inner.mentions(var),
+            _ => false,
+        }
+    }
+
+    /// The tensor of the first element that it reads.
+    pub fn first_read(&self) -> Option<Handle<Tensor>> {
+        match &self.kind {
+            ExprKind::Read { tensor, .. } => Some(*tensor),
+            ExprKind::Binary { lhs, rhs, .. } => lhs.first_read().or_else(|| rhs.first_read()),
             _ => None,
         }
     }

@@ -36,6 +36,7 @@ mod scope;
 mod spread;
 mod static_index;
 mod static_stmt;
+mod steps;
 mod storage;
 mod text;
 mod value;

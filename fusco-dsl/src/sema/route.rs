@@ -1,8 +1,7 @@
 //! Routes: each destination variable gets one value, in text order, in an order that is written.
 
 use super::checker::{Checked, Checker, Stop};
-use super::extent::rename;
-use super::hir::{self, Expr, ExprKind, Extent, OrElse, Order, Size, Step, Var, VarExtent};
+use super::hir::{self, OrElse, Order, Step, Var, VarExtent};
 use super::placement::hint;
 use super::scope::{Symbol, unknown};
 use super::text;
@@ -60,12 +59,11 @@ impl Checker<'_> {
             return self.unsupported(r.name.span, "a route to other places than `-> (e, c)`");
         }
         for step in &r.steps {
-            let step = self.route_step(r, &route, step)?;
-            if let Step::Bind { var, value, .. } = &step {
-                self.route_extents(&mut route, *var, value)?;
-            }
+            let step = self.route_step(r, &mut route, step)?;
             route.steps.push(step);
         }
+        self.names_are_used(r, &route)?;
+        self.sources_have_extents(&route)?;
         for (i, dest) in r.dests.iter().enumerate() {
             if !route.steps.iter().any(|s| defines(s) == Some(route.dests[i])) {
                 return self.fail(
@@ -85,10 +83,27 @@ impl Checker<'_> {
         Ok(route)
     }
 
+    /// F0101: a name that is no destination is one that a later row computes with.
+    fn names_are_used(&mut self, r: &ast::Route, route: &hir::Route) -> Checked<()> {
+        let own = r.sources.len() + r.dests.len();
+        let unused = route.vars.iter().skip(own).find(|(var, _)| {
+            let reads = |s: &Step| matches!(s, Step::Bind { value, .. } if value.mentions(*var));
+            !route.steps.iter().any(reads)
+        });
+        let Some((_, var)) = unused else { return Ok(()) };
+        let name = r.steps.iter().find_map(|s| match s {
+            ast::Step::Bind { name, .. } if name.name == var.name => Some(name),
+            _ => None,
+        });
+        let Some(name) = name else { return Ok(()) };
+        let names: Vec<&str> = r.dests.iter().map(|d| d.name.as_str()).collect();
+        self.fail(unknown("F0101", "destination", name, &names))
+    }
+
     fn route_step(
         &mut self,
         r: &ast::Route,
-        route: &hir::Route,
+        route: &mut hir::Route,
         step: &ast::Step,
     ) -> Checked<Step> {
         match step {
@@ -119,22 +134,22 @@ impl Checker<'_> {
                 }
             }
             ast::Step::Bind { name, value, order, orelse, span } => {
-                let Some(var) =
-                    route.dests.iter().copied().find(|d| route.vars[*d].name == name.name)
-                else {
-                    if r.sources.iter().any(|s| s.name == name.name) {
-                        return self.fail(
-                            Diagnostic::error(
-                                "F0102",
-                                name.span,
-                                format!("`{}` is a source of the route", name.name),
-                            )
-                            .help("give a value to a destination"),
-                        );
-                    }
-                    let names: Vec<&str> = r.dests.iter().map(|d| d.name.as_str()).collect();
-                    return self.fail(unknown("F0101", "destination", name, &names));
-                };
+                if r.sources.iter().any(|s| s.name == name.name) {
+                    return self.fail(
+                        Diagnostic::error(
+                            "F0102",
+                            name.span,
+                            format!("`{}` is a source of the route", name.name),
+                        )
+                        .help("give a value to a destination"),
+                    );
+                }
+                // A destination, or a name of the body alone.
+                let found = route.vars.iter().find(|(_, v)| v.name == name.name).map(|(v, _)| v);
+                let var = found.unwrap_or_else(|| {
+                    let extent = route.vars[route.dests[1]].extent.clone();
+                    route.vars.append(Var { name: name.name.clone(), extent })
+                });
                 if route.steps.iter().any(|s| defines(s) == Some(var)) {
                     return self.fail(
                         Diagnostic::error(
@@ -145,13 +160,9 @@ impl Checker<'_> {
                         .help("remove one of the rows"),
                     );
                 }
-                let called = if let Ast::Call { base, args } = &value.kind {
-                    Some((text::expr(base), args))
-                } else {
-                    None
-                };
-                if let Some((callee, args)) = called.filter(|c| c.0 == "slot") {
-                    debug_assert_eq!(callee, "slot");
+                if let Ast::Call { base, args } = &value.kind
+                    && text::expr(base) == "slot"
+                {
                     if let Some(word) = orelse {
                         return self.unsupported(word.span, "`else` on a slot");
                     }
@@ -160,12 +171,16 @@ impl Checker<'_> {
                 if let Some(order) = order {
                     return self.unsupported(order.span, "`by` on anything but a slot");
                 }
+                if route.dests[1] == var {
+                    let what = "a second destination that is no slot";
+                    return self.unsupported(value.span, what);
+                }
                 self.bind_step(route, var, value, orelse.as_ref(), *span)
             }
         }
     }
 
-    fn orelse(&mut self, word: &Word) -> Checked<OrElse> {
+    pub(super) fn orelse(&mut self, word: &Word) -> Checked<OrElse> {
         match word.name.name.as_str() {
             "drop" if word.args.is_none() => Ok(OrElse::Drop),
             "trap" if word.args.is_none() => Ok(OrElse::Trap),
@@ -182,129 +197,6 @@ impl Checker<'_> {
         }
     }
 
-    /// `e = topk[s, t, k] else drop;`
-    fn bind_step(
-        &mut self,
-        route: &hir::Route,
-        var: Handle<Var>,
-        value: &ast::Expr,
-        orelse: Option<&Word>,
-        span: crate::source::Span,
-    ) -> Checked<Step> {
-        let Ast::Index { base, args } = &value.kind else {
-            return self.fail(unread(value.span));
-        };
-        let Ast::Name(name) = &base.kind else {
-            return self.fail(unread(base.span));
-        };
-        if route.steps.iter().any(|s| matches!(s, Step::Bind { .. })) || route.dests[0] != var {
-            return self.unsupported(
-                value.span,
-                "anything but `e = index[..]` and `c = slot(e)` for `(e, c)`",
-            );
-        }
-        let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
-        let orelse = orelse.map(|w| self.orelse(w)).transpose()?;
-        self.behind_route(tensor, base.span)?;
-        self.arity(tensor, args.len(), value.span)?;
-        let info = &self.hir.tensors[tensor];
-        let Some(index) = &info.dtype.index else {
-            let diagnostic =
-                Diagnostic::error("F0207", base.span, format!("`{name}` is not an index tensor"))
-                    .note(format!("its elements are {}, of unknown range", info.dtype.elem.name()))
-                    .help(format!("declare it `{name}: ix32(E)[..]`"));
-            return self.fail(diagnostic);
-        };
-        if let (Some(none), None) = (index.none, orelse) {
-            return self.fail(
-                Diagnostic::error("F0403", value.span, format!("`{name}` may be none ({none})"))
-                    .note(format!("its type says `none = {none}`"))
-                    .help("add `else drop` or `else trap`")
-                    .fix(value.span.after(), " else drop"),
-            );
-        }
-        if info.io != hir::Io::In {
-            return self.unsupported(base.span, "a route over an output");
-        }
-        let elem = info.dtype.elem;
-        let mut vars = Vec::new();
-        for arg in args {
-            let found = if let Ast::Name(n) = &arg.kind {
-                route.sources.iter().copied().position(|s| route.vars[s].name == *n)
-            } else {
-                None
-            };
-            match found {
-                Some(p) if !vars.iter().any(|v| is_var(v, route.sources[p])) => vars.push(Expr {
-                    kind: ExprKind::Var(route.sources[p]),
-                    ty: hir::Elem::I64,
-                    span: arg.span,
-                }),
-                Some(_) => {
-                    return self.unsupported(arg.span, "a source that indexes two axes");
-                }
-                None => {
-                    if let Ast::Name(n) = &arg.kind {
-                        let names: Vec<&str> =
-                            route.sources.iter().map(|s| route.vars[*s].name.as_str()).collect();
-                        return self.fail(unknown(
-                            "F0101",
-                            "source",
-                            &Ident { name: n.clone(), span: arg.span },
-                            &names,
-                        ));
-                    }
-                    return self.unsupported(arg.span, "an index that is not a source variable");
-                }
-            }
-        }
-        if let Some(free) = route.sources.iter().find(|s| !vars.iter().any(|v| is_var(v, **s))) {
-            let free = route.vars[*free].name.clone();
-            return self.fail(
-                Diagnostic::error("F0502", value.span, format!("source `{free}` has no extent"))
-                    .note(format!("a source ranges over the axis of `{name}` that it indexes"))
-                    .help(format!("index `{name}` by `{free}`, or remove it from the route")),
-            );
-        }
-        let value =
-            Expr { kind: ExprKind::Read { tensor, index: vars }, ty: elem, span: value.span };
-        Ok(Step::Bind { var, value, orelse, span })
-    }
-
-    /// Sources range over the axes they index, the destination over the index type.
-    fn route_extents(
-        &mut self,
-        route: &mut hir::Route,
-        var: Handle<Var>,
-        value: &Expr,
-    ) -> Checked<()> {
-        let ExprKind::Read { tensor, index } = &value.kind else { return Ok(()) };
-        let info = &self.hir.tensors[*tensor];
-        let sources: Vec<_> = index
-            .iter()
-            .map(|i| route.sources.iter().position(|s| is_var(i, *s)).unwrap_or(0))
-            .collect();
-        let coords: Vec<_> = sources.iter().map(|s| Some(Size::Coord(*s))).collect();
-        for (axis, source) in info.axes.iter().zip(&sources) {
-            let Extent::Fixed(size) = &axis.extent else {
-                let span = value.span;
-                return self.unsupported(span, "a route over a ragged axis");
-            };
-            let size = rename(size, &coords).unwrap_or_else(|| size.clone());
-            if let Size::Dyn { index, .. } = &size
-                && index.iter().any(|i| matches!(i, Size::Coord(c) if c >= source))
-            {
-                let name = &route.vars[route.sources[*source]].name;
-                let what = format!("source `{name}` before the source that its extent reads");
-                return self.unsupported(value.span, what);
-            }
-            route.vars[route.sources[*source]].extent = VarExtent::Fixed(size);
-        }
-        let bound = info.dtype.index.as_ref().map_or(Size::Lit(1), |i| i.bound.clone());
-        route.vars[var].extent = VarExtent::Fixed(bound);
-        Ok(())
-    }
-
     /// `c = slot(e) by (s, t, k);`
     #[expect(clippy::too_many_arguments, reason = "one row of the grammar, taken apart")]
     fn slot(
@@ -317,10 +209,10 @@ impl Checker<'_> {
         order: Option<&ast::Order>,
         span: crate::source::Span,
     ) -> Checked<Step> {
-        let bound = route
-            .steps
-            .iter()
-            .find_map(|s| if let Step::Bind { var, .. } = s { Some(*var) } else { None });
+        let bound = route.steps.iter().find_map(|s| defines(s).filter(|v| *v == route.dests[0]));
+        if route.dests[0] == var {
+            return self.unsupported(value.span, "a slot as the first destination");
+        }
         let group = match args {
             [arg] if arg.binder.is_none() && arg.named.is_none() => {
                 bound.filter(|b| text::expr(&arg.value) == route.vars[*b].name)
@@ -459,24 +351,9 @@ impl Checker<'_> {
     }
 }
 
-fn is_var(e: &Expr, var: Handle<Var>) -> bool {
-    matches!(e.kind, ExprKind::Var(v) if v == var)
-}
-
 fn defines(step: &Step) -> Option<Handle<Var>> {
     match step {
         Step::Bind { var, .. } | Step::Slot { var, .. } => Some(*var),
         Step::Cap { .. } => None,
     }
-}
-
-/// F0999: a coordinate that is computed.
-fn unread(span: crate::source::Span) -> Diagnostic {
-    let mut found =
-        super::checker::unsupported(span, "a destination that is not read from an index tensor");
-    found.help = Some(
-        "a coordinate is read, `e = topk[s, t, k]`, or the place in its group, `c = slot(e) by (s, t, k)`; compute others outside, into an index tensor"
-            .to_string(),
-    );
-    found
 }

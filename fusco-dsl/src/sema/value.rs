@@ -9,6 +9,7 @@ use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, nearest};
+use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 const CALLS: [&str; 5] = ["cast", "sum", "count", "offset", "dropped"];
@@ -156,16 +157,16 @@ impl Checker<'_> {
             (BinOp::Div, None) => {
                 return self.unsupported(e.span, "a division by anything but a literal");
             }
-            (BinOp::Div, Some(0.0)) => return self.divides_by_zero(rhs),
+            (BinOp::Div, Some(0.0)) => return self.divides_by_zero(rhs.span),
             _ => {}
         }
         let (l, r) = (self.value(frame, lhs, Elem::F32), self.value(frame, rhs, Elem::F32));
         Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, Elem::F32))
     }
 
-    fn divides_by_zero<T>(&mut self, rhs: &ast::Expr) -> Checked<T> {
+    pub(super) fn divides_by_zero<T>(&mut self, span: Span) -> Checked<T> {
         self.fail(
-            Diagnostic::error("F0203", rhs.span, "a division by zero")
+            Diagnostic::error("F0203", span, "a division by zero")
                 .help("divide by another number"),
         )
     }

@@ -22,6 +22,8 @@ enum TestKind {
     Zero,
     /// `0 <= form < limit`, or the launch fails: the form was read from this tensor.
     Valid { limit: i64, tensor: String },
+    /// `form != 0`, or the launch fails: it divides.
+    NonZero,
 }
 
 pub(crate) fn points(vars: &[(usize, i64)]) -> i64 {
@@ -53,6 +55,7 @@ impl Resolver<'_> {
                     let tensor = self.schedule().tensors[*tensor].name.clone();
                     (self.number(value)?, TestKind::Valid { limit: *limit, tensor })
                 }
+                Guard::NonZero { value } => (self.number(value)?, TestKind::NonZero),
             };
             Ok(Test { form: Affine::of(&form), kind })
         };
@@ -76,6 +79,11 @@ impl Test {
         match &self.kind {
             TestKind::Below => v < 0,
             TestKind::Zero => v == 0,
+            TestKind::NonZero if v != 0 => true,
+            TestKind::NonZero => {
+                wild(|| "a divisor is 0".to_string());
+                false
+            }
             TestKind::Valid { limit, .. } if (0..*limit).contains(&v) => true,
             TestKind::Valid { limit, tensor } => {
                 wild(|| format!("an index read from `{tensor}` is {v}, outside 0..{limit}"));
@@ -87,13 +95,17 @@ impl Test {
     /// As of a number: see [`Affine::piece`].
     pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
         let piece = self.form.piece(var, vars);
-        if matches!(self.kind, TestKind::Valid { .. }) { piece.steady() } else { piece }
+        if self.fails() { piece.steady() } else { piece }
     }
 
     /// What the form grows by with a variable, if it is linear and [`Self::narrow`] can use that.
     pub(crate) fn step(&self, var: usize) -> Option<i64> {
-        let valid = matches!(self.kind, TestKind::Valid { .. });
-        self.form.step(var).filter(|step| *step == 0 || !valid)
+        self.form.step(var).filter(|step| *step == 0 || !self.fails())
+    }
+
+    /// Where it does not hold the launch fails.
+    fn fails(&self) -> bool {
+        matches!(self.kind, TestKind::Valid { .. } | TestKind::NonZero)
     }
 
     /// The points of `range`, counted from the one at hand, for which it holds if it grows by `step`.
@@ -107,7 +119,7 @@ impl Test {
         let at = self.form.get(vars);
         match self.kind {
             TestKind::Zero if at % step == 0 => (from.max(-at / step), to.min(-at / step + 1)),
-            TestKind::Zero | TestKind::Valid { .. } => (from, from),
+            TestKind::Zero | TestKind::Valid { .. } | TestKind::NonZero => (from, from),
             TestKind::Below if step > 0 => (from, to.min((-at - 1).div_euclid(step) + 1)),
             TestKind::Below => (from.max(at.div_euclid(-step) + 1), to),
         }

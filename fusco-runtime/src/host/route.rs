@@ -3,14 +3,15 @@
 //! One CTA a rank, so the scan over CTAs only publishes the totals. Order decides slots, never atomics.
 
 use super::code::Resolver;
-use super::index::Number;
+use super::guard::Test;
+use super::index::{Number, take_wild};
 use super::number::load_int;
 use super::plan::{HostPlan, Space, Table, pack};
 use crate::error::Error;
 use crate::mem::{Buffer, Memory};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
-use fusco_dsl::schedule::ir::{self, Base, DealTables, ReadOwners, Route};
+use fusco_dsl::schedule::ir::{self, Base, DealTables, Ix, Lookup, ReadOwners, Route};
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -29,11 +30,9 @@ pub(crate) struct RouteCode {
     index: Buffer,
     index_name: String,
     elem: Elem,
-    /// The index tensor's element of a tuple, where it is not laid out `[position][fan]`.
-    at: Option<Number>,
+    /// What names the group of a tuple, where it is no index tensor that is laid out `[position][fan]`.
+    body: Option<Body>,
     vars: usize,
-    /// Elements of the index tensor on a rank.
-    elems: i64,
     positions: i64,
     info: Route,
     /// Each base table, its alignment, and how its groups are dealt.
@@ -105,6 +104,44 @@ impl Owners {
     }
 }
 
+/// The lookups of a route, in order, and the group that they give.
+struct Body {
+    lookups: Vec<(Vec<Test>, Number, usize, Option<i64>, bool)>,
+    guards: Vec<Test>,
+    group: Number,
+}
+
+impl Body {
+    fn new(resolver: &Resolver<'_>, info: &Route) -> Result<Body, Error> {
+        let lookup = |l: &Lookup| {
+            let (rank, at) = (Box::new(Ix::Me), Box::new(l.at.clone()));
+            let value = Ix::Element { tensor: l.tensor, rank, at };
+            let guards = resolver.guards(&l.guards)?;
+            Ok::<_, Error>((guards, resolver.number(&value)?, l.var.index(), l.none, l.trap))
+        };
+        Ok(Body {
+            lookups: info.lookups.iter().map(lookup).collect::<Result<_, _>>()?,
+            guards: resolver.guards(&info.guards)?,
+            group: resolver.number(&info.group)?,
+        })
+    }
+
+    /// The group, if no lookup leaves the tuple out; whether one that does makes it an error.
+    fn group(&self, vars: &mut [i64]) -> Result<Option<i64>, bool> {
+        let hold = |tests: &[Test], vars: &[i64]| tests.iter().all(|t| t.holds(vars));
+        for (guards, value, var, none, trap) in &self.lookups {
+            if !hold(guards, vars) {
+                return Err(false);
+            }
+            vars[*var] = value.get(vars);
+            if *none == Some(vars[*var]) {
+                return if *trap { Err(true) } else { Ok(None) };
+            }
+        }
+        if hold(&self.guards, vars) { Ok(Some(self.group.get(vars))) } else { Err(false) }
+    }
+}
+
 impl RouteCode {
     pub(crate) fn new(resolver: &Resolver<'_>, handle: Handle<Route>) -> Result<RouteCode, Error> {
         let schedule = &resolver.request.schedule;
@@ -127,9 +164,11 @@ impl RouteCode {
             index: resolver.buffer(info.index)?,
             index_name: tensor.name.clone(),
             elem: tensor.elem,
-            at: (!info.is_row_major()).then(|| resolver.number(&info.at)).transpose()?,
+            body: match info.row_major_index() {
+                Some(_) => None,
+                None => Some(Body::new(resolver, &info)?),
+            },
             vars: schedule.vars.len(),
-            elems: tensor.elems,
             positions,
             owners: schedule
                 .owners_of(handle)
@@ -144,10 +183,10 @@ impl RouteCode {
     }
 
     fn check_size(&self) -> Result<(), Error> {
-        let elems = match self.at {
+        // The body's elements are looked up where they are.
+        let elems = match self.body {
             None => self.positions * self.info.fan,
-            Some(_) if self.positions == 0 => 0,
-            Some(_) => self.elems,
+            Some(_) => 0,
         };
         let needed = elems * self.elem.bytes();
         if self.positions < 0
@@ -184,38 +223,51 @@ impl RouteCode {
         self.info.order.run.of(self.positions).max(1)
     }
 
-    /// Room for the variables of `at`.
+    /// Room for the variables of the body.
     fn vars(&self) -> Vec<i64> {
-        vec![0; if self.at.is_some() { self.vars } else { 0 }]
-    }
-
-    /// The element of the index tensor that names a tuple's group.
-    fn element(&self, vars: &mut [i64], position: i64, k: i64) -> i64 {
-        let Some(at) = &self.at else { return position * self.info.fan + k };
-        vars[self.info.position.index()] = position;
-        vars[self.info.choice.index()] = k;
-        at.get(vars)
+        vec![0; if self.body.is_some() { self.vars } else { 0 }]
     }
 
     /// The group a tuple names; `None` drops it. `vars` is what [`RouteCode::vars`] made.
     fn group(&self, vars: &mut [i64], position: i64, k: i64) -> Result<Option<i64>, Error> {
-        let at = self.element(vars, position, k) * self.elem.bytes();
-        let Memory::Host(parts) = self.index.memory() else { return Ok(None) };
-        // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`; by any other
-        // layout `element` is below `elems`, the product of the digits that it is made of.
-        let value = unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) };
-        if self.info.none == Some(value) {
-            return if self.info.trap_none {
-                Err(self.trap(position, k, "names no group"))
-            } else {
-                Ok(None)
-            };
-        }
+        let value = match &self.body {
+            None => Some(self.index(position, k)).filter(|v| self.none() != Some(*v)),
+            Some(body) => {
+                vars[self.info.position.index()] = position;
+                vars[self.info.choice.index()] = k;
+                match body.group(vars) {
+                    Ok(value) => value,
+                    Err(true) => return Err(self.trap(position, k, "names no group")),
+                    Err(false) => {
+                        return Err(take_wild().map_or_else(
+                            || Error::Internal("a route's body fails".to_string()),
+                            Error::OutOfRange,
+                        ));
+                    }
+                }
+            }
+        };
+        let Some(value) = value else {
+            let trap = self.body.is_none() && self.info.lookups.iter().any(|l| l.trap);
+            return if trap { Err(self.trap(position, k, "names no group")) } else { Ok(None) };
+        };
         if !(0..self.info.groups).contains(&value) {
             let (tensor, rank, bound) = (self.index_name.clone(), self.member, self.info.groups);
             return Err(Error::Index { tensor, rank, position, k, value, bound });
         }
         Ok(Some(value))
+    }
+
+    fn none(&self) -> Option<i64> {
+        self.info.lookups.first().and_then(|l| l.none)
+    }
+
+    /// The element of an index tensor that is laid out `[position][fan]`.
+    fn index(&self, position: i64, k: i64) -> i64 {
+        let Memory::Host(parts) = self.index.memory() else { return -1 };
+        let at = (position * self.info.fan + k) * self.elem.bytes();
+        // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`.
+        unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) }
     }
 
     #[cold]

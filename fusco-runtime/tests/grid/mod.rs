@@ -32,7 +32,7 @@ impl Builder {
 
     pub fn var(&mut self) -> Handle<Var> {
         let name = format!("v{}", self.schedule.vars.len());
-        self.schedule.vars.append(Var { name })
+        self.schedule.vars.append(Var { name, signed: false })
     }
 
     pub fn dynamic(&mut self, name: &str, bound: i64) -> Handle<Dyn> {

@@ -64,15 +64,23 @@ impl Shape {
         let n = tensor("n", Io::Out, Elem::I32, self.experts / self.ranks, false);
         let z = tensor("z", Io::In, Elem::Bf16, self.rows() * self.hidden, true);
         let o = tensor("o", Io::Out, Elem::Bf16, self.tokens * self.hidden, false);
-        let mut var = |name: &str| s.vars.append(Var { name: name.into() });
-        let (t, k, e, c) = (var("t"), var("k"), var("e"), var("c"));
+        let mut var = |name: &str| s.vars.append(Var { name: name.into(), signed: false });
+        let (t, k, e, c, index) = (var("t"), var("k"), var("e"), var("c"), var("index"));
         let route = s.routes.append(Route {
             name: "r".into(),
             index: topk,
             position: t,
             choice: k,
-            at: Route::row_major((t, self.tokens), (k, self.fan)),
-            none: Some(-1),
+            lookups: vec![Lookup {
+                var: index,
+                tensor: topk,
+                at: Route::row_major((t, self.tokens), (k, self.fan)),
+                guards: Vec::new(),
+                none: Some(-1),
+                trap: false,
+            }],
+            guards: Vec::new(),
+            group: Ix::Var(index),
             positions: tokens.clone(),
             positions_bound: self.tokens,
             ranks: self.ranks,
@@ -88,7 +96,6 @@ impl Shape {
                 digits: vec![OrderDigit { of_rank: true, radix: self.ranks, weight: 1 }],
             },
             cap: None,
-            trap_none: false,
             trap_cap: false,
             distinct: false,
             span: Span::default(),

@@ -54,6 +54,9 @@ pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String>
             in_width(schedule, value, Width::Wide),
             tensor.index()
         ),
+        Guard::NonZero { value } => {
+            format!("divides({}, launch, me)", in_width(schedule, value, Width::Wide))
+        }
     };
     let all: Vec<String> = guards.iter().map(one).collect();
     (!all.is_empty()).then(|| all.join(" && "))
@@ -78,7 +81,7 @@ impl Emit<'_> {
                     value.walk(&mut see);
                     other.walk(&mut see);
                 }
-                Guard::Valid { .. } => return false,
+                Guard::Valid { .. } | Guard::NonZero { .. } => return false,
             }
             all
         };

@@ -1,10 +1,12 @@
 //! Planning a route: calls into the prelude, which holds the fixed algorithms.
 
+use super::points::condition;
 use super::{Emit, dealt, ix};
 use crate::arena::Handle;
 use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{deal_type, name, route_type, table_name, var_name};
-use crate::schedule::ir::{Route, Schedule};
+use crate::cuda::out::Out;
+use crate::schedule::ir::{Guard, Lookup, Route, Schedule};
 
 impl Emit<'_> {
     pub(super) fn count(&mut self, route: Handle<Route>) {
@@ -24,20 +26,42 @@ impl Emit<'_> {
 
     /// What names the group of a tuple, by its number in `[position][choice]`.
     fn index(&mut self, info: &Route) {
-        let tensor = name(&self.schedule.tensors[info.index].name);
-        if info.is_row_major() {
-            let read = format!("return i64({tensor}.at[me][at]);");
+        let schedule = self.schedule;
+        let tensor = |of: &Lookup| name(&schedule.tensors[of.tensor].name);
+        if let Some(only) = info.row_major_index() {
+            let read = format!("return i64({}.at[me][at]);", tensor(only));
             return self.out.line(&format!("auto index = [&](i32 at) {{ {read} }};"));
         }
-        let schedule = self.schedule;
         let [position, choice] = [info.position, info.choice].map(|v| var_name(schedule, v));
-        let fan = info.fan;
-        self.out.block_with("auto index = [&](i32 at)", "};", |out| {
+        let (r, fan) = (route_type(&info.name), info.fan);
+        let guard = |out: &mut Out, guards: &[Guard]| {
+            if let Some(all) = condition(schedule, guards) {
+                out.line(&format!("if (!({all})) return {r}::NONE;"));
+            }
+        };
+        self.out.block_with("auto index = [&](i32 at) -> i64", "};", |out| {
             out.line(&format!("const i32 {position} = at / {fan};"));
             if fan > 1 {
                 out.line(&format!("const i32 {choice} = at % {fan};"));
             }
-            out.line(&format!("return i64({tensor}.at[me][{}]);", bare(schedule, &info.at)));
+            for lookup in &info.lookups {
+                guard(out, &lookup.guards);
+                let value = var_name(schedule, lookup.var);
+                let at = bare(schedule, &lookup.at);
+                out.line(&format!("const i64 {value} = {}.at[me][{at}];", tensor(lookup)));
+                let Some(none) = lookup.none.filter(|_| info.sole_lookup().is_none()) else {
+                    continue;
+                };
+                if lookup.trap {
+                    let error = format!(
+                        "fail(launch, 403, me, at / {fan}, at % {fan}, {r}::GROUPS, {value});"
+                    );
+                    out.line(&format!("if ({value} == {none}) {error}"));
+                }
+                out.line(&format!("if ({value} == {none}) return {r}::NONE;"));
+            }
+            guard(out, &info.guards);
+            out.line(&format!("return {};", in_width(schedule, &info.group, Width::Wide)));
         });
     }
 

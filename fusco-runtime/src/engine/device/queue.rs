@@ -465,6 +465,7 @@ impl Seen {
                 }
                 Error::outside(read, self.seen, self.expected)
             }
+            906 if self.peer == -3 => Error::OutOfRange("a divisor is 0".to_string()),
             906 => {
                 Error::Index { tensor, rank, position, k, value: self.seen, bound: self.expected }
             }
