@@ -308,7 +308,7 @@ fn reads(expr: &Expr, out: &mut BTreeSet<Handle<hir::Tensor>>) {
             reads(lhs, out);
             reads(rhs, out);
         }
-        ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => reads(inner, out),
+        ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => reads(inner, out),
         _ => {}
     }
 }

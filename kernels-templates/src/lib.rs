@@ -13,6 +13,7 @@ pub enum Part {
     Bulk,
     Convert,
     Cast,
+    Extreme,
     Swizzle,
     Scan,
     Valid,
@@ -60,6 +61,7 @@ impl Part {
             ],
             Part::Convert => &["to_f32(", "from_f32("],
             Part::Cast => &["e4m3", "e5m2", "canonical(", "cast("],
+            Part::Extreme => &["larger(", "smaller("],
             Part::Swizzle => &["swizzled("],
             Part::Scan => &["scan_block("],
             Part::Valid => &["valid("],
@@ -72,7 +74,7 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 16] = [
+pub const PRELUDE: [(Part, &str); 17] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -82,6 +84,7 @@ pub const PRELUDE: [(Part, &str); 16] = [
     (Part::Bulk, include_str!("prelude/bulk.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),
     (Part::Cast, include_str!("prelude/cast.cuh")),
+    (Part::Extreme, include_str!("prelude/extreme.cuh")),
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),
     (Part::Scan, include_str!("prelude/scan.cuh")),
     (Part::Valid, include_str!("prelude/valid.cuh")),

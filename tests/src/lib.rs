@@ -1,6 +1,7 @@
 //! A program on one world with its inputs, launched like a user would and judged by the reference interpreter.
 //! Everything panics on failure: it is for tests.
 
+pub mod computed;
 pub mod placements;
 pub mod routes;
 pub mod writes;

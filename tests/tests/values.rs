@@ -110,6 +110,93 @@ fn casts_to_the_same_type_keep_the_bits() {
     }
 }
 
+/// Sums of lengths that a tensor or a launch gives, over places that a tensor names, of nothing, of neighbours, and
+/// in each other; the largest of NaN and of zeros.
+#[test]
+fn reductions_without_a_route_equal_the_oracle() {
+    let text = "program p {
+        mesh m { p: 3 }
+        dyn T: int <= 9;
+        in len: i32[r: 6] @ [copy/p, r];
+        in x: f32[r: 6, l: len[r] <= 7] @ [r/p, r, l.slab(7)];
+        in page: ix32(4)[r: 6, k: 2] @ [r/p, r, k];
+        in pool: bf16[g: 4, o: 3] @ [g, o/p, o];
+        in t: f32[t: T] @ [copy/p, t];
+        in n: i32[r: 6] @ [r/p, r];
+        in w: f32[o: 3] @ [copy/p, o];
+        in h: f32[i: 8] @ [i/p, i] with uneven;
+        out rows: f32[r: 6] @ [r/p, r];
+        out most: f32[r: 6] @ [copy/p, r];
+        out pooled: bf16[r: 6] @ [only(2)/p, r];
+        out total: f32[r: 6] @ [copy/p, r];
+        out near: f32[i: 6] @ [i/p, i];
+        out nested: f32[o: 3] @ [o/p, o];
+        entry e {
+            rows[r] <- sum(l: x[r, l] * 0.5) * cast(f32, n[r]);
+            most[r] <- max(l: x[r, l]);
+            pooled[r] <- cast(bf16, sum((k, o): pool[page[r, k], o] * w[o]));
+            total[r] <- sum(t: t[t]) - sum(o: w[o]) * cast(f32, n[r]);
+            near[i] <- sum(o: w[o] * h[i + o]);
+            nested[o] <- min(g: pool[g, o] + sum(t: t[t]));
+        }
+    }";
+    let mut random = Random(77);
+    for (length, counts) in [(9, [7, 0, 3, 1, 0, 7]), (0, [0; 6]), (4, [7; 6])] {
+        let mut inputs = Inputs::default();
+        inputs.dyns.insert("T".to_string(), vec![length]);
+        let mut put = |name: &str, array: Array| {
+            inputs.tensors.insert(name.to_string(), array);
+        };
+        put("len", Array::from_i64(Elem::I32, vec![6], &counts));
+        put("page", Array::from_i64(Elem::I32, vec![6, 2], &[3, 0, 1, 1, 2, 3, 0, 0, 3, 3, 2, 1]));
+        put("n", Array::from_i64(Elem::I32, vec![6], &[1, -2, 16777217, 0, 7, 5]));
+        let floats = [
+            ("x", Elem::F32, vec![6, 7]),
+            ("pool", Elem::Bf16, vec![4, 3]),
+            ("t", Elem::F32, vec![length as usize]),
+            ("w", Elem::F32, vec![3]),
+            ("h", Elem::F32, vec![8]),
+        ];
+        for (name, elem, shape) in floats {
+            let mut array = Array::zeros(elem, shape);
+            random.fill(&mut array);
+            if name == "x" {
+                // A row with NaN, and one of zeros of both signs.
+                array.set_bits(2, 0xffc0_1234);
+                (14..17).for_each(|i| array.set_bits(i, if i == 15 { 0 } else { 0x8000_0000 }));
+            }
+            put(name, array);
+        }
+        let most = words(&run(text, 3, &inputs, "most"));
+        let minus_infinity = f32::NEG_INFINITY.to_bits() as i32;
+        assert_eq!(most[0], if counts[0] > 2 { 0x7fff_ffff } else { minus_infinity });
+        if counts[2] == 3 {
+            assert_eq!((most[1], most[2]), (minus_infinity, 0));
+        }
+    }
+}
+
+/// An index out of range inside of a reduction ends the launch, and nothing is read there.
+#[test]
+fn an_index_out_of_range_inside_of_a_sum_is_told() {
+    let text = "program p {
+        in page: ix32(4)[k: 3] @ [k];
+        in x: f32[g: 4, i: 8] @ [g, i];
+        out y: f32[i: 8] @ [i];
+        entry e { y[i] <- sum(k: x[page[k], i]); }
+    }";
+    let mut inputs = with("page", Array::from_i64(Elem::I32, vec![3], &[1, 4, 0]));
+    inputs.tensors.insert("x".to_string(), Array::zeros(Elem::F32, vec![4, 8]));
+    for world in [World::host(1).ok(), gpu(1)].into_iter().flatten() {
+        let session = Session::new(text, &[], &[], world);
+        session.upload(&inputs);
+        let stream = session.world.stream().expect("a stream");
+        session.launch("e", &stream, &inputs).expect("queued");
+        let error = stream.synchronize().expect_err("4 is no place of 4").to_string();
+        assert!(error.contains("page") && error.contains('4'), "{error}");
+    }
+}
+
 /// Strides, windows and halos on an axis over ranks, and a diagonal through two axes with an odd pitch.
 #[test]
 fn computed_indices_on_cut_axes_equal_the_oracle() {

@@ -393,10 +393,10 @@ pub struct Expr {
 }
 
 impl Expr {
-    /// The `sum` that it computes with.
+    /// The `sum`, or another reducer, that it computes with.
     pub fn sum(&self) -> Option<&Expr> {
         match &self.kind {
-            ExprKind::Sum { .. } => Some(self),
+            ExprKind::Reduce { .. } => Some(self),
             ExprKind::Cast(inner) => inner.sum(),
             ExprKind::Binary { lhs, rhs, .. } => lhs.sum().or_else(|| rhs.sum()),
             _ => None,
@@ -420,6 +420,25 @@ impl Expr {
     }
 }
 
+/// What becomes of the terms of a reducer: their sum from +0, or the largest or least of them from an infinity.
+/// NaN stays, and +0 is more than -0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reducer {
+    Sum,
+    Max,
+    Min,
+}
+
+impl Reducer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reducer::Sum => "sum",
+            Reducer::Max => "max",
+            Reducer::Min => "min",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Scalar(Scalar),
@@ -437,9 +456,11 @@ pub enum ExprKind {
     },
     /// Round to nearest even.
     Cast(Box<Expr>),
-    /// `sum(k: body)`: f32, ascending, `acc = fma(a, b, acc)` when the body is a product.
-    Sum {
-        var: Handle<Var>,
+    /// `sum((j, k): body)`: f32, ascending, the last variable innermost; `acc = fma(a, b, acc)` when the body is a
+    /// product.
+    Reduce {
+        by: Reducer,
+        over: Vec<Handle<Var>>,
         body: Box<Expr>,
     },
     /// `count(y.c)`, indexed by the statement's group variable.
