@@ -27,9 +27,10 @@ impl Part {
     /// What it defines for others: types and constants as words, functions with an opening parenthesis.
     pub fn names(self) -> &'static [&'static str] {
         match self {
-            Part::Types => {
-                &["u8", "u16", "u32", "u64", "i8", "i32", "i64", "f32", "bf16", "f16", "ALL"]
-            }
+            Part::Types => &[
+                "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64", "bf16", "f16",
+                "ALL",
+            ],
             Part::Launch => &["Ranks", "Values", "Report", "Launch", "fail("],
             Part::Sync => &[
                 "load_acquire(",

@@ -1,9 +1,11 @@
 //! Numbers that programs store: sign of divisions, 64 bits, fills and casts of 8-bit floats, and movements whose
 //! index arithmetic was once read as another.
 
+use fusco_dsl::compile;
+use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::Elem;
-use fusco_runtime::World;
+use fusco_dsl::sema::hir::{Bindings, Elem};
+use fusco_runtime::{World, jit};
 use fusco_tests::{Random, Session, gpu};
 
 /// Runs the entry on the host, and on a device where there is one; compares all ranks with the oracle and
@@ -194,6 +196,93 @@ fn an_index_out_of_range_inside_of_a_sum_is_told() {
         session.launch("e", &stream, &inputs).expect("queued");
         let error = stream.synchronize().expect_err("4 is no place of 4").to_string();
         assert!(error.contains("page") && error.contains('4'), "{error}");
+    }
+}
+
+/// Every type to every float, of any bits; each type moved, filled and given a literal.
+#[test]
+fn each_element_type_equals_the_oracle() {
+    let all = [
+        ("f64", Elem::F64, "-1.0e300"),
+        ("f32", Elem::F32, "0.1"),
+        ("f16", Elem::F16, "0.1"),
+        ("bf16", Elem::Bf16, "0.1"),
+        ("e4m3", Elem::E4m3, "3"),
+        ("e5m2", Elem::E5m2, "3"),
+        ("i8", Elem::I8, "-128"),
+        ("u8", Elem::U8, "255"),
+        ("i16", Elem::I16, "-32768"),
+        ("u16", Elem::U16, "65535"),
+        ("i32", Elem::I32, "-5"),
+        ("u32", Elem::U32, "4294967295"),
+        ("i64", Elem::I64, "-5"),
+        ("u64", Elem::U64, "9223372036854775807"),
+        ("bool", Elem::Bool, "1"),
+    ];
+    let n = 500;
+    let (mut text, mut body) = ("program p { mesh m { p: 2 }".to_string(), String::new());
+    let (mut inputs, mut random) = (Inputs::default(), Random(12));
+    for (name, elem, literal) in all {
+        text += &format!(
+            " in x_{name}: {name}[i: {n}] @ [i/p, i]; out y_{name}: {name}[i: {}] @ [i, copy/p] with fill({literal});
+              out l_{name}: {name}[i: 6] @ [i/p, i];",
+            n + 1
+        );
+        body += &format!(" y_{name}[i + 1] <- x_{name}[i]; l_{name}[i] <- {literal};");
+        for (to, kind, _) in &all[..6] {
+            if *kind == elem || (*kind == Elem::F64 && !all[..6].iter().any(|a| a.1 == elem)) {
+                continue;
+            }
+            text += &format!(" out c_{name}_{to}: {to}[i: {n}] @ [copy/p, i];");
+            body += &format!(" c_{name}_{to}[i] <- cast({to}, x_{name}[i]);");
+        }
+        let mut array = Array::zeros(elem, vec![n]);
+        for i in 0..n {
+            let any = random.below(1 << 32) << 32 | random.below(1 << 32);
+            // Numbers near those of the smaller types as well.
+            let bits = match (elem, i % 3) {
+                (Elem::Bool, _) => any & 1,
+                (Elem::F64, 1) => (any as f64 / 1e15).to_bits(),
+                (Elem::F64, 2) => f64::from(f32::from_bits(any as u32)).to_bits(),
+                (Elem::F32, 1) => u64::from((any as f32 / 1e17).to_bits()),
+                _ => any,
+            };
+            array.set_bits(i, bits);
+        }
+        inputs.tensors.insert(format!("x_{name}"), array);
+    }
+    let text = format!("{text} entry e {{{body}}} }}");
+    let bytes = run(&text, 2, &inputs, "y_f64");
+    assert_eq!(bytes[..8], (-1e300f64).to_le_bytes());
+    if jit::Nvrtc::find().is_err() {
+        return println!("skipped: no NVRTC");
+    }
+    let compiled = compile(&text, None, &Bindings::new()).expect("a program");
+    let unit = generate(&compiled.schedule, &Target::hopper(2)).expect("a text");
+    jit::compile(&unit.source, "types", "sm_90a").unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn what_a_type_does_not_hold_is_refused() {
+    for (elem, value, fine) in [
+        ("bool", "2", false),
+        ("bool", "i % 2", true),
+        ("bool", "i", false),
+        ("u16", "65536", false),
+        ("i16", "i - 32768", true),
+        ("i16", "i - 32769", false),
+        ("u64", "i - 1", false),
+        ("u64", "i * 1000000000000", true),
+        ("f64", "cast(f64, n[0])", false),
+        ("f64", "cast(f64, x[0] * 2.0)", false),
+        ("f32", "cast(f32, d[0]) * 2.0", true),
+        ("f32", "d[0] * 2.0", false),
+    ] {
+        let text = format!(
+            "program p {{ in x: f32[i: 1] @ [i]; in n: i32[i: 1] @ [i]; in d: f64[i: 1] @ [i];
+               out y: {elem}[i: 9] @ [i]; entry e {{ y[i] <- {value}; }} }}"
+        );
+        assert_eq!(compile(&text, None, &Bindings::new()).is_ok(), fine, "{elem} <- {value}");
     }
 }
 

@@ -174,7 +174,6 @@ const TAKEN: &[&str] = &[
     "GRID",
     "ROWS",
     "SCOPE",
-    "i16",
     "min",
     "max",
     "load_tile",

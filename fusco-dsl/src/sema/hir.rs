@@ -148,6 +148,12 @@ pub enum Elem {
     I64,
     U8,
     U32,
+    F64,
+    I16,
+    U16,
+    U64,
+    /// A byte, 0 or 1.
+    Bool,
 }
 
 /// A numeric element, or an integer index into `0..bound`.
@@ -690,25 +696,30 @@ impl Elem {
     /// Bytes of one element.
     pub fn bytes(self) -> i64 {
         match self {
-            Elem::E4m3 | Elem::E5m2 | Elem::I8 | Elem::U8 => 1,
-            Elem::F16 | Elem::Bf16 => 2,
+            Elem::E4m3 | Elem::E5m2 | Elem::I8 | Elem::U8 | Elem::Bool => 1,
+            Elem::F16 | Elem::Bf16 | Elem::I16 | Elem::U16 => 2,
             Elem::F32 | Elem::I32 | Elem::U32 => 4,
-            Elem::I64 => 8,
+            Elem::F64 | Elem::I64 | Elem::U64 => 8,
         }
     }
 
     pub fn name(self) -> &'static str {
         match self {
+            Elem::F64 => "f64",
             Elem::F32 => "f32",
             Elem::F16 => "f16",
             Elem::Bf16 => "bf16",
             Elem::E4m3 => "e4m3",
             Elem::E5m2 => "e5m2",
             Elem::I8 => "i8",
+            Elem::I16 => "i16",
             Elem::I32 => "i32",
             Elem::I64 => "i64",
             Elem::U8 => "u8",
+            Elem::U16 => "u16",
             Elem::U32 => "u32",
+            Elem::U64 => "u64",
+            Elem::Bool => "bool",
         }
     }
 }

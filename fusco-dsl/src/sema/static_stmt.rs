@@ -235,6 +235,11 @@ impl Checker<'_> {
         if frame.in_tree && to != Elem::F32 && !is_integer(to) {
             return self.unsupported(e.span, "a `cast` to anything but f32 inside of arithmetic");
         }
+        let computed = !matches!(value.kind, ExprKind::Read { .. });
+        if to == Elem::F64 && (computed || is_integer(value.ty)) {
+            let what = "a `cast` to f64 of anything but an element of another float type";
+            return self.unsupported(e.span, what);
+        }
         match (is_integer(value.ty), is_integer(to)) {
             (_, false) => Ok((ExprKind::Cast(Box::new(value)), to)),
             (true, true) => self.unsupported(e.span, "a `cast` from integer to integer"),
@@ -312,6 +317,7 @@ pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
         Elem::E5m2 => 57344.0,
         Elem::F16 => 65504.0,
         Elem::Bf16 => f64::from(f32::from_bits(0x7f7f_0000)),
+        Elem::F64 => f64::MAX,
         _ => f64::from(f32::MAX),
     };
     magnitude.is_infinite() || magnitude <= most
@@ -320,10 +326,15 @@ pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
 /// The values of an integer type.
 pub(super) fn integer_range(elem: Elem) -> std::ops::RangeInclusive<i64> {
     match elem {
+        Elem::Bool => 0..=1,
         Elem::I8 => i8::MIN.into()..=i8::MAX.into(),
+        Elem::I16 => i16::MIN.into()..=i16::MAX.into(),
+        Elem::U16 => 0..=u16::MAX.into(),
         Elem::U8 => 0..=u8::MAX.into(),
         Elem::I32 => i32::MIN.into()..=i32::MAX.into(),
         Elem::U32 => 0..=u32::MAX.into(),
+        // Numbers of a program have 64 bits and a sign.
+        Elem::U64 => 0..=i64::MAX,
         _ => i64::MIN..=i64::MAX,
     }
 }

@@ -294,6 +294,11 @@ impl Checker<'_> {
                 }),
             );
         }
+        if (frame.in_sum || frame.in_tree) && elem == Elem::F64 {
+            let mut found = super::checker::unsupported(e.span, "arithmetic in f64");
+            found.help = Some(format!("write `cast(f32, {})`", text::expr(e)));
+            return self.fail(found);
+        }
         let computed = !frame.is_static && (frame.in_sum || frame.in_tree);
         if computed && !matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) {
             return self.unsupported(e.span, format!("a sum over {}", elem.name()));

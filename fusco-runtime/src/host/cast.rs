@@ -53,5 +53,5 @@ pub(crate) unsafe fn strided(
 }
 
 fn is_int(elem: Elem) -> bool {
-    matches!(elem, Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32)
+    !matches!(elem, Elem::F64 | Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2)
 }

@@ -30,7 +30,7 @@ const NOT_LINEAR: [(&str, &str); 4] = [
 ];
 
 pub(super) fn is_float(elem: &str) -> bool {
-    matches!(elem, "f32" | "f16" | "bf16" | "e4m3" | "e5m2")
+    matches!(elem, "f64" | "f32" | "f16" | "bf16" | "e4m3" | "e5m2")
 }
 
 impl Pass<'_> {
