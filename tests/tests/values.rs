@@ -178,6 +178,82 @@ fn reductions_without_a_route_equal_the_oracle() {
     }
 }
 
+/// Flags are counted, bytes and words added in 64 bits, by rows, columns and all at once, of pages and counted rows.
+#[test]
+fn sums_of_integers_are_exact() {
+    let text = "program p {
+        mesh m { p: 3 }
+        in flag: bool[i: 6, j: 21] @ [i/p, i, j];
+        in byte: i8[i: 6, j: 21] @ [j/p, i, j];
+        in word: u16[i: 6, j: 21] @ [copy/p, j, i];
+        in big: i32[i: 6, j: 21] @ [i/p, j, i];
+        in len: i32[i: 6] @ [copy/p, i];
+        in row: u8[i: 6, l: len[i] <= 5] @ [i/p, i, l.slab(5)];
+        in page: ix32(6)[i: 6, k: 2] @ [copy/p, i, k];
+        out n: u16[i: 6] @ [copy/p, i];
+        out cols: i32[j: 21] @ [j/p, j];
+        out words: u32[i: 6] @ [only(1)/p, i];
+        out all: i64[z: 1] @ [copy/p, z];
+        out rows: i32[i: 6] @ [i/p, i];
+        out pages: i64[i: 6, j: 21] @ [i/p, i, j];
+        entry e {
+            n[i] <- sum(j: flag[i, j]);
+            cols[j] <- sum(i: byte[i, j]);
+            words[i] <- sum(j: word[i, j]);
+            all[z] <- sum((i, j): big[i, j]);
+            rows[i] <- sum(l: row[i, l]);
+            pages[i, j] <- sum(k: big[page[i, k], j]);
+        }
+    }";
+    let mut random = Random(5);
+    let mut inputs = Inputs::default();
+    let mut any = |elem: Elem, shape: Vec<usize>, most: u64| {
+        let mut array = Array::zeros(elem, shape);
+        (0..array.len()).for_each(|i| array.set_bits(i, random.below(most)));
+        array
+    };
+    let of = [
+        ("flag", any(Elem::Bool, vec![6, 21], 2)),
+        ("byte", any(Elem::I8, vec![6, 21], 256)),
+        ("word", any(Elem::U16, vec![6, 21], 65536)),
+        ("big", any(Elem::I32, vec![6, 21], 1 << 32)),
+        ("row", any(Elem::U8, vec![6, 5], 256)),
+        ("len", Array::from_i64(Elem::I32, vec![6], &[5, 0, 1, 4, 5, 2])),
+        ("page", any(Elem::I32, vec![6, 2], 6)),
+    ];
+    let all: i64 = (0..126).map(|i| of[3].1.get_i64(i)).sum();
+    inputs.tensors = of.into_iter().map(|(name, array)| (name.to_string(), array)).collect();
+    assert_eq!(run(text, 3, &inputs, "all"), all.to_le_bytes());
+    if jit::Nvrtc::find().is_err() {
+        return println!("skipped: no NVRTC");
+    }
+    let compiled = compile(text, None, &Bindings::new()).expect("a program");
+    let unit = generate(&compiled.schedule, &Target::hopper(3)).expect("a text");
+    jit::compile(&unit.source, "sums", "sm_90a").unwrap_or_else(|e| panic!("{e}"));
+    let refused = |from: &str, to: &str, value: &str| {
+        let text = format!(
+            "program p {{ in x: {from}[i: 70000] @ [i]; out y: {to}[z: 1] @ [z]; entry e {{ y[z] <- {value}; }} }}"
+        );
+        compile(&text, None, &Bindings::new()).err().map(|d| d.0[0].code)
+    };
+    for (from, to, value, code) in [
+        ("u16", "u32", "sum(i: x[i])", Some("F0999")),
+        ("u16", "i64", "sum(i: x[i])", None),
+        ("bool", "u16", "sum(i: x[i])", Some("F0999")),
+        ("i64", "i64", "sum(i: x[i])", Some("F0999")),
+        ("u64", "i64", "sum(i: x[i])", Some("F0999")),
+        ("i8", "i32", "sum(i: x[i])", None),
+        ("ix32(4)", "i64", "sum(i: x[i])", Some("F0999")),
+        ("i8", "i32", "max(i: x[i])", Some("F0999")),
+        ("i8", "i32", "sum(i: x[i] * x[i])", Some("F0999")),
+        ("f32", "i32", "sum(i: x[i])", Some("F0601")),
+        ("i8", "f32", "sum(i: x[i])", Some("F0601")),
+        ("i8", "f32", "sum(i: cast(f32, x[i]))", None),
+    ] {
+        assert_eq!(refused(from, to, value), code, "{to} <- {value} of {from}");
+    }
+}
+
 /// An index out of range inside of a reduction ends the launch, and nothing is read there.
 #[test]
 fn an_index_out_of_range_inside_of_a_sum_is_told() {

@@ -125,10 +125,24 @@ impl Rows<'_> {
             if let Some((lane, _)) = self.lane {
                 values[lane.index()] = i as i64;
             }
-            let none = || Error::Unsupported("a value that may be none".into());
-            out.push(self.scope.int(expr, values)?.ok_or_else(none)?);
+            out.push(self.int(expr, values)?);
         }
         Ok(out)
+    }
+
+    /// An integer, or the sum of integers.
+    fn int(&self, expr: &Expr, values: &mut [i64]) -> Result<i64, Error> {
+        let none = || Error::Unsupported("a value that may be none".into());
+        let ExprKind::Reduce { by: Reducer::Sum, over, body } = &expr.kind else {
+            return self.scope.int(expr, values)?.ok_or_else(none);
+        };
+        let mut sum = 0i64;
+        each(self.extent, over, values, &mut |values| {
+            let term = self.scope.int(body, values)?.ok_or_else(none)?;
+            sum = sum.checked_add(term).ok_or_else(overflow)?;
+            Ok(())
+        })?;
+        Ok(sum)
     }
 
     fn floats(&self, expr: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {

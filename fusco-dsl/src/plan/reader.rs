@@ -24,7 +24,9 @@ impl Reader<'_> {
         let out = match &inner.kind {
             ExprKind::Read { tensor, index } => MoveValue::Read(self.place(*tensor, index)?),
             ExprKind::Scalar(scalar) => MoveValue::Literal(*scalar),
-            _ if inner.ty == hir::Elem::F32 => MoveValue::Computed(self.tree(inner)?),
+            _ if inner.ty == hir::Elem::F32 || inner.sum().is_some() => {
+                MoveValue::Computed(self.tree(inner)?)
+            }
             _ => MoveValue::Int(self.number(inner)?),
         };
         let to = self.program.tensors[self.assign.target].dtype.elem;

@@ -251,7 +251,7 @@ pub enum Value {
     /// An integer, stored to the element type of the target.
     Int(Ix),
     /// Arithmetic, on the f32 accumulator of the enclosing `Each` or `Grid` point among others, rounded to `to`
-    /// (NaN becomes canonical).
+    /// (NaN becomes canonical). If `to` is an integer, it is a fold that sums up one element, in 64 bits.
     Sum { value: Tree, to: Elem },
 }
 

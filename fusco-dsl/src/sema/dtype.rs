@@ -31,7 +31,7 @@ pub(super) fn elem(name: &str) -> Option<Elem> {
 }
 
 pub(super) fn is_integer(elem: Elem) -> bool {
-    !matches!(elem, Elem::F64 | Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2)
+    elem.is_integer()
 }
 
 /// The place before the `;` of a declaration; `None` for a gradient, all of whose spans are its entry's name.

@@ -703,6 +703,11 @@ impl Elem {
         }
     }
 
+    pub fn is_integer(self) -> bool {
+        use Elem::{Bf16, E4m3, E5m2, F16, F32, F64};
+        !matches!(self, F64 | F32 | F16 | Bf16 | E4m3 | E5m2)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Elem::F64 => "f64",

@@ -97,6 +97,7 @@ impl Checker<'_> {
         frame: &mut Frame,
         e: &ast::Expr,
         (by, args): (Reducer, &[Arg]),
+        want: Elem,
     ) -> Checked<(ExprKind, Elem)> {
         let [Arg { binder: Some(names), named: None, value: body }] = args else {
             let names = if args.len() > 1 { "(i, j)" } else { "j" };
@@ -124,7 +125,11 @@ impl Checker<'_> {
             frame.deferred.push(name.clone());
         }
         self.extents(frame, names, body)?;
-        let body = self.operands(frame, body)?;
+        let integers = is_integer(want) && !frame.in_tree;
+        let body = match integers {
+            true => self.summand(frame, by, body, want)?,
+            false => self.operands(frame, body)?,
+        };
         let mut over = Vec::new();
         for name in names {
             match frame.vars.iter().find(|(_, v)| v.name == name.name) {
@@ -134,7 +139,39 @@ impl Checker<'_> {
         }
         frame.deferred.truncate(before);
         frame.reduced.extend(&over);
-        Ok((ExprKind::Reduce { by, over, body: Box::new(body) }, Elem::F32))
+        let ty = if integers { want } else { Elem::F32 };
+        Ok((ExprKind::Reduce { by, over, body: Box::new(body) }, ty))
+    }
+
+    /// What a sum of integers adds, exactly: an element.
+    fn summand(
+        &mut self,
+        frame: &mut Frame,
+        by: Reducer,
+        body: &ast::Expr,
+        want: Elem,
+    ) -> Checked<Expr> {
+        if by != Reducer::Sum {
+            return self.unsupported(body.span, format!("`{}` of integers", by.name()));
+        }
+        if !matches!(body.kind, Ast::Index { .. }) {
+            return self
+                .unsupported(body.span, "a sum of integers other than elements as they are");
+        }
+        let body = self.value(frame, body, want)?;
+        if matches!(body.kind, ExprKind::Read { tensor, .. } if self.hir.tensors[tensor].dtype.index.is_some())
+        {
+            return self.unsupported(body.span, "a sum of indices");
+        }
+        if is_integer(body.ty) {
+            return Ok(body);
+        }
+        let (from, to) = (body.ty.name(), want.name());
+        self.fail(
+            Diagnostic::error("F0601", body.span, format!("the target is {to}, this is {from}"))
+                .note("there is no implicit conversion")
+                .help("declare the target f32"),
+        )
     }
 
     /// The extents of reduced variables, wherever in the body they are an index by themselves.

@@ -323,9 +323,9 @@ impl Checker<'_> {
         match name.as_str() {
             "cast" if frame.is_static => self.static_cast(frame, e, args),
             "cast" => self.cast(frame, e, args),
-            "sum" if frame.is_static => self.reduced(frame, e, (Reducer::Sum, args)),
-            "max" if frame.is_static => self.reduced(frame, e, (Reducer::Max, args)),
-            "min" if frame.is_static => self.reduced(frame, e, (Reducer::Min, args)),
+            "sum" if frame.is_static => self.reduced(frame, e, (Reducer::Sum, args), want),
+            "max" if frame.is_static => self.reduced(frame, e, (Reducer::Max, args), want),
+            "min" if frame.is_static => self.reduced(frame, e, (Reducer::Min, args), want),
             "sum" => self.sum(frame, e, args),
             "count" | "offset" | "dropped" if frame.via.is_some() => {
                 self.unsupported(e.span, format!("`{name}` in a statement with `via`"))

@@ -3,7 +3,7 @@
 use super::access::At;
 use super::code::{Code, Fold, RouteStep, Source, Term, Tree};
 use super::index::take_wild;
-use super::number::{int_bits, load};
+use super::number::{int_bits, load, load_int, store};
 use super::pending::Pending;
 use super::plan::HostPlan;
 use super::reduce::{self, Addend, Computed, Operand};
@@ -303,6 +303,17 @@ impl<'a> Runner<'a> {
                 unsafe { reduce::sum(&self.addends, run, *elem, at, large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
+            Source::Computed(Tree::Fold(fold), elem) if elem.is_integer() => {
+                let run = to.bytes * self.scale / elem.bytes() as usize;
+                let mut sums = vec![0i64; run];
+                self.count(fold, 0, &mut sums)?;
+                let at = self.target(to)?;
+                for (i, sum) in sums.iter().enumerate() {
+                    // SAFETY: `at` has `run` elements.
+                    unsafe { store(at.add(i * elem.bytes() as usize), *elem, *sum as u64) }
+                }
+                self.scatter(at, run * elem.bytes() as usize, to)
+            }
             Source::Computed(tree, elem) => {
                 let run = to.bytes * self.scale / elem.bytes() as usize;
                 let (value, shortest) = self.computed(tree, run)?;
@@ -381,6 +392,37 @@ impl<'a> Runner<'a> {
                 (Computed::Values(acc), shortest)
             }
         })
+    }
+
+    /// The elements that a sum of integers adds, from loop number `depth` on.
+    fn count(&mut self, fold: &Fold, depth: usize, sums: &mut [i64]) -> Result<(), Stop> {
+        if let Some((var, extent)) = fold.vars.get(depth) {
+            return (0..*extent).try_for_each(|v| {
+                self.vars[*var] = v;
+                self.count(fold, depth + 1, sums)
+            });
+        }
+        if !fold.guards.iter().all(|g| g.holds(&self.vars)) {
+            return Ok(());
+        }
+        let (at, still) = match &fold.term {
+            Tree::Row(at) => (at, false),
+            Tree::Term(Term::Scalar(at)) => (at, true),
+            _ => return Ok(()),
+        };
+        let (used, scale) = (self.used, self.scale);
+        self.scale = if still { 1 } else { scale };
+        let row = self.read(at)?;
+        self.scale = scale;
+        let width = at.elem.bytes() as usize;
+        let most = if still { usize::MAX } else { row.bytes / width };
+        for (i, sum) in sums.iter_mut().enumerate().take(most) {
+            let i = if still { 0 } else { i };
+            // SAFETY: element `i` is within the row.
+            *sum = sum.wrapping_add(unsafe { load_int(at.elem, row.at.add(i * width)) });
+        }
+        self.used = used;
+        Ok(())
     }
 
     /// The terms of a reduction from loop number `depth` on; the elements of the shortest row.

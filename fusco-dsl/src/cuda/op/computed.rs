@@ -17,6 +17,8 @@ struct Text<'a> {
     width: i64,
     /// The vector of a run.
     v: &'a str,
+    /// Numbers are i64, not float.
+    integers: bool,
     operands: usize,
     folds: usize,
 }
@@ -29,10 +31,15 @@ pub(super) fn emit(
     (to, elem): (&Access, Elem),
     v: &str,
 ) {
-    let mut text = Text { schedule, width, v, operands: 0, folds: 0 };
+    let integers = elem.is_integer();
+    let mut text = Text { schedule, width, v, integers, operands: 0, folds: 0 };
     let value = text.tree(out, tree);
     let elem = elem.name();
     out.line(&format!("Vec<{}> value;", to.vector));
+    if integers {
+        let stored = format!("reinterpret_cast<{elem}*>(&value)[elem] = {elem}({value});");
+        return text.each(out, &stored);
+    }
     text.each(
         out,
         &format!("reinterpret_cast<{elem}*>(&value)[elem] = from_f32<{elem}>(canonical({value}));"),
@@ -66,7 +73,8 @@ impl Text<'_> {
         self.operands += 1;
         out.line(&format!("const auto {own} = load({});", place(self.schedule, access, v)));
         let elem = self.schedule.tensors[access.tensor].elem.name();
-        format!("to_f32(reinterpret_cast<const {elem}*>(&{own})[{at}])")
+        let word = if self.integers { "i64" } else { "to_f32" };
+        format!("{word}(reinterpret_cast<const {elem}*>(&{own})[{at}])")
     }
 
     fn fold(&mut self, out: &mut Out, fold: &Fold) -> String {
@@ -77,8 +85,12 @@ impl Text<'_> {
             Reducer::Max => f32::NEG_INFINITY,
             Reducer::Min => f32::INFINITY,
         };
-        out.line(&format!("float {acc}[{}];", self.width));
-        self.each(out, &format!("{acc}[elem] = {};", number(start)));
+        let (ty, start) = match self.integers {
+            true => ("i64", "0".to_string()),
+            false => ("float", number(start)),
+        };
+        out.line(&format!("{ty} {acc}[{}];", self.width));
+        self.each(out, &format!("{acc}[elem] = {start};"));
         self.looped(out, fold, &acc, 0);
         format!("{acc}[elem]")
     }
@@ -113,6 +125,7 @@ impl Text<'_> {
             (by, term) => {
                 let a = self.tree(out, term);
                 match by {
+                    Reducer::Sum if self.integers => format!("{acc} + {a}"),
                     Reducer::Sum => format!("__fadd_rn({acc}, {a})"),
                     Reducer::Max => format!("larger({acc}, {a})"),
                     Reducer::Min => format!("smaller({acc}, {a})"),
