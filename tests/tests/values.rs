@@ -143,7 +143,9 @@ fn reductions_without_a_route_equal_the_oracle() {
         }
     }";
     let mut random = Random(77);
-    for (length, counts) in [(9, [7, 0, 3, 1, 0, 7]), (0, [0; 6]), (4, [7; 6])] {
+    let packed = text.replace("l.slab(7)", "l.pack(4)");
+    let cases = [(9, [7, 0, 3, 1, 0, 7]), (0, [0; 6]), (4, [7; 6])];
+    for (length, counts) in cases {
         let mut inputs = Inputs::default();
         inputs.dyns.insert("T".to_string(), vec![length]);
         let mut put = |name: &str, array: Array| {
@@ -170,6 +172,7 @@ fn reductions_without_a_route_equal_the_oracle() {
             put(name, array);
         }
         let most = words(&run(text, 3, &inputs, "most"));
+        assert_eq!(words(&run(&packed, 3, &inputs, "most")), most);
         let minus_infinity = f32::NEG_INFINITY.to_bits() as i32;
         assert_eq!(most[0], if counts[0] > 2 { 0x7fff_ffff } else { minus_infinity });
         if counts[2] == 3 {
