@@ -126,7 +126,19 @@ fn value(elem: Elem, bytes: &[u8]) -> String {
     let mut array = Array::zeros(elem, vec![1]);
     array.bytes_mut().copy_from_slice(bytes);
     match elem {
-        Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32 => array.get_i64(0).to_string(),
+        Elem::U64 => array.get_bits(0).to_string(),
+        Elem::I8
+        | Elem::I16
+        | Elem::I32
+        | Elem::I64
+        | Elem::U8
+        | Elem::U16
+        | Elem::U32
+        | Elem::Bool => array.get_i64(0).to_string(),
+        Elem::F64 => {
+            let bits = array.get_bits(0);
+            format!("{} (0x{bits:016x})", f64::from_bits(bits))
+        }
         Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => {
             let digits = 2 * bytes.len();
             format!("{} (0x{:0digits$x})", array.get_f32(0), array.get_bits(0))

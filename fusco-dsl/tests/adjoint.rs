@@ -4,7 +4,7 @@
 use crate::stages::compiled;
 use crate::syntax::programs;
 use fusco_dsl::diag::Severity;
-use fusco_dsl::oracle::{Array, Inputs, Relation, relation, run_entry};
+use fusco_dsl::oracle::{Array, Inputs, Relation, relation, run_entry, run_entry_f64};
 use fusco_dsl::sema::hir::{Elem, Program};
 use std::collections::BTreeMap;
 
@@ -157,6 +157,74 @@ fn a_capped_dispatch_and_its_adjoint_have_one_inner_product() {
     let loops = case.over_tuples(|t, h| case.at_token("x", t, h) * case.at_slot("grad_y", t, h));
     assert_eq!(inner(&out["y"], case.input("grad_y")), loops);
     assert_eq!(inner(case.input("x"), &out["grad_x"]), loops);
+}
+
+/// Scales, differences, sums over one axis and several, and copies, of tensors that lie in different ways.
+#[test]
+fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
+    let text = "program p {
+        mesh m { p: 3 }
+        in a: f32[i: 6, j: 5] @ [i/p, i, j];
+        in b: f32[j: 5] @ [copy/p, j];
+        in c: f32[k: 4, j: 5] @ [sum/p, k, j];
+        out y: f32[j: 5, i: 6] @ [copy/p, i, j];
+        out z: f32[i: 6] @ [i/p, i];
+        out w: f32[i: 6, k: 4] @ [only(1)/p, k, i];
+        entry scaled { y[j, i] <- -(a[i, j] / 4 - b[j]) * 3.0; }
+        entry summed { z[i] <- 2.0 * sum((k, j): a[i, j] * c[k, j]) + z2[i]; }
+        in z2: f32[i: 6] @ [i/p, i];
+        entry product { w[i, k] <- sum(j: c[k, j] * a[i, j]); }
+        BACK
+    }";
+    let cases = [
+        ("scaled", "a", "y"),
+        ("scaled", "b", "y"),
+        ("summed", "a", "z"),
+        ("summed", "c", "z"),
+        ("summed", "z2", "z"),
+        ("product", "c", "w"),
+        ("product", "a", "w"),
+    ];
+    for (number, (entry, input, output)) in cases.into_iter().enumerate() {
+        let back = format!("entry back = adjoint({entry}, {input});");
+        let program = fusco_dsl::compile(&text.replace("BACK", &back), None, &BTreeMap::new());
+        let program = program.unwrap_or_else(|d| panic!("{entry} {input}: {d:?}")).hir;
+        let mut random = Random(900 + number as u64);
+        let mut numbers =
+            |n: usize| (0..n).map(|_| random.below(201) as f64 / 100.0 - 1.0).collect::<Vec<_>>();
+        let mut tensors: BTreeMap<String, Vec<f64>> = [
+            ("a", 30),
+            ("b", 5),
+            ("c", 60),
+            ("z2", 6),
+            ("grad_y", 30),
+            ("grad_z", 6),
+            ("grad_w", 24),
+        ]
+        .map(|(name, n)| (name.to_string(), numbers(n)))
+        .into();
+        tensors.retain(|name, _| program.tensor(name).is_some());
+        let run = |tensors: &BTreeMap<String, Vec<f64>>, entry: &str| {
+            run_entry_f64(&program, entry, &Inputs::default(), tensors).expect("it runs")
+        };
+        // What the others add is no part of the map.
+        let with = run(&tensors, entry);
+        let mut without = tensors.clone();
+        without.get_mut(input).expect("an input").fill(0.0);
+        let constant = run(&without, entry);
+        let gradient = run(&tensors, "back").remove(&format!("grad_{input}")).expect("a gradient");
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let grad = &tensors[&format!("grad_{output}")];
+        let forth = dot(&with[output], grad) - dot(&constant[output], grad);
+        // Each part of a sum has the gradient of the whole.
+        let parts = tensors[input].len() / gradient.len();
+        let back = dot(&tensors[input], &gradient.repeat(parts));
+        assert!(
+            (forth - back).abs() < 1e-9 * forth.abs().max(1.0),
+            "{entry} {input}: {forth} {back}"
+        );
+        assert!(forth.abs() > 1e-3, "{entry} {input}: nothing is compared");
+    }
 }
 
 /// The program with `entry back = adjoint(entry);` at its end.

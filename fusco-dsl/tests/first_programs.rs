@@ -10,10 +10,10 @@ use std::fs;
 /// Most edits that a program takes.
 const MOST_EDITS: usize = 12;
 
-/// No edit is certain to be what is meant: a value that has to be computed elsewhere (22, 23, 37, 106, 107, 111,
-/// 141, 151, 216, 242), which of two declarations, names or statements stays (24, 56, 57, 176, 182, 218), what to
+/// No edit is certain to be what is meant: a value that has to be computed elsewhere (23, 106, 107, 111, 151, 216,
+/// 242), which of two declarations, names or statements stays (24, 56, 57, 176, 182, 218), what to
 /// reduce by or to add to (26, 73, 134), the range of an index or a size (35, 55, 140, 171, 179, 206, 72), a type or
-/// axes that the text does not have (112, 277, 128, 168, 169, 177, 180, 181), what a route, a loop over ranks or another
+/// axes that the text does not have (112, 277, 128, 167, 168, 169, 177, 180, 181), what a route, a loop over ranks or another
 /// library would have done (76, 77, 78, 138, 160), a directive that is refused however it is spelt (196), an output
 /// that the program is without once the first mistake is mended (28, 29, 31, 33, 34).
 const NO_EDIT: &[&str] = &[
@@ -25,9 +25,9 @@ const NO_EDIT: &[&str] = &[
     "134_said_allreduce_stmt",
     "138_said_view",
     "140_said_numpy_slice",
-    "141_said_plus_const",
     "151_said_sum_py",
     "160_said_via_unknown",
+    "167_type_bool",
     "168_type_u16",
     "169_type_layout",
     "171_type_qmark",
@@ -51,7 +51,6 @@ const NO_EDIT: &[&str] = &[
     "33_T_noidx",
     "34_dyn_nobound",
     "35_topk_i32",
-    "37_scale",
     "55_negative_extent",
     "56_duplicate_name",
     "57_keyword_axis",
@@ -116,39 +115,23 @@ fn first_programs() {
     assert_eq!(unmended, NO_EDIT);
 }
 
-/// What the help of a program says in backticks.
-fn quoted(name: &str) -> Vec<String> {
-    let file = format!("{}/tests/first_programs/{name}.fusco", env!("CARGO_MANIFEST_DIR"));
-    let found = wrong(&fs::read_to_string(file).expect("readable")).expect("wrong");
-    let help = found.0[0].help.clone().expect("a help");
-    help.split('`').skip(1).step_by(2).map(str::to_string).collect()
-}
-
-/// What help offers instead of arithmetic that no version lowers yet: each way is one that compiles.
+/// What help offers instead of arithmetic behind a route that no version lowers yet: each way is one that compiles.
 #[test]
 fn ways_out_compile() {
     let bindings = [("E", 8), ("H", 64), ("TMAX", 64)].map(|(n, v)| (n.to_string(), v));
     let params = bindings.into_iter().collect();
-    let text = |name: &str| {
-        let file = format!("{}/tests/first_programs/{name}.fusco", env!("CARGO_MANIFEST_DIR"));
-        fs::read_to_string(file).expect("readable")
-    };
-    let routed = |from: &str, changes: &[(&str, String)]| {
-        let mut text = text(from);
-        for (entry, statement) in changes {
-            let start = text.find(&format!("entry {entry} {{")).expect("the entry");
-            let end = start + text[start..].find('}').expect("its end");
-            let plan = if *entry == "dispatch" { "plan r; " } else { "" };
-            text.replace_range(start..end, &format!("entry {entry} {{ {plan}{statement}; "));
-        }
-        let compiled = compile(&text, None, &params);
-        assert!(compiled.is_ok(), "{text}\n{:#?}", compiled.err());
-    };
-    let quoted = quoted("37_scale");
-    let [moved, scaled] = &quoted[..] else { panic!("{quoted:?}") };
-    let plain = text("37_scale").replace("y[m, h] <- x[m, h] * 2.0", moved);
-    assert!(compile(&plain, None, &Default::default()).is_ok(), "{plain}");
-    let sum = "o[s, t, h] <- cast(bf16, sum(k: w[s, t, k] * z[e, c, h])) via r".to_string();
-    let scaled = format!("y[e, c, h] <- {scaled}");
-    routed("22_shared_plus", &[("dispatch", scaled), ("combine", sum)]);
+    let file = format!("{}/tests/first_programs/22_shared_plus.fusco", env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(file).expect("readable");
+    let pushed = "y[e, c, h] <- x[s, t, h] via r";
+    let added = text.replace(pushed, "y[e, c, h] <- x[s, t, h] + x[s, t, h] via r");
+    let help = wrong(&added).expect("wrong").0[0].help.clone().expect("a help");
+    let quoted: Vec<&str> = help.split('`').skip(1).step_by(2).collect();
+    let [_, summed, scaled] = quoted[..] else { panic!("{quoted:?}") };
+    let start = text.find("o[s, t, h] <-").expect("a statement");
+    let end = start + text[start..].find(';').expect("its end");
+    let mut mended = text.clone();
+    mended.replace_range(start..end, &format!("o[s, t, h] <- {summed}"));
+    let mended = mended.replace(pushed, &format!("y[e, c, h] <- {scaled}"));
+    let compiled = compile(&mended, None, &params);
+    assert!(compiled.is_ok(), "{mended}\n{:#?}", compiled.err());
 }

@@ -242,7 +242,10 @@ impl Moe {
             },
             Elem::F32,
         );
-        let sum = expr(ExprKind::Sum { var: v[2], body: Box::new(product) }, Elem::F32);
+        let sum = expr(
+            ExprKind::Reduce { by: Reducer::Sum, over: vec![v[2]], body: Box::new(product) },
+            Elem::F32,
+        );
         let cast = expr(ExprKind::Cast(Box::new(sum)), self.elem);
         let entry = |name: &str, plans, takes, stmts| Entry {
             name: name.into(),

@@ -35,7 +35,8 @@ const HARMLESS: [(&str, &str); 11] = [
     ("signal another rank in Produce on one rank", "every rank is this one"),
 ];
 
-/// A fill beside a movement, positions computed on the device, and elements that are assumed distinct.
+/// A fill beside a movement, positions computed on the device, elements that are assumed distinct, and arithmetic
+/// on elements of peers.
 const FILLED: &str = "program filled {
     mesh m { p: 2 }
     in owner: ix32(2) [i: 10] @ [copy/p, i];
@@ -48,6 +49,8 @@ const FILLED: &str = "program filled {
     out d: f32[i: 10] @ [i/p, i] with fill(0);
     assume distinct(i: to[i]);
     entry scattered { d[to[i]] <- a[i]; }
+    out s: f32[i: 10] @ [i/p, i];
+    entry computed { s[i] <- sum(j: a[j] * a[to[j]]) - a[i]; }
 }";
 
 /// Groups with owners that the plan reads.

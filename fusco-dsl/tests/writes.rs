@@ -287,6 +287,7 @@ impl Run<'_> {
             let holds = guards.iter().all(|guard| match guard {
                 Guard::Below { value, limit } => self.ix(value) < self.ix(limit),
                 Guard::Equal { value, to } => self.ix(value) == self.ix(to),
+                Guard::NonZero { value } => self.ix(value) != 0,
                 Guard::Valid { .. } => panic!("nothing is read from an index tensor"),
             });
             if holds {

@@ -347,21 +347,26 @@ fn reads(expr: &Expr, out: &mut BTreeSet<Handle<hir::Tensor>>) {
             reads(lhs, out);
             reads(rhs, out);
         }
-        ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => reads(inner, out),
+        ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => reads(inner, out),
         _ => {}
     }
 }
 
 fn elem(elem: Elem) -> TokenStream {
     match elem {
+        Elem::F64 => quote!(f64),
         Elem::F32 => quote!(f32),
         Elem::F16 => quote!(::fusco_runtime::f16),
         Elem::Bf16 => quote!(::fusco_runtime::bf16),
-        Elem::E4m3 | Elem::E5m2 | Elem::U8 => quote!(u8),
+        // Any byte may lie in memory, which is no `bool`.
+        Elem::E4m3 | Elem::E5m2 | Elem::U8 | Elem::Bool => quote!(u8),
         Elem::I8 => quote!(i8),
+        Elem::I16 => quote!(i16),
+        Elem::U16 => quote!(u16),
         Elem::I32 => quote!(i32),
         Elem::I64 => quote!(i64),
         Elem::U32 => quote!(u32),
+        Elem::U64 => quote!(u64),
     }
 }
 

@@ -156,6 +156,7 @@ fn integer(dtype: Dtype) -> Option<Integer> {
         Dtype::I16 => (16, true),
         Dtype::I32 => (32, true),
         Dtype::I64 => (64, true),
+        Dtype::U64 => (64, false),
         _ => return None,
     };
     Some(Integer { bits, signed })
@@ -165,7 +166,7 @@ fn declared(elem: Elem) -> Option<Dtype> {
     TYPES.iter().find(|(_, e)| *e == elem).map(|(d, _)| *d)
 }
 
-const TYPES: [(Dtype, Elem); 10] = [
+const TYPES: [(Dtype, Elem); 15] = [
     (Dtype::F32, Elem::F32),
     (Dtype::F16, Elem::F16),
     (Dtype::BF16, Elem::Bf16),
@@ -176,6 +177,11 @@ const TYPES: [(Dtype, Elem); 10] = [
     (Dtype::I64, Elem::I64),
     (Dtype::U8, Elem::U8),
     (Dtype::U32, Elem::U32),
+    (Dtype::F64, Elem::F64),
+    (Dtype::I16, Elem::I16),
+    (Dtype::U16, Elem::U16),
+    (Dtype::U64, Elem::U64),
+    (Dtype::BOOL, Elem::Bool),
 ];
 
 fn elem_of(dtype: Dtype) -> Option<Elem> {
@@ -304,6 +310,8 @@ pub fn random(
     }
     let limit = count_limit(program, tensor, inputs);
     match (limit, elem) {
+        (None, Elem::F64) => fill(&mut out, || f64::from(float(rng)).to_le_bytes()),
+        (None, Elem::Bool) => fill(&mut out, || [u8::from(rng.bool())]),
         (None, Elem::F32) => fill(&mut out, || float(rng).to_le_bytes()),
         (None, Elem::F16) => fill(&mut out, || half::f16::from_f32(float(rng)).to_le_bytes()),
         (None, Elem::Bf16) => fill(&mut out, || half::bf16::from_f32(float(rng)).to_le_bytes()),

@@ -377,6 +377,34 @@ fn integers_of_a_file_are_widened_and_never_narrowed() {
     assert!(stderr(&float).contains("only integers are widened"), "{}", stderr(&float));
 }
 
+#[test]
+fn each_type_of_a_file_is_a_type_of_a_program() {
+    let types = [
+        (Dtype::F64, "f64", 8),
+        (Dtype::I16, "i16", 2),
+        (Dtype::U16, "u16", 2),
+        (Dtype::U64, "u64", 8),
+        (Dtype::BOOL, "bool", 1),
+    ];
+    for (dtype, name, width) in types {
+        let place = Place::new(&format!(
+            "program copy_six {{ in x: {name}[i: 6] @ [i]; out y: {name}[i: 6] @ [i]; entry e {{ y[i] <- x[i]; }} }}"
+        ));
+        let byte = |i: u8| if name == "bool" { i % 2 } else { i.wrapping_mul(37) };
+        let data: Vec<u8> = (0..6 * width).map(byte).collect();
+        let given = place.write("in", &[("x", dtype, &[6], data.clone())]);
+        let (file, x, out) = (place.program(), format!("x={given}"), place.path("out"));
+        let done = fuscoc(&["run", &file, "--in", &x, "--out", &out]);
+        assert!(done.status.success(), "{}", stderr(&done));
+        let written = std::fs::read(&out).expect("written");
+        let written = SafeTensors::deserialize(&written).expect("safetensors");
+        let y = written.tensor("y").expect("y");
+        assert_eq!((y.dtype(), y.data()), (dtype, &data[..]), "{name}");
+        let random = fuscoc(&["run", &file, "--random", "3", "--verify"]);
+        assert!(random.status.success(), "{}", stderr(&random));
+    }
+}
+
 /// What a copy of two integers of this type leaves in an i32.
 fn place_sum(dtype: Dtype, data: Vec<u8>) -> Vec<i32> {
     let place = Place::new(

@@ -13,6 +13,7 @@ pub enum Part {
     Bulk,
     Convert,
     Cast,
+    Extreme,
     Swizzle,
     Scan,
     Valid,
@@ -27,9 +28,10 @@ impl Part {
     /// What it defines for others: types and constants as words, functions with an opening parenthesis.
     pub fn names(self) -> &'static [&'static str] {
         match self {
-            Part::Types => {
-                &["u8", "u16", "u32", "u64", "i8", "i32", "i64", "f32", "bf16", "f16", "ALL"]
-            }
+            Part::Types => &[
+                "u8", "u16", "u32", "u64", "i8", "i16", "i32", "i64", "f32", "f64", "bf16", "f16",
+                "ALL",
+            ],
             Part::Launch => &["Ranks", "Values", "Report", "Launch", "fail("],
             Part::Sync => &[
                 "load_acquire(",
@@ -61,6 +63,7 @@ impl Part {
             ],
             Part::Convert => &["to_f32(", "from_f32("],
             Part::Cast => &["e4m3", "e5m2", "canonical(", "cast("],
+            Part::Extreme => &["larger(", "smaller("],
             Part::Swizzle => &["swizzled("],
             Part::Scan => &["scan_block("],
             Part::Valid => &["valid(", "divides("],
@@ -74,7 +77,7 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 17] = [
+pub const PRELUDE: [(Part, &str); 18] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -84,6 +87,7 @@ pub const PRELUDE: [(Part, &str); 17] = [
     (Part::Bulk, include_str!("prelude/bulk.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),
     (Part::Cast, include_str!("prelude/cast.cuh")),
+    (Part::Extreme, include_str!("prelude/extreme.cuh")),
     (Part::Swizzle, include_str!("prelude/swizzle.cuh")),
     (Part::Scan, include_str!("prelude/scan.cuh")),
     (Part::Valid, include_str!("prelude/valid.cuh")),

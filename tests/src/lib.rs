@@ -1,6 +1,7 @@
 //! A program on one world with its inputs, launched like a user would and judged by the reference interpreter.
 //! Everything panics on failure: it is for tests.
 
+pub mod computed;
 pub mod placements;
 pub mod routes;
 pub mod writes;
@@ -159,7 +160,7 @@ impl Session {
 pub type Named = (&'static str, Elem);
 
 /// What random programs draw from.
-pub const ELEMS: [Named; 8] = [
+pub const ELEMS: [Named; 12] = [
     ("f32", Elem::F32),
     ("bf16", Elem::Bf16),
     ("f16", Elem::F16),
@@ -168,6 +169,10 @@ pub const ELEMS: [Named; 8] = [
     ("i64", Elem::I64),
     ("e4m3", Elem::E4m3),
     ("i8", Elem::I8),
+    ("f64", Elem::F64),
+    ("i16", Elem::I16),
+    ("u16", Elem::U16),
+    ("u64", Elem::U64),
 ];
 
 /// Those of them in which sums are stored.
@@ -192,6 +197,8 @@ impl Random {
                 Elem::Bf16 => u64::from(fusco_runtime::bf16::from_f32(small(self)).to_bits()),
                 Elem::F16 => u64::from(fusco_runtime::f16::from_f32(small(self)).to_bits()),
                 Elem::E4m3 | Elem::E5m2 => self.below(120),
+                Elem::F64 => (f64::from(small(self)) / 3.0).to_bits(),
+                Elem::U64 => self.below(1 << 40) << self.below(25),
                 _ => self.below(1 << 40),
             };
             array.set_bits(i, bits);

@@ -37,7 +37,7 @@ pub fn case(random: &mut Random, entries: usize) -> Case {
     case
 }
 
-fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
+pub(crate) fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
     match random.below(3) {
         0 => vec![("p", 1 + random.below(8) as i64)],
         _ => {
@@ -175,9 +175,9 @@ fn elements(random: &mut Random, number: usize) -> (Named, Named, String) {
 
 /// Tables that placements name: their declarations, and those that are inputs.
 #[derive(Default)]
-struct Tables {
-    declarations: String,
-    inputs: Vec<(String, Array)>,
+pub(crate) struct Tables {
+    pub declarations: String,
+    pub inputs: Vec<(String, Array)>,
 }
 
 impl Tables {
@@ -204,16 +204,16 @@ impl Tables {
     }
 }
 
-struct Placement {
-    terms: Vec<String>,
-    swizzle: String,
+pub(crate) struct Placement {
+    pub terms: Vec<String>,
+    pub swizzle: String,
     /// Coordinates of the summed mesh axes; 0 without one.
-    parts: i64,
+    pub parts: i64,
 }
 
 impl Placement {
     /// `is_source`: whether the tensor is read; `sums`: whether its element can be summed.
-    fn new(
+    pub fn new(
         random: &mut Random,
         mesh: &[(&str, i64)],
         extents: &[i64],

@@ -146,15 +146,14 @@ impl Walk<'_> {
         let (mut member, mut locals) = (0, Vec::new());
         for (source, value) in shape.sources.iter().zip(tuple) {
             // Digits that are no rank, major to minor, make the number on the rank.
-            let (mut local, mut high) = (0, *value);
+            let (mut local, mut rest, mut before) = (0, *value, 0);
             for digit in &source.ranks {
-                let above = high / (digit.weight * digit.radix);
-                local = (local + above) * digit.weight;
-                let rest = high % (digit.weight * digit.radix);
-                member += rest / digit.weight * (digit.ranks / shape.stride);
-                high = rest % digit.weight;
+                let whole = digit.weight * digit.radix;
+                local = local * (before / whole) + rest / whole;
+                member += rest % whole / digit.weight * (digit.ranks / shape.stride);
+                (rest, before) = (rest % digit.weight, digit.weight);
             }
-            locals.push(local + high);
+            locals.push(local * before.max(1) + rest);
         }
         let position = shape.positions.iter().fold(0, |number, k| {
             let extent = match &shape.sources[*k].local {

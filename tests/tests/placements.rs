@@ -1,10 +1,13 @@
 //! Random pairs of placements, moved on both back ends and compared with the reference interpreter.
 
+use fusco_dsl::compile;
+use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::Elem;
-use fusco_runtime::World;
-use fusco_tests::placements::{Case, case};
+use fusco_dsl::sema::hir::{Bindings, Elem};
+use fusco_runtime::{World, jit};
+use fusco_tests::placements::Case;
 use fusco_tests::{Random, Session, alone, gpu, gpu_in_parts};
+use fusco_tests::{computed, placements};
 
 /// Movements of one program: they share its compilation.
 const ENTRIES: usize = 10;
@@ -41,10 +44,20 @@ fn workers() -> u64 {
 }
 
 fn pairs(programs: u64, seed: u64, workers: u64, world: impl Fn(usize) -> Option<World> + Sync) {
+    cases(placements::case, programs, seed, workers, world);
+}
+
+fn cases(
+    make: fn(&mut Random, usize) -> Case,
+    programs: u64,
+    seed: u64,
+    workers: u64,
+    world: impl Fn(usize) -> Option<World> + Sync,
+) {
     let work = |worker: u64| -> Option<(u64, usize)> {
         let (mut compared, mut moved) = (0, 0);
         for number in (worker..programs).step_by(workers as usize) {
-            let case = case(&mut Random(seed + number), ENTRIES);
+            let case = make(&mut Random(seed + number), ENTRIES);
             compared += check(&case, world(case.ranks)?);
             moved += case.entries.len();
         }
@@ -58,7 +71,7 @@ fn pairs(programs: u64, seed: u64, workers: u64, world: impl Fn(usize) -> Option
     let done: Option<Vec<_>> = done.into_iter().collect();
     let Some(done) = done else { return };
     let (compared, moved) = done.iter().fold((0, 0), |sum, d| (sum.0 + d.0, sum.1 + d.1));
-    println!("{moved} pairs of placements, {compared} elements equal");
+    println!("{moved} statements, {compared} elements equal");
 }
 
 /// `FUSCO_PROGRAMS` asks for more.
@@ -84,6 +97,46 @@ fn gpu_random_pairs_over_two_launches_equal_the_oracle() {
         0 => gpu_in_parts(ranks),
         _ => gpu(ranks),
     });
+}
+
+#[test]
+fn random_arithmetic_equals_the_oracle() {
+    cases(computed::case, programs(40), 9000, workers(), |ranks| World::host(ranks).ok());
+}
+
+#[test]
+fn gpu_random_arithmetic_equals_the_oracle() {
+    cases(computed::case, programs(20), 9500, workers(), gpu);
+}
+
+#[test]
+fn gpu_random_arithmetic_over_two_launches_equals_the_oracle() {
+    let _alone = alone();
+    cases(computed::case, programs(10).min(20), 9800, 1, |ranks| match ranks % 2 {
+        0 => gpu_in_parts(ranks),
+        _ => gpu(ranks),
+    });
+}
+
+/// No GPU is needed, but NVRTC is.
+#[test]
+fn random_arithmetic_compiles_for_the_device() {
+    if let Err(error) = jit::Nvrtc::find() {
+        return println!("skipped: {error}");
+    }
+    for seed in 0..4 {
+        let case = computed::case(&mut Random(9700 + seed), 2 * ENTRIES);
+        let compiled = compile(&case.text, None, &Bindings::new()).expect("a program");
+        for ranks in [1, case.ranks as u32] {
+            let unit = generate(&compiled.schedule, &Target::hopper(ranks)).expect("a text");
+            let cubin = jit::compile(&unit.source, "random", "sm_90a").unwrap_or_else(|e| {
+                panic!("{e}\n{}\n{}", case.text, unit.source);
+            });
+            for r in &cubin.resources {
+                assert_eq!((r.spill_stores, r.spill_loads), (0, 0), "{} spills", r.name);
+            }
+        }
+    }
 }
 
 /// Copies over two meshes are written on every rank of both, and read where they are.

@@ -1,9 +1,11 @@
 //! Numbers that programs store: sign of divisions, 64 bits, fills and casts of 8-bit floats, and movements whose
 //! index arithmetic was once read as another.
 
+use fusco_dsl::compile;
+use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::Elem;
-use fusco_runtime::World;
+use fusco_dsl::sema::hir::{Bindings, Elem};
+use fusco_runtime::{World, jit};
 use fusco_tests::{Random, Session, gpu};
 
 /// Runs the entry on the host, and on a device where there is one; compares all ranks with the oracle and
@@ -107,6 +109,259 @@ fn casts_to_the_same_type_keep_the_bits() {
         let mut all = Array::zeros(kind, vec![256]);
         (0..256).for_each(|i| all.set_bits(i, i as u64));
         assert_eq!(run(&text, 1, &with("x", all), "y"), (0..=255u8).collect::<Vec<_>>(), "{elem}");
+    }
+}
+
+/// Sums of lengths that a tensor or a launch gives, over places that a tensor names, of nothing, of neighbours, and
+/// in each other; the largest of NaN and of zeros.
+#[test]
+fn reductions_without_a_route_equal_the_oracle() {
+    let text = "program p {
+        mesh m { p: 3 }
+        dyn T: int <= 9;
+        in len: i32[r: 6] @ [copy/p, r];
+        in x: f32[r: 6, l: len[r] <= 7] @ [r/p, r, l.slab(7)];
+        in page: ix32(4)[r: 6, k: 2] @ [r/p, r, k];
+        in pool: bf16[g: 4, o: 3] @ [g, o/p, o];
+        in t: f32[t: T] @ [copy/p, t];
+        in n: i32[r: 6] @ [r/p, r];
+        in w: f32[o: 3] @ [copy/p, o];
+        in h: f32[i: 8] @ [i/p, i] with uneven;
+        out rows: f32[r: 6] @ [r/p, r];
+        out most: f32[r: 6] @ [copy/p, r];
+        out pooled: bf16[r: 6] @ [only(2)/p, r];
+        out total: f32[r: 6] @ [copy/p, r];
+        out near: f32[i: 6] @ [i/p, i];
+        out nested: f32[o: 3] @ [o/p, o];
+        entry e {
+            rows[r] <- sum(l: x[r, l] * 0.5) * cast(f32, n[r]);
+            most[r] <- max(l: x[r, l]);
+            pooled[r] <- cast(bf16, sum((k, o): pool[page[r, k], o] * w[o]));
+            total[r] <- sum(t: t[t]) - sum(o: w[o]) * cast(f32, n[r]);
+            near[i] <- sum(o: w[o] * h[i + o]);
+            nested[o] <- min(g: pool[g, o] + sum(t: t[t]));
+        }
+    }";
+    let mut random = Random(77);
+    let packed = text.replace("l.slab(7)", "l.pack(4)");
+    let cases = [(9, [7, 0, 3, 1, 0, 7]), (0, [0; 6]), (4, [7; 6])];
+    for (length, counts) in cases {
+        let mut inputs = Inputs::default();
+        inputs.dyns.insert("T".to_string(), vec![length]);
+        let mut put = |name: &str, array: Array| {
+            inputs.tensors.insert(name.to_string(), array);
+        };
+        put("len", Array::from_i64(Elem::I32, vec![6], &counts));
+        put("page", Array::from_i64(Elem::I32, vec![6, 2], &[3, 0, 1, 1, 2, 3, 0, 0, 3, 3, 2, 1]));
+        put("n", Array::from_i64(Elem::I32, vec![6], &[1, -2, 16777217, 0, 7, 5]));
+        let floats = [
+            ("x", Elem::F32, vec![6, 7]),
+            ("pool", Elem::Bf16, vec![4, 3]),
+            ("t", Elem::F32, vec![length as usize]),
+            ("w", Elem::F32, vec![3]),
+            ("h", Elem::F32, vec![8]),
+        ];
+        for (name, elem, shape) in floats {
+            let mut array = Array::zeros(elem, shape);
+            random.fill(&mut array);
+            if name == "x" {
+                // A row with NaN, and one of zeros of both signs.
+                array.set_bits(2, 0xffc0_1234);
+                (14..17).for_each(|i| array.set_bits(i, if i == 15 { 0 } else { 0x8000_0000 }));
+            }
+            put(name, array);
+        }
+        let most = words(&run(text, 3, &inputs, "most"));
+        assert_eq!(words(&run(&packed, 3, &inputs, "most")), most);
+        let minus_infinity = f32::NEG_INFINITY.to_bits() as i32;
+        assert_eq!(most[0], if counts[0] > 2 { 0x7fff_ffff } else { minus_infinity });
+        if counts[2] == 3 {
+            assert_eq!((most[1], most[2]), (minus_infinity, 0));
+        }
+    }
+}
+
+/// Flags are counted, bytes and words added in 64 bits, by rows, columns and all at once, of pages and counted rows.
+#[test]
+fn sums_of_integers_are_exact() {
+    let text = "program p {
+        mesh m { p: 3 }
+        in flag: bool[i: 6, j: 21] @ [i/p, i, j];
+        in byte: i8[i: 6, j: 21] @ [j/p, i, j];
+        in word: u16[i: 6, j: 21] @ [copy/p, j, i];
+        in big: i32[i: 6, j: 21] @ [i/p, j, i];
+        in len: i32[i: 6] @ [copy/p, i];
+        in row: u8[i: 6, l: len[i] <= 5] @ [i/p, i, l.slab(5)];
+        in page: ix32(6)[i: 6, k: 2] @ [copy/p, i, k];
+        out n: u16[i: 6] @ [copy/p, i];
+        out cols: i32[j: 21] @ [j/p, j];
+        out words: u32[i: 6] @ [only(1)/p, i];
+        out all: i64[z: 1] @ [copy/p, z];
+        out rows: i32[i: 6] @ [i/p, i];
+        out pages: i64[i: 6, j: 21] @ [i/p, i, j];
+        entry e {
+            n[i] <- sum(j: flag[i, j]);
+            cols[j] <- sum(i: byte[i, j]);
+            words[i] <- sum(j: word[i, j]);
+            all[z] <- sum((i, j): big[i, j]);
+            rows[i] <- sum(l: row[i, l]);
+            pages[i, j] <- sum(k: big[page[i, k], j]);
+        }
+    }";
+    let mut random = Random(5);
+    let mut inputs = Inputs::default();
+    let mut any = |elem: Elem, shape: Vec<usize>, most: u64| {
+        let mut array = Array::zeros(elem, shape);
+        (0..array.len()).for_each(|i| array.set_bits(i, random.below(most)));
+        array
+    };
+    let of = [
+        ("flag", any(Elem::Bool, vec![6, 21], 2)),
+        ("byte", any(Elem::I8, vec![6, 21], 256)),
+        ("word", any(Elem::U16, vec![6, 21], 65536)),
+        ("big", any(Elem::I32, vec![6, 21], 1 << 32)),
+        ("row", any(Elem::U8, vec![6, 5], 256)),
+        ("len", Array::from_i64(Elem::I32, vec![6], &[5, 0, 1, 4, 5, 2])),
+        ("page", any(Elem::I32, vec![6, 2], 6)),
+    ];
+    let all: i64 = (0..126).map(|i| of[3].1.get_i64(i)).sum();
+    inputs.tensors = of.into_iter().map(|(name, array)| (name.to_string(), array)).collect();
+    assert_eq!(run(text, 3, &inputs, "all"), all.to_le_bytes());
+    if jit::Nvrtc::find().is_err() {
+        return println!("skipped: no NVRTC");
+    }
+    let compiled = compile(text, None, &Bindings::new()).expect("a program");
+    let unit = generate(&compiled.schedule, &Target::hopper(3)).expect("a text");
+    jit::compile(&unit.source, "sums", "sm_90a").unwrap_or_else(|e| panic!("{e}"));
+    let refused = |from: &str, to: &str, value: &str| {
+        let text = format!(
+            "program p {{ in x: {from}[i: 70000] @ [i]; out y: {to}[z: 1] @ [z]; entry e {{ y[z] <- {value}; }} }}"
+        );
+        compile(&text, None, &Bindings::new()).err().map(|d| d.0[0].code)
+    };
+    for (from, to, value, code) in [
+        ("u16", "u32", "sum(i: x[i])", Some("F0999")),
+        ("u16", "i64", "sum(i: x[i])", None),
+        ("bool", "u16", "sum(i: x[i])", Some("F0999")),
+        ("i64", "i64", "sum(i: x[i])", Some("F0999")),
+        ("u64", "i64", "sum(i: x[i])", Some("F0999")),
+        ("i8", "i32", "sum(i: x[i])", None),
+        ("ix32(4)", "i64", "sum(i: x[i])", Some("F0999")),
+        ("i8", "i32", "max(i: x[i])", Some("F0999")),
+        ("i8", "i32", "sum(i: x[i] * x[i])", Some("F0999")),
+        ("f32", "i32", "sum(i: x[i])", Some("F0601")),
+        ("i8", "f32", "sum(i: x[i])", Some("F0601")),
+        ("i8", "f32", "sum(i: cast(f32, x[i]))", None),
+    ] {
+        assert_eq!(refused(from, to, value), code, "{to} <- {value} of {from}");
+    }
+}
+
+/// An index out of range inside of a reduction ends the launch, and nothing is read there.
+#[test]
+fn an_index_out_of_range_inside_of_a_sum_is_told() {
+    let text = "program p {
+        in page: ix32(4)[k: 3] @ [k];
+        in x: f32[g: 4, i: 8] @ [g, i];
+        out y: f32[i: 8] @ [i];
+        entry e { y[i] <- sum(k: x[page[k], i]); }
+    }";
+    let mut inputs = with("page", Array::from_i64(Elem::I32, vec![3], &[1, 4, 0]));
+    inputs.tensors.insert("x".to_string(), Array::zeros(Elem::F32, vec![4, 8]));
+    for world in [World::host(1).ok(), gpu(1)].into_iter().flatten() {
+        let session = Session::new(text, &[], &[], world);
+        session.upload(&inputs);
+        let stream = session.world.stream().expect("a stream");
+        session.launch("e", &stream, &inputs).expect("queued");
+        let error = stream.synchronize().expect_err("4 is no place of 4").to_string();
+        assert!(error.contains("page") && error.contains('4'), "{error}");
+    }
+}
+
+/// Every type to every float, of any bits; each type moved, filled and given a literal.
+#[test]
+fn each_element_type_equals_the_oracle() {
+    let all = [
+        ("f64", Elem::F64, "-1.0e300"),
+        ("f32", Elem::F32, "0.1"),
+        ("f16", Elem::F16, "0.1"),
+        ("bf16", Elem::Bf16, "0.1"),
+        ("e4m3", Elem::E4m3, "3"),
+        ("e5m2", Elem::E5m2, "3"),
+        ("i8", Elem::I8, "-128"),
+        ("u8", Elem::U8, "255"),
+        ("i16", Elem::I16, "-32768"),
+        ("u16", Elem::U16, "65535"),
+        ("i32", Elem::I32, "-5"),
+        ("u32", Elem::U32, "4294967295"),
+        ("i64", Elem::I64, "-5"),
+        ("u64", Elem::U64, "9223372036854775807"),
+        ("bool", Elem::Bool, "1"),
+    ];
+    let n = 500;
+    let (mut text, mut body) = ("program p { mesh m { p: 2 }".to_string(), String::new());
+    let (mut inputs, mut random) = (Inputs::default(), Random(12));
+    for (name, elem, literal) in all {
+        text += &format!(
+            " in x_{name}: {name}[i: {n}] @ [i/p, i]; out y_{name}: {name}[i: {}] @ [i, copy/p] with fill({literal});
+              out l_{name}: {name}[i: 6] @ [i/p, i];",
+            n + 1
+        );
+        body += &format!(" y_{name}[i + 1] <- x_{name}[i]; l_{name}[i] <- {literal};");
+        for (to, kind, _) in &all[..6] {
+            if *kind == elem || (*kind == Elem::F64 && !all[..6].iter().any(|a| a.1 == elem)) {
+                continue;
+            }
+            text += &format!(" out c_{name}_{to}: {to}[i: {n}] @ [copy/p, i];");
+            body += &format!(" c_{name}_{to}[i] <- cast({to}, x_{name}[i]);");
+        }
+        let mut array = Array::zeros(elem, vec![n]);
+        for i in 0..n {
+            let any = random.below(1 << 32) << 32 | random.below(1 << 32);
+            // Numbers near those of the smaller types as well.
+            let bits = match (elem, i % 3) {
+                (Elem::Bool, _) => any & 1,
+                (Elem::F64, 1) => (any as f64 / 1e15).to_bits(),
+                (Elem::F64, 2) => f64::from(f32::from_bits(any as u32)).to_bits(),
+                (Elem::F32, 1) => u64::from((any as f32 / 1e17).to_bits()),
+                _ => any,
+            };
+            array.set_bits(i, bits);
+        }
+        inputs.tensors.insert(format!("x_{name}"), array);
+    }
+    let text = format!("{text} entry e {{{body}}} }}");
+    let bytes = run(&text, 2, &inputs, "y_f64");
+    assert_eq!(bytes[..8], (-1e300f64).to_le_bytes());
+    if jit::Nvrtc::find().is_err() {
+        return println!("skipped: no NVRTC");
+    }
+    let compiled = compile(&text, None, &Bindings::new()).expect("a program");
+    let unit = generate(&compiled.schedule, &Target::hopper(2)).expect("a text");
+    jit::compile(&unit.source, "types", "sm_90a").unwrap_or_else(|e| panic!("{e}"));
+}
+
+#[test]
+fn what_a_type_does_not_hold_is_refused() {
+    for (elem, value, fine) in [
+        ("bool", "2", false),
+        ("bool", "i % 2", true),
+        ("bool", "i", false),
+        ("u16", "65536", false),
+        ("i16", "i - 32768", true),
+        ("i16", "i - 32769", false),
+        ("u64", "i - 1", false),
+        ("u64", "i * 1000000000000", true),
+        ("f64", "cast(f64, n[0])", false),
+        ("f64", "cast(f64, x[0] * 2.0)", false),
+        ("f32", "cast(f32, d[0]) * 2.0", true),
+        ("f32", "d[0] * 2.0", false),
+    ] {
+        let text = format!(
+            "program p {{ in x: f32[i: 1] @ [i]; in n: i32[i: 1] @ [i]; in d: f64[i: 1] @ [i];
+               out y: {elem}[i: 9] @ [i]; entry e {{ y[i] <- {value}; }} }}"
+        );
+        assert_eq!(compile(&text, None, &Bindings::new()).is_ok(), fine, "{elem} <- {value}");
     }
 }
 

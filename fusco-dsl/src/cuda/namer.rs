@@ -174,7 +174,6 @@ const TAKEN: &[&str] = &[
     "GRID",
     "ROWS",
     "SCOPE",
-    "i16",
     "min",
     "max",
     "load_tile",
@@ -267,7 +266,7 @@ fn numbered(word: &str) -> bool {
         word.strip_prefix(*stem)
             .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
     };
-    ["a", "x", "row", "from", "place", "factor", "own", "at"].iter().any(digits)
+    ["a", "x", "row", "from", "place", "factor", "own", "at", "acc"].iter().any(digits)
 }
 
 /// A loop variable's name; one that a tensor or dyn has too gets more underscores than those have.

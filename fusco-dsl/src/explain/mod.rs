@@ -67,7 +67,22 @@ fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
         };
         section(out, "bytes", &bytes);
     }
+    if let MoveValue::Computed(_) = &movement.value {
+        section(out, "lowering", &computed(compiled, movement));
+    }
     out.push('\n');
+}
+
+/// Who computes, and in which accesses.
+fn computed(compiled: &Compiled, movement: &Move) -> Vec<String> {
+    let Shape::Rows { run, vector, .. } = movement.shape else { return Vec::new() };
+    let bytes = compiled.hir.tensors[movement.target.tensor].dtype.elem.bytes();
+    vec![
+        "the target's ranks load the operands from where they lie and compute in f32, rounding each operation"
+            .to_string(),
+        format!("runs of {}: {}", picture::elements(run, bytes), movement.why),
+        format!("{} bytes a store", vector * bytes),
+    ]
 }
 
 /// A title and its lines, indented under it.

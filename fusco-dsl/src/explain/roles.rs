@@ -15,21 +15,45 @@ type End<'a> = (&'a Table, &'a Place);
 pub(super) fn lines(compiled: &Compiled, movement: &Move) -> Vec<String> {
     let tables = &compiled.plan.tables;
     let target = (&tables[&movement.target.tensor], &movement.target);
-    let MoveValue::Read(place) = &movement.value else {
-        return vec!["computed where it is written: no bytes move".to_string()];
+    let digits = (0..movement.digits.len()).filter(|i| movement.digits[*i].radix > 1);
+    let place = match &movement.value {
+        MoveValue::Read(place) => place,
+        MoveValue::Computed(_) => {
+            return table(digits.map(|i| operands(compiled, movement, target, i)).collect());
+        }
+        MoveValue::Int(_) | MoveValue::Literal(_) => {
+            return vec!["computed where it is written: no bytes move".to_string()];
+        }
     };
     let source = (&tables[&place.tensor], place);
-    let digits = (0..movement.digits.len()).filter(|i| movement.digits[*i].radix > 1);
-    let rows: Vec<[String; 3]> =
-        digits.map(|i| row(compiled, movement, source, target, i)).collect();
+    let mut out = table(digits.map(|i| row(compiled, movement, source, target, i)).collect());
+    out.extend(meshes(compiled, place, source.0, target.0));
+    out
+}
+
+/// Lines of three columns.
+fn table(rows: Vec<[String; 3]>) -> Vec<String> {
     let width = |column: usize| rows.iter().map(|r| r[column].len()).max().unwrap_or(0);
     let widths = [width(0), width(1)];
     // Not `{:width$}`: it panics beyond 65,535, and names may be longer.
     let padded = |r: &[String; 3], i: usize| r[i].clone() + &" ".repeat(widths[i] - r[i].len());
     let line = |r: &[String; 3]| format!("{}  {}  {}", padded(r, 0), padded(r, 1), r[2]);
-    let mut out: Vec<String> = rows.iter().map(line).collect();
-    out.extend(meshes(compiled, place, source.0, target.0));
-    out
+    rows.iter().map(line).collect()
+}
+
+/// Name, homes in each operand and in the target, and whose it is.
+fn operands(compiled: &Compiled, movement: &Move, target: End, i: usize) -> [String; 3] {
+    let digit = &movement.digits[i];
+    let name = format!("{} r{} w{}", movement.vars[digit.var].name, digit.radix, digit.weight);
+    let tables = &compiled.plan.tables;
+    let read = movement.value.places();
+    let read: Vec<String> =
+        read.iter().map(|p| home(movement, (&tables[&p.tensor], p), i)).collect();
+    let (to, role) = match (movement.value.reduces(digit.var), digit.cut.is_some()) {
+        (true, _) => ("reduced".to_string(), ""),
+        (false, cut) => (home(movement, target, i), if cut { "each rank has its own" } else { "" }),
+    };
+    [name, format!("{} -> {to}", read.join(", ")), role.to_string()]
 }
 
 /// Name, homes, role.

@@ -195,6 +195,7 @@ impl Array {
         let bits = self.bits(i);
         match self.elem {
             Elem::I8 => i64::from(bits as u8 as i8),
+            Elem::I16 => i64::from(bits as u16 as i16),
             Elem::I32 => i64::from(bits as u32 as i32),
             _ => bits as i64,
         }

@@ -2,12 +2,12 @@
 //! (`<A x, y> = <x, A* y>`). Casts are identities, sums are not fused, integers are as in the exact run.
 
 use super::nest::Nest;
-use super::row::{Lane, Terms};
+use super::row::{Lane, Terms, each};
 use super::scope::{Scope, overflow};
 use super::shape::shape;
 use super::{Error, Inputs, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{BinOp, Expr, ExprKind, Io, Program, Scalar, Tensor, Var};
+use crate::sema::hir::{BinOp, Expr, ExprKind, Io, Program, Reducer, Scalar, Tensor, Var};
 use std::collections::BTreeMap;
 
 /// A float tensor: its logical extents, parts first, and its elements.
@@ -141,7 +141,10 @@ impl Evaluator<'_> {
                     BinOp::Rem => return Err(overflow()),
                 }
             }
-            ExprKind::Sum { var, body } => self.sum(*var, body, values)?,
+            ExprKind::Reduce { by: Reducer::Sum, over, body } => self.sum(over, body, values)?,
+            ExprKind::Reduce { by, .. } => {
+                return Err(Error::Unsupported(format!("`{}` is not linear", by.name())));
+            }
             _ => {
                 let none = || Error::Unsupported("a value that may be none".into());
                 self.scope.int(expr, values)?.ok_or_else(none)? as f64
@@ -149,21 +152,19 @@ impl Evaluator<'_> {
         })
     }
 
-    fn sum(&self, var: Handle<Var>, body: &Expr, values: &mut [i64]) -> Result<f64, Error> {
+    fn sum(&self, over: &[Handle<Var>], body: &Expr, values: &mut [i64]) -> Result<f64, Error> {
         let mut sum = 0.0;
         match self.terms {
-            Some(routed) if routed.var == var => {
+            Some(routed) if over.contains(&routed.var) => {
                 for term in routed.terms() {
                     term.for_each(|(v, x)| values[v] = x);
                     sum += self.value(body, values)?;
                 }
             }
-            _ => {
-                for x in 0..self.nest.extent(var, values)? {
-                    values[var.index()] = x;
-                    sum += self.value(body, values)?;
-                }
-            }
+            _ => each(&|var, at| self.nest.extent(var, at), over, values, &mut |values| {
+                sum += self.value(body, values)?;
+                Ok(())
+            })?,
         }
         Ok(sum)
     }

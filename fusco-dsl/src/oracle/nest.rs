@@ -2,10 +2,10 @@
 
 use super::relation::walk;
 use super::row::{Lane, Routed, Terms};
-use super::scope::{Scope, mentions};
+use super::scope::{Scope, mentions, names};
 use super::{Error, Relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Assign, Expr, ExprKind, Var, VarExtent, Via};
+use crate::sema::hir::{Assign, Expr, ExprKind, Size, Var, VarExtent, Via};
 use std::collections::BTreeMap;
 
 /// One statement in one entry.
@@ -104,18 +104,22 @@ impl Nest<'_> {
     /// Rows run along the target's last axis, where that variable can be the last.
     fn lane_last(&self, free: &mut Vec<Handle<Var>>) {
         let Some(ExprKind::Var(lane)) = self.stmt.index.last().map(|e| &e.kind) else { return };
-        let size = |v: &Handle<Var>| match &self.stmt.vars[*v].extent {
-            VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => Some(size),
-            VarExtent::Ragged(_) => None,
-        };
-        let names_lane = |v| size(v).is_none_or(|s| super::scope::names(s, lane.index()));
+        let names_lane = |v: &Handle<Var>| self.size(*v).is_none_or(|s| names(s, lane.index()));
         if free.contains(lane) && !free.iter().any(names_lane) {
             free.retain(|v| v != lane);
             free.push(*lane);
         }
     }
 
-    /// Loops over the free variables; the last one is the row's.
+    /// The extent of a variable; `None` if a route decides it.
+    fn size(&self, var: Handle<Var>) -> Option<&Size> {
+        match &self.stmt.vars[var].extent {
+            VarExtent::Fixed(size) | VarExtent::Counted { rows: size, .. } => Some(size),
+            VarExtent::Ragged(_) => None,
+        }
+    }
+
+    /// Loops over the free variables; the last one is the row's, unless a sum is as long as it says.
     fn nest(
         &self,
         free: &[Handle<Var>],
@@ -127,8 +131,16 @@ impl Nest<'_> {
             [] => visit(None, terms, values),
             [lane] => {
                 let extent = self.extent(*lane, values)?;
+                let counts = |v| self.size(v).is_some_and(|s| names(s, lane.index()));
                 match usize::try_from(extent) {
                     Ok(0) | Err(_) => Ok(()),
+                    Ok(_) if self.stmt.vars.iter().any(|(v, _)| counts(v)) => {
+                        for value in 0..extent {
+                            values[lane.index()] = value;
+                            visit(None, terms, values)?;
+                        }
+                        Ok(())
+                    }
                     Ok(n) => visit(Some((*lane, n)), terms, values),
                 }
             }
@@ -173,8 +185,8 @@ impl Nest<'_> {
 
 fn sums(expr: &Expr, out: &mut Vec<Handle<Var>>) {
     match &expr.kind {
-        ExprKind::Sum { var, body } => {
-            out.push(*var);
+        ExprKind::Reduce { over, body, .. } => {
+            out.extend(over);
             sums(body, out);
         }
         ExprKind::Cast(inner) => sums(inner, out),
@@ -189,7 +201,7 @@ fn sums(expr: &Expr, out: &mut Vec<Handle<Var>>) {
 fn reads<'e>(expr: &'e Expr, out: &mut Vec<&'e [Expr]>) {
     match &expr.kind {
         ExprKind::Read { index, .. } => out.push(index),
-        ExprKind::Sum { body, .. } => reads(body, out),
+        ExprKind::Reduce { body, .. } => reads(body, out),
         ExprKind::Cast(inner) => reads(inner, out),
         ExprKind::Binary { lhs, rhs, .. } => {
             reads(lhs, out);

@@ -14,27 +14,33 @@ const E5M2: Small = Small { exponent: 5, fraction: 2, infinite: true };
 const E4M3: Small = Small { exponent: 4, fraction: 3, infinite: false };
 
 pub(super) fn is_float(elem: Elem) -> bool {
-    matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2)
+    matches!(elem, Elem::F64 | Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2)
 }
 
 pub(super) fn to_f32(elem: Elem, bits: u64) -> f32 {
     match elem {
+        Elem::F64 => f64::from_bits(bits) as f32,
         Elem::F32 => f32::from_bits(bits as u32),
         Elem::Bf16 => f32::from_bits((bits as u32) << 16),
         Elem::F16 => F16.widen(bits as u32),
         Elem::E5m2 => E5M2.widen(bits as u32),
         Elem::E4m3 => E4M3.widen(bits as u32),
         Elem::I8 => f32::from(bits as u8 as i8),
-        Elem::U8 => f32::from(bits as u8),
+        Elem::I16 => f32::from(bits as u16 as i16),
+        Elem::U8 | Elem::Bool => f32::from(bits as u8),
+        Elem::U16 => f32::from(bits as u16),
         Elem::I32 => bits as u32 as i32 as f32,
         Elem::U32 => bits as u32 as f32,
         Elem::I64 => bits as i64 as f32,
+        Elem::U64 => bits as f32,
     }
 }
 
 /// The bits of a value in a float type; the 8-bit ones saturate. `None` for an integer type.
 pub(super) fn from_f32(elem: Elem, value: f32) -> Option<u64> {
     Some(match elem {
+        Elem::F64 if value.is_nan() => 0x7fff_ffff_ffff_ffff,
+        Elem::F64 => f64::from(value).to_bits(),
         Elem::F32 if value.is_nan() => 0x7fff_ffff,
         Elem::F32 => u64::from(value.to_bits()),
         Elem::Bf16 | Elem::F16 if value.is_nan() => 0x7fff,

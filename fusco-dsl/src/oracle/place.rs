@@ -6,7 +6,7 @@ use super::scope::{Scope, dynamic, overflow};
 use super::{Array, Bits, Error, deal, number};
 use crate::arena::Handle;
 use crate::sema::hir::{
-    Extent, MeshAxis, Owners, Scalar, Size, Spread, SpreadKind, Tensor, TermKind,
+    Elem, Extent, MeshAxis, Owners, Scalar, Size, Spread, SpreadKind, Tensor, TermKind,
 };
 use std::collections::BTreeMap;
 
@@ -19,11 +19,22 @@ pub struct Physical {
 
 pub(super) fn fill_bits(tensor: &Tensor) -> u64 {
     let Some(fill) = tensor.attrs.fill else { return 0 };
-    let (float, int) = match fill {
+    literal_bits(tensor.dtype.elem, fill)
+}
+
+/// A literal in an element type: through f32, but in f64.
+pub(super) fn literal_bits(elem: Elem, literal: Scalar) -> u64 {
+    if elem == Elem::F64 {
+        return match literal {
+            Scalar::Int(v) => (v as f64).to_bits(),
+            Scalar::Float(v) => v.to_bits(),
+        };
+    }
+    let (float, int) = match literal {
         Scalar::Int(v) => (v as f32, v),
         Scalar::Float(v) => (v as f32, v as i64),
     };
-    number::from_f32(tensor.dtype.elem, float).unwrap_or(int as u64)
+    number::from_f32(elem, float).unwrap_or(int as u64)
 }
 
 /// Every rank's buffer of a logical array.

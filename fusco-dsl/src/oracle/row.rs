@@ -3,7 +3,7 @@
 use super::scope::{Scope, mentions, overflow};
 use super::{Array, Error, deal, number};
 use crate::arena::Handle;
-use crate::sema::hir::{BinOp, Elem, Expr, ExprKind, Scalar, Tensor, Var};
+use crate::sema::hir::{BinOp, Elem, Expr, ExprKind, Reducer, Scalar, Tensor, Var};
 
 /// The variable along which a row runs, and its extent; without one a row has one element.
 pub(super) type Lane = Option<(Handle<Var>, usize)>;
@@ -125,10 +125,24 @@ impl Rows<'_> {
             if let Some((lane, _)) = self.lane {
                 values[lane.index()] = i as i64;
             }
-            let none = || Error::Unsupported("a value that may be none".into());
-            out.push(self.scope.int(expr, values)?.ok_or_else(none)?);
+            out.push(self.int(expr, values)?);
         }
         Ok(out)
+    }
+
+    /// An integer, or the sum of integers.
+    fn int(&self, expr: &Expr, values: &mut [i64]) -> Result<i64, Error> {
+        let none = || Error::Unsupported("a value that may be none".into());
+        let ExprKind::Reduce { by: Reducer::Sum, over, body } = &expr.kind else {
+            return self.scope.int(expr, values)?.ok_or_else(none);
+        };
+        let mut sum = 0i64;
+        each(self.extent, over, values, &mut |values| {
+            let term = self.scope.int(body, values)?.ok_or_else(none)?;
+            sum = sum.checked_add(term).ok_or_else(overflow)?;
+            Ok(())
+        })?;
+        Ok(sum)
     }
 
     fn floats(&self, expr: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {
@@ -145,7 +159,7 @@ impl Rows<'_> {
                 let row = self.operand(inner, values)?;
                 self.round(expr.ty, row)
             }
-            ExprKind::Sum { var, body } => self.sum(*var, body, values)?,
+            ExprKind::Reduce { by, over, body } => self.reduce(*by, over, body, values)?,
             // An integer that a float expression names.
             _ => self.ints(expr, values)?.into_iter().map(|v| v as f32).collect(),
         })
@@ -221,28 +235,47 @@ impl Rows<'_> {
         row
     }
 
-    /// From +0, ascending: one fused multiply-add a term.
-    fn sum(&self, var: Handle<Var>, body: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {
-        let mut acc = vec![0f32; self.len()];
+    /// Ascending: from +0 with one fused multiply-add a term, or the largest or least from an infinity.
+    fn reduce(
+        &self,
+        by: Reducer,
+        over: &[Handle<Var>],
+        body: &Expr,
+        values: &mut [i64],
+    ) -> Result<Vec<f32>, Error> {
+        let start = match by {
+            Reducer::Sum => 0.0,
+            Reducer::Max => f32::NEG_INFINITY,
+            Reducer::Min => f32::INFINITY,
+        };
+        let mut acc = vec![start; self.len()];
         match self.terms {
-            Some(routed) if routed.var == var => {
+            Some(routed) if over.contains(&routed.var) => {
                 for term in routed.terms() {
                     term.for_each(|(v, x)| values[v] = x);
-                    self.add(body, values, &mut acc)?;
+                    self.add(by, body, values, &mut acc)?;
                 }
             }
             _ => {
-                for x in 0..(self.extent)(var, values)? {
-                    values[var.index()] = x;
-                    self.add(body, values, &mut acc)?;
-                }
+                each(self.extent, over, values, &mut |values| self.add(by, body, values, &mut acc))?
             }
         }
         Ok(acc)
     }
 
-    fn add(&self, body: &Expr, values: &mut [i64], acc: &mut [f32]) -> Result<(), Error> {
-        if let ExprKind::Binary { op: BinOp::Mul, lhs, rhs } = &body.kind {
+    fn add(
+        &self,
+        by: Reducer,
+        body: &Expr,
+        values: &mut [i64],
+        acc: &mut [f32],
+    ) -> Result<(), Error> {
+        if by != Reducer::Sum {
+            let a = self.operand(body, values)?;
+            acc.iter_mut().zip(&a).for_each(|(acc, a)| {
+                *acc = if by == Reducer::Max { larger(*acc, *a) } else { -larger(-*acc, -*a) };
+            });
+        } else if let ExprKind::Binary { op: BinOp::Mul, lhs, rhs } = &body.kind {
             let (a, b) = (self.operand(lhs, values)?, self.operand(rhs, values)?);
             acc.iter_mut().zip(a.iter().zip(&b)).for_each(|(acc, (a, b))| {
                 *acc = f32::mul_add(*a, *b, *acc);
@@ -252,6 +285,30 @@ impl Rows<'_> {
             acc.iter_mut().zip(&a).for_each(|(acc, a)| *acc += a);
         }
         Ok(())
+    }
+}
+
+/// Visits all values of the variables, the last one's innermost.
+pub(super) fn each(
+    extent: &Extents,
+    over: &[Handle<Var>],
+    values: &mut [i64],
+    visit: &mut dyn FnMut(&mut [i64]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let [var, inner @ ..] = over else { return visit(values) };
+    for x in 0..extent(*var, values)? {
+        values[var.index()] = x;
+        each(extent, inner, values, visit)?;
+    }
+    Ok(())
+}
+
+fn larger(a: f32, b: f32) -> f32 {
+    match (a.is_nan(), b.is_nan()) {
+        (true, _) => a,
+        (_, true) => b,
+        _ if a > b || (a == b && a.is_sign_positive()) => a,
+        _ => b,
     }
 }
 

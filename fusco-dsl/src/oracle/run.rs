@@ -2,7 +2,7 @@
 
 use super::gather::counted;
 use super::nest::{Nest, Parts};
-use super::place::{fill_bits, physical};
+use super::place::{fill_bits, literal_bits, physical};
 use super::placed::{Left, Placed};
 use super::row::{Lane, Place, Row, Rows, Terms};
 use super::scope::Scope;
@@ -159,6 +159,11 @@ impl Statement<'_> {
         let info = &self.0.scope.program.tensors[self.0.stmt.target];
         let to = rows.place(&info.name, target, &self.0.stmt.index, values)?;
         let mut value = &self.0.stmt.value;
+        if let (ExprKind::Scalar(literal), Elem::F64) = (&value.kind, target.elem) {
+            let bits = literal_bits(Elem::F64, *literal);
+            (0..rows.len()).for_each(|i| target.set_bits(to.at(i), bits));
+            return Ok(());
+        }
         if let ExprKind::Read { tensor, index } = &value.kind {
             let from = self.0.scope.array(*tensor)?;
             let summed = super::deal::parts(&self.0.scope, &self.0.scope.program.tensors[*tensor])?;

@@ -54,7 +54,7 @@ pub(super) fn mentions(expr: &Expr, var: Handle<Var>) -> bool {
         ExprKind::Read { index, .. } => index.iter().any(|i| mentions(i, var)),
         ExprKind::Binary { lhs, rhs, .. } => mentions(lhs, var) || mentions(rhs, var),
         ExprKind::Cast(inner) => mentions(inner, var),
-        ExprKind::Sum { body, .. } => mentions(body, var),
+        ExprKind::Reduce { body, .. } => mentions(body, var),
         ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } => *group == var,
         ExprKind::Dropped { source, .. } => *source == var,
     }

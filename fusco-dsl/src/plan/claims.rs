@@ -88,7 +88,8 @@ fn diagonal(program: &Program, bound: &Bindings, movement: &Move) -> Image {
 fn counted(program: &Program, bound: &Bindings, movement: &Move) -> (i128, i128) {
     let axes = &program.tensors[movement.target.tensor].axes;
     let extents = axes.iter().map(|a| i128::from(most(program, bound, &a.extent)));
-    (movement.vars.iter().map(|v| i128::from(v.extent)).product(), extents.product())
+    let vars = movement.vars.iter().enumerate().filter(|(v, _)| !movement.value.reduces(*v));
+    (vars.map(|(_, v)| i128::from(v.extent)).product(), extents.product())
 }
 
 fn axis_image(program: &Program, bound: &Bindings, movement: &Move, axis: usize) -> Image {
@@ -257,11 +258,10 @@ fn narrow(
     bytes: i64,
     claim: &Prove,
 ) -> Option<Diagnostic> {
-    let MoveValue::Read(source) = &movement.value else { return None };
+    let read = movement.value.places();
     let (place, is_source) = match tensor {
-        t if t == movement.target.tensor => (&movement.target, false),
-        t if t == source.tensor => (source, true),
-        _ => return None,
+        t if t == movement.target.tensor && !read.is_empty() => (&movement.target, false),
+        t => (read.into_iter().find(|p| p.tensor == t)?, true),
     };
     let info = &program.tensors[tensor];
     let (elements, along) = access(plan, movement, place, is_source);
@@ -286,6 +286,9 @@ fn access(plan: &Plan, movement: &Move, place: &Place, is_source: bool) -> (i64,
     match &movement.shape {
         Shape::Rows { vector, .. } => {
             let table = &plan.tables[&place.tensor];
+            if is_source && !movement.is_row(table, place) {
+                return (1, None);
+            }
             let last = (0..movement.digits.len())
                 .rev()
                 .find(|i| step(table, place, &movement.digits, *i) == Step::Memory(1));
@@ -304,7 +307,16 @@ fn mentions(coordinate: &Coordinate, var: usize) -> bool {
 
 /// F0804: an element changes its rank.
 fn remote(program: &Program, plan: &Plan, movement: &Move, claim: &Prove) -> Option<Diagnostic> {
-    let MoveValue::Read(source) = &movement.value else { return None };
+    let read = movement.value.places();
+    read.into_iter().find_map(|source| remote_from(program, plan, (movement, source), claim))
+}
+
+fn remote_from(
+    program: &Program,
+    plan: &Plan,
+    (movement, source): (&Move, &Place),
+    claim: &Prove,
+) -> Option<Diagnostic> {
     let (from, to) = (&plan.tables[&source.tensor], &plan.tables[&movement.target.tensor]);
     let name = &program.tensors[movement.target.tensor].name;
     let not_local = || {
@@ -435,9 +447,11 @@ fn holders(table: &Table, place: &Place, values: &[i64]) -> Option<BTreeSet<i64>
 
 /// F0803: a sum in any order feeds it.
 fn unordered(program: &Program, movement: &Move, claim: &Prove) -> Option<Diagnostic> {
-    let MoveValue::Read(source) = &movement.value else { return None };
-    let info = &program.tensors[source.tensor];
-    let any = info.spread.iter().find(|s| matches!(s.kind, Spread::Sum { any: true }))?;
+    let (info, any) = movement.value.places().into_iter().find_map(|source| {
+        let info = &program.tensors[source.tensor];
+        let any = info.spread.iter().find(|s| matches!(s.kind, Spread::Sum { any: true }))?;
+        Some((info, any))
+    })?;
     Some(
         Diagnostic::error(
             "F0803",

@@ -5,7 +5,7 @@
 //! of a table cuts it cleanly if the digits below it stay below `w` and all others are multiples of it;
 //! then both sides of the cut are sums again and no division is left (`language.md` 5.1).
 
-use super::moves::{Coordinate, MoveDigit, Place};
+use super::moves::{Coordinate, Move, MoveDigit, Place, Shape};
 use crate::layout::{Digit, Home, Table};
 
 /// `(digit, coefficient)` of a coordinate.
@@ -117,6 +117,18 @@ pub fn step(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize) ->
         .iter()
         .any(|d| matches!(d.home, Home::Parent { .. }) && place.coords[d.axis].mentions(var));
     if parent && !counts { Step::Other } else { Step::Memory(memory) }
+}
+
+impl Move {
+    /// Whether the place goes along the runs of the movement; else one of its elements is for all of a run.
+    pub fn is_row(&self, table: &Table, place: &Place) -> bool {
+        let Shape::Rows { digits: inside, .. } = self.shape else { return true };
+        let first = self.digits.len().saturating_sub(inside.max(1));
+        let moves = |i: usize| {
+            self.digits[i].radix > 1 && step(table, place, &self.digits, i) != Step::Memory(0)
+        };
+        (first..self.digits.len()).any(moves)
+    }
 }
 
 /// What every change that one step of `digit` makes to the offset on a rank is a multiple of, whether or

@@ -221,11 +221,14 @@ impl<'a> Statement<'a> {
 
     /// A sum over the tuples of a position, and the arithmetic around it.
     fn reduce(&self, value: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
-        let Some((sum, ExprKind::Sum { var, body })) = value.sum().map(|s| (s, &s.kind)) else {
+        let Some((sum, ExprKind::Reduce { by: hir::Reducer::Sum, over, body })) =
+            value.sum().map(|s| (s, &s.kind))
+        else {
             return Err(no(value.span, "this reducer"));
         };
         let choice = self.shape().choice.map(Coord::Source);
-        if choice.is_none() || self.coord_of(*var) != choice {
+        let by_choice = |var| choice.is_some() && self.coord_of(var) == choice;
+        if !matches!(over[..], [var] if by_choice(var)) {
             return Err(no(
                 sum.span,
                 "a sum over a variable other than the last source of the route",
@@ -253,14 +256,14 @@ impl<'a> Statement<'a> {
                 self.rows_around(lhs, out);
                 self.rows_around(rhs, out);
             }
-            ExprKind::Sum { .. } => {}
+            ExprKind::Reduce { .. } => {}
             _ => out.extend(self.row_of(e)),
         }
     }
 
     fn tree(&self, e: &Expr, run: i64) -> Built<Tree> {
         Ok(match &e.kind {
-            ExprKind::Sum { .. } => Tree::Sum,
+            ExprKind::Reduce { .. } => Tree::Sum,
             ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
                 op: *op,
                 lhs: Box::new(self.tree(lhs, run)?),

@@ -112,25 +112,33 @@ pub enum Factor {
     Lit(f64),
 }
 
-/// Arithmetic on a sum, in f32, each operation rounded.
+/// Arithmetic in f32, each operation rounded, on elements of points behind a route or of places without one.
 #[derive(Clone, Debug)]
-pub enum Tree {
+pub enum Tree<P = Point> {
+    /// What the tuples of a position add up to.
     Sum,
-    /// A row of the position.
-    Row(Point),
+    /// A row of the position; without a route, any element.
+    Row(P),
     /// One element of the position.
-    Scalar(Point),
+    Scalar(P),
     Lit(f64),
     Binary {
         op: hir::BinOp,
-        lhs: Box<Tree>,
-        rhs: Box<Tree>,
+        lhs: Box<Tree<P>>,
+        rhs: Box<Tree<P>>,
+    },
+    /// The terms for all values of these variables, ascending, the last one's innermost. Those of a sum that are a
+    /// product are fused with the addition.
+    Fold {
+        by: hir::Reducer,
+        over: Vec<usize>,
+        term: Box<Tree<P>>,
     },
 }
 
-impl Tree {
+impl<P> Tree<P> {
     /// The points of its rows.
-    pub fn rows_mut(&mut self) -> Vec<&mut Point> {
+    pub fn rows_mut(&mut self) -> Vec<&mut P> {
         match self {
             Tree::Row(point) => vec![point],
             Tree::Binary { lhs, rhs, .. } => {
@@ -138,16 +146,27 @@ impl Tree {
                 out.extend(rhs.rows_mut());
                 out
             }
+            Tree::Fold { term, .. } => term.rows_mut(),
             Tree::Sum | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
         }
     }
 
     /// Every point that it reads.
-    pub fn points(&self) -> Vec<&Point> {
+    pub fn points(&self) -> Vec<&P> {
         match self {
             Tree::Row(point) | Tree::Scalar(point) => vec![point],
             Tree::Binary { lhs, rhs, .. } => [lhs.points(), rhs.points()].concat(),
+            Tree::Fold { term, .. } => term.points(),
             Tree::Sum | Tree::Lit(_) => Vec::new(),
+        }
+    }
+
+    /// The variables that it reduces.
+    pub fn reduced(&self) -> Vec<usize> {
+        match self {
+            Tree::Binary { lhs, rhs, .. } => [lhs.reduced(), rhs.reduced()].concat(),
+            Tree::Fold { over, term, .. } => [over.clone(), term.reduced()].concat(),
+            Tree::Sum | Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! A statement without a route as a movement: its variables in digits, both places in those digits, who
 //! carries it out, and how long its runs are.
 
+use super::Tree;
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::layout::Owners;
@@ -91,10 +92,28 @@ pub enum Coordinate {
 #[derive(Clone, Debug)]
 pub enum MoveValue {
     Read(Place),
+    /// Arithmetic on elements, in f32, rounded once more to the target's type.
+    Computed(Tree<Place>),
     /// Integer arithmetic over the variables.
     Int(Number),
     /// The bits of a literal in the target's element type.
     Literal(Scalar),
+}
+
+impl MoveValue {
+    /// Every place that it reads.
+    pub fn places(&self) -> Vec<&Place> {
+        match self {
+            MoveValue::Read(place) => vec![place],
+            MoveValue::Computed(tree) => tree.points(),
+            MoveValue::Int(_) | MoveValue::Literal(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it reduces the variable: the target has no part in it.
+    pub fn reduces(&self, var: usize) -> bool {
+        matches!(self, MoveValue::Computed(tree) if tree.reduced().contains(&var))
+    }
 }
 
 #[derive(Clone, Debug)]

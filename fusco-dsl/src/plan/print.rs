@@ -66,6 +66,7 @@ fn tree(of: Of<'_>, value: &Tree) -> String {
         Tree::Sum => "sum".to_string(),
         Tree::Row(p) | Tree::Scalar(p) => point(of, p),
         Tree::Lit(v) => format!("{v:?}"),
+        Tree::Fold { by, term, .. } => format!("{}({})", by.name(), tree(of, term)),
         Tree::Binary { op, lhs, rhs } => {
             format!("({} {} {})", tree(of, lhs), op.symbol(), tree(of, rhs))
         }
@@ -150,14 +151,16 @@ fn digit(plan: &Plan, movement: &Move, i: usize) -> String {
         MoveValue::Read(place) => Some(of(place)),
         _ => None,
     };
+    let read: Vec<String> = movement.value.places().into_iter().map(|p| home(of(p))).collect();
+    let read = if read.is_empty() { "-".to_string() } else { read.join(", ") };
     let target = of(&movement.target);
+    let reduced = movement.value.reduces(digit.var);
     format!(
-        "{} r{} w{}: {} -> {}{}{}",
+        "{} r{} w{}: {read} -> {}{}{}",
         movement.vars[digit.var].name,
         digit.radix,
         digit.weight,
-        source.map_or("-".to_string(), home),
-        home(target),
+        if reduced { "reduced".to_string() } else { home(target) },
         source.map_or("", |s| change(s, target)),
         if digit.cut.is_some() { " (this rank's)" } else { "" }
     )

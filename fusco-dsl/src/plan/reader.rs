@@ -1,5 +1,6 @@
 //! A statement without a route in numbers: its places as sums of variables, its value, its variables.
 
+use super::Tree;
 use super::moves::{Built, Coordinate, Live, MoveValue, MoveVar, Number, Place, no};
 use crate::arena::Handle;
 use crate::sema::hir::{self, Bindings, Expr, ExprKind, Extent, Program, Scalar, Size, VarExtent};
@@ -23,12 +24,36 @@ impl Reader<'_> {
         let out = match &inner.kind {
             ExprKind::Read { tensor, index } => MoveValue::Read(self.place(*tensor, index)?),
             ExprKind::Scalar(scalar) => MoveValue::Literal(*scalar),
+            _ if inner.ty == hir::Elem::F32 || inner.sum().is_some() => {
+                MoveValue::Computed(self.tree(inner)?)
+            }
             _ => MoveValue::Int(self.number(inner)?),
         };
         let to = self.program.tensors[self.assign.target].dtype.elem;
         let same =
             matches!(&out, MoveValue::Read(p) if self.program.tensors[p.tensor].dtype.elem == to);
         Ok((out, cast.filter(|_| !same)))
+    }
+
+    fn tree(&self, e: &Expr) -> Built<Tree<Place>> {
+        Ok(match &e.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => Tree::Lit(*v as f64),
+            ExprKind::Scalar(Scalar::Float(v)) => Tree::Lit(*v),
+            ExprKind::Read { tensor, index } => Tree::Row(self.place(*tensor, index)?),
+            // Every operand is read as f32.
+            ExprKind::Cast(inner) => self.tree(inner)?,
+            ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
+                op: *op,
+                lhs: Box::new(self.tree(lhs)?),
+                rhs: Box::new(self.tree(rhs)?),
+            },
+            ExprKind::Reduce { by, over, body } => Tree::Fold {
+                by: *by,
+                over: over.iter().map(|v| v.index()).collect(),
+                term: Box::new(self.tree(body)?),
+            },
+            _ => return Err(no(e.span, "this value")),
+        })
     }
 
     fn number(&self, e: &Expr) -> Built<Number> {

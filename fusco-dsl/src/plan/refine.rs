@@ -96,7 +96,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn places(&self) -> impl Iterator<Item = &Place> {
-        [Some(&self.target), self.source()].into_iter().flatten()
+        std::iter::once(&self.target).chain(self.value.places())
     }
 
     /// First rows are summed up in the order of coordinates, whose owners must be known at bind.

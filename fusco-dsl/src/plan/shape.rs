@@ -3,7 +3,7 @@
 
 use super::digits::gcd;
 use super::digits::{Step, step, unit_of};
-use super::moves::{Coordinate, Live, MoveDigit, Place, Shape, TileShape};
+use super::moves::{Coordinate, Live, MoveDigit, MoveValue, Place, Shape, TileShape};
 use super::refine::Builder;
 use crate::layout::{Home, SpreadKind};
 use crate::sema::hir;
@@ -24,8 +24,12 @@ impl Builder<'_> {
         digits: Vec<MoveDigit>,
         cast: Option<hir::Elem>,
     ) -> (Shape, Vec<MoveDigit>, String) {
-        let Some(source) = self.source() else {
-            return (Shape::Rows { run: 1, vector: 1, digits: 0 }, digits, String::new());
+        let source = match &self.value {
+            MoveValue::Read(place) => place,
+            MoveValue::Computed(_) => return self.computed(digits),
+            MoveValue::Int(_) | MoveValue::Literal(_) => {
+                return (Shape::Rows { run: 1, vector: 1, digits: 0 }, digits, String::new());
+            }
         };
         let (from, to) = (self.table(source).clone(), self.table(&self.target).clone());
         let steps: Vec<(Step, Step)> = (0..digits.len())
@@ -34,13 +38,57 @@ impl Builder<'_> {
         let (run, taken, why) = self.run(&digits, &steps);
         let bytes = self.bytes(source, cast);
         let inside: Vec<usize> = (0..digits.len()).rev().take(taken).collect();
-        let vector = self.vector(run, &digits, &inside);
+        let vector = self.vector(run, &digits, &inside, &[&self.target, source]);
         let vector = vector.min(16 / bytes).max(1);
         if run * bytes < LONG_RUN
             && let Some(tile) = self.tile(&digits, &steps, bytes)
         {
             return (Shape::Tile(tile), digits, why);
         }
+        (Shape::Rows { run, vector, digits: taken }, digits, why)
+    }
+
+    /// Runs along which each place goes on with the target or stays where it is.
+    fn computed(&self, digits: Vec<MoveDigit>) -> (Shape, Vec<MoveDigit>, String) {
+        let places = self.value.places();
+        let steps = |i: usize| {
+            let one = |p: &&Place| step(self.table(p), p, &digits, i);
+            places.iter().map(one).collect::<Vec<_>>()
+        };
+        let (mut run, mut taken, mut goes) = (1i64, 0, vec![None; places.len()]);
+        let mut why = "it is all of the movement".to_string();
+        for (i, digit) in digits.iter().enumerate().rev() {
+            if digit.radix == 1 && digit.cut.is_none() && self.whole(digit) {
+                taken += 1;
+                continue;
+            }
+            let fits = |(step, goes): (&Step, &Option<bool>)| match step {
+                Step::Memory(0) => *goes != Some(true),
+                step => *step == Step::Memory(run) && *goes != Some(false),
+            };
+            let own = step(self.table(&self.target), &self.target, &digits, i);
+            let steps = steps(i);
+            if digit.cut.is_some()
+                || own != Step::Memory(run)
+                || !self.whole(digit)
+                || !steps.iter().zip(&goes).all(fits)
+            {
+                let name = &self.vars[digit.var].name;
+                why = match self.value.reduces(digit.var) {
+                    true => "the rest is reduced".to_string(),
+                    false => format!("`{name}` does not go on with it on every side"),
+                };
+                break;
+            }
+            goes = steps.iter().map(|s| Some(*s != Step::Memory(0))).collect();
+            (run, taken) = (run * digit.radix, taken + 1);
+        }
+        let rows = places.iter().zip(&goes).filter(|(_, goes)| **goes == Some(true));
+        let rows: Vec<&Place> = rows.map(|(p, _)| *p).chain([&self.target]).collect();
+        let inside: Vec<usize> = (0..digits.len()).rev().take(taken).collect();
+        let widths = rows.iter().map(|p| self.program.tensors[p.tensor].dtype.elem.bytes());
+        let most = 16 / widths.max().unwrap_or(1);
+        let vector = self.vector(run, &digits, &inside, &rows).min(most).max(1);
         (Shape::Rows { run, vector, digits: taken }, digits, why)
     }
 
@@ -85,12 +133,12 @@ impl Builder<'_> {
     }
 
     /// Elements of the widest access: a power of two that divides the run and every other step.
-    fn vector(&self, run: i64, digits: &[MoveDigit], inside: &[usize]) -> i64 {
+    fn vector(&self, run: i64, digits: &[MoveDigit], inside: &[usize], places: &[&Place]) -> i64 {
         let others = (0..digits.len()).filter(|i| !inside.contains(i));
         let mut unit = others.fold(run, |unit, i| {
-            self.places().fold(unit, |unit, p| gcd(unit, unit_of(self.table(p), p, digits, i)))
+            places.iter().fold(unit, |unit, p| gcd(unit, unit_of(self.table(p), p, digits, i)))
         });
-        for place in self.places() {
+        for place in places {
             unit = gcd(unit, self.fixed_offset(place));
         }
         1 << unit.trailing_zeros().min(5)

@@ -4,7 +4,7 @@ use crate::sema::hir::{self, Scalar};
 
 /// The bits of a fill value in an element type.
 pub(super) fn bits_of(value: Scalar, elem: hir::Elem) -> u64 {
-    // Literals are f32, as everything that is computed.
+    // Literals are f32, as everything that is computed, but in an f64 tensor.
     let float = match value {
         Scalar::Int(v) => v as f32,
         Scalar::Float(v) => v as f32,
@@ -14,14 +14,19 @@ pub(super) fn bits_of(value: Scalar, elem: hir::Elem) -> u64 {
         Scalar::Float(v) => v as i64,
     };
     match elem {
+        hir::Elem::F64 => match value {
+            Scalar::Int(v) => (v as f64).to_bits(),
+            Scalar::Float(v) => v.to_bits(),
+        },
         hir::Elem::F32 => u64::from(float.to_bits()),
         hir::Elem::F16 => u64::from(half::f16::from_f32(float).to_bits()),
         hir::Elem::Bf16 => u64::from(half::bf16::from_f32(float).to_bits()),
         hir::Elem::E4m3 => u64::from(fp8_bits(float, 3, 0x7e)),
         hir::Elem::E5m2 => u64::from(fp8_bits(float, 2, 0x7b)),
-        hir::Elem::I8 | hir::Elem::U8 => (int as u64) & 0xff,
+        hir::Elem::I8 | hir::Elem::U8 | hir::Elem::Bool => (int as u64) & 0xff,
+        hir::Elem::I16 | hir::Elem::U16 => (int as u64) & 0xffff,
         hir::Elem::I32 | hir::Elem::U32 => (int as u64) & 0xffff_ffff,
-        hir::Elem::I64 => int as u64,
+        hir::Elem::I64 | hir::Elem::U64 => int as u64,
     }
 }
 

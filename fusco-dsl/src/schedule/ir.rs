@@ -13,7 +13,7 @@
 use crate::arena::{Arena, Handle};
 use crate::layout;
 pub use crate::layout::{DealForm, SlotOrder};
-use crate::sema::hir::{Elem, Io, Swizzle};
+use crate::sema::hir::{Elem, Io, Reducer, Swizzle};
 use crate::source::Span;
 
 /// Live rows in one arrival tile: a consumer may start on a tile when its counter is full.
@@ -283,19 +283,19 @@ pub enum Value {
     Scaled { factors: Vec<Factor>, to: Elem },
     /// An integer, stored to the element type of the target.
     Int(Ix),
-    /// Arithmetic on the f32 accumulator of the enclosing `Each` or `Grid` point, rounded to `to` (NaN becomes
-    /// canonical).
+    /// Arithmetic, on the f32 accumulator of the enclosing `Each` or `Grid` point among others, rounded to `to`
+    /// (NaN becomes canonical). If `to` is an integer, it is a fold that sums up one element, in 64 bits.
     Sum { value: Tree, to: Elem },
 }
 
-/// Arithmetic on a sum, in f32, each operation rounded to nearest even.
+/// Arithmetic in f32, each operation rounded to nearest even.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tree {
     /// The accumulator.
     Sum,
-    /// A row of this rank, element by element.
+    /// A row, element by element; of this rank, but in a `Grid`.
     Row(Access),
-    /// One element of this rank.
+    /// One element; of this rank, but in a `Grid`.
     Scalar(Access),
     Lit(f32),
     Binary {
@@ -303,6 +303,18 @@ pub enum Tree {
         lhs: Box<Tree>,
         rhs: Box<Tree>,
     },
+    /// In a `Grid`: terms made one.
+    Fold(Box<Fold>),
+}
+
+/// The term at every point of the product of the vars (major first) whose guards hold, ascending: from +0
+/// `acc = fma(a, b, acc)` for a product and `acc + a` for another term, or the largest or least from an infinity.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fold {
+    pub by: Reducer,
+    pub vars: Vec<(Handle<Var>, i64)>,
+    pub guards: Vec<Guard>,
+    pub term: Tree,
 }
 
 impl Tree {
@@ -312,7 +324,27 @@ impl Tree {
             Tree::Row(access) => vec![(access, true)],
             Tree::Scalar(access) => vec![(access, false)],
             Tree::Binary { lhs, rhs, .. } => [lhs.reads(), rhs.reads()].concat(),
+            Tree::Fold(fold) => fold.term.reads(),
             Tree::Sum | Tree::Lit(_) => Vec::new(),
+        }
+    }
+
+    /// The folds in it, an inner one after the one around it.
+    pub fn folds(&self) -> Vec<&Fold> {
+        match self {
+            Tree::Binary { lhs, rhs, .. } => [lhs.folds(), rhs.folds()].concat(),
+            Tree::Fold(fold) => [vec![&**fold], fold.term.folds()].concat(),
+            Tree::Sum | Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
+        }
+    }
+
+    /// Whether it has a part in the accumulator.
+    pub fn reads_sum(&self) -> bool {
+        match self {
+            Tree::Sum => true,
+            Tree::Binary { lhs, rhs, .. } => lhs.reads_sum() || rhs.reads_sum(),
+            Tree::Fold(fold) => fold.term.reads_sum(),
+            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => false,
         }
     }
 }

@@ -507,6 +507,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             PlanTree::Row(point) => Tree::Row(self.at.access(self.route, point, run)),
             PlanTree::Scalar(point) => Tree::Scalar(self.at.access(self.route, point, 1)),
             PlanTree::Lit(v) => Tree::Lit(*v as f32),
+            // A route sums over its tuples alone.
+            PlanTree::Fold { term, .. } => self.tree(term, run),
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),
                 lhs: Box::new(self.tree(lhs, run)),

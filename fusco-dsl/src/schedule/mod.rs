@@ -4,6 +4,7 @@ mod address;
 mod arith;
 mod bits;
 mod choice;
+mod computed;
 pub mod ir;
 mod lookups;
 mod lower;

@@ -154,6 +154,9 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                 Some(elem) => Value::Cast(Row(0), elem),
                 None => Value::Row(Row(0)),
             },
+            MoveValue::Computed(tree) => {
+                Value::Sum { value: self.tree(tree, (run, vector), &mut Vec::new()), to: elem }
+            }
         };
         Op::Put { value, to }
     }
@@ -231,7 +234,9 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
 
     /// The looping digits among `range`, without `but`.
     fn looping(&self, range: std::ops::Range<usize>, but: &[usize]) -> Vec<(Handle<Var>, i64)> {
-        let digits = range.filter(|i| !but.contains(i));
+        let movement = self.movement;
+        let reduced = |i: &usize| movement.value.reduces(movement.digits[*i].var);
+        let digits = range.filter(|i| !but.contains(i) && !reduced(i));
         digits
             .filter_map(|i| Some((self.loops[i]?, self.movement.digits[i].radix)))
             .filter(|(_, radix)| *radix > 1)
@@ -267,7 +272,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                 out.push(Guard::Equal { value, to: Ix::Lit(at) });
             }
         }
-        for i in 0..self.movement.vars.len() {
+        for i in (0..self.movement.vars.len()).filter(|i| !self.movement.value.reduces(*i)) {
             out.extend(self.extent_guards(i));
         }
         // Only a point of this rank may fail the launch; a check that reads an index comes after it.
@@ -276,7 +281,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         for (axis, at) in checks.iter().filter(|(axis, _)| !gathers(axis)) {
             out.push(self.check(place, *axis, *at));
         }
-        out.extend(self.index_guards());
+        out.extend(self.index_guards(&[], &[]));
         for (axis, at) in checks.iter().filter(|(axis, _)| gathers(axis)) {
             out.push(self.check(place, *axis, *at));
         }
@@ -284,7 +289,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     }
 
     /// The variable is below its extent; one that was read from a tensor is at most its bound.
-    fn extent_guards(&mut self, var: usize) -> Vec<Guard> {
+    pub(super) fn extent_guards(&mut self, var: usize) -> Vec<Guard> {
         let info = &self.movement.vars[var];
         let limit = match &info.live {
             Live::Known if !info.guarded => return Vec::new(),
@@ -302,17 +307,24 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         out
     }
 
-    fn index_guards(&mut self) -> Vec<Guard> {
-        let mut places = vec![&self.movement.target];
-        if let MoveValue::Read(source) = &self.movement.value {
-            places.push(source);
-        }
+    /// Indices read from tensors, of those that wait for the reduced variables `over` and no others but `outer`.
+    pub(super) fn index_guards(&mut self, outer: &[usize], over: &[usize]) -> Vec<Guard> {
+        let movement = self.movement;
+        let places = std::iter::once(&movement.target).chain(movement.value.places());
         let mut out = Vec::new();
-        for coordinate in places.into_iter().flat_map(|p| &p.coords) {
-            if let Coordinate::Gather { tensor, limit, .. } = coordinate {
+        for coordinate in places.flat_map(|p| &p.coords) {
+            let Coordinate::Gather { tensor, limit, .. } = coordinate else { continue };
+            let reduced = |v: &usize| movement.value.reduces(*v) && coordinate.mentions(*v);
+            let waits: Vec<usize> = (0..movement.vars.len()).filter(reduced).collect();
+            let known = waits.iter().all(|v| over.contains(v) || outer.contains(v));
+            let here = over.is_empty() || waits.iter().any(|v| over.contains(v));
+            if known && here {
                 let tensor = self.at.tensor(*tensor);
                 let value = self.coordinate(coordinate);
-                out.push(Guard::Valid { tensor, value, limit: *limit });
+                let guard = Guard::Valid { tensor, value, limit: *limit };
+                if !out.contains(&guard) {
+                    out.push(guard);
+                }
             }
         }
         out

@@ -247,6 +247,13 @@ impl Printer<'_> {
             Tree::Sum => "acc".to_string(),
             Tree::Row(access) | Tree::Scalar(access) => self.access(access),
             Tree::Lit(v) => format!("{v:?}"),
+            Tree::Fold(fold) => format!(
+                "{}({}{}: {})",
+                fold.by.name(),
+                self.extents(&fold.vars),
+                self.guards(&fold.guards),
+                self.tree(&fold.term)
+            ),
             Tree::Binary { op, lhs, rhs } => {
                 format!("({} {} {})", self.tree(lhs), op.symbol(), self.tree(rhs))
             }

@@ -200,11 +200,25 @@ impl<'a> Checker<'a> {
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
         if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
-            if scope.moving && *value != Tree::Sum {
+            if scope.moving && *value != Tree::Sum && value.reads_sum() {
                 self.problem("arithmetic on a sum that no route gathers");
             }
-            if value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
-                self.problem("(2) arithmetic on a sum reads a row that is not its rank's own");
+            if !scope.moving && !value.folds().is_empty() {
+                self.problem("a reduction that is not in a movement");
+            }
+            match value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
+                true if !scope.moving => {
+                    self.problem("(2) arithmetic on a sum reads a row that is not its rank's own");
+                }
+                true => {
+                    self.pull();
+                    if !self.met {
+                        self.problem(
+                            "(2) a remote operand is read before its owner is known to be ready",
+                        );
+                    }
+                }
+                false => {}
             }
         }
         match op {

@@ -34,6 +34,9 @@ impl Op {
             access.row.walk(visit);
         }
         match self {
+            Op::Put { value: Value::Sum { value, .. }, .. } => {
+                value.folds().iter().for_each(|f| walk_points(&None, &f.guards, visit));
+            }
             Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
                 ix.walk(visit)
             }

@@ -8,7 +8,7 @@ use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Word};
 
-const ELEMS: [Elem; 10] = [
+const ELEMS: [Elem; 15] = [
     Elem::F32,
     Elem::F16,
     Elem::Bf16,
@@ -19,6 +19,11 @@ const ELEMS: [Elem; 10] = [
     Elem::I64,
     Elem::U8,
     Elem::U32,
+    Elem::F64,
+    Elem::I16,
+    Elem::U16,
+    Elem::U64,
+    Elem::Bool,
 ];
 
 pub(super) fn elem(name: &str) -> Option<Elem> {
@@ -26,7 +31,7 @@ pub(super) fn elem(name: &str) -> Option<Elem> {
 }
 
 pub(super) fn is_integer(elem: Elem) -> bool {
-    matches!(elem, Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32)
+    elem.is_integer()
 }
 
 /// The place before the `;` of a declaration; `None` for a gradient, all of whose spans are its entry's name.

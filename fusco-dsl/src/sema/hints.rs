@@ -125,27 +125,17 @@ impl Checker<'_> {
         if !self.holds_data(e) {
             return Ok(());
         }
-        let routed = frame.via.is_some();
-        let help = match (routed, op) {
-            (true, Op::Mul) => {
+        let help = match op {
+            Op::Mul => {
                 "a product behind a route is said inside of a `cast`: `y[e, c, h] <- cast(bf16, 2.0 * x[s, t, h]) via r`"
             }
-            (true, _) => {
+            _ => {
                 "behind a route rows are added where a `sum` is: `cast(bf16, sum(k: w[s, t, k] * z[e, c, h]) + x[s, t, h]) via r`; a row on its way to its slot takes factors: `cast(bf16, 2.0 * x[s, t, h]) via r`"
-            }
-            (false, Op::Mul) => {
-                "move it as it is, `y[m, h] <- x[m, h]`, and scale it outside, before or after; behind a route a literal factor works: `cast(bf16, 2.0 * x[s, t, h]) via r`"
-            }
-            (false, Op::Add) => {
-                "move each tensor as it is and add outside; parts that lie on different ranks are added by placing the input `sum/gpu`: `y[m, h] <- x[m, h]`"
-            }
-            (false, _) => {
-                "move it as it is, `y[m, h] <- x[m, h]`, and compute outside, before or after"
             }
         };
         let mut diagnostic = unsupported(e.span, "arithmetic on tensor elements outside a `sum`");
         diagnostic.help = Some(help.to_string());
-        if let (true, Op::Mul, Some((ty, text))) = (routed, op, self.summed(frame, e)) {
+        if let (Op::Mul, Some((ty, text))) = (op, self.summed(frame, e)) {
             let text = format!("cast({ty}, {text})");
             diagnostic.help = Some(format!("write `{text}`"));
             diagnostic = diagnostic.fix(e.span, text);

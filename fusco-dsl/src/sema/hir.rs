@@ -148,6 +148,12 @@ pub enum Elem {
     I64,
     U8,
     U32,
+    F64,
+    I16,
+    U16,
+    U64,
+    /// A byte, 0 or 1.
+    Bool,
 }
 
 /// A numeric element, or an integer index into `0..bound`.
@@ -393,10 +399,10 @@ pub struct Expr {
 }
 
 impl Expr {
-    /// The `sum` that it computes with.
+    /// The `sum`, or another reducer, that it computes with.
     pub fn sum(&self) -> Option<&Expr> {
         match &self.kind {
-            ExprKind::Sum { .. } => Some(self),
+            ExprKind::Reduce { .. } => Some(self),
             ExprKind::Cast(inner) => inner.sum(),
             ExprKind::Binary { lhs, rhs, .. } => lhs.sum().or_else(|| rhs.sum()),
             _ => None,
@@ -409,7 +415,7 @@ impl Expr {
             ExprKind::Var(v) => *v == var,
             ExprKind::Read { index, .. } => index.iter().any(|i| i.mentions(var)),
             ExprKind::Binary { lhs, rhs, .. } => lhs.mentions(var) || rhs.mentions(var),
-            ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => inner.mentions(var),
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.mentions(var),
             _ => false,
         }
     }
@@ -427,7 +433,7 @@ impl Expr {
     pub fn indices(&self) -> Vec<&[Expr]> {
         match &self.kind {
             ExprKind::Read { index, .. } => vec![index],
-            ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => inner.indices(),
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.indices(),
             ExprKind::Binary { lhs, rhs, .. } => [lhs.indices(), rhs.indices()].concat(),
             _ => Vec::new(),
         }
@@ -450,6 +456,25 @@ impl Expr {
     }
 }
 
+/// What becomes of the terms of a reducer: their sum from +0, or the largest or least of them from an infinity.
+/// NaN stays, and +0 is more than -0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reducer {
+    Sum,
+    Max,
+    Min,
+}
+
+impl Reducer {
+    pub fn name(self) -> &'static str {
+        match self {
+            Reducer::Sum => "sum",
+            Reducer::Max => "max",
+            Reducer::Min => "min",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Scalar(Scalar),
@@ -467,9 +492,11 @@ pub enum ExprKind {
     },
     /// Round to nearest even.
     Cast(Box<Expr>),
-    /// `sum(k: body)`: f32, ascending, `acc = fma(a, b, acc)` when the body is a product.
-    Sum {
-        var: Handle<Var>,
+    /// `sum((j, k): body)`: f32, ascending, the last variable innermost; `acc = fma(a, b, acc)` when the body is a
+    /// product.
+    Reduce {
+        by: Reducer,
+        over: Vec<Handle<Var>>,
         body: Box<Expr>,
     },
     /// `count(y.c)`, indexed by the statement's group variable.
@@ -699,25 +726,35 @@ impl Elem {
     /// Bytes of one element.
     pub fn bytes(self) -> i64 {
         match self {
-            Elem::E4m3 | Elem::E5m2 | Elem::I8 | Elem::U8 => 1,
-            Elem::F16 | Elem::Bf16 => 2,
+            Elem::E4m3 | Elem::E5m2 | Elem::I8 | Elem::U8 | Elem::Bool => 1,
+            Elem::F16 | Elem::Bf16 | Elem::I16 | Elem::U16 => 2,
             Elem::F32 | Elem::I32 | Elem::U32 => 4,
-            Elem::I64 => 8,
+            Elem::F64 | Elem::I64 | Elem::U64 => 8,
         }
+    }
+
+    pub fn is_integer(self) -> bool {
+        use Elem::{Bf16, E4m3, E5m2, F16, F32, F64};
+        !matches!(self, F64 | F32 | F16 | Bf16 | E4m3 | E5m2)
     }
 
     pub fn name(self) -> &'static str {
         match self {
+            Elem::F64 => "f64",
             Elem::F32 => "f32",
             Elem::F16 => "f16",
             Elem::Bf16 => "bf16",
             Elem::E4m3 => "e4m3",
             Elem::E5m2 => "e5m2",
             Elem::I8 => "i8",
+            Elem::I16 => "i16",
             Elem::I32 => "i32",
             Elem::I64 => "i64",
             Elem::U8 => "u8",
+            Elem::U16 => "u16",
             Elem::U32 => "u32",
+            Elem::U64 => "u64",
+            Elem::Bool => "bool",
         }
     }
 }

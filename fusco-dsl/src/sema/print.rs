@@ -273,8 +273,13 @@ fn expr(program: &Program, vars: &Arena<Var>, e: &Expr) -> String {
             format!("({} {} {})", expr(program, vars, lhs), op.symbol(), expr(program, vars, rhs))
         }
         ExprKind::Cast(inner) => format!("cast({}, {})", e.ty.name(), expr(program, vars, inner)),
-        ExprKind::Sum { var, body } => {
-            format!("sum({}: {})", vars[*var].name, expr(program, vars, body))
+        ExprKind::Reduce { by, over, body } => {
+            let over: Vec<&str> = over.iter().map(|v| vars[*v].name.as_str()).collect();
+            let over = match &over[..] {
+                [one] => one.to_string(),
+                several => format!("({})", several.join(", ")),
+            };
+            format!("{}({over}: {})", by.name(), expr(program, vars, body))
         }
         ExprKind::Count { tensor, group } => {
             format!("count({} at {})", program.tensors[*tensor].name, vars[*group].name)

@@ -35,14 +35,19 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     }
     let past = if range.0 < least { range.0 } else { range.1 };
     let note = format!("{} holds {least}..={most}", elem.name());
-    let known = ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
+    let summed = part.sum().is_some();
+    let known =
+        !summed && ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
     if !known {
         return Some(
             Diagnostic::unsupported(
                 part.span,
                 format!("a value that {} may not hold", elem.name()),
             )
-            .label(format!("it is up to {past} if each `dyn` and count is at its bound"))
+            .label(match summed {
+                true => format!("it is up to {past} if each element is the largest of its type"),
+                false => format!("it is up to {past} if each `dyn` and count is at its bound"),
+            })
             .note(note)
             .help(format!("declare `{}` wider, or bind smaller numbers", target.name)),
         );
@@ -81,6 +86,20 @@ impl<'a> Ranges<'a> {
             ExprKind::Var(var) => {
                 let most = self.extent(var.index()).map(|(n, _)| i128::from(n));
                 most.filter(|n| *n > 0).map(|n| (0, n - 1))
+            }
+            ExprKind::Reduce { over, body, .. } => {
+                let (least, most) = match body.ty {
+                    hir::Elem::U64 => (0, i128::from(u64::MAX)),
+                    elem => {
+                        let holds = integer_range(elem);
+                        (i128::from(*holds.start()), i128::from(*holds.end()))
+                    }
+                };
+                let extents = over.iter().map(|v| self.extent(v.index()).map(|(n, _)| n.max(0)));
+                let mut terms = extents.map(|n| n.map(i128::from));
+                terms
+                    .try_fold(1i128, |all, n| Some(all.saturating_mul(n?)))
+                    .map(|n| (least.saturating_mul(n), most.saturating_mul(n)))
             }
             ExprKind::Binary { op, lhs, rhs } => {
                 let (Some(a), Some(b)) = (self.of(lhs)?, self.of(rhs)?) else { return Ok(None) };

@@ -28,7 +28,13 @@ fn reads(program: &Program, stmt: &Assign, e: &Expr, bound: &Bindings, out: &mut
             inside(program, stmt, (*tensor, index), bound, out);
             index.iter().for_each(|i| reads(program, stmt, i, bound, out));
         }
-        ExprKind::Cast(inner) => reads(program, stmt, inner, bound, out),
+        ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => {
+            reads(program, stmt, inner, bound, out);
+        }
+        ExprKind::Binary { lhs, rhs, .. } => {
+            reads(program, stmt, lhs, bound, out);
+            reads(program, stmt, rhs, bound, out);
+        }
         _ => {}
     }
 }

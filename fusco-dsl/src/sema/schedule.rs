@@ -340,18 +340,13 @@ struct Work {
 
 impl Work {
     fn of(entry: &Entry) -> Work {
-        use hir::ExprKind::{Cast, Count, Dropped, Offset, Sum};
+        use hir::ExprKind::{Count, Dropped, Offset};
         let mut work = Work::default();
         for stmt in &entry.stmts {
-            let sum = |e: &hir::Expr| matches!(e.kind, Sum { .. });
-            let sums = match &stmt.value.kind {
-                Cast(inner) => sum(inner),
-                _ => sum(&stmt.value),
-            };
             match &stmt.value.kind {
                 Count { .. } | Offset { .. } | Dropped { .. } => {}
                 _ if stmt.via.is_none() => work.moved = true,
-                _ if sums => work.summed = true,
+                _ if stmt.value.sum().is_some() => work.summed = true,
                 _ => work.pushed = true,
             }
         }
@@ -375,7 +370,8 @@ fn has_static(entry: &Entry, name: &str) -> bool {
 fn reads(value: &hir::Expr) -> Vec<Handle<hir::Tensor>> {
     match &value.kind {
         hir::ExprKind::Read { tensor, .. } => vec![*tensor],
-        hir::ExprKind::Cast(inner) => reads(inner),
+        hir::ExprKind::Cast(inner) | hir::ExprKind::Reduce { body: inner, .. } => reads(inner),
+        hir::ExprKind::Binary { lhs, rhs, .. } => [reads(lhs), reads(rhs)].concat(),
         _ => Vec::new(),
     }
 }

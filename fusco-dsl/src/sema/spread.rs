@@ -127,6 +127,9 @@ impl Checker<'_> {
                     .fixed(fix),
             );
         }
+        if elem == Elem::F64 {
+            return self.unsupported(sum.span, "parts of f64: they are added in f32");
+        }
         if is_integer(elem) {
             return self.fail(
                 Diagnostic::error(

@@ -1,12 +1,14 @@
 //! Statements without a route: `Y[f(v)] <- E(v)` over the variables of the left side.
+//! A value is a tree: elements, literals and reducers, with arithmetic between them.
 
 use super::checker::{Checked, Checker};
 use super::dtype::{is_integer, literal};
 use super::frame::Frame;
-use super::hir::{self, Elem, Expr, ExprKind, Scalar};
+use super::hir::{self, Elem, Expr, ExprKind, Reducer, Scalar, Var};
 use super::text;
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
+use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 impl Checker<'_> {
@@ -59,7 +61,7 @@ impl Checker<'_> {
         )
     }
 
-    /// A read, a cast of one, an integer of the variables, or a literal.
+    /// Arithmetic on elements, a cast of it, an integer of the variables, or a literal.
     fn static_value(
         &mut self,
         frame: &mut Frame,
@@ -69,7 +71,142 @@ impl Checker<'_> {
         let want = self.hir.tensors[target].dtype.elem;
         match literal(e) {
             Some(value) => self.literal_value(target, value, e),
-            None => self.value(frame, e, want),
+            None => {
+                let value = match computes(e) {
+                    true => self.operands(frame, e),
+                    false => self.value(frame, e, want),
+                }?;
+                self.no_stray(frame, &value)?;
+                Ok(value)
+            }
+        }
+    }
+
+    /// Arithmetic in f32, each operation rounded.
+    fn operands(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
+        let outer = std::mem::replace(&mut frame.in_tree, true);
+        let value = self.value(frame, e, Elem::F32);
+        frame.in_tree = outer;
+        value
+    }
+
+    /// `sum((j, k): body)`, `max(..)`, `min(..)`: over variables that the left does not name. A variable has the
+    /// extent of the axis that it indexes by itself.
+    pub fn reduced(
+        &mut self,
+        frame: &mut Frame,
+        e: &ast::Expr,
+        (by, args): (Reducer, &[Arg]),
+        want: Elem,
+    ) -> Checked<(ExprKind, Elem)> {
+        let [Arg { binder: Some(names), named: None, value: body }] = args else {
+            let names = if args.len() > 1 { "(i, j)" } else { "j" };
+            let form = format!("{}({names}: a[i, j])", by.name());
+            return match (by, args) {
+                (Reducer::Sum, [Arg { binder: None, named: None, .. }]) => self.fail(
+                    Diagnostic::error("F0203", e.span, "this `sum` says nothing to sum over")
+                        .help(format!("write `{form}`; parts that lie on different ranks are added by the placement of the input, `@ [sum/gpu, m, h]`, and `y[m, h] <- x[m, h]`")),
+                ),
+                _ => self.malformed(e, &form),
+            };
+        };
+        let before = frame.deferred.len();
+        for (i, name) in names.iter().enumerate() {
+            let on_left = frame.left.iter().any(|v| frame.vars[*v].name == name.name);
+            if on_left || frame.deferred[..before].iter().any(|n| n.name == name.name) {
+                return self.left_and_reduced(name);
+            }
+            if self.is_size(&name.name) {
+                return self.unsupported(name.span, "a reduced variable with the name of a size");
+            }
+            if names[..i].iter().any(|n| n.name == name.name) {
+                return self.unsupported(name.span, "a variable that is reduced twice");
+            }
+            frame.deferred.push(name.clone());
+        }
+        self.extents(frame, names, body)?;
+        let integers = is_integer(want) && !frame.in_tree;
+        let body = match integers {
+            true => self.summand(frame, by, body, want)?,
+            false => self.operands(frame, body)?,
+        };
+        let mut over = Vec::new();
+        for name in names {
+            match frame.vars.iter().find(|(_, v)| v.name == name.name) {
+                Some((var, _)) => over.push(var),
+                None => return self.without_extent(name),
+            }
+        }
+        frame.deferred.truncate(before);
+        frame.reduced.extend(&over);
+        let ty = if integers { want } else { Elem::F32 };
+        Ok((ExprKind::Reduce { by, over, body: Box::new(body) }, ty))
+    }
+
+    /// What a sum of integers adds, exactly: an element.
+    fn summand(
+        &mut self,
+        frame: &mut Frame,
+        by: Reducer,
+        body: &ast::Expr,
+        want: Elem,
+    ) -> Checked<Expr> {
+        if by != Reducer::Sum {
+            return self.unsupported(body.span, format!("`{}` of integers", by.name()));
+        }
+        if !matches!(body.kind, Ast::Index { .. }) {
+            return self
+                .unsupported(body.span, "a sum of integers other than elements as they are");
+        }
+        let body = self.value(frame, body, want)?;
+        if matches!(body.kind, ExprKind::Read { tensor, .. } if self.hir.tensors[tensor].dtype.index.is_some())
+        {
+            return self.unsupported(body.span, "a sum of indices");
+        }
+        if is_integer(body.ty) {
+            return Ok(body);
+        }
+        let (from, to) = (body.ty.name(), want.name());
+        self.fail(
+            Diagnostic::error("F0601", body.span, format!("the target is {to}, this is {from}"))
+                .note("there is no implicit conversion")
+                .help("declare the target f32"),
+        )
+    }
+
+    /// The extents of reduced variables, wherever in the body they are an index by themselves.
+    fn extents(&mut self, frame: &mut Frame, names: &[Ident], e: &ast::Expr) -> Checked<()> {
+        match &e.kind {
+            Ast::Binary { lhs, rhs, .. } => {
+                self.extents(frame, names, lhs)?;
+                self.extents(frame, names, rhs)
+            }
+            Ast::Neg(inner) => self.extents(frame, names, inner),
+            Ast::Call { args, .. } => {
+                args.iter().try_for_each(|a| self.extents(frame, names, &a.value))
+            }
+            Ast::Index { base, args } => {
+                let plain = |a: &ast::Expr| names.iter().any(|n| a.as_name() == Some(&n.name));
+                let (Ast::Name(name), true) = (&base.kind, args.iter().any(plain)) else {
+                    return Ok(());
+                };
+                let name = Ident { name: name.clone(), span: base.span };
+                let tensor = self.tensor_named(&name)?;
+                self.arity(tensor, args.len(), e.span)?;
+                self.plain_indices(frame, tensor, args, &mut vec![None; args.len()], false)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// F0502: a reduced variable where no reducer gives it values.
+    fn no_stray(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
+        match stray(value, &frame.reduced, &mut Vec::new()) {
+            None => Ok(()),
+            Some((span, var)) => {
+                let by = reducer_of(value, var).unwrap_or(Reducer::Sum);
+                self.no_value_outside(frame, span, var, by)
+            }
         }
     }
 
@@ -104,7 +241,7 @@ impl Checker<'_> {
         )
     }
 
-    /// `cast(T, x[..])`: to any floating point type.
+    /// `cast(T, value)`: to any floating point type; an operand of arithmetic to f32.
     pub fn static_cast(
         &mut self,
         frame: &mut Frame,
@@ -118,12 +255,27 @@ impl Checker<'_> {
             return self.malformed(e, form);
         }
         let to = self.elem_named(&Ident { name: ty_name.clone(), span: ty.value.span })?;
-        if !matches!(inner.value.kind, Ast::Index { .. } | Ast::Call { .. }) {
-            return self.unsupported(inner.value.span, "a `cast` of anything but a read");
+        let value = match &inner.value.kind {
+            Ast::Index { .. } => {
+                let operand = std::mem::take(&mut frame.in_tree);
+                let value = self.value(frame, &inner.value, to);
+                frame.in_tree = operand;
+                value?
+            }
+            Ast::Call { .. } if !frame.in_tree => self.value(frame, &inner.value, to)?,
+            _ if computes(&inner.value) && !frame.in_tree => self.operands(frame, &inner.value)?,
+            _ => return self.unsupported(inner.value.span, "a `cast` of this value"),
+        };
+        if matches!(value.kind, ExprKind::Cast(_)) {
+            return self.unsupported(inner.value.span, "a `cast` of a `cast`");
         }
-        let value = self.value(frame, &inner.value, to)?;
-        if !matches!(value.kind, ExprKind::Read { .. }) {
-            return self.unsupported(inner.value.span, "a `cast` of anything but a read");
+        if frame.in_tree && to != Elem::F32 && !is_integer(to) {
+            return self.unsupported(e.span, "a `cast` to anything but f32 inside of arithmetic");
+        }
+        let computed = !matches!(value.kind, ExprKind::Read { .. });
+        if to == Elem::F64 && (computed || is_integer(value.ty)) {
+            let what = "a `cast` to f64 of anything but an element of another float type";
+            return self.unsupported(e.span, what);
         }
         match (is_integer(value.ty), is_integer(to)) {
             (_, false) => Ok((ExprKind::Cast(Box::new(value)), to)),
@@ -141,6 +293,54 @@ impl Checker<'_> {
     }
 }
 
+/// Arithmetic on elements or numbers with a point, not on integers of the variables.
+fn computes(e: &ast::Expr) -> bool {
+    fn has_operand(e: &ast::Expr) -> bool {
+        match &e.kind {
+            Ast::Index { .. } | Ast::Call { .. } | Ast::Float(_) => true,
+            Ast::Binary { lhs, rhs, .. } => has_operand(lhs) || has_operand(rhs),
+            Ast::Neg(inner) => has_operand(inner),
+            _ => false,
+        }
+    }
+    matches!(e.kind, Ast::Binary { .. } | Ast::Neg(_)) && has_operand(e)
+}
+
+/// The first of the reduced variables that stands outside of its reducers.
+fn stray(
+    e: &Expr,
+    reduced: &[Handle<Var>],
+    bound: &mut Vec<Handle<Var>>,
+) -> Option<(Span, Handle<Var>)> {
+    match &e.kind {
+        ExprKind::Var(v) if reduced.contains(v) && !bound.contains(v) => Some((e.span, *v)),
+        ExprKind::Read { index, .. } => index.iter().find_map(|i| stray(i, reduced, bound)),
+        ExprKind::Cast(inner) => stray(inner, reduced, bound),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            stray(lhs, reduced, bound).or_else(|| stray(rhs, reduced, bound))
+        }
+        ExprKind::Reduce { over, body, .. } => {
+            let outer = bound.len();
+            bound.extend(over);
+            let found = stray(body, reduced, bound);
+            bound.truncate(outer);
+            found
+        }
+        _ => None,
+    }
+}
+
+/// What reduces a variable.
+fn reducer_of(e: &Expr, var: Handle<Var>) -> Option<Reducer> {
+    match &e.kind {
+        ExprKind::Cast(inner) => reducer_of(inner, var),
+        ExprKind::Binary { lhs, rhs, .. } => reducer_of(lhs, var).or_else(|| reducer_of(rhs, var)),
+        ExprKind::Reduce { by, over, .. } if over.contains(&var) => Some(*by),
+        ExprKind::Reduce { body, .. } => reducer_of(body, var),
+        _ => None,
+    }
+}
+
 /// Whether the type holds the literal: integers in their range, floats rounded, but not beyond their largest.
 pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
     let magnitude = match value {
@@ -154,6 +354,7 @@ pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
         Elem::E5m2 => 57344.0,
         Elem::F16 => 65504.0,
         Elem::Bf16 => f64::from(f32::from_bits(0x7f7f_0000)),
+        Elem::F64 => f64::MAX,
         _ => f64::from(f32::MAX),
     };
     magnitude.is_infinite() || magnitude <= most
@@ -162,10 +363,15 @@ pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
 /// The values of an integer type.
 pub(super) fn integer_range(elem: Elem) -> std::ops::RangeInclusive<i64> {
     match elem {
+        Elem::Bool => 0..=1,
         Elem::I8 => i8::MIN.into()..=i8::MAX.into(),
+        Elem::I16 => i16::MIN.into()..=i16::MAX.into(),
+        Elem::U16 => 0..=u16::MAX.into(),
         Elem::U8 => 0..=u8::MAX.into(),
         Elem::I32 => i32::MIN.into()..=i32::MAX.into(),
         Elem::U32 => 0..=u32::MAX.into(),
+        // Numbers of a program have 64 bits and a sign.
+        Elem::U64 => 0..=i64::MAX,
         _ => i64::MIN..=i64::MAX,
     }
 }

@@ -1,10 +1,10 @@
 //! The right side of a statement: rows, integers of the bound variables, sums, plan metadata.
 
-use super::checker::{Checked, Checker, Stop, unsupported};
+use super::checker::{Checked, Checker, Stop};
 use super::dtype::is_integer;
 use super::extent::arithmetic;
 use super::frame::Frame;
-use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Scalar, Size};
+use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Reducer, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
@@ -177,19 +177,27 @@ impl Checker<'_> {
         let unbound = |v: &Handle<hir::Var>| frame.reduced.contains(v) || via.dests.contains(v);
         match value.outside_sums(&unbound) {
             None => Ok(()),
-            Some((span, var)) => {
-                let name = frame.vars[var].name.clone();
-                self.fail(
-                    Diagnostic::error(
-                        "F0502",
-                        span,
-                        format!("`{name}` has no value outside of the `sum`"),
-                    )
-                    .note("the sum adds one term for each of its values")
-                    .help("read it inside of the `sum`, as a factor of its terms"),
-                )
-            }
+            Some((span, var)) => self.no_value_outside(frame, span, var, Reducer::Sum),
         }
+    }
+
+    pub fn no_value_outside<T>(
+        &mut self,
+        frame: &Frame,
+        span: Span,
+        var: Handle<hir::Var>,
+        by: Reducer,
+    ) -> Checked<T> {
+        let (name, by) = (frame.vars[var].name.clone(), by.name());
+        self.fail(
+            Diagnostic::error(
+                "F0502",
+                span,
+                format!("`{name}` has no value outside of the `{by}`"),
+            )
+            .note(format!("the {by} has one term for each of its values"))
+            .help(format!("read it inside of the `{by}`, as a factor of its terms")),
+        )
     }
 
     fn named_value(
@@ -200,8 +208,11 @@ impl Checker<'_> {
     ) -> Checked<(ExprKind, Elem)> {
         let var = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
         if frame.in_sum || frame.in_tree {
-            return self
-                .unsupported(name.span, "a factor of a `sum` that is not a tensor or literal");
+            let what = match frame.is_static {
+                true => "an integer in arithmetic on elements",
+                false => "a factor of a `sum` that is not a tensor or literal",
+            };
+            return self.unsupported(name.span, what);
         }
         if let Some(var) = var {
             return Ok((ExprKind::Var(var), width));
@@ -269,13 +280,26 @@ impl Checker<'_> {
                 Diagnostic::error(
                     "F0601",
                     e.span,
-                    format!("`{name}` is {}, `sum` adds in f32", elem.name()),
+                    match frame.is_static {
+                        true => {
+                            format!("`{name}` is {}, arithmetic on elements is f32", elem.name())
+                        }
+                        false => format!("`{name}` is {}, `sum` adds in f32", elem.name()),
+                    },
                 )
                 .note("there is no implicit conversion")
-                .help("declare it f32, f16 or bf16"),
+                .help(match frame.is_static {
+                    true => format!("write `cast(f32, {})`", text::expr(e)),
+                    false => "declare it f32, f16 or bf16".to_string(),
+                }),
             );
         }
-        let computed = frame.in_sum || frame.in_tree;
+        if (frame.in_sum || frame.in_tree) && elem == Elem::F64 {
+            let mut found = super::checker::unsupported(e.span, "arithmetic in f64");
+            found.help = Some(format!("write `cast(f32, {})`", text::expr(e)));
+            return self.fail(found);
+        }
+        let computed = !frame.is_static && (frame.in_sum || frame.in_tree);
         if computed && !matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) {
             return self.unsupported(e.span, format!("a sum over {}", elem.name()));
         }
@@ -299,9 +323,15 @@ impl Checker<'_> {
         match name.as_str() {
             "cast" if frame.is_static => self.static_cast(frame, e, args),
             "cast" => self.cast(frame, e, args),
+            "sum" if frame.is_static => self.reduced(frame, e, (Reducer::Sum, args), want),
+            "max" if frame.is_static => self.reduced(frame, e, (Reducer::Max, args), want),
+            "min" if frame.is_static => self.reduced(frame, e, (Reducer::Min, args), want),
             "sum" => self.sum(frame, e, args),
             "count" | "offset" | "dropped" if frame.via.is_some() => {
                 self.unsupported(e.span, format!("`{name}` in a statement with `via`"))
+            }
+            "count" | "offset" | "dropped" if frame.in_tree => {
+                self.unsupported(e.span, format!("`{name}` in arithmetic"))
             }
             "count" | "offset" => self.group_metadata(frame, e, name, args, want),
             "dropped" => self.dropped(frame, e, args, want),
@@ -364,7 +394,7 @@ impl Checker<'_> {
         let value = self.value(frame, &inner.value, to)?;
         let fine = match frame.in_sum || frame.in_tree {
             true => to == Elem::F32,
-            false => matches!(value.kind, ExprKind::Sum { .. }),
+            false => matches!(value.kind, ExprKind::Reduce { .. }),
         };
         if !fine || !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
             return self.unsupported(e.span, "a `cast` other than to f32, f16 or bf16 of a `sum`");
@@ -391,29 +421,15 @@ impl Checker<'_> {
         Ok((ExprKind::Cast(Box::new(product?)), to))
     }
 
-    fn sum_without_route<T>(&mut self, e: &ast::Expr) -> Checked<T> {
-        let mut found = unsupported(e.span, "a sum without a route");
-        found.help = Some(
-            "parts that lie on different ranks are added by the placement of the input, `@ [sum/gpu, m, h]`, and `y[m, h] <- x[m, h]`; behind a route: `sum(k: w[s, t, k] * z[e, c, h])`"
-                .to_string(),
-        );
-        self.fail(found)
-    }
-
-    /// `sum(k: body)`: `k` is a source of the route that is not on the left.
+    /// `sum(k: body)` behind a route: `k` is a source of it that is not on the left.
     fn sum(&mut self, frame: &mut Frame, e: &ast::Expr, args: &[Arg]) -> Checked<(ExprKind, Elem)> {
         let [Arg { binder: Some(names), value: body, .. }] = args else {
-            if frame.via.is_none() {
-                return self.sum_without_route(e);
-            }
             return self.malformed(e, "sum(k: w[s, t, k] * z[e, c, h])");
         };
         let ([name], false) = (names.as_slice(), frame.in_sum) else {
             return self.unsupported(e.span, "a sum over several variables");
         };
-        let Some(via) = frame.via.clone() else {
-            return self.sum_without_route(e);
-        };
+        let Some(via) = frame.via.clone() else { return Err(Stop) };
         let sources: Vec<String> =
             via.sources.iter().map(|v| frame.vars[*v].name.clone()).collect();
         let Some(at) = sources.iter().position(|s| *s == name.name) else {
@@ -432,14 +448,7 @@ impl Checker<'_> {
         };
         let var = via.sources[at];
         if frame.left.contains(&var) {
-            return self.fail(
-                Diagnostic::error(
-                    "F0502",
-                    name.span,
-                    format!("`{}` is both on the left and reduced", name.name),
-                )
-                .help(format!("remove `{}` from the left, or the `sum`", name.name)),
-            );
+            return self.left_and_reduced(name);
         }
         if via.dests.iter().any(|d| frame.left.contains(d)) {
             return self.unsupported(e.span, "a sum into the destination side of a route");
@@ -448,7 +457,19 @@ impl Checker<'_> {
         frame.in_sum = true;
         let body = self.value(frame, body, Elem::F32);
         frame.in_sum = false;
-        Ok((ExprKind::Sum { var, body: Box::new(body?) }, Elem::F32))
+        let (by, body) = (Reducer::Sum, Box::new(body?));
+        Ok((ExprKind::Reduce { by, over: vec![var], body }, Elem::F32))
+    }
+
+    pub fn left_and_reduced<T>(&mut self, name: &Ident) -> Checked<T> {
+        self.fail(
+            Diagnostic::error(
+                "F0502",
+                name.span,
+                format!("`{}` is both on the left and reduced", name.name),
+            )
+            .help(format!("remove `{}` from the left, or the reducer", name.name)),
+        )
     }
 
     /// `count(y.c)` and `offset(y.c)`, one number for each group.
@@ -628,14 +649,15 @@ impl Checker<'_> {
         }
         let fix = self.fix_cast(written, value.ty, to);
         let (from, to) = (value.ty.name(), to.name());
-        if value.sum().is_some() {
+        if let Some(Expr { kind: ExprKind::Reduce { by, .. }, .. }) = value.sum() {
+            let (does, by) = (if *by == Reducer::Sum { "adds" } else { "compares" }, by.name());
             return self.fail(
                 Diagnostic::error(
                     "F0506",
                     value.span,
-                    format!("result of `sum` is f32, `{name}` is {to}"),
+                    format!("result of `{by}` is f32, `{name}` is {to}"),
                 )
-                .note("`sum` adds in f32; rounding its result is part of the meaning")
+                .note(format!("`{by}` {does} in f32; rounding its result is part of the meaning"))
                 .help(format!("add `cast({to}, ..)`"))
                 .fixed(fix),
             );

@@ -6,8 +6,10 @@ use super::words;
 use crate::diag::Diagnostic;
 use crate::source::Span;
 
-const ELEMENTS: [&str; 12] =
-    ["f32", "f16", "bf16", "e4m3", "e5m2", "i8", "i32", "i64", "u8", "u32", "ix32", "ix64"];
+const ELEMENTS: [&str; 17] = [
+    "f32", "f16", "bf16", "e4m3", "e5m2", "i8", "i32", "i64", "u8", "u32", "f64", "i16", "u16",
+    "u64", "bool", "ix32", "ix64",
+];
 const ATTRIBUTES: [&str; 5] = ["fill", "align", "uneven", "stride", "swizzle"];
 
 pub(super) fn any(s: &Site) -> Option<Diagnostic> {

@@ -683,7 +683,21 @@ fn behind_the_arrow(s: &Site) -> Option<Diagnostic> {
 fn element(word: &str) -> Option<&str> {
     let own = matches!(
         word,
-        "f32" | "f16" | "bf16" | "e4m3" | "e5m2" | "i8" | "i32" | "i64" | "u8" | "u32"
+        "f32"
+            | "f16"
+            | "bf16"
+            | "e4m3"
+            | "e5m2"
+            | "i8"
+            | "i32"
+            | "i64"
+            | "u8"
+            | "u32"
+            | "f64"
+            | "i16"
+            | "u16"
+            | "u64"
+            | "bool"
     );
     if own { Some(word) } else { words::element(word) }
 }

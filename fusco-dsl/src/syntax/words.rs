@@ -65,6 +65,11 @@ pub(crate) fn element(name: &str) -> Option<&'static str> {
         "int8" | "s8" => "i8",
         "uint8" | "byte" | "uchar" | "char" => "u8",
         "uint32" | "uint" | "unsigned" => "u32",
+        "double" | "float64" | "fp64" => "f64",
+        "int16" | "s16" | "short" => "i16",
+        "uint16" | "ushort" => "u16",
+        "uint64" | "ulong" | "ull" | "usize" | "size" => "u64",
+        "boolean" | "bit" | "mask" | "i1" => "bool",
         _ => return None,
     })
 }
@@ -72,17 +77,6 @@ pub(crate) fn element(name: &str) -> Option<&'static str> {
 /// What carries the elements of a type that fusco lacks: how it is said, and the element to write if one is sure.
 pub(crate) fn other_element(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match name.to_lowercase().trim_end_matches("_t") {
-        "double" | "float64" | "f64" | "fp64" => {
-            ("there are no 64-bit floats; write `f32`", Some("f32"))
-        }
-        "bool" | "boolean" | "bit" | "mask" | "i1" => ("a flag is a byte: write `u8`", Some("u8")),
-        "uint64" | "u64" | "ulong" | "ull" | "usize" | "size" => {
-            ("there are no unsigned 64-bit integers; write `i64`", Some("i64"))
-        }
-        "int16" | "i16" | "s16" | "short" | "uint16" | "u16" | "ushort" => (
-            "there are no 16-bit integers; write `i32`, or `bf16` for words that are moved and not read",
-            None,
-        ),
         "fp4" | "float4" | "e2m1" | "int4" | "i4" | "uint4" | "u4" | "nvfp4" | "mxfp4"
         | "float4_e2m1fn" | "float4_e2m1fn_x2" => {
             ("two values of 4 bits are one `u8`: write `u8`, and half the extent", None)

@@ -42,7 +42,7 @@ pub(crate) unsafe fn strided(
                 let v = f32::from_bits(u32::from(a.cast::<u16>().read_unaligned()) << 16);
                 b.cast::<u32>().write_unaligned(number::f32_bits(v));
             }),
-            _ if is_int(from_elem) && is_int(to_elem) => places.for_each(|(a, b)| {
+            _ if from_elem.is_integer() && to_elem.is_integer() => places.for_each(|(a, b)| {
                 number::store(b, to_elem, number::load_int(from_elem, a) as u64);
             }),
             _ => places.for_each(|(a, b)| {
@@ -50,8 +50,4 @@ pub(crate) unsafe fn strided(
             }),
         }
     }
-}
-
-fn is_int(elem: Elem) -> bool {
-    matches!(elem, Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32)
 }

@@ -3,6 +3,7 @@
 use super::access::{At, Element};
 use super::affine::Affine;
 use super::grid::Grid;
+use super::guard::Test;
 use super::index::Number;
 use super::plan::{Counters, HostPlan, Space, Table};
 use super::route::RouteCode;
@@ -16,7 +17,7 @@ use fusco_dsl::schedule::ir::{
     self, Access, Deal, DealTables, Factor, Ix, IxOp, Kernel, Op, Peer, Route, Schedule, Signal,
     TableKind, Tensor, Until, Value,
 };
-use fusco_dsl::sema::hir::Elem;
+use fusco_dsl::sema::hir::{Elem, Reducer};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -119,17 +120,26 @@ pub(crate) enum Source {
     Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
-    /// What comes of the sum, rounded.
+    /// What comes of arithmetic, rounded.
     Computed(Tree, Elem),
 }
 
-/// Arithmetic on a sum.
+/// Arithmetic in f32.
 pub(crate) enum Tree {
+    /// What the terms noted before add up to.
     Sum,
     Term(Term),
-    /// A row of the sum's own position.
     Row(At),
     Binary(IxOp, Box<Tree>, Box<Tree>),
+    Fold(Box<Fold>),
+}
+
+/// A reduction over loops of its own.
+pub(crate) struct Fold {
+    pub by: Reducer,
+    pub vars: Vec<(usize, i64)>,
+    pub guards: Vec<Test>,
+    pub term: Tree,
 }
 
 pub(crate) enum Term {
@@ -397,6 +407,12 @@ impl<'a> Resolver<'a> {
             ir::Tree::Binary { op, lhs, rhs } => {
                 Tree::Binary(*op, Box::new(self.tree(lhs)?), Box::new(self.tree(rhs)?))
             }
+            ir::Tree::Fold(fold) => Tree::Fold(Box::new(Fold {
+                by: fold.by,
+                vars: fold.vars.iter().map(|(v, n)| (v.index(), *n)).collect(),
+                guards: self.guards(&fold.guards)?,
+                term: self.tree(&fold.term)?,
+            })),
         })
     }
 

@@ -5,7 +5,7 @@
 //! access continues the one of the point before, once for the strip.
 
 use super::access::At;
-use super::code::{Code, Resolver, Source, Term};
+use super::code::{Code, Resolver, Source, Term, Tree};
 use super::guard::{Part, Test, decode, points};
 use super::moves::Move;
 use super::run::{Runner, Stop};
@@ -158,6 +158,19 @@ impl Body {
     }
 }
 
+/// Whether a tree has for a strip of `var` the operands of a point, on longer rows.
+fn goes_on(tree: &Tree, var: usize) -> bool {
+    match tree {
+        Tree::Row(at) => at.step(var) == Some(at.bytes as i64),
+        Tree::Term(Term::Scalar(at)) => !at.reads(var),
+        Tree::Sum | Tree::Term(Term::Row(_) | Term::Lit(_)) => true,
+        Tree::Binary(_, lhs, rhs) => goes_on(lhs, var) && goes_on(rhs, var),
+        Tree::Fold(fold) => {
+            fold.guards.iter().all(|g| !g.form.reads(var)) && goes_on(&fold.term, var)
+        }
+    }
+}
+
 /// Whether an op of a line does for a strip of `var` what it does for a point, on longer rows.
 fn runs_on(op: &Code, var: usize) -> bool {
     let contiguous = |at: &At| at.step(var) == Some(at.bytes as i64);
@@ -171,6 +184,7 @@ fn runs_on(op: &Code, var: usize) -> bool {
         Code::Load { from, .. } => contiguous(from),
         Code::Put { value: Source::Int(n), to } => !n.reads(var) && contiguous(to),
         Code::Put { value: Source::Scaled(factors, _), to } => still(factors) && contiguous(to),
+        Code::Put { value: Source::Computed(tree, _), to } => goes_on(tree, var) && contiguous(to),
         Code::Put { to, .. } => contiguous(to),
         Code::Reduce { factors } => still(factors),
         Code::For { body, .. } => body.iter().all(|op| runs_on(op, var)),

@@ -12,12 +12,21 @@ pub(crate) unsafe fn load(elem: Elem, at: *const u8) -> f32 {
     // SAFETY: by the caller.
     unsafe {
         match elem {
+            Elem::F64 => at.cast::<f64>().read_unaligned() as f32,
             Elem::F32 => at.cast::<f32>().read_unaligned(),
             Elem::F16 => f16::from_bits(at.cast::<u16>().read_unaligned()).to_f32(),
             Elem::Bf16 => bf16::from_bits(at.cast::<u16>().read_unaligned()).to_f32(),
             Elem::E4m3 => fp8_to_f32(at.read(), 4),
             Elem::E5m2 => fp8_to_f32(at.read(), 5),
-            Elem::I8 | Elem::I32 | Elem::I64 | Elem::U8 | Elem::U32 => load_int(elem, at) as f32,
+            Elem::U64 => at.cast::<u64>().read_unaligned() as f32,
+            Elem::I8
+            | Elem::I16
+            | Elem::I32
+            | Elem::I64
+            | Elem::U8
+            | Elem::U16
+            | Elem::U32
+            | Elem::Bool => load_int(elem, at) as f32,
         }
     }
 }
@@ -31,11 +40,13 @@ pub(crate) unsafe fn load_int(elem: Elem, at: *const u8) -> i64 {
     unsafe {
         match elem {
             Elem::I8 => at.cast::<i8>().read() as i64,
-            Elem::U8 => at.read() as i64,
+            Elem::I16 => at.cast::<i16>().read_unaligned() as i64,
+            Elem::U8 | Elem::Bool => at.read() as i64,
+            Elem::U16 => at.cast::<u16>().read_unaligned() as i64,
             Elem::I32 => at.cast::<i32>().read_unaligned() as i64,
             Elem::U32 => at.cast::<u32>().read_unaligned() as i64,
-            Elem::I64 => at.cast::<i64>().read_unaligned(),
-            Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => 0,
+            Elem::I64 | Elem::U64 => at.cast::<i64>().read_unaligned(),
+            Elem::F64 | Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => 0,
         }
     }
 }
@@ -43,24 +54,32 @@ pub(crate) unsafe fn load_int(elem: Elem, at: *const u8) -> i64 {
 /// The bits of `v` rounded to `elem`, in the low bytes.
 pub(crate) fn round(elem: Elem, v: f32) -> u64 {
     match elem {
+        Elem::F64 if v.is_nan() => 0x7fff_ffff_ffff_ffff,
+        Elem::F64 => f64::from(v).to_bits(),
         Elem::F32 => f32_bits(v) as u64,
         Elem::Bf16 => bf16_bits(v) as u64,
         Elem::F16 => f16_bits(v) as u64,
         Elem::E4m3 => fp8_bits(v, 4) as u64,
         Elem::E5m2 => fp8_bits(v, 5) as u64,
         Elem::I8 => v.round_ties_even() as i8 as u64,
+        Elem::I16 => v.round_ties_even() as i16 as u64,
         Elem::U8 => v.round_ties_even() as u8 as u64,
+        Elem::U16 => v.round_ties_even() as u16 as u64,
         Elem::I32 => v.round_ties_even() as i32 as u64,
         Elem::U32 => v.round_ties_even() as u32 as u64,
         Elem::I64 => v.round_ties_even() as i64 as u64,
+        Elem::U64 => v.round_ties_even() as u64,
+        Elem::Bool => u64::from(v != 0.0),
     }
 }
 
 /// The bits of an integer as `elem`, in the low bytes.
 pub(crate) fn int_bits(elem: Elem, v: i64) -> u64 {
     match elem {
-        Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => round(elem, v as f32),
-        Elem::I8 | Elem::U8 | Elem::I32 | Elem::U32 | Elem::I64 => v as u64,
+        Elem::F64 | Elem::F32 | Elem::F16 | Elem::Bf16 | Elem::E4m3 | Elem::E5m2 => {
+            round(elem, v as f32)
+        }
+        _ => v as u64,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::number::{self, bf16_bits};
 use fusco_dsl::schedule::ir::IxOp;
-use fusco_dsl::sema::hir::Elem;
+use fusco_dsl::sema::hir::{Elem, Reducer};
 
 /// A factor of one term.
 #[derive(Clone, Copy)]
@@ -28,10 +28,13 @@ impl Default for Addend {
     }
 }
 
-/// Arithmetic on a sum, in f32, each operation rounded.
+/// Arithmetic in f32, each operation rounded.
 pub(crate) enum Computed {
+    /// What the addends add up to.
     Sum,
     Operand(Operand),
+    /// What a reduction made of each element.
+    Values(Vec<f32>),
     Binary(IxOp, Box<Computed>, Box<Computed>),
 }
 
@@ -139,6 +142,77 @@ unsafe fn computed_plain(
     }
 }
 
+/// Of no terms.
+pub(crate) fn start(by: Reducer) -> f32 {
+    match by {
+        Reducer::Sum => 0.0,
+        Reducer::Max => f32::NEG_INFINITY,
+        Reducer::Min => f32::INFINITY,
+    }
+}
+
+/// Adds a term to a reduction of each element.
+///
+/// # Safety
+/// The rows of `term` have as many elements as `acc`.
+pub(crate) unsafe fn fold(by: Reducer, term: &Computed, acc: &mut [f32]) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: the features were just detected; the rest by the caller.
+        return unsafe { fold_fast(by, term, acc) };
+    }
+    // SAFETY: by the caller.
+    unsafe { fold_plain(by, term, acc) }
+}
+
+/// # Safety
+/// As [`fold`].
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn fold_fast(by: Reducer, term: &Computed, acc: &mut [f32]) {
+    // SAFETY: by the caller.
+    unsafe { fold_plain(by, term, acc) }
+}
+
+/// # Safety
+/// As [`fold`].
+#[inline(always)]
+unsafe fn fold_plain(by: Reducer, term: &Computed, acc: &mut [f32]) {
+    for (i, acc) in acc.chunks_mut(BLOCK).enumerate() {
+        let (at, n) = (i * BLOCK, acc.len());
+        let [mut a, mut b] = [[0f32; BLOCK]; 2];
+        // SAFETY: elements `at..at + n` are below the length of `acc`.
+        unsafe {
+            match (by, term) {
+                (Reducer::Sum, Computed::Binary(IxOp::Mul, lhs, rhs)) => {
+                    lhs.block(at, &[], &mut a[..n]);
+                    rhs.block(at, &[], &mut b[..n]);
+                    let terms = a.iter().zip(&b);
+                    acc.iter_mut().zip(terms).for_each(|(acc, (a, b))| *acc = a.mul_add(*b, *acc));
+                }
+                (by, term) => {
+                    term.block(at, &[], &mut a[..n]);
+                    acc.iter_mut().zip(&a).for_each(|(acc, a)| {
+                        *acc = match by {
+                            Reducer::Sum => *acc + a,
+                            Reducer::Max => larger(*acc, *a),
+                            Reducer::Min => -larger(-*acc, -a),
+                        };
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// NaN stays, and +0 is more than -0.
+fn larger(a: f32, b: f32) -> f32 {
+    if a.is_nan() || b.is_nan() {
+        return f32::NAN;
+    }
+    if a.total_cmp(&b).is_lt() { b } else { a }
+}
+
 impl Computed {
     /// Elements `at..` of the value, from the sums.
     ///
@@ -147,6 +221,7 @@ impl Computed {
     unsafe fn block(&self, at: usize, sums: &[f32], out: &mut [f32]) {
         match self {
             Computed::Sum => out.copy_from_slice(sums),
+            Computed::Values(values) => out.copy_from_slice(&values[at..at + out.len()]),
             // SAFETY: by the caller.
             Computed::Operand(operand) => unsafe { expand(operand, at, out) },
             Computed::Binary(op, lhs, rhs) => {

@@ -1,9 +1,9 @@
 //! The interpreter of resolved kernels: one rank, one CTA, ops in order.
 
 use super::access::At;
-use super::code::{Code, RouteStep, Source, Term, Tree};
+use super::code::{Code, Fold, RouteStep, Source, Term, Tree};
 use super::index::take_wild;
-use super::number::{int_bits, load};
+use super::number::{int_bits, load, load_int, store};
 use super::pending::Pending;
 use super::plan::HostPlan;
 use super::reduce::{self, Addend, Computed, Operand};
@@ -303,10 +303,21 @@ impl<'a> Runner<'a> {
                 unsafe { reduce::sum(&self.addends, run, *elem, at, large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
-            Source::Computed(tree, elem) => {
-                let (value, shortest) = self.computed(tree)?;
-                let at = self.target(to)?;
+            Source::Computed(Tree::Fold(fold), elem) if elem.is_integer() => {
                 let run = to.bytes * self.scale / elem.bytes() as usize;
+                let mut sums = vec![0i64; run];
+                self.count(fold, 0, &mut sums)?;
+                let at = self.target(to)?;
+                for (i, sum) in sums.iter().enumerate() {
+                    // SAFETY: `at` has `run` elements.
+                    unsafe { store(at.add(i * elem.bytes() as usize), *elem, *sum as u64) }
+                }
+                self.scatter(at, run * elem.bytes() as usize, to)
+            }
+            Source::Computed(tree, elem) => {
+                let run = to.bytes * self.scale / elem.bytes() as usize;
+                let (value, shortest) = self.computed(tree, run)?;
+                let at = self.target(to)?;
                 let run = run.min(self.shortest).min(shortest);
                 // SAFETY: as for a sum; no row of the arithmetic is shorter.
                 unsafe { reduce::computed(&self.addends, &value, run, *elem, at) }
@@ -357,9 +368,9 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    /// The product, and the elements of its shortest row.
-    /// Arithmetic on a sum with its rows found, and the elements of the shortest of those.
-    fn computed(&mut self, tree: &Tree) -> Result<(Computed, usize), Stop> {
+    /// Arithmetic with its rows found and its reductions made, of `run` elements, and the elements of its shortest
+    /// row.
+    fn computed(&mut self, tree: &Tree, run: usize) -> Result<(Computed, usize), Stop> {
         Ok(match tree {
             Tree::Sum => (Computed::Sum, usize::MAX),
             Tree::Term(term) => {
@@ -372,12 +383,71 @@ impl<'a> Runner<'a> {
                 (Computed::Operand(Operand::Row(row.at, at.elem)), elements)
             }
             Tree::Binary(op, lhs, rhs) => {
-                let ((lhs, a), (rhs, b)) = (self.computed(lhs)?, self.computed(rhs)?);
+                let ((lhs, a), (rhs, b)) = (self.computed(lhs, run)?, self.computed(rhs, run)?);
                 (Computed::Binary(*op, Box::new(lhs), Box::new(rhs)), a.min(b))
+            }
+            Tree::Fold(fold) => {
+                let mut acc = vec![reduce::start(fold.by); run];
+                let shortest = self.fold(fold, 0, &mut acc)?;
+                (Computed::Values(acc), shortest)
             }
         })
     }
 
+    /// The elements that a sum of integers adds, from loop number `depth` on.
+    fn count(&mut self, fold: &Fold, depth: usize, sums: &mut [i64]) -> Result<(), Stop> {
+        if let Some((var, extent)) = fold.vars.get(depth) {
+            return (0..*extent).try_for_each(|v| {
+                self.vars[*var] = v;
+                self.count(fold, depth + 1, sums)
+            });
+        }
+        if !fold.guards.iter().all(|g| g.holds(&self.vars)) {
+            return Ok(());
+        }
+        let (at, still) = match &fold.term {
+            Tree::Row(at) => (at, false),
+            Tree::Term(Term::Scalar(at)) => (at, true),
+            _ => return Ok(()),
+        };
+        let (used, scale) = (self.used, self.scale);
+        self.scale = if still { 1 } else { scale };
+        let row = self.read(at)?;
+        self.scale = scale;
+        let width = at.elem.bytes() as usize;
+        let most = if still { usize::MAX } else { row.bytes / width };
+        for (i, sum) in sums.iter_mut().enumerate().take(most) {
+            let i = if still { 0 } else { i };
+            // SAFETY: element `i` is within the row.
+            *sum = sum.wrapping_add(unsafe { load_int(at.elem, row.at.add(i * width)) });
+        }
+        self.used = used;
+        Ok(())
+    }
+
+    /// The terms of a reduction from loop number `depth` on; the elements of the shortest row.
+    fn fold(&mut self, fold: &Fold, depth: usize, acc: &mut [f32]) -> Result<usize, Stop> {
+        let mut shortest = usize::MAX;
+        if let Some((var, extent)) = fold.vars.get(depth) {
+            for v in 0..*extent {
+                self.vars[*var] = v;
+                shortest = shortest.min(self.fold(fold, depth + 1, acc)?);
+            }
+            return Ok(shortest);
+        }
+        if fold.guards.iter().all(|g| g.holds(&self.vars)) {
+            // Rows that are put together for the term are free after it.
+            let used = self.used;
+            let (term, elements) = self.computed(&fold.term, acc.len())?;
+            let run = acc.len().min(elements);
+            // SAFETY: no row of the term is shorter.
+            unsafe { reduce::fold(fold.by, &term, &mut acc[..run]) }
+            (self.used, shortest) = (used, run);
+        }
+        Ok(shortest)
+    }
+
+    /// The product, and the elements of its shortest row.
     fn addend(&mut self, factors: &[Term]) -> Result<(Addend, usize), Stop> {
         let (mut addend, mut shortest) = (Addend::default(), usize::MAX);
         for (to, factor) in addend.factors.iter_mut().zip(factors) {

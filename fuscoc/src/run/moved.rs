@@ -5,7 +5,7 @@ use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::SpreadKind;
 use fusco_dsl::oracle::Inputs;
-use fusco_dsl::plan::{Live, Move, MoveValue, MoveVar};
+use fusco_dsl::plan::{Live, Move, MoveVar};
 use fusco_dsl::sema::hir::{self, Extent, Size};
 
 /// Bytes read (every part of a sum; an element that several points name, once) and written (every copy of
@@ -17,18 +17,24 @@ pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> (i64, i64
     };
     let elem =
         |place: &fusco_dsl::plan::Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
-    let read = match &movement.value {
-        MoveValue::Read(place) => elem(place) * replicas(place, SpreadKind::Sum),
-        MoveValue::Int(_) | MoveValue::Literal(_) => 0,
-    };
     let written = elem(&movement.target) * replicas(&movement.target, SpreadKind::Copy);
-    let points = Points { compiled, inputs, vars: &movement.vars };
-    let points = points.count(&mut Vec::new());
-    let sources = match &movement.value {
-        MoveValue::Read(place) => points.min(elements(compiled, inputs, place.tensor)),
-        MoveValue::Int(_) | MoveValue::Literal(_) => 0,
+    let points = |vars: &[MoveVar]| Points { compiled, inputs, vars }.count(&mut Vec::new());
+    let terms = points(&movement.vars);
+    let read = |place: &&fusco_dsl::plan::Place| {
+        let each = elem(place) * replicas(place, SpreadKind::Sum);
+        terms.min(elements(compiled, inputs, place.tensor)) * each
     };
-    (sources * read, points * written)
+    let read = movement.value.places().iter().map(read).sum();
+    (read, points(&written_vars(movement)) * written)
+}
+
+/// The variables of the target: one that is reduced has a single value there.
+fn written_vars(movement: &Move) -> Vec<MoveVar> {
+    let one = |(i, var): (usize, &MoveVar)| match movement.value.reduces(i) {
+        true => MoveVar { extent: 1, live: Live::Known, ..var.clone() },
+        false => var.clone(),
+    };
+    movement.vars.iter().enumerate().map(one).collect()
 }
 
 /// Elements of a tensor without rows of a route.

@@ -1,7 +1,7 @@
 //! Movements in runs: each thread takes vectors of the flattened grid, several in flight.
 
 use super::points::{Turns, condition, count, decode, place};
-use super::{Emit, vector_literal};
+use super::{Emit, computed, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::form::Form;
 use crate::cuda::index::stored;
@@ -214,7 +214,10 @@ fn emit_value(out: &mut Out, parts: &Parts, v: &str) -> String {
                 "const Vec<{bytes}> value = *reinterpret_cast<const Vec<{bytes}>*>(&number);"
             ));
         }
-        // The verifier: nothing comes of a sum in a grid but its rounding.
+        (Written::Value(Value::Sum { value, to }), None) => {
+            computed::emit(out, (parts.schedule, parts.width()), value, (parts.to, *to), v);
+        }
+        // The verifier: nothing comes of a sum over parts in a grid but its rounding.
         (Written::Value(Value::Sum { to, .. }), Some(from)) => emit_sum(out, parts, from, *to, v),
         (_, Some(from)) => {
             let row = format!("load({})", place(parts.schedule, from, v));

@@ -1,6 +1,7 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
 pub(super) mod bulk;
+mod computed;
 mod dealt;
 pub(super) mod grid;
 mod mail;

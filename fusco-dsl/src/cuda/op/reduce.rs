@@ -20,6 +20,17 @@ const WARPS: u32 = 8;
 /// Threads of a CTA that takes a position, at most.
 const MOST_THREADS: i64 = 512;
 
+/// An operation in f32 that no compiler fuses with another.
+pub(super) fn operation(op: IxOp, a: &str, b: &str) -> String {
+    let word = match op {
+        IxOp::Add => "__fadd_rn",
+        IxOp::Sub => "__fsub_rn",
+        IxOp::Mul => "__fmul_rn",
+        IxOp::Div | IxOp::Rem => "__fdiv_rn",
+    };
+    format!("{word}({a}, {b})")
+}
+
 /// Threads and positions of a CTA of a kernel that only adds up rows. Where such CTAs are dealt in order, what
 /// is read and written at one time is close in memory.
 pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<(u32, u32)> {
@@ -114,7 +125,8 @@ impl<'a> Nest<'a> {
 
     fn tree(&self, value: &Tree, acc: &str, next: &mut usize) -> String {
         match value {
-            Tree::Sum => acc.to_string(),
+            // The verifier: folds stand in grids.
+            Tree::Sum | Tree::Fold(_) => acc.to_string(),
             Tree::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
             Tree::Row(access) => {
                 let (n, elem) = (*next, self.elem_of(access).name());
@@ -127,13 +139,7 @@ impl<'a> Nest<'a> {
             }
             Tree::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.tree(lhs, acc, next), self.tree(rhs, acc, next));
-                let word = match op {
-                    IxOp::Add => "__fadd_rn",
-                    IxOp::Sub => "__fsub_rn",
-                    IxOp::Mul => "__fmul_rn",
-                    IxOp::Div | IxOp::Rem => "__fdiv_rn",
-                };
-                format!("{word}({a}, {b})")
+                operation(*op, &a, &b)
             }
         }
     }

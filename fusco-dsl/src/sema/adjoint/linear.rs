@@ -30,7 +30,7 @@ const NOT_LINEAR: [(&str, &str); 4] = [
 ];
 
 pub(super) fn is_float(elem: &str) -> bool {
-    matches!(elem, "f32" | "f16" | "bf16" | "e4m3" | "e5m2")
+    matches!(elem, "f64" | "f32" | "f16" | "bf16" | "e4m3" | "e5m2")
 }
 
 impl Pass<'_> {
@@ -131,7 +131,7 @@ impl Pass<'_> {
             }
             ExprKind::Binary { op: Op::Mul, lhs, rhs } => {
                 let sides = [(lhs, rhs), (rhs, lhs)];
-                let around = sides.into_iter().find(|(c, e)| is_literal(c) && is_sum(e));
+                let around = sides.into_iter().find(|(c, e)| is_literal(c) && is_more(e));
                 if let Some((literal, inner)) = around {
                     scale.push(Cow::Borrowed(literal));
                     self.terms(inner, scale, out)?;
@@ -315,6 +315,15 @@ fn is_sum(e: &Expr) -> bool {
         ExprKind::Neg(inner) => is_sum(inner),
         _ => false,
     }
+}
+
+/// Whether a value is more than a product: a sum, or arithmetic.
+fn is_more(e: &Expr) -> bool {
+    let added = matches!(
+        &e.kind,
+        ExprKind::Neg(_) | ExprKind::Binary { op: Op::Add | Op::Sub | Op::Div, .. }
+    );
+    added || is_sum(e)
 }
 
 /// `x[..]`, also under casts: the name and the index.

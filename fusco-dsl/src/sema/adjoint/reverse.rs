@@ -5,7 +5,7 @@ use super::pass::{Found, Pass};
 use super::tree;
 use crate::sema::checker::unsupported;
 use crate::source::Span;
-use crate::syntax::ast::{Assign, Decl, Expr, Ident, Io, Tensor};
+use crate::syntax::ast::{Assign, Decl, Expr, ExprKind, Ident, Io, Tensor};
 use std::borrow::Cow;
 
 /// A generated statement, and the tensors whose gradients it reads and writes.
@@ -19,7 +19,7 @@ pub(super) struct Reversed {
 
 impl Pass<'_> {
     /// `Y[f(v)] <- E(X[g(v)]) via r` gives `grad_X[g(v)] <- E'(grad_Y[f(v)]) via r`, where E' sums over the
-    /// sources of r that the left side does not name; `None` if the statement has no adjoint.
+    /// sources of r, or without it the variables, that the left side does not name; `None` if the statement has no adjoint.
     pub(super) fn statement(
         &mut self,
         a: &Assign,
@@ -36,11 +36,16 @@ impl Pass<'_> {
         // What is added to a sum is its position's own: no route leads back.
         let via = a.via.as_ref().filter(|_| linear.routed);
         let (sources, dests) = if via.is_some() { self.route(a) } else { Default::default() };
-        self.no_broadcast(a, &linear, &left, right, &[&sources[..], &dests[..]].concat(), at)?;
         let has = |v: &String| left.contains(&v.as_str());
         let by_slot = !dests.is_empty() && dests.iter().all(has);
-        let summed: Vec<&str> =
-            sources.iter().filter(|v| !by_slot && !has(v)).map(String::as_str).collect();
+        let summed: Vec<&str> = match via {
+            Some(_) => {
+                let routed = [&sources[..], &dests[..]].concat();
+                self.no_broadcast(a, &linear, &left, right, &routed, at)?;
+                sources.iter().filter(|v| !by_slot && !has(v)).map(String::as_str).collect()
+            }
+            None => gathered(a, &linear, &left, right),
+        };
         let assign = Assign {
             targets: vec![tree::target(&linear.input.name.name, linear.index, at)],
             tuple: false,
@@ -97,6 +102,60 @@ impl Pass<'_> {
         });
         let names = |list: &[Ident]| list.iter().map(|i| i.name.clone()).collect();
         route.map_or((Vec::new(), Vec::new()), |r| (names(&r.sources), names(&r.dests)))
+    }
+}
+
+/// Without a route: what the target and the other factors are read at and the input is not, whether the left
+/// side names it or a reducer does.
+fn gathered<'a>(
+    a: &'a Assign,
+    linear: &'a Linear,
+    left: &[&str],
+    right: Vec<&'a str>,
+) -> Vec<&'a str> {
+    let others = linear.factors.iter().enumerate().filter(|(i, _)| *i != linear.at);
+    let mut named = right.clone();
+    others.for_each(|(_, e)| names(e, &mut named));
+    let mut known = right;
+    binders(&a.value, &mut known);
+    let mut out: Vec<&str> = Vec::new();
+    for v in known {
+        if named.contains(&v) && !left.contains(&v) && !out.contains(&v) {
+            out.push(v);
+        }
+    }
+    out
+}
+
+/// Every name in the indices of a factor.
+fn names<'e>(e: &'e Expr, out: &mut Vec<&'e str>) {
+    match &e.kind {
+        ExprKind::Name(name) => out.push(name),
+        ExprKind::Index { args, .. } => args.iter().for_each(|a| names(a, out)),
+        ExprKind::Binary { lhs, rhs, .. } => {
+            names(lhs, out);
+            names(rhs, out);
+        }
+        ExprKind::Neg(inner) => names(inner, out),
+        _ => {}
+    }
+}
+
+/// Every variable that a reducer of the value has.
+fn binders<'e>(e: &'e Expr, out: &mut Vec<&'e str>) {
+    match &e.kind {
+        ExprKind::Binary { lhs, rhs, .. } => {
+            binders(lhs, out);
+            binders(rhs, out);
+        }
+        ExprKind::Neg(inner) => binders(inner, out),
+        ExprKind::Call { args, .. } => {
+            for arg in args {
+                out.extend(arg.binder.iter().flatten().map(|name| name.name.as_str()));
+                binders(&arg.value, out);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -190,9 +190,29 @@ fn reshards_are_read_backwards() {
 }
 
 #[test]
+fn what_the_input_lacks_is_summed() {
+    let grid = |stmt: &str, of: &str| adjoint(GRIDS, stmt, &format!("adjoint(a{of})")).0[0].clone();
+    assert_eq!(grid("wide[m, n] <- line[n];", ""), "grad_line[n] <- sum(m: grad_wide[m, n])");
+    let stmt = "wide[m, n] <- 2.0 * (v[m, n] - line[n] / 4);";
+    assert_eq!(grid(stmt, ", v"), "grad_v[m, n] <- cast(f32, 2.0 * grad_wide[m, n])");
+    let line = "grad_line[n] <- sum(m: 2.0 * -1.0 * 0.25 * grad_wide[m, n])";
+    assert_eq!(grid(stmt, ", line"), line);
+    let stmt = "sums[m] <- sum((i, n): v[m, n] * line[n] * v2[m, i]);";
+    let of = |input: &str| {
+        let tensors = format!(
+            "{GRIDS} out sums: f32[m: 8] @ [m/gpu, m]; in v2: f32[m: 8, i: 3] @ [m/gpu, m, i];"
+        );
+        let (lines, codes) = adjoint(&tensors, stmt, &format!("adjoint(a, {input})"));
+        assert!(codes.is_empty(), "{codes:?}");
+        lines[0].clone()
+    };
+    assert_eq!(of("v"), "grad_v[m, n] <- sum(i: grad_sums[m] * line[n] * v2[m, i])");
+    assert_eq!(of("line"), "grad_line[n] <- sum((m, i): v[m, n] * grad_sums[m] * v2[m, i])");
+}
+
+#[test]
 fn what_is_not_supported_yet_says_so() {
     let codes = |stmt: &str| adjoint(GRIDS, stmt, "adjoint(a)").1;
-    assert_eq!(codes("wide[m, n] <- line[n];"), ["F0999"]);
     assert_eq!(codes("b[n, m] <- a0[ix[m], n];"), ["F0999"]);
     assert_eq!(codes("kept[m, n] <- a0[m, n];"), ["F0999"]);
     assert_eq!(codes("wide[m, n] <- v[m, n] + v[m, n];"), ["F0999"]);

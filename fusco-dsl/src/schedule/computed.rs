@@ -1,0 +1,67 @@
+//! Arithmetic of a movement without a route: its operands as accesses of the runs or of single elements, its
+//! reductions as loops.
+
+use super::arith::ix_op;
+use super::ir::*;
+use super::moves::MoveLowering;
+use crate::arena::Handle;
+use crate::plan::{Place, Side, Tree as PlanTree};
+use crate::sema::hir::Reducer;
+
+impl MoveLowering<'_, '_, '_> {
+    /// `access` is a run and the elements of its accesses, `bound` are the reduced variables around.
+    pub(super) fn tree(
+        &mut self,
+        tree: &PlanTree<Place>,
+        access: (i64, i64),
+        bound: &mut Vec<usize>,
+    ) -> Tree {
+        match tree {
+            PlanTree::Sum => Tree::Sum,
+            PlanTree::Lit(v) => Tree::Lit(*v as f32),
+            PlanTree::Row(place) | PlanTree::Scalar(place) => self.operand(place, access),
+            PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
+                op: ix_op(*op),
+                lhs: Box::new(self.tree(lhs, access, bound)),
+                rhs: Box::new(self.tree(rhs, access, bound)),
+            },
+            PlanTree::Fold { by, over, term } => {
+                let mut guards: Vec<Guard> =
+                    over.iter().flat_map(|v| self.extent_guards(*v)).collect();
+                guards.extend(self.index_guards(bound, over));
+                let vars = over.iter().flat_map(|v| self.loops_of(*v)).collect();
+                let outer = bound.len();
+                bound.extend(over);
+                let term = self.tree(term, access, bound);
+                bound.truncate(outer);
+                Tree::Fold(Box::new(Fold { by: *by, vars, guards, term }))
+            }
+        }
+    }
+
+    /// An element, or the sum of its parts.
+    fn operand(&mut self, place: &Place, access: (i64, i64)) -> Tree {
+        if !self.has_parts(place) {
+            return self.leaf(place, access, None);
+        }
+        let parts = self.parts(place).iter().map(|p| p.size).product();
+        let var = self.at.var("part");
+        let term = self.leaf(place, access, Some(Ix::Var(var)));
+        let vars = vec![(var, parts)];
+        Tree::Fold(Box::new(Fold { by: Reducer::Sum, vars, guards: Vec::new(), term }))
+    }
+
+    fn leaf(&mut self, place: &Place, (run, vector): (i64, i64), choice: Option<Ix>) -> Tree {
+        match self.movement.is_row(self.table(place), place) {
+            true => Tree::Row(self.access(place, run, vector, Side::Source, choice)),
+            false => Tree::Scalar(self.access(place, 1, 1, Side::Source, choice)),
+        }
+    }
+
+    /// The loops of a reduced variable, major first.
+    fn loops_of(&self, var: usize) -> Vec<(Handle<Var>, i64)> {
+        let digits = self.movement.digits.iter().zip(&self.loops);
+        let mine = digits.filter(|(d, _)| d.var == var && d.radix > 1);
+        mine.filter_map(|(d, looped)| Some(((*looped)?, d.radix))).collect()
+    }
+}
