@@ -18,6 +18,11 @@ moe --set G=4,E=128,K=8,H=384,TMAX=4096 --dyn T=4096 --in topk=$t/e128_k8_r4.saf
 moe --set G=2,E=8,K=2,H=384,TMAX=2048 --dyn T=2048 --in topk=$t/e8_k2_r2.safetensors:topk_idx --in w=$t/e8_k2_r2.safetensors:topk_weight
 run $p/moe_capacity.fusco --entry dispatch --set E=256,H=384,C=128,TMAX=4096 --dyn T=4096 --random "$RANDOM" --verify --in topk=$t/e256_k8_r8.safetensors:topk_idx
 run $p/local_permute.fusco --entry permute --set E=256,H=384,TMAX=32768 --dyn T=32768 --random "$RANDOM" --verify --in topk=$t/e256_k8_r8.safetensors:topk_idx
+say "owners that a tensor names"
+owners() { run tests/gpu/moe_owners.fusco --entry dispatch,combine,weigh,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --random "$RANDOM" --verify "$@"; }
+owners --set G=8,P=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
+owners --set G=3,P=7,K=3,H=96,TMAX=40 --dyn T=40,0,17
+run tests/gpu/capacity_owners.fusco --entry dispatch --set G=4,E=9,H=384,C=128,TMAX=900 --dyn T=900,0,517,64 --random "$RANDOM" --verify
 say "odd shapes"
 moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
 moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1

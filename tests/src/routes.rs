@@ -151,8 +151,9 @@ pub fn case(random: &mut Random) -> Case {
     if !draw.has_choice {
         draw.choices = 1;
     }
-    if matches!(draw.dealt, Dealt::Owners | Dealt::Read) {
-        draw.owners();
+    if draw.by_table() {
+        draw.owners("OWNERS");
+        draw.owners("OTHERS");
     }
     draw.positions(longest);
     draw.case()
@@ -249,14 +250,18 @@ impl Draw<'_> {
         self.odd.next(self.random)
     }
 
+    fn by_table(&self) -> bool {
+        matches!(self.dealt, Dealt::Owners | Dealt::Read)
+    }
+
     /// A table with an owner for each group: any, or one rank for all.
-    fn owners(&mut self) {
+    fn owners(&mut self, name: &str) {
         let (mesh, ranks) = self.mesh[0];
         let one = rarely(self.random, 4).then(|| self.random.below(ranks as u64) as i64);
         let mut owner = |_| one.unwrap_or_else(|| self.random.below(ranks as u64) as i64);
         let owners = Vec::from_iter((0..self.groups).map(&mut owner));
         if self.dealt == Dealt::Owners {
-            self.declarations.push(format!("const OWNERS = {owners:?};"));
+            self.declarations.push(format!("const {name} = {owners:?};"));
             return;
         }
         let copies = Vec::from_iter(self.axes.iter().map(|(m, _)| format!("copy/{m}"))).join(", ");
@@ -267,9 +272,9 @@ impl Draw<'_> {
             false => format!("[{copies}, e]"),
         };
         let groups = self.groups;
-        self.declarations.push(format!("in OWNERS: {ix}({mesh})[e: {groups}] @ {place};"));
+        self.declarations.push(format!("in {name}: {ix}({mesh})[e: {groups}] @ {place};"));
         let array = Array::from_i64(elem, vec![groups as usize], &owners);
-        self.inputs.tensors.insert("OWNERS".into(), array);
+        self.inputs.tensors.insert(name.into(), array);
     }
 
     /// How many positions each rank has, as a number, one `dyn` or one a rank.
@@ -347,11 +352,10 @@ impl Draw<'_> {
             return self.rank_digits.clone();
         }
         let mesh: Vec<String> = match axis.fixed {
-            _ if name == "e"
-                && matches!(self.dealt, Dealt::Owners | Dealt::Read)
-                && !self.odd() =>
-            {
-                vec![format!("e/{}.map(OWNERS)", self.mesh[0].0)]
+            _ if name == "e" && self.by_table() && !self.odd() => {
+                // Rows of one entry may go to the owners of several tables.
+                let table = if rarely(self.random, 5) { "OTHERS" } else { "OWNERS" };
+                vec![format!("e/{}.map({table})", self.mesh[0].0)]
             }
             Some(size) if self.odd() => {
                 let mut owner = || self.random.below(self.ranks as u64).to_string();

@@ -13,7 +13,7 @@ const MOE_ENTRIES: [&str; 5] = ["dispatch", "combine", "weigh", "dispatch_bwd", 
 
 /// A program, its params, its entries and what they hand on.
 struct Program {
-    text: &'static str,
+    text: String,
     params: Vec<(&'static str, i64)>,
     entries: &'static [&'static str],
     feeds: &'static [(&'static str, &'static str)],
@@ -22,7 +22,7 @@ struct Program {
 
 fn moe(ranks: i64, groups: i64) -> Program {
     Program {
-        text: MOE,
+        text: MOE.into(),
         params: vec![("G", ranks), ("K", 3), ("P", groups), ("H", 24), ("TMAX", 61)],
         entries: &MOE_ENTRIES,
         feeds: &[("z", "y"), ("grad_y", "y")],
@@ -32,7 +32,7 @@ fn moe(ranks: i64, groups: i64) -> Program {
 
 fn capacity(ranks: i64, groups: i64) -> Program {
     Program {
-        text: CAPACITY,
+        text: CAPACITY.into(),
         params: vec![("G", ranks), ("E", groups), ("C", 5), ("H", 24), ("TMAX", 61)],
         entries: &["dispatch"],
         feeds: &[],
@@ -42,7 +42,7 @@ fn capacity(ranks: i64, groups: i64) -> Program {
 
 impl Program {
     fn session(&self, world: World) -> Session {
-        Session::new(self.text, &self.params, self.feeds, world)
+        Session::new(&self.text, &self.params, self.feeds, world)
     }
 
     /// Tokens of every kind for these owners.
@@ -57,17 +57,23 @@ impl Program {
         inputs
             .tensors
             .insert("owner".into(), Array::from_i64(elem("owner"), vec![owners.len()], owners));
-        let fan = if self.text == MOE { 3 } else { 2 };
+        if hir.tensor("other").is_some() {
+            let others = Vec::from_iter(owners.iter().map(|o| (o * 3 + 1) % ranks as i64));
+            let others = Array::from_i64(Elem::I32, vec![owners.len()], &others);
+            inputs.tensors.insert("other".into(), others);
+        }
+        let fan = if self.text == CAPACITY { 2 } else { 3 };
         let mut choice = |_| random.below(self.groups as u64 + 1) as i64 - 1;
         let topk: Vec<i64> = (0..ranks * 61 * fan).map(&mut choice).collect();
         inputs
             .tensors
             .insert("topk".into(), Array::from_i64(elem("topk"), vec![ranks, 61, fan], &topk));
+        let row = self.params.iter().find(|(n, _)| *n == "H").expect("a row").1 as usize;
         let shapes = [
-            ("x", vec![ranks, 61, 24]),
+            ("x", vec![ranks, 61, row]),
             ("w", vec![ranks, 61, fan]),
             ("scale", vec![self.groups as usize]),
-            ("grad_o", vec![ranks, 61, 24]),
+            ("grad_o", vec![ranks, 61, row]),
         ];
         for (name, shape) in shapes.into_iter().filter(|(n, _)| hir.tensor(n).is_some()) {
             let mut array = Array::zeros(elem(name), shape);
@@ -121,6 +127,45 @@ fn gpu_groups_lie_with_the_owners_that_a_tensor_names() {
             gpu(ranks as usize).into_iter().for_each(|world| program.check(world));
         }
     }
+}
+
+/// Rows and their numbers with the owners of two tensors, numbers of the plan with those of both.
+fn apart(ranks: i64, groups: i64, h: i64) -> Program {
+    let text =
+        MOE.replace("in owner:", "in other: ix32(gpu)[e: P] @ [copy/gpu, e];\n    in owner:");
+    let text = ["from", "first"].iter().fold(text, |text, name| {
+        let (before, after) = text.split_once(&format!("out {name}:")).expect("declared");
+        format!("{before}out {name}:{}", after.replacen("map(owner)", "map(other)", 1))
+    });
+    let mut program = moe(ranks, groups);
+    program.params[3].1 = h;
+    Program { text, ..program }
+}
+
+#[test]
+fn rows_of_one_entry_go_to_the_owners_of_two_tensors() {
+    for ranks in 1..=8 {
+        for groups in [1, 7, 37] {
+            apart(ranks, groups, 24).check(World::host(ranks as usize).expect("a host"));
+        }
+    }
+}
+
+#[test]
+fn gpu_rows_of_one_entry_go_to_the_owners_of_two_tensors() {
+    for (ranks, h) in [(1, 24), (2, 24), (3, 4096), (4, 1032), (8, 24)] {
+        gpu(ranks as usize).into_iter().for_each(|world| apart(ranks, 7, h).check(world));
+    }
+}
+
+/// No one counter says of such rows that they have arrived.
+#[test]
+fn a_consumer_of_rows_with_two_owners_is_refused() {
+    let session = apart(2, 7, 24).session(World::host(2).expect("a host"));
+    let found = session.bound.arrivals("dispatch", &session.plans["r"]).expect_err("two counters");
+    assert_eq!(found.code(), "F0909");
+    assert!(found.to_string().contains("to groups that lie on different ranks"), "{found}");
+    assert!(session.bound.arrivals("combine", &session.plans["r"]).is_ok());
 }
 
 /// The owners are those of the launch that planned: a later entry does not even take the tensor.
@@ -239,7 +284,9 @@ fn groups_with_read_owners_compile() {
         return println!("skipped: {error}");
     }
     for ranks in [1, 3, 8] {
-        for program in [moe(ranks, 37), capacity(ranks, 37)] {
+        for program in
+            [moe(ranks, 37), capacity(ranks, 37), apart(ranks, 37, 24), apart(ranks, 37, 4096)]
+        {
             let session = program.session(World::host(ranks as usize).expect("a host"));
             let target = Target::hopper(ranks as u32);
             let unit = generate(&session.compiled.schedule, &target).expect("CUDA text");

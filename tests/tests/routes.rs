@@ -360,10 +360,13 @@ fn groups_lie_where_the_placement_says() {
 }
 
 #[test]
-fn rows_of_one_entry_arrive_by_one_table_of_tiles() {
-    let v = "out v: bf16[e: 4, c: ragged, h: 8] @ [e, c.pack(2), e/gpu, h];";
-    let both = format!("{PUSH} v[e, c, h] <- x[s, t, h] via r;");
-    refused(&format!("{IDS} {ROWS} {v}"), &both, "whose groups lie on different ranks");
+fn rows_of_one_entry_go_wherever_their_groups_lie() {
+    let more = "out v: bf16[e: 4, c: ragged, h: 8] @ [e, c.pack(2), e/gpu, h];
+        const W = [1, 1, 1, 0];
+        out u: i32[e: 4, c: ragged] @ [e/gpu.map(W), e, c.pack(1)];
+        out n: i32[e: 4] @ [e/gpu.map(W), e];";
+    let others = "v[e, c, h] <- x[s, t, h] via r; u[e, c] <- t via r; n[e] <- offset(u.c);";
+    runs(&format!("{IDS} {ROWS} {more}"), &format!("{PUSH} {others}"));
 }
 
 /// Each rank reads the owners where it is, before it knows that another one has come.

@@ -488,8 +488,8 @@ impl<'p> Addresses<'p> {
         (tables, ReadOwners { tensor, group, owner, positions })
     }
 
-    /// The element of a tensor of one axis, whole on this rank.
-    fn element_of(&self, tensor: Handle<hir::Tensor>, at: Ix) -> Ix {
+    /// The element of a tensor of one axis in the memory of a rank that holds it.
+    pub fn element_of(&self, tensor: Handle<hir::Tensor>, at: Ix) -> Ix {
         let table = self.table_of(tensor);
         let digits = table.digits.iter().filter(|d| d.radix.bound() > 1);
         digits.fold(Ix::Lit(0), |sum, digit| match digit.home {

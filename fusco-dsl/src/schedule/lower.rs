@@ -49,6 +49,12 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(schedule) }
 }
 
+/// Rows that arrive at groups that are dealt alike.
+struct Tiles {
+    deal: Handle<Deal>,
+    signal: Handle<Signal>,
+}
+
 struct EntryLowering<'a, 'p> {
     program: &'p Program,
     bound: &'p Bindings,
@@ -103,11 +109,10 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let pushes = self.movements.iter().any(|m| is_push(&m.kind));
         let reduces =
             self.movements.iter().filter(|m| matches!(m.kind, Kind::Reduce { .. })).count();
-        self.one_deal()?;
-        let tiles = pushes.then(|| self.tiles(route));
+        let tiles = if pushes { self.tiles(route) } else { Vec::new() };
         // One counter says nothing about rows that two statements write.
         let rows = (reduces == 1).then(|| self.rows(route));
-        let arrivals: Vec<_> = tiles.iter().chain(&rows).copied().collect();
+        let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
 
         let mut moved = Moved::new(self.at, self.planned);
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
@@ -119,7 +124,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             steps.push(self.plan_step(route, &arrivals));
         }
         if !self.movements.is_empty() || !self.planned.moves.is_empty() {
-            steps.push(self.move_step(route, tiles, rows, &arrivals, moved)?);
+            steps.push(self.move_step(route, &tiles, rows, &arrivals, moved)?);
         }
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
@@ -135,39 +140,37 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         })
     }
 
-    fn tiles(&mut self, route: Handle<Route>) -> Handle<Signal> {
+    /// Counters of the tiles of pushed rows, for each way in which their groups are dealt.
+    fn tiles(&mut self, route: Handle<Route>) -> Vec<Tiles> {
         let shape = &self.plan.routes[&self.route];
         let pairs = shape.positions_bound * shape.ranks * shape.fan;
-        let deal = self.arrivals();
-        let slots = pairs / TILE_ROWS + self.at.schedule().deals[deal].groups.most() + 1;
-        self.at.signal(format!("{}_tiles", self.entry.name), route, SignalKind::Tiles, slots)
-    }
-
-    /// Rows that are pushed together arrive together: their groups are dealt alike.
-    fn one_deal(&self) -> Result<(), Box<Diagnostic>> {
-        let pushed = self.movements.iter().filter(|m| is_push(&m.kind));
-        let mut dealt = pushed.filter_map(|m| Some((m, m.target.deal.as_ref()?)));
-        let Some((_, first)) = dealt.next() else { return Ok(()) };
-        match dealt.find(|(_, deal)| *deal != first) {
-            None => Ok(()),
-            Some((movement, _)) => Err(Box::new(
-                Diagnostic::unsupported(
-                    movement.span,
-                    "rows of one entry whose groups lie on different ranks",
-                )
-                .help("give both tensors the same placement of the group, or move one of them in an entry of its own"),
-            )),
+        let mut tiles = Vec::new();
+        for (i, deal) in self.pushed().into_iter().enumerate() {
+            let slots = pairs / TILE_ROWS + self.at.schedule().deals[deal].groups.most() + 1;
+            let number = if i == 0 { String::new() } else { (i + 1).to_string() };
+            let name = format!("{}_tiles{number}", self.entry.name);
+            let signal = self.at.signal(name, route, SignalKind::Tiles, slots);
+            tiles.push(Tiles { deal, signal });
         }
+        tiles
     }
 
     /// How the groups lie whose rows are signalled as they arrive.
-    fn arrivals(&mut self) -> Handle<Deal> {
-        let mut pushed = self.movements.iter().filter(|m| is_push(&m.kind)).map(|m| &m.target);
-        let dealt = pushed.clone().find(|p| p.deal.is_some());
-        match dealt.or_else(|| pushed.next()) {
-            Some(point) => self.at.deal_of(self.route, point),
-            None => self.at.deal_of(self.route, &self.movements[0].target),
+    fn pushed(&mut self) -> Vec<Handle<Deal>> {
+        let movements = self.movements;
+        let pushed = || movements.iter().filter(|m| is_push(&m.kind)).map(|m| &m.target);
+        let mut deals = Vec::new();
+        for point in pushed().filter(|p| p.deal.is_some()) {
+            let deal = self.at.deal_of(self.route, point);
+            if !deals.contains(&deal) {
+                deals.push(deal);
+            }
         }
+        // Numbers that go back to their sources stay on their rank: any way will do.
+        if let (true, Some(point)) = (deals.is_empty(), pushed().next()) {
+            deals.push(self.at.deal_of(self.route, point));
+        }
+        deals
     }
 
     fn rows(&mut self, route: Handle<Route>) -> Handle<Signal> {
@@ -212,7 +215,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn move_step(
         &mut self,
         route: Handle<Route>,
-        tiles: Option<Handle<Signal>>,
+        tiles: &[Tiles],
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
         moved: Moved,
@@ -234,7 +237,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn roles(
         &mut self,
         route: Handle<Route>,
-        tiles: Option<Handle<Signal>>,
+        tiles: &[Tiles],
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
         moved: Vec<Role>,
@@ -243,7 +246,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         if !self.plans_here {
             roles.push(self.open(route, arrivals));
         }
-        if let Some(tiles) = tiles {
+        if !tiles.is_empty() {
             roles.push(self.produce(route, tiles));
             roles.extend(self.fills(route));
         }
@@ -279,7 +282,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     }
 
     /// All statements that push along the route make one trip: load, put to every slot, signal.
-    fn produce(&mut self, route: Handle<Route>, tiles: Handle<Signal>) -> Role {
+    fn produce(&mut self, route: Handle<Route>, tiles: &[Tiles]) -> Role {
         let vars = self.at.tuple_vars(self.route);
         let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
         let movements = self.movements;
@@ -304,19 +307,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             });
             text.push(movement.text.clone());
         }
-        let deal = self.arrivals();
-        let owner = self.at.owner(self.route, deal);
-        let base = self.at.base(deal, TILE_ROWS);
-        let slot = Ix::binary(
-            IxOp::Div,
-            Ix::binary(
-                IxOp::Add,
-                Ix::Base { base, group: Box::new(Ix::Var(vars.group)) },
-                Ix::Var(vars.slot),
-            ),
-            Ix::Lit(TILE_ROWS),
-        );
-        puts.push(Op::Signal { signal: tiles, to: Peer::Rank(owner), slot });
+        for Tiles { deal, signal } in tiles {
+            let owner = self.at.owner(self.route, *deal);
+            let base = self.at.base(*deal, TILE_ROWS);
+            let first = Ix::Base { base, group: Box::new(Ix::Var(vars.group)) };
+            let row = Ix::binary(IxOp::Add, first, Ix::Var(vars.slot));
+            let slot = Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS));
+            puts.push(Op::Signal { signal: *signal, to: Peer::Rank(owner), slot });
+        }
         let each = Op::Each {
             route,
             position: Ix::Var(vars.position),
@@ -518,12 +516,11 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     }
 
     /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them.
-    fn close(&mut self, route: Handle<Route>, tiles: Option<Handle<Signal>>, pulls: bool) -> Role {
+    fn close(&mut self, route: Handle<Route>, tiles: &[Tiles], pulls: bool) -> Role {
         let mut body = Vec::new();
-        if let Some(signal) = tiles {
-            let deal = self.arrivals();
-            let base = self.at.base(deal, TILE_ROWS);
-            body.push(Op::Wait { signal, until: Until::Groups { base } });
+        for Tiles { deal, signal } in tiles {
+            let base = self.at.base(*deal, TILE_ROWS);
+            body.push(Op::Wait { signal: *signal, until: Until::Groups { base } });
         }
         if pulls {
             let done = self.at.signal(

@@ -223,14 +223,11 @@ impl MoveLowering<'_, '_, '_> {
     /// A tensor of one axis, whole on each rank that holds it, at a coordinate.
     pub(super) fn locate_at(&mut self, place: &Place, at: Ix) -> (Ix, Ix) {
         let table = self.table(place);
-        let (mut rank, mut offset) =
-            (plus(Ix::Lit(table.first), self.spread_rank(table, None)), Ix::Lit(0));
+        let mut rank = plus(Ix::Lit(table.first), self.spread_rank(table, None));
         for row in &table.digits {
-            let value = cut(at.clone(), row.weight, row.radix.bound(), table.is_top(row));
-            match row.home {
-                Home::Mesh { weight, .. } => rank = plus(rank, times(value, weight)),
-                Home::Memory { stride } => offset = plus(offset, times(value, stride)),
-                _ => {}
+            if let Home::Mesh { weight, .. } = row.home {
+                let value = cut(at.clone(), row.weight, row.radix.bound(), table.is_top(row));
+                rank = plus(rank, times(value, weight));
             }
         }
         let rank = if self.at.schedule().ranks == 1 { Ix::Me } else { rank };
@@ -238,7 +235,7 @@ impl MoveLowering<'_, '_, '_> {
             let tensor = self.at.tensor(place.tensor);
             self.at.reach(tensor);
         }
-        (rank, offset)
+        (rank, self.at.element_of(place.tensor, at))
     }
 
     /// The position of a mapped coordinate among those of its owner.

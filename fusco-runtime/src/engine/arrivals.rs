@@ -95,6 +95,13 @@ impl Arrivals {
             Error::NoArrivals { entry, route }
         })?;
         let base = tile_base(info, signal);
+        let others = info.arrivals.iter().filter(|s| tile_base(info, **s).is_some());
+        if others.count() > 1 {
+            return Err(Error::plan(format!(
+                "entry `{}` sends rows to groups that lie on different ranks: no one counter says which have arrived",
+                info.name
+            )));
+        }
         let launch = plan.host().map_or(0, |p| p.latest(entry));
         Ok(Arrivals {
             base,
@@ -137,7 +144,8 @@ impl Arrivals {
     /// The entry's next launch with this plan must come after that kernel: use one plan a micro-batch.
     ///
     /// # Errors
-    /// F0909 on a host world or for a wrong rank.
+    /// F0909 on a host world, for a wrong rank, or where the groups of the rank are not known at bind to be equally
+    /// far apart.
     pub fn on_device(&self, rank: usize) -> Result<DeviceArrivals, Error> {
         let plan = self.plan.device();
         let plan = plan.ok_or(Error::ArrivalsElsewhere { on_device: false })?;

@@ -119,7 +119,8 @@ impl Bound {
     /// Tiles of the latest launch of `entry` with `plan`, as they become ready.
     ///
     /// # Errors
-    /// F0909 if the entry has no arrivals, or the plan is another program's.
+    /// F0909 if the entry has no arrivals, rows of it go to groups that are dealt in several ways, or the plan is
+    /// another program's.
     pub fn arrivals(&self, entry: &str, plan: &Plan) -> Result<Arrivals, Error> {
         Arrivals::new(self, self.entry_index(entry)?, plan)
     }

@@ -11,7 +11,7 @@ use crate::cuda::namer;
 use crate::cuda::out::Out;
 use crate::cuda::staged::{Staged, lines};
 use crate::cuda::{Capability, Target};
-use crate::schedule::ir::{Access, Ix, Kernel, Op, Peer, Row, Schedule, Value};
+use crate::schedule::ir::{Access, Kernel, Op, Row, Schedule, Value};
 
 /// Threads of a CTA: the copy engine moves the rows, threads only find their places.
 pub(in crate::cuda) const THREADS: u32 = 256;
@@ -160,10 +160,6 @@ struct Nest<'a> {
 }
 
 impl Nest<'_> {
-    fn bare(&self, ix: &Ix) -> String {
-        bare(self.trip.schedule, ix)
-    }
-
     /// Vectors of one position in shared memory.
     fn pitch(&self) -> i64 {
         self.staged.pitch() / 16
@@ -240,28 +236,21 @@ impl Nest<'_> {
 
     /// Tells the owners of the rows of a turn that they are there.
     fn arrive(&self, out: &mut Out) {
-        let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = self.trip.signal else {
+        if self.trip.signals.is_empty() {
             return;
-        };
-        let counter = &self.trip.schedule.signals[*signal].name;
+        }
         out.line("auto arrive = [&](i32 begin) {");
         out.indented(|out| {
             let fan = self.trip.route.fan;
             out.line(&format!("if (i32(threadIdx.x) < min(each, total - begin) * {fan}) fence_peers();  // the rows before their arrival"));
-            self.pairs(out, "continue;", |out| {
-                out.line(&format!(
-                    "add_peer(&plans.at[{}]->{counter}[{}], 1);",
-                    self.bare(rank),
-                    self.bare(slot)
-                ));
-            });
+            self.pairs(out, "continue;", |out| self.trip.arrive(out));
         });
         out.line("};");
     }
 
     fn turns(&self, out: &mut Out) {
         let (all, cta) = self.dealt.ctas();
-        let signals = self.trip.signal.is_some();
+        let signals = !self.trip.signals.is_empty();
         let barrier = match self.dealt.form.alone && self.dealt.form.cooperative {
             true => "barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);",
             false => "__syncthreads();",

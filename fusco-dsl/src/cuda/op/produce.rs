@@ -4,7 +4,7 @@ use super::trip::{Loaded, Trip, emit_places, emit_tuple};
 use super::{Emit, ix, scale, unroll};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Op, Peer, Value};
+use crate::schedule::ir::{Access, Op, Value};
 
 /// Rows of one trip in flight, in vectors a lane.
 const UNROLL: i64 = 4;
@@ -31,18 +31,11 @@ impl Emit<'_> {
                 out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
                     emit_position(out, &trip)
                 });
-                if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = trip.signal {
+                if !trip.signals.is_empty() {
                     out.line("__syncwarp();");
                     out.line("fence_peers();  // the rows before their arrival");
                     out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                        emit_tuples(out, &trip, |out| {
-                            let counter = &trip.schedule.signals[*signal].name;
-                            let (rank, slot) =
-                                (bare(trip.schedule, rank), bare(trip.schedule, slot));
-                            out.line(&format!(
-                                "add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"
-                            ));
-                        });
+                        emit_tuples(out, &trip, |out| trip.arrive(out));
                     });
                 }
             },

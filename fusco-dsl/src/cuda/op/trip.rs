@@ -2,12 +2,12 @@
 
 use super::ix;
 use crate::arena::Handle;
-use crate::cuda::index::pointer;
+use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Ix, Op, Route, Row, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
 
-/// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal } }` nest.
+/// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal* } }` nest.
 pub(super) struct Trip<'a> {
     pub schedule: &'a Schedule,
     pub position: String,
@@ -20,7 +20,8 @@ pub(super) struct Trip<'a> {
     pub loads: Vec<(Row, &'a Access)>,
     pub tuple_loads: Vec<(Row, &'a Access)>,
     pub puts: Vec<(&'a Value, &'a Access)>,
-    pub signal: Option<&'a Op>,
+    /// Counters of arrivals: name, rank and slot.
+    pub signals: Vec<(&'a str, &'a Ix, &'a Ix)>,
 }
 
 impl<'a> Trip<'a> {
@@ -55,8 +56,24 @@ impl<'a> Trip<'a> {
             loads: loads(outer),
             tuple_loads: loads(body),
             puts,
-            signal: body.iter().find(|op| matches!(op, Op::Signal { .. })),
+            signals: body
+                .iter()
+                .filter_map(|op| match op {
+                    Op::Signal { signal, to: Peer::Rank(rank), slot } => {
+                        Some((schedule.signals[*signal].name.as_str(), rank, slot))
+                    }
+                    _ => None,
+                })
+                .collect(),
         })
+    }
+
+    /// A tuple's row has arrived wherever it was put.
+    pub(super) fn arrive(&self, out: &mut Out) {
+        for (counter, rank, slot) in &self.signals {
+            let [rank, slot] = [rank, slot].map(|ix| bare(self.schedule, ix));
+            out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+        }
     }
 
     pub(super) fn var(&self, var: Handle<Var>) -> String {
