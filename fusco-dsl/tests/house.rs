@@ -35,7 +35,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         "fusco-runtime",
         &[
             &["error"],
-            &["driver"],
+            &["driver", "lease"],
             &["jit", "mem", "transport"],
             &["host"],
             &["engine"],
@@ -59,15 +59,8 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
 ];
 
 /// Arrows upward that stand, by member, room and room, and why.
-const UPWARD: [(&str, &str, &str, &str); 2] = [
-    (
-        "fusco-runtime",
-        "host",
-        "engine",
-        "the host runs requests and holds leases, whose types are the engine's",
-    ),
-    ("fusco-runtime", "mem", "engine", "a buffer holds the leases that launches have on it"),
-];
+const UPWARD: [(&str, &str, &str, &str); 1] =
+    [("fusco-runtime", "host", "engine", "the host runs requests, whose type is the engine's")];
 
 /// Circles that stand, by member and files, and why.
 const CIRCLES: [(&str, &[&str], &str); 3] = [
@@ -79,8 +72,6 @@ const CIRCLES: [(&str, &[&str], &str); 3] = [
             "engine/device/arguments.rs",
             "engine/device/queue.rs",
             "engine/home.rs",
-            "engine/lease.rs",
-            "engine/mark.rs",
             "engine/plan.rs",
             "engine/request.rs",
             "engine/stream.rs",

@@ -49,6 +49,7 @@ pub mod engine;
 mod error;
 mod host;
 pub mod jit;
+mod lease;
 pub mod mem;
 mod transport;
 pub mod typed;

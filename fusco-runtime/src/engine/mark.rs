@@ -1,8 +1,8 @@
 //! Points in time on a stream, to measure what is queued between two of them.
 
 use super::Error;
-use super::lease::Ledger;
 use crate::driver::Mark;
+use crate::lease::Ledger;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

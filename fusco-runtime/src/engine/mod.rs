@@ -8,7 +8,6 @@ mod arrivals;
 mod bound;
 mod device;
 mod home;
-mod lease;
 mod logical;
 mod mark;
 mod plan;
@@ -22,7 +21,6 @@ pub use arrivals::{Arrivals, DeviceArrivals, Tile, Tiles};
 pub use bound::Bound;
 
 pub(crate) use home::Space;
-pub(crate) use lease::{Claims, Held, Holder, Ledger, Slot, Ticket, Used, stream_number};
 pub use logical::Logical;
 pub use mark::TimeMark;
 pub use plan::Plan;

@@ -1,16 +1,15 @@
 //! Plan objects: what one entry has worked out about a route, for the entries that follow.
 
-use super::device::{DevicePlan, Reports};
+use super::device::DevicePlan;
 use super::home::Space;
-use super::lease::Slot;
 use super::{Bound, Error};
 use crate::host::HostPlan;
+use crate::lease::PlanLease;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Route, Schedule};
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Acquire;
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The plan of one route on every rank. Micro-batches in flight at once need one each: launches that share
 /// one run one after another. Clones share it.
@@ -21,26 +20,16 @@ struct Inner {
     schedule: Arc<Verified<Schedule>>,
     route: Handle<Route>,
     space: Space,
-    slot: Slot,
-    /// The latest launch that made it and failed, counted as the ledger counts them.
-    failed: AtomicU64,
-    /// How often it had been made by a device's launch, and where that launch reports.
-    maker: Mutex<Option<(u64, Arc<Reports>)>>,
+    lease: Arc<PlanLease>,
 }
 
 impl Plan {
     pub(crate) fn new(bound: &Bound, route: Handle<Route>) -> Result<Plan, Error> {
         let schedule = bound.shared_schedule();
         let space = Space::new(bound.device_program().map(|p| &**p), &schedule, Some(route))?;
-        let slot = Slot::new(bound.world().ledger());
-        Ok(Plan(Arc::new(Inner {
-            schedule,
-            route,
-            space,
-            slot,
-            failed: AtomicU64::new(0),
-            maker: Mutex::default(),
-        })))
+        let name = &schedule.routes[route].name;
+        let lease = Arc::new(PlanLease::new(bound.world().ledger(), name));
+        Ok(Plan(Arc::new(Inner { schedule, route, space, lease })))
     }
 
     /// Live rows of each group, by global number, as `rank` knows them. Call after `synchronize`.
@@ -62,10 +51,10 @@ impl Plan {
     /// F0911 if the device has failed.
     pub(crate) fn live_when_made(&self) -> Result<Option<Vec<u32>>, Error> {
         match &self.0.space {
-            Space::Host(_) => drop(self.0.slot.hold(false)),
-            Space::Device(_) => drop(self.0.slot.quiet(false)?),
+            Space::Host(_) => drop(self.0.lease.slot().hold(false)),
+            Space::Device(_) => drop(self.0.lease.slot().quiet(false)?),
         }
-        if self.0.slot.is_made() { self.live(0).map(Some) } else { Ok(None) }
+        if self.0.lease.slot().is_made() { self.live(0).map(Some) } else { Ok(None) }
     }
 
     /// Tuples of `rank` that have no pair. Call after `synchronize`.
@@ -92,24 +81,8 @@ impl Plan {
         &self.0.space
     }
 
-    pub(crate) fn slot(&self) -> &Slot {
-        &self.0.slot
-    }
-
-    /// See [`Used`](super::lease::Used): the number of the latest launch that made it and failed.
-    pub(crate) fn failed(&self) -> &AtomicU64 {
-        &self.0.failed
-    }
-
-    pub(crate) fn made_by(&self, made: u64, reports: &Arc<Reports>) {
-        *self.0.maker.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some((made, reports.clone()));
-    }
-
-    /// Where the launch reports that made it for the `made`th time; `None` if it was made again since.
-    pub(crate) fn maker(&self, made: u64) -> Option<Arc<Reports>> {
-        let maker = self.0.maker.lock().unwrap_or_else(PoisonError::into_inner);
-        maker.as_ref().filter(|(number, _)| *number == made).map(|(_, reports)| reports.clone())
+    pub(crate) fn lease(&self) -> &Arc<PlanLease> {
+        &self.0.lease
     }
 
     pub(crate) fn belongs_to(&self, bound: &Bound) -> bool {

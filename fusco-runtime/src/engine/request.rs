@@ -2,9 +2,9 @@
 
 use super::device::DeviceProgram;
 use super::home::{Home, Space};
-use super::lease::{Claims, Ledger, PlanClaim, Sizes};
 use super::{Bound, Error, Plan};
 use crate::error::Noun;
+use crate::lease::{Claims, Ledger, PlanClaim, Sizes};
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
@@ -197,6 +197,7 @@ impl Request {
             let Some(plan) = self.plans[route.index()].clone() else { continue };
             let sizes = self.sizes(*route);
             let (needs, makes) = if made { (None, Some(sizes)) } else { (Some(sizes), None) };
+            let plan = plan.lease().clone();
             claims.plan(PlanClaim { plan, entry: entry.name.clone(), needs, makes });
         }
         self.claims = claims;

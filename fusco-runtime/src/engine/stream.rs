@@ -2,11 +2,11 @@
 
 use super::device::{DeviceGraph, DeviceStream};
 use super::home::Homes;
-use super::lease::{self, Claims, Ledger};
 use super::mark::TimeMark;
 use super::{Error, Request};
 use crate::host::HostStream;
-use crate::mem::{Buffer, Memory};
+use crate::lease::{Claims, Ledger};
+use crate::mem::Buffer;
 use std::sync::{Arc, Mutex};
 
 /// A queue of launches, in order on every rank, whichever threads submit them.
@@ -113,19 +113,13 @@ impl Stream {
     /// captures.
     pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
         self.check_copy(from, to)?;
-        match (&self.kind, from.memory(), to.memory()) {
-            (Kind::Host(stream), Memory::Host(sources), Memory::Host(targets)) => {
-                stream.ended();
-                let slots = [(from.slot(), false), (to.slot(), true)];
-                let _held = lease::hold(stream.ledger(), &slots);
-                crate::mem::copy(sources, targets);
+        match &self.kind {
+            Kind::Host(stream) => {
+                stream.copy(from, to);
                 Ok(())
             }
-            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
-                stream.copy((from, sources), (to, targets))
-            }
-            (Kind::Recorder(_), ..) => Err(Error::Capturing("takes launches only")),
-            _ => Err(Error::BufferWorld { buffer: to.name().to_string() }),
+            Kind::Device(stream) => stream.copy(from, to),
+            Kind::Recorder(_) => Err(Error::Capturing("takes launches only")),
         }
     }
 
@@ -136,10 +130,8 @@ impl Stream {
     /// As [`copy`](Self::copy).
     pub fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
         self.check_copy(from, to)?;
-        match (&self.kind, from.memory(), to.memory()) {
-            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
-                stream.copy_around((from, sources), (to, targets))
-            }
+        match &self.kind {
+            Kind::Device(stream) => stream.copy_around(from, to),
             _ => self.copy(from, to),
         }
     }

@@ -1,10 +1,10 @@
 //! Where ranks run.
 
 use super::device::{DeviceStream, Devices};
-use super::lease::Ledger;
 use super::{Bound, Error, Stream};
 use crate::host::HostStream;
-use crate::mem::{Buffer, Memory};
+use crate::lease::Ledger;
+use crate::mem::{Buffer, DeviceParts, HostParts};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,9 +149,12 @@ impl World {
     /// F0911 if there is no memory.
     pub fn scratch(&self, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
-            Kind::Host => Buffer::host(&self.ledger, "scratch", 1, bytes),
+            Kind::Host => {
+                let memory = HostParts::zeroed("scratch", 1, bytes)?;
+                Ok(Buffer::new(&self.ledger, "scratch", bytes, memory))
+            }
             Kind::Device(devices) => {
-                let memory = Memory::Device(devices.alloc_each(bytes)?);
+                let memory = DeviceParts(devices.alloc_each(bytes)?);
                 Ok(Buffer::new(&self.ledger, "scratch", bytes, memory))
             }
         }
@@ -159,9 +162,12 @@ impl World {
 
     pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
         match &self.kind {
-            Kind::Host => Buffer::host(&self.ledger, name, self.ranks, bytes),
+            Kind::Host => {
+                let memory = HostParts::zeroed(name, self.ranks, bytes)?;
+                Ok(Buffer::new(&self.ledger, name, bytes, memory))
+            }
             Kind::Device(devices) => {
-                let memory = Memory::Device(devices.alloc(bytes)?);
+                let memory = DeviceParts(devices.alloc(bytes)?);
                 Ok(Buffer::new(&self.ledger, name, bytes, memory))
             }
         }

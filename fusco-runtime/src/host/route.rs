@@ -7,7 +7,7 @@ use super::index::Number;
 use super::number::load_int;
 use super::plan::{HostPlan, Space, Table, pack};
 use crate::error::Error;
-use crate::mem::{Buffer, Memory};
+use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
 use fusco_dsl::schedule::ir::{Base, Route, SlotOrder};
@@ -130,7 +130,7 @@ impl RouteCode {
     /// The group a tuple names; `None` drops it. `vars` is what [`RouteCode::vars`] made.
     fn group(&self, vars: &mut [i64], position: i64, k: i64) -> Result<Option<i64>, Error> {
         let at = self.element(vars, position, k) * self.elem.bytes();
-        let Memory::Host(parts) = self.index.memory() else { return Ok(None) };
+        let parts = self.index.here();
         // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`; by any other
         // layout `element` is below `elems`, the product of the digits that it is made of.
         let value = unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) };

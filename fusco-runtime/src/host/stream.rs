@@ -7,8 +7,10 @@
 use super::code::Resolver;
 use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
-use crate::engine::{Claims, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
+use crate::engine::{Request, Space};
 use crate::error::Error;
+use crate::lease::{self, Claims, Holder, Ledger, Ticket, Used, stream_number};
+use crate::mem::{self, Buffer};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -130,8 +132,8 @@ impl HostStream {
         leases.admit(claims)?;
         // What a launch names is also held by the caller, so nothing is freed while the ledger is locked.
         for mut request in launches {
-            let ticket = Arc::new(Ticket::new(self.number, ranks));
-            let holder = Holder::Host(ticket.clone());
+            let ticket = Arc::new(Ticket::new(ranks));
+            let holder = Holder::new(self.number, ticket.clone());
             let (mut after, mut used) = (Vec::new(), Used::new());
             request.number = leases.commit(&request.claims, &holder, &mut after, &mut used);
             for plan in request.spaces().filter_map(Space::host) {
@@ -146,6 +148,13 @@ impl HostStream {
             }
         }
         Ok(())
+    }
+
+    /// Part for part, by the caller's thread and its helpers; the caller has checked that the parts match.
+    pub(crate) fn copy(&self, from: &Buffer, to: &Buffer) {
+        self.ended();
+        let _held = lease::hold(&self.ledger, &[(from.slot(), false), (to.slot(), true)]);
+        mem::copy(from.here(), to.here());
     }
 
     pub(crate) fn is_idle(&self) -> bool {

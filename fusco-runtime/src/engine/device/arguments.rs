@@ -3,7 +3,7 @@
 use super::DeviceProgram;
 use crate::driver::Memory;
 use crate::engine::{Error, Request};
-use crate::mem::Memory as BufferMemory;
+use crate::mem::DeviceParts;
 use fusco_dsl::schedule::ir::{Kernel, Tensor};
 use std::time::Duration;
 
@@ -24,9 +24,9 @@ pub(super) fn arguments(
     let mut out = vec![vec![first_rank, timeout.as_nanos() as u64, report.at], plan.addresses()];
     for tensor in &request.entry().tensors {
         let info = &schedule.tensors[*tensor];
-        let memory = request.buffer(*tensor).map(|b| b.memory());
-        let Some(BufferMemory::Device(parts)) = memory else { return Err(elsewhere(info)) };
-        out.push(addresses(parts));
+        let parts = request.buffer(*tensor).and_then(|b| b.memory::<DeviceParts>());
+        let parts = parts.ok_or_else(|| elsewhere(info))?;
+        out.push(addresses(&parts.0));
     }
     for d in &request.entry().dyns {
         let values = &request.dyns[d.index()];

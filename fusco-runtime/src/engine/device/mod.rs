@@ -5,7 +5,7 @@
 mod arguments;
 mod queue;
 
-pub(crate) use queue::{DeviceGraph, DeviceStream, Queues, Reports};
+pub(crate) use queue::{DeviceGraph, DeviceStream};
 
 use super::Error;
 use crate::driver::{self, Gpu, Kernel, Mark, Memory, Module};

@@ -7,14 +7,13 @@
 use super::arguments::arguments;
 use super::{DevicePlan, DeviceProgram, Devices};
 use crate::driver::{Kernel, Mark, Memory, Queue, Replay};
-use crate::engine::{
-    Claims, Error, Holder, Ledger, Plan, Request, Slot, Space, Used, stream_number,
-};
-use crate::mem::Buffer;
+use crate::engine::{Error, Request, Space};
+use crate::lease::{Claims, Holder, Ledger, PlanLease, Report, Run, Slot, Used, stream_number};
+use crate::mem::{Buffer, DeviceParts};
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// Bytes of the device's `Report { u32 code; i32 rank; i32 peer; i32 slot; i64 expected; i64 seen; }`.
@@ -93,6 +92,21 @@ impl Queues {
     }
 }
 
+/// What is in the queues: it ends no later than what they hold now.
+struct Queued(Weak<Queues>);
+
+impl Run for Queued {
+    fn ended(&self) -> bool {
+        self.0.upgrade().is_none_or(|queues| queues.is_idle())
+    }
+
+    fn wait(&self) {}
+
+    fn settle(&self) -> Result<(), Error> {
+        self.0.upgrade().map_or(Ok(()), |queues| queues.synchronize())
+    }
+}
+
 impl Drop for DeviceStream {
     fn drop(&mut self) {
         // An error has no one to tell it to; what has failed runs no more.
@@ -145,13 +159,14 @@ impl DeviceStream {
         flight: impl FnOnce(Used) -> Flight,
         enqueue: impl Fn(usize, &Queue) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let by = Holder::Device { stream: self.number, queues: Arc::downgrade(&self.queues) };
+        let queued = Queued(Arc::downgrade(&self.queues));
+        let by = Holder::new(self.number, Arc::new(queued));
         let (mut after, mut used) = (Vec::new(), Used::new());
         let mut leases = self.ledger.lock();
         leases.admit(claims)?;
         leases.commit(claims, &by, &mut after, &mut used);
         for (plan, made) in claims.made(&used) {
-            plan.made_by(made, reports);
+            plan.made_by(made, reports.clone());
         }
         let queued = self.after(&after).and_then(|()| self.in_order(enqueue));
         if queued.is_err() {
@@ -162,12 +177,8 @@ impl DeviceStream {
     }
 
     fn after(&self, holders: &[Holder]) -> Result<(), Error> {
-        holders.iter().try_for_each(|holder| match holder {
-            Holder::Device { queues, .. } => {
-                queues.upgrade().map_or(Ok(()), |others| self.queues.after(&others))
-            }
-            Holder::Host(_) => Ok(()),
-        })
+        let queues = holders.iter().filter_map(|holder| holder.run::<Queued>()?.0.upgrade());
+        queues.into_iter().try_for_each(|others| self.queues.after(&others))
     }
 
     /// Keeps it until the stream is synchronised; a graph that flies already is noted once.
@@ -227,11 +238,8 @@ impl DeviceStream {
     }
 
     /// Part for part, each on its device; the caller has checked that the parts match.
-    pub(crate) fn copy(
-        &self,
-        (from, sources): (&Buffer, &[Memory]),
-        (to, targets): (&Buffer, &[Memory]),
-    ) -> Result<(), Error> {
+    pub(crate) fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        let (sources, targets) = (parts(from)?, parts(to)?);
         self.queue(
             &copies(from, to),
             &self.reports,
@@ -246,11 +254,8 @@ impl DeviceStream {
 
     /// Every part to the next one's place, the last to the first's; the caller has checked that the parts
     /// match. Each goes with the queue of the device that it leaves.
-    pub(crate) fn copy_around(
-        &self,
-        (from, sources): (&Buffer, &[Memory]),
-        (to, targets): (&Buffer, &[Memory]),
-    ) -> Result<(), Error> {
+    pub(crate) fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        let (sources, targets) = (parts(from)?, parts(to)?);
         if sources.len() != self.queues.len() {
             let part = |n| (n, from.bytes(0));
             return Err(Error::CopySizes {
@@ -360,9 +365,10 @@ struct Told<'a> {
 
 impl Told<'_> {
     /// A plan that these launches took, whose launch on another stream has failed.
-    fn unmade(&self) -> Result<Option<&Plan>, Error> {
+    fn unmade(&self) -> Result<Option<&PlanLease>, Error> {
         for (plan, made) in self.used.iter().copied().flatten() {
-            let other = plan.maker(*made).filter(|r| !Arc::ptr_eq(r, self.reports));
+            let own = Arc::as_ptr(self.reports);
+            let other = plan.maker(*made).filter(|r| !std::ptr::addr_eq(Arc::as_ptr(r), own));
             let failed = other.map_or(Ok(false), |reports| reports.any())?;
             if failed || plan.failed().load(SeqCst) == *made {
                 return Ok(Some(plan));
@@ -380,18 +386,6 @@ impl Reports {
             .map(|gpu| Memory::zeroed(gpu, REPORT_BYTES))
             .collect::<Result<_, _>>()
             .map(Reports)
-    }
-
-    /// Whether there is a report; it stays.
-    fn any(&self) -> Result<bool, Error> {
-        for memory in &self.0 {
-            let mut code = [0; 4];
-            memory.peek(0, &mut code)?;
-            if code != [0; 4] {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The first report, and zero again.
@@ -424,6 +418,19 @@ impl Reports {
             first = first.or(Some(seen.error(launches, timeout)));
         }
         Ok(first)
+    }
+}
+
+impl Report for Reports {
+    fn any(&self) -> Result<bool, Error> {
+        for memory in &self.0 {
+            let mut code = [0; 4];
+            memory.peek(0, &mut code)?;
+            if code != [0; 4] {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -552,6 +559,13 @@ fn enqueue(
         queue.launch(compiled, grid, &mut words)?;
     }
     Ok(())
+}
+
+/// # Errors
+/// F0902 for a buffer that is not on devices.
+fn parts(buffer: &Buffer) -> Result<&[Memory], Error> {
+    let elsewhere = || Error::BufferWorld { buffer: buffer.name().to_string() };
+    buffer.memory::<DeviceParts>().map(|parts| &parts.0[..]).ok_or_else(elsewhere)
 }
 
 /// One buffer read, one written.
