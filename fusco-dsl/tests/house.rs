@@ -37,8 +37,16 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
             &["error"],
             &["driver", "lease"],
             &["jit", "mem", "transport"],
-            &["host"],
-            &["engine"],
+            &["workspace"],
+            &["plan"],
+            &["launch"],
+            &["backend"],
+            &["cuda", "event", "host"],
+            &["world"],
+            &["stream"],
+            &["program"],
+            &["arguments", "arrivals"],
+            &["logical"],
             &["typed"],
             &["lib"],
         ],
@@ -59,26 +67,10 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
 ];
 
 /// Arrows upward that stand, by member, room and room, and why.
-const UPWARD: [(&str, &str, &str, &str); 1] =
-    [("fusco-runtime", "host", "engine", "the host runs requests, whose type is the engine's")];
+const UPWARD: [(&str, &str, &str, &str); 0] = [];
 
 /// Circles that stand, by member and files, and why.
-const CIRCLES: [(&str, &[&str], &str); 3] = [
-    (
-        "fusco-runtime",
-        &[
-            "engine/arrivals.rs",
-            "engine/bound.rs",
-            "engine/device/arguments.rs",
-            "engine/device/queue.rs",
-            "engine/home.rs",
-            "engine/plan.rs",
-            "engine/request.rs",
-            "engine/stream.rs",
-            "engine/world.rs",
-        ],
-        "a world, its bound programs, their plans and the leases on them hold each other",
-    ),
+const CIRCLES: [(&str, &[&str], &str); 2] = [
     (
         "fusco-runtime",
         &["host/access.rs", "host/affine.rs", "host/index.rs"],

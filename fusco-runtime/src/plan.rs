@@ -1,15 +1,12 @@
 //! Plan objects: what one entry has worked out about a route, for the entries that follow.
 
-use super::device::DevicePlan;
-use super::home::Space;
-use super::{Bound, Error};
-use crate::host::HostPlan;
-use crate::lease::PlanLease;
+use crate::error::Error;
+use crate::lease::{Ledger, PlanLease};
+use crate::workspace::{Loaded, Workspace};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Route, Schedule};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Acquire;
 
 /// The plan of one route on every rank. Micro-batches in flight at once need one each: launches that share
 /// one run one after another. Clones share it.
@@ -19,16 +16,19 @@ pub struct Plan(Arc<Inner>);
 struct Inner {
     schedule: Arc<Verified<Schedule>>,
     route: Handle<Route>,
-    space: Space,
+    space: Arc<dyn Workspace>,
     lease: Arc<PlanLease>,
 }
 
 impl Plan {
-    pub(crate) fn new(bound: &Bound, route: Handle<Route>) -> Result<Plan, Error> {
-        let schedule = bound.shared_schedule();
-        let space = Space::new(bound.device_program().map(|p| &**p), &schedule, Some(route))?;
-        let name = &schedule.routes[route].name;
-        let lease = Arc::new(PlanLease::new(bound.world().ledger(), name));
+    pub(crate) fn new(
+        schedule: &Arc<Verified<Schedule>>,
+        loaded: &dyn Loaded,
+        ledger: &Arc<Ledger>,
+        route: Handle<Route>,
+    ) -> Result<Plan, Error> {
+        let (schedule, space) = (schedule.clone(), loaded.workspace(Some(route))?);
+        let lease = Arc::new(PlanLease::new(ledger, &schedule.routes[route].name));
         Ok(Plan(Arc::new(Inner { schedule, route, space, lease })))
     }
 
@@ -37,12 +37,7 @@ impl Plan {
     /// # Errors
     /// F0909 for an unknown rank; F0911 if the device has failed.
     pub fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
-        match &self.0.space {
-            Space::Host(plan) => {
-                Ok(self.ranked(plan, rank)?.live.iter().map(|v| v.load(Acquire)).collect())
-            }
-            Space::Device(plan) => plan.words(rank, "live"),
-        }
+        self.0.space.live(rank)
     }
 
     /// Live rows of each group, once launches that use the plan have ended; `None` if none has made it.
@@ -50,11 +45,9 @@ impl Plan {
     /// # Errors
     /// F0911 if the device has failed.
     pub(crate) fn live_when_made(&self) -> Result<Option<Vec<u32>>, Error> {
-        match &self.0.space {
-            Space::Host(_) => drop(self.0.lease.slot().hold(false)),
-            Space::Device(_) => drop(self.0.lease.slot().quiet(false)?),
-        }
-        if self.0.lease.slot().is_made() { self.live(0).map(Some) } else { Ok(None) }
+        let slot = self.0.lease.slot();
+        drop(self.0.space.turn(slot, false)?);
+        if slot.is_made() { self.live(0).map(Some) } else { Ok(None) }
     }
 
     /// Tuples of `rank` that have no pair. Call after `synchronize`.
@@ -62,10 +55,7 @@ impl Plan {
     /// # Errors
     /// As [`live`](Self::live).
     pub fn dropped(&self, rank: usize) -> Result<u32, Error> {
-        match &self.0.space {
-            Space::Host(plan) => Ok(self.ranked(plan, rank)?.dropped[0].load(Acquire)),
-            Space::Device(plan) => Ok(plan.words(rank, "dropped")?[0]),
-        }
+        self.0.space.dropped(rank)
     }
 
     /// The route that it is a plan of.
@@ -77,28 +67,17 @@ impl Plan {
         self.0.route
     }
 
-    pub(crate) fn space(&self) -> &Space {
-        &self.0.space
+    pub(crate) fn space(&self) -> &dyn Workspace {
+        &*self.0.space
     }
 
     pub(crate) fn lease(&self) -> &Arc<PlanLease> {
         &self.0.lease
     }
 
-    pub(crate) fn belongs_to(&self, bound: &Bound) -> bool {
-        Arc::ptr_eq(&self.0.schedule, &bound.shared_schedule())
-    }
-
-    pub(crate) fn host(&self) -> Option<&Arc<HostPlan>> {
-        self.0.space.host()
-    }
-
-    pub(crate) fn device(&self) -> Option<&DevicePlan> {
-        self.0.space.device()
-    }
-
-    fn ranked<'p>(&self, plan: &'p HostPlan, rank: usize) -> Result<&'p crate::host::Space, Error> {
-        plan.ranks.get(rank).ok_or(Error::NoRank { ranks: plan.ranks.len(), rank })
+    /// Whether it is of the program that this schedule is of.
+    pub(crate) fn belongs_to(&self, schedule: &Arc<Verified<Schedule>>) -> bool {
+        Arc::ptr_eq(&self.0.schedule, schedule)
     }
 }
 

@@ -1,8 +1,10 @@
 //! Kernel parameters as the contract orders them: the launch, workspaces, tensors, dyns.
 
-use super::DeviceProgram;
+use super::program::DeviceProgram;
+use super::workspace::DevicePlan;
 use crate::driver::Memory;
-use crate::engine::{Error, Request};
+use crate::error::Error;
+use crate::launch::Request;
 use crate::mem::DeviceParts;
 use fusco_dsl::schedule::ir::{Kernel, Tensor};
 use std::time::Duration;
@@ -17,7 +19,7 @@ pub(super) fn arguments(
     timeout: Duration,
 ) -> Result<Vec<Vec<u64>>, Error> {
     let schedule = &request.schedule;
-    let plan = request.space(kernel.route)?.device();
+    let plan = request.space(kernel.route)?.kind::<DevicePlan>();
     let plan =
         plan.ok_or_else(|| Error::Internal("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;

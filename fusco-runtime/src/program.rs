@@ -1,9 +1,10 @@
 //! A program bound to a world: its schedule, and what is made from it.
 
-use super::device::DeviceProgram;
-use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
-use crate::error::Noun;
+use crate::error::{Error, Noun};
 use crate::mem::Buffer;
+use crate::plan::Plan;
+use crate::workspace::Loaded;
+use crate::world::World;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Schedule, Tensor};
@@ -16,8 +17,8 @@ use std::sync::Arc;
 pub struct Bound {
     world: World,
     schedule: Arc<Verified<Schedule>>,
-    /// Its kernels, on a CUDA world.
-    program: Option<Arc<DeviceProgram>>,
+    /// Its kernels.
+    loaded: Arc<dyn Loaded>,
     /// Bounds of dyns as the program writes them, where they have a name.
     limits: Arc<BTreeMap<String, String>>,
     /// Bytes that buffers are declared to be aligned to.
@@ -42,14 +43,12 @@ impl Bound {
             let (program, needs) = (schedule.program.clone(), schedule.ranks);
             return Err(Error::ProgramRanks { program, needs, ranks: world.ranks() });
         }
-        let program = world
-            .devices_here()
-            .map(|d| DeviceProgram::new(d, &schedule).map(Arc::new))
-            .transpose()?;
+        let schedule = Arc::new(schedule);
+        let loaded = world.machine().load(&schedule)?;
         Ok(Bound {
             world: world.clone(),
-            schedule: Arc::new(schedule),
-            program,
+            schedule,
+            loaded,
             limits: Arc::default(),
             aligns: Arc::default(),
             source: None,
@@ -90,7 +89,8 @@ impl Bound {
             let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
             self.unknown(Noun::Tensor, tensor, known)
         })?;
-        self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
+        let bytes = (found.elems * found.elem.bytes()) as usize;
+        self.world.machine().alloc(self.world.ledger(), tensor, bytes)
     }
 
     /// An empty plan of a route; an entry with `plan r;` fills it.
@@ -103,25 +103,7 @@ impl Bound {
             let known = self.schedule.routes.iter().map(|(_, r)| &r.name);
             self.unknown(Noun::Route, route, known)
         })?;
-        Plan::new(self, handle)
-    }
-
-    /// Queues an entry on every rank and returns.
-    ///
-    /// # Errors
-    /// F0902, F0904 or F0909 if the arguments do not fit, share memory that the entry writes, or a plan is not made or made
-    /// for other sizes; nothing is started then. What goes wrong
-    /// while it runs is told by [`Stream::synchronize`].
-    pub fn launch(&self, entry: &str, stream: &Stream, args: &LaunchArgs<'_>) -> Result<(), Error> {
-        stream.submit(Request::new(self, entry, args)?)
-    }
-
-    /// Tiles of the latest launch of `entry` with `plan`, as they become ready.
-    ///
-    /// # Errors
-    /// F0909 if the entry has no arrivals, or the plan is another program's.
-    pub fn arrivals(&self, entry: &str, plan: &Plan) -> Result<Arrivals, Error> {
-        Arrivals::new(self, self.entry_index(entry)?, plan)
+        Plan::new(&self.schedule, &*self.loaded, self.world.ledger(), handle)
     }
 
     pub(crate) fn shared_schedule(&self) -> Arc<Verified<Schedule>> {
@@ -130,14 +112,11 @@ impl Bound {
 
     /// Multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
     pub fn multiprocessors(&self, entry: &str) -> Option<u32> {
-        let program = self.device_program()?;
-        let own = program.unit.kernels.iter().filter(|k| k.entry == entry);
-        let ctas = own.map(|k| k.grid.0 * k.grid.1).max()?;
-        Some(ctas.min(program.devices.target().sms))
+        self.loaded.multiprocessors(entry)
     }
 
-    pub(crate) fn device_program(&self) -> Option<&Arc<DeviceProgram>> {
-        self.program.as_ref()
+    pub(crate) fn loaded(&self) -> &Arc<dyn Loaded> {
+        &self.loaded
     }
 
     pub(crate) fn entry_index(&self, entry: &str) -> Result<usize, Error> {
@@ -150,12 +129,12 @@ impl Bound {
 
     /// # Errors
     /// F0790 if it was bound from a schedule alone.
-    pub(super) fn source(&self) -> Result<&Source, Error> {
+    pub(crate) fn source(&self) -> Result<&Source, Error> {
         let message = || Error::Internal("a schedule without its program".to_string());
         self.source.as_deref().ok_or_else(message)
     }
 
-    pub(super) fn unknown<'a>(
+    pub(crate) fn unknown<'a>(
         &self,
         noun: Noun,
         name: &str,
@@ -174,7 +153,7 @@ impl Bound {
     ///
     /// # Errors
     /// F0902 if there is none, or the buffer is of another size, world or alignment.
-    pub(super) fn check_buffer(
+    pub(crate) fn check_buffer(
         &self,
         name: &str,
         buffer: &Buffer,
@@ -207,7 +186,7 @@ impl Bound {
     ///
     /// # Errors
     /// F0904 if there is none of this name, or as many values, or one is outside its bound.
-    pub(super) fn check_dyn(
+    pub(crate) fn check_dyn(
         &self,
         name: &str,
         values: &[i64],
@@ -218,7 +197,7 @@ impl Bound {
             let known = schedule.dyns.iter().map(|(_, d)| &d.name);
             self.unknown(Noun::Dyn, name, known)
         })?;
-        Ok((handle, super::request::ranked(info, values, schedule.ranks as usize, self)?))
+        Ok((handle, ranked(info, values, schedule.ranks as usize, self)?))
     }
 
     /// # Errors
@@ -240,6 +219,22 @@ impl Bound {
     }
 }
 
+impl World {
+    /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
+    ///
+    /// # Errors
+    /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
+    /// NVRTC and the driver say.
+    pub fn bind(
+        &self,
+        source: &str,
+        program: Option<&str>,
+        params: &BTreeMap<String, i64>,
+    ) -> Result<Bound, Error> {
+        Bound::compile(self, source, program, params)
+    }
+}
+
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bound")
@@ -247,6 +242,30 @@ impl std::fmt::Debug for Bound {
             .field("world", &self.world)
             .finish_non_exhaustive()
     }
+}
+
+/// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
+fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
+    let name = &info.name;
+    let wanted = info.values as usize;
+    let values = match values.len() {
+        1 => vec![values[0]; ranks],
+        n if n == wanted && info.per_rank => {
+            let last = values.last().copied().unwrap_or(0);
+            values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
+        }
+        values => {
+            let wanted = if info.per_rank { wanted } else { 1 };
+            return Err(Error::DynValues { name: name.clone(), values, wanted, ranks });
+        }
+    };
+    for (rank, v) in values.iter().enumerate() {
+        let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
+        if !(0..=info.bound).contains(v) {
+            return Err(Error::DynRange { name: place, value: *v, bound: bound.limit(info) });
+        }
+    }
+    Ok(values)
 }
 
 /// `with align(B)`, by tensor.
