@@ -15,8 +15,7 @@ pub enum Error {
     #[error("{}", first_message(.0))]
     Program(Diagnostics),
 
-    /// The program has nothing of this name: see [`Bound::schedule`](crate::Bound::schedule) or its text for those
-    /// that it has.
+    /// The program has nothing of this name: [`Bound`](crate::Bound) lists what it has.
     #[error("program `{program}` has no {noun} `{name}`{hint}")]
     Unknown {
         /// The bound program.

@@ -71,6 +71,7 @@ pub use driver::devices;
 pub use error::{Error, Noun};
 pub use event::TimeMark;
 /// Diagnostics of a program that was refused, and the catalogue of codes.
+#[doc(inline)]
 pub use fusco_dsl::diag;
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
@@ -78,6 +79,6 @@ pub use kernels_templates::CONSUMER_CUH;
 pub use logical::Logical;
 pub use mem::{Buffer, View};
 pub use plan::Plan;
-pub use program::Bound;
+pub use program::{Bound, Params};
 pub use stream::{Graph, Stream};
 pub use world::World;

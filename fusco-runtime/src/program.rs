@@ -12,6 +12,9 @@ use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a program is bound with: its params by name, those that are arrays element by element, as `OWNER[3]`.
+pub type Params = BTreeMap<String, i64>;
+
 /// A program ready to run on a world. Cheap to clone; plans fit all clones.
 #[derive(Clone)]
 pub struct Bound {
@@ -69,9 +72,25 @@ impl Bound {
         Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), source, ..bound })
     }
 
-    /// What its entries do, as the compiler has verified it.
+    /// What its entries do, as the compiler has verified it: for tools that name the compiler's types.
+    #[doc(hidden)]
     pub fn schedule(&self) -> &Verified<Schedule> {
         &self.schedule
+    }
+
+    /// Its tensors by name, in the order of their declaration.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        self.schedule.tensors.iter().map(|(_, t)| t.name.as_str())
+    }
+
+    /// Its entries by name.
+    pub fn entries(&self) -> impl Iterator<Item = &str> {
+        self.schedule.entries.iter().map(|e| e.name.as_str())
+    }
+
+    /// Its routes by name: each takes a plan.
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.schedule.routes.iter().map(|(_, r)| r.name.as_str())
     }
 
     /// Where it runs.
@@ -110,7 +129,8 @@ impl Bound {
         self.schedule.clone()
     }
 
-    /// Multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
+    /// For benchmarks: multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
+    #[doc(hidden)]
     pub fn multiprocessors(&self, entry: &str) -> Option<u32> {
         self.loaded.multiprocessors(entry)
     }
@@ -222,6 +242,29 @@ impl Bound {
 impl World {
     /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
     ///
+    /// ```
+    /// use fusco_runtime::{Error, Params, World, diag};
+    ///
+    /// let text = "program p {
+    ///     mesh tp { gpu: 2 }
+    ///     param M: int where M % gpu == 0;
+    ///     in  a: f32[m: M] @ [m/gpu, m];
+    ///     out b: f32[m: M] @ [copy/gpu, m];
+    ///     entry gather { b[m] <- a[m]; }
+    /// }";
+    /// let world = World::host(2).expect("two threads");
+    /// let bind = |m| world.bind(text, None, &Params::from([("M".to_string(), m)]));
+    /// let program = bind(6).expect("6 is even");
+    /// assert!(program.tensors().eq(["a", "b"]) && program.entries().eq(["gather"]));
+    /// match bind(7) {
+    ///     Err(Error::Program(wrong)) => {
+    ///         let shown = diag::render(&wrong, "p.fusco", text, false);
+    ///         assert!(shown.starts_with("error[F0901]") && shown.contains("7 % 2 == 0"), "{shown}");
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// ```
+    ///
     /// # Errors
     /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
     /// NVRTC and the driver say.
@@ -229,7 +272,7 @@ impl World {
         &self,
         source: &str,
         program: Option<&str>,
-        params: &BTreeMap<String, i64>,
+        params: &Params,
     ) -> Result<Bound, Error> {
         Bound::compile(self, source, program, params)
     }

@@ -119,11 +119,12 @@ impl Stream {
         }
     }
 
-    /// As [`copy`](Self::copy) of [scratch](super::World::scratch) memory, but each part goes to the next device, and the
+    /// For benchmarks: as [`copy`](Self::copy) of `World::scratch` memory, but each part goes to the next device, and the
     /// last one's to the first: every link carries bytes both ways at once. On a host as `copy`.
     ///
     /// # Errors
     /// As [`copy`](Self::copy).
+    #[doc(hidden)]
     pub fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
         self.check_copy(from, to)?;
         match &self.kind {

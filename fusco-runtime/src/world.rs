@@ -97,11 +97,12 @@ impl World {
         self.timeout
     }
 
-    /// Zeroed memory that belongs to no tensor: `bytes` on each device, or once on a host. For copies
+    /// For benchmarks: zeroed memory that belongs to no tensor: `bytes` on each device, or once on a host. For copies
     /// that a benchmark holds beside a launch.
     ///
     /// # Errors
     /// F0911 if there is no memory.
+    #[doc(hidden)]
     pub fn scratch(&self, bytes: usize) -> Result<Buffer, Error> {
         self.backend.scratch(&self.ledger, bytes)
     }
