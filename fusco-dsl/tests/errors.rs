@@ -365,3 +365,17 @@ fn bind_chooses_among_values() {
     assert!(bind(source, &[("K", 4), ("N", 8)]).is_empty());
     assert_eq!(bind(source, &[("K", 3), ("N", 8)]), ["F0901 param K: 3 == 2 || 3 == 4 is false"]);
 }
+
+/// Where a mistake of a token and one of the grammar meet, one of them is said.
+#[test]
+fn what_is_no_token_is_never_passed_over() {
+    let text = |middle: &str| {
+        format!(
+            "program p {{ in a: f32[m: 4] @ [m]; {middle}\n out b: f32[m: 4] @ [m]; entry main {{ b[m] <- a[m]; }} }}"
+        )
+    };
+    for middle in ["expert's output", "an 'a' b", "x → y", "\"s\" t", "é é", "4experts 5x"] {
+        let (_, found) = syntax::parse(&text(middle));
+        assert!(found.has_errors(), "accepted: {middle}");
+    }
+}

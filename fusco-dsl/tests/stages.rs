@@ -9,6 +9,8 @@ use fusco_dsl::{Compiled, compile};
 pub type Case = (&'static str, &'static str, Params);
 type Params = &'static [(&'static str, i64)];
 
+const MOE_BATCH: Params = &[("G", 4), ("E", 64), ("K", 8), ("H", 7168), ("B", 4), ("S", 4096)];
+
 const MOE_SHARED: Params = &[
     ("G", 4),
     ("E", 6),
@@ -24,7 +26,7 @@ const MOE_SHARED: Params = &[
 ];
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 16] = [
+pub const CASES: [Case; 17] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -33,6 +35,7 @@ pub const CASES: [Case; 16] = [
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
     ),
+    ("moe_batch", "moe_batch", MOE_BATCH),
     ("moe_shared", "moe_shared", MOE_SHARED),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),
     ("local_permute", "local_permute", &[("E", 128), ("H", 4096), ("TMAX", 4096)]),

@@ -50,6 +50,24 @@ const FILLED: &str = "program filled {
     entry scattered { d[to[i]] <- a[i]; }
 }";
 
+/// Groups with owners that the plan reads.
+const OWNERS: &str = include_str!("../../tests/gpu/moe_owners.fusco");
+
+/// Tables of a plan are read once it is made.
+#[test]
+fn tables_of_a_plan_are_read_after_it() {
+    let sizes = [("G", 3), ("K", 2), ("P", 7), ("H", 8), ("TMAX", 5)];
+    let sizes = sizes.map(|(name, v)| (name.to_string(), v)).into();
+    let mut schedule = (*compile(OWNERS, None, &sizes).expect("it compiles").schedule).clone();
+    let entry = schedule.entries.iter_mut().find(|e| e.name == "weigh").expect("an entry");
+    assert!(entry.plans.is_empty());
+    let route = std::mem::take(&mut entry.takes);
+    assert_eq!(route.len(), 1);
+    let found = verify(schedule).expect_err("nobody made the plan");
+    let told = |words: &str| found.0.iter().any(|d| d.message.contains(words));
+    assert!(told("a table is looked up before") && told("a plan is read before"), "{found:?}");
+}
+
 /// An op: entry, step, alternative, role, and the path of nested ops.
 #[derive(Clone, Debug)]
 struct At {
@@ -398,6 +416,9 @@ fn accepted() -> BTreeMap<String, Vec<String>> {
     let mut all: Vec<(&str, Compiled)> =
         CASES.iter().map(|(case, program, params)| (*case, compiled(program, params))).collect();
     all.push(("filled", compile(FILLED, None, &Bindings::new()).expect("it compiles")));
+    let sizes = [("G", 3), ("K", 2), ("P", 7), ("H", 8), ("TMAX", 5)];
+    let sizes = sizes.map(|(name, v)| (name.to_string(), v)).into();
+    all.push(("owners", compile(OWNERS, None, &sizes).expect("it compiles")));
     let mut accepted: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (case, compiled) in &all {
         assert!(verify((*compiled.schedule).clone()).is_ok(), "{case}");

@@ -189,7 +189,9 @@ impl Run<'_> {
             Ix::Binary { op, lhs, rhs } => op.apply(self.ix(lhs), self.ix(rhs)),
             Ix::Lookup { table, index } => match &self.schedule.tables[*table].kind {
                 TableKind::Const(values) => values[self.ix(index) as usize],
-                TableKind::Computed => panic!("no program here has computed tables"),
+                TableKind::Computed | TableKind::Planned(_) => {
+                    panic!("no program here has computed tables")
+                }
             },
             other => panic!("{other:?} in a program without data"),
         }

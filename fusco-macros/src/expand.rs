@@ -251,17 +251,28 @@ impl Module<'_> {
 fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> {
     let mut out = BTreeSet::new();
     for stmt in &entry.stmts {
-        out.insert(stmt.target);
-        reads(&stmt.value, &mut out);
-        stmt.index.iter().for_each(|i| reads(i, &mut out));
-        for (_, var) in stmt.vars.iter() {
-            if let VarExtent::Counted { rows, .. } | VarExtent::Fixed(rows) = &var.extent {
-                counted_by(rows, &mut out);
+        let mut own = BTreeSet::new();
+        touched(stmt, &mut own);
+        // The plan of a route knows where its groups lie.
+        if route_of(program, stmt).is_none() {
+            for tensor in own.clone() {
+                placed_by(&program.tensors[tensor], &mut own);
             }
         }
+        out.append(&mut own);
     }
-    for tensor in out.clone() {
-        placed_by(&program.tensors[tensor], &mut out);
+    let planned = |stmt: &&hir::Assign| {
+        route_of(program, stmt).is_some_and(|route| entry.plans.contains(&route))
+    };
+    for stmt in program.entries.iter().flat_map(|e| &e.stmts).filter(planned) {
+        let mut along = BTreeSet::new();
+        touched(stmt, &mut along);
+        if let ExprKind::Offset { tensor, .. } = &stmt.value.kind {
+            along.insert(*tensor);
+        }
+        for tensor in along {
+            placed_by(&program.tensors[tensor], &mut out);
+        }
     }
     for step in entry.plans.iter().flat_map(|r| &program.routes[*r].steps) {
         if let Step::Bind { value, .. } = step {
@@ -269,6 +280,33 @@ fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> 
         }
     }
     out
+}
+
+/// What a statement names, and what its variables are counted by.
+fn touched(stmt: &hir::Assign, out: &mut BTreeSet<Handle<hir::Tensor>>) {
+    out.insert(stmt.target);
+    reads(&stmt.value, out);
+    stmt.index.iter().for_each(|i| reads(i, out));
+    for (_, var) in stmt.vars.iter() {
+        if let VarExtent::Counted { rows, .. } | VarExtent::Fixed(rows) = &var.extent {
+            counted_by(rows, out);
+        }
+    }
+}
+
+/// The route that a statement moves along or asks for numbers.
+fn route_of(program: &Program, stmt: &hir::Assign) -> Option<Handle<hir::Route>> {
+    match &stmt.value.kind {
+        _ if stmt.via.is_some() => stmt.via.as_ref().map(|via| via.route),
+        ExprKind::Dropped { route, .. } => Some(*route),
+        ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. } => {
+            program.tensors[*tensor].axes.iter().find_map(|a| match a.extent {
+                Extent::Ragged { route, .. } => Some(route),
+                _ => None,
+            })
+        }
+        _ => None,
+    }
 }
 
 /// Tensors that decide where the elements of another one lie.

@@ -164,6 +164,7 @@ impl Request {
             Ix::Dyn(d) => !self.dyns[d.index()].is_empty(),
             Ix::DynAt { of, rank } => !self.dyns[of.index()].is_empty() && self.says(rank),
             Ix::Binary { lhs, rhs, .. } => self.says(lhs) && self.says(rhs),
+            Ix::Lookup { table, index } => self.known(*table).is_some() && self.says(index),
             Ix::Lit(_) | Ix::Me => true,
             _ => false,
         }

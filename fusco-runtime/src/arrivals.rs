@@ -158,7 +158,7 @@ impl Arrivals {
         let word = |name: &str| plan.address(rank, name);
         let (counters, slots) = word(&self.schedule.signals[self.signal].name)?;
         let opener = opener(&self.schedule.entries[self.entry], self.signal);
-        let groups = self.base.map(|base| self.groups(base, rank)).unwrap_or_default();
+        let groups = self.base.map(|base| self.groups(base, rank)).transpose()?.unwrap_or_default();
         let apart = groups.get(1).map_or(1, |second| second - groups[0]);
         if groups.windows(2).any(|w| w[1] - w[0] != apart) {
             return Err(Error::ScatteredGroups { rank });
@@ -176,10 +176,15 @@ impl Arrivals {
         })
     }
 
-    /// The groups of a rank whose rows arrive, ascending.
-    fn groups(&self, base: Handle<Base>, rank: usize) -> Vec<i64> {
+    /// The groups of a rank whose rows arrive, ascending. Where the plan has read their owners, it is made.
+    fn groups(&self, base: Handle<Base>, rank: usize) -> Result<Vec<i64>, Error> {
         let deal = &self.schedule.deals[self.schedule.bases[base].deal];
-        deal.groups.groups_of(self.schedule.routes[deal.route].member_of(rank as i64))
+        let member = self.schedule.routes[deal.route].member_of(rank as i64);
+        let planned = || {
+            let space = self.host().ok()?.ranks.get(rank)?;
+            Some(space.groups_of(deal.tables.as_ref()?, member as usize))
+        };
+        deal.groups.groups_of(member).or_else(planned).ok_or(Error::ScatteredGroups { rank })
     }
 
     fn host(&self) -> Result<&HostPlan, Error> {
@@ -208,7 +213,7 @@ impl Arrivals {
             let rows = space.positions.load(Relaxed);
             return Ok(tiles_of(0, 0, i64::from(rows)).collect());
         };
-        let tiles = self.groups(base, rank).into_iter().map(|g| g as usize).flat_map(|g| {
+        let tiles = self.groups(base, rank)?.into_iter().map(|g| g as usize).flat_map(|g| {
             let (first, live) = (space.bases[&base][g].load(Relaxed), space.live[g].load(Relaxed));
             tiles_of(g, first as usize / TILE_ROWS as usize, i64::from(live))
         });

@@ -532,6 +532,12 @@ impl Error {
         self.code() == "F0911"
     }
 
+    /// F0906: an element of an index tensor is outside its range.
+    pub(crate) fn outside(tensor: &str, value: i64, limit: i64) -> Error {
+        let what = format!("an index read from `{tensor}` is {value}, outside 0..{limit}");
+        Error::OutOfRange(what)
+    }
+
     /// The name is not of this program; the nearest that is, or all of them.
     pub(crate) fn unknown<'a>(
         program: &str,

@@ -8,7 +8,7 @@ use crate::plan::Plan;
 use crate::workspace::{Home, Homes, Loaded, Workspace};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Entry, Ix, Kernel, Route, Schedule, Tensor};
+use fusco_dsl::schedule::ir::{Entry, Ix, Kernel, Route, Schedule, Table, TableKind, Tensor};
 use std::sync::Arc;
 
 /// A launch whose arguments are complete; shared by all ranks, and by the replays of a graph.
@@ -106,8 +106,19 @@ impl Request {
             | Ix::Base { .. }
             | Ix::Live { .. }
             | Ix::Dropped(_)
-            | Ix::Element { .. }
-            | Ix::Lookup { .. } => 0,
+            | Ix::Element { .. } => 0,
+            Ix::Lookup { table, index } => {
+                let at = usize::try_from(self.number(index, rank)).ok();
+                at.and_then(|i| self.known(*table)?.get(i).copied()).unwrap_or(0)
+            }
+        }
+    }
+
+    /// The numbers of a table that is known at bind.
+    pub(crate) fn known(&self, table: Handle<Table>) -> Option<&[i64]> {
+        match &self.schedule.tables[table].kind {
+            TableKind::Const(values) => Some(values),
+            TableKind::Computed | TableKind::Planned(_) => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Name, program, params.
 type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
-const CASES: [Case; 18] = [
+const CASES: [Case; 20] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -18,6 +18,12 @@ const CASES: [Case; 18] = [
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
     ),
+    (
+        "moe_batch",
+        "moe_batch",
+        &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("B", 4), ("S", 8192)],
+    ),
+    ("moe_batch_odd", "moe_batch", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("B", 3), ("S", 15)]),
     (
         "moe_shared",
         "moe_shared",

@@ -4,7 +4,7 @@ use crate::failure::Failure;
 use fusco_dsl::Compiled;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::diag::hint;
-use fusco_dsl::layout::Deal;
+use fusco_dsl::layout::{Deal, DealForm};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::{self, Elem, Extent, Program, Size, SpreadKind};
 use fusco_runtime::mem::room;
@@ -371,12 +371,19 @@ pub fn raw(
     (0..compiled.schedule.ranks).map(rank).collect()
 }
 
+/// How the groups of a route lie, where these inputs say who owns them; `None` if an earlier entry made them.
+pub fn dealt(compiled: &Compiled, deal: Deal, inputs: &Inputs) -> Option<Deal> {
+    let DealForm::Read(owners) = deal.form else { return Some(deal) };
+    let owners = inputs.tensors.get(&compiled.hir.tensors[owners].name)?;
+    Some(deal.with((0..owners.len()).map(|i| owners.get_i64(i)).collect()))
+}
+
 /// Bytes of a rank's buffer up to the last live row, rounded up as the placement says; all of it if
-/// nothing is packed.
+/// nothing is packed, or it is not known what the rank holds.
 pub fn live_bytes(
     compiled: &Compiled,
     handle: Handle<hir::Tensor>,
-    live: &BTreeMap<String, Vec<u32>>,
+    (inputs, live): (&Inputs, &BTreeMap<String, Vec<u32>>),
     rank: usize,
 ) -> usize {
     let tensor = &compiled.hir.tensors[handle];
@@ -393,8 +400,9 @@ pub fn live_bytes(
     let (Some((route, ragged)), Some((align, stride))) = (route, packed) else { return all };
     let shape = &compiled.plan.routes[&route];
     // A packed tensor has its groups left of its ragged axis.
-    let Some(deal) = Deal::of(table, ragged - 1, shape) else { return all };
-    let own = deal.groups_of(shape.member_of(rank as i64));
+    let deal = Deal::of(table, ragged - 1, shape).and_then(|d| dealt(compiled, d, inputs));
+    let own = deal.and_then(|d| d.groups_of(shape.member_of(rank as i64)));
+    let Some(own) = own else { return all };
     let counts = live.get(&compiled.hir.routes[route].name).map(Vec::as_slice).unwrap_or_default();
     let count = |g: &i64| counts.get(*g as usize).map_or(0, |n| i64::from(*n));
     let rows: i64 = own.iter().map(|g| (count(g) + align - 1) / align * align).sum();

@@ -365,7 +365,7 @@ pub fn launch(
         stream.synchronize()?;
         times.push((entry.clone(), if repeat > 0 { started.elapsed() / repeat } else { once }));
     }
-    let finished = collect(&ready.compiled, world.backend(), times, &memory)?;
+    let finished = collect((&ready.compiled, &ready.inputs), world.backend(), times, &memory)?;
     Ok(Finished { warm: repeat > 0, ..finished })
 }
 
@@ -413,7 +413,7 @@ impl Memory {
             let live = live.filter(|(route, live)| live.contains_key(*route)).map(|(_, live)| live);
             for rank in 0..buffer.ranks() {
                 let bytes = live.map_or(usize::MAX, |live| {
-                    data::live_bytes(&ready.compiled, handle, live, rank)
+                    data::live_bytes(&ready.compiled, handle, (&ready.inputs, live), rank)
                 });
                 for at in (0..bytes.min(buffer.bytes(rank))).step_by(PAGE) {
                     buffer.upload_at(rank, at, &[0])?;
@@ -493,7 +493,7 @@ fn launch_entry(
 
 /// What the launches left, read where it lies; drop it before others write there.
 pub fn collect(
-    compiled: &Compiled,
+    (compiled, inputs): (&Compiled, &Inputs),
     backend: &'static str,
     times: Vec<(String, Duration)>,
     memory: &Memory,
@@ -507,7 +507,7 @@ pub fn collect(
             continue;
         };
         let view = |rank| {
-            let bytes = data::live_bytes(compiled, handle, &live, rank);
+            let bytes = data::live_bytes(compiled, handle, (inputs, &live), rank);
             buffer.view(rank, 0, bytes.min(buffer.bytes(rank)))
         };
         let ranks = (0..buffer.ranks()).map(view).collect::<Result<_, _>>()?;

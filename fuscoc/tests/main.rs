@@ -99,6 +99,39 @@ fn movements_without_a_route_equal_the_oracle() {
     run("kv_migrate", &["--entry", "main", "--set", sizes, "--dyn", "R=5"]);
 }
 
+/// Owners from a file, at random, and from an entry before: what is verified, told and written follows them.
+#[test]
+fn groups_lie_with_owners_that_a_tensor_names() {
+    let set = "K=2,P=7,H=16,TMAX=9";
+    let moe = "tests/gpu/moe_owners.fusco";
+    let entries = ["--entry", "dispatch,combine", "--feed", "z=y", "--random", "3", "--dyn", "T=9"];
+    for ranks in 1..=8 {
+        let set = format!("G={ranks},{set}");
+        verified(&[&[moe, "--set", &set], &entries[..]].concat());
+    }
+    let text = std::fs::read_to_string(std::path::Path::new(ROOT).join(moe)).expect("a program");
+    let made = "in given: ix32(gpu)[e: P] @ [copy/gpu, e];
+    out made: ix32(gpu)[e: P] @ [copy/gpu, e];
+    entry place { made[e] <- given[e]; }
+    in owner";
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("made.fusco");
+    std::fs::write(&path, text.replace("in owner", made)).expect("written");
+    let (file, out) = (path.display().to_string(), folder.path().join("out.safetensors"));
+    let (set, out) = (format!("G=3,{set}"), out.display().to_string());
+    let run = [&file, "--set", &set, "--entry", "place,dispatch,combine", "--feed", "owner=made"];
+    let run =
+        [&run[..], &["--feed", "z=y", "--random", "3", "--dyn", "T=9", "--out", &out]].concat();
+    verified(&run);
+    let output = fuscoc(&[&["run"], &run[..]].concat());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        told.contains("route r, whose groups have owners that an earlier entry named"),
+        "{told}"
+    );
+    assert!(std::fs::metadata(&out).expect("it is written").len() > 0);
+}
+
 const OWNERS: &str = "program owners {
     mesh m { g: 3 }
     param OWNER: ints;

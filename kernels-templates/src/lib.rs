@@ -19,6 +19,7 @@ pub enum Part {
     Floor,
     Pair,
     Deal,
+    Owners,
     Route,
 }
 
@@ -66,13 +67,14 @@ impl Part {
             Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
             Part::Deal => &["Blocks", "Cyclic", "Copies"],
+            Part::Owners => &["Dealt", "owners_fit(", "deal_groups("],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
         }
     }
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 16] = [
+pub const PRELUDE: [(Part, &str); 17] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -88,6 +90,7 @@ pub const PRELUDE: [(Part, &str); 16] = [
     (Part::Floor, include_str!("prelude/floor.cuh")),
     (Part::Pair, include_str!("prelude/pair.cuh")),
     (Part::Deal, include_str!("prelude/deal.cuh")),
+    (Part::Owners, include_str!("prelude/owners.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
 ];
 

@@ -24,6 +24,9 @@ moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1
 moe --set G=8,E=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=4,TP=2,E=64,K=4,H=4096,TMAX=700 --dyn T=700,0,1,513 --random "$RANDOM" --verify
 run $p/moe_ep_tp.fusco --entry dispatch,combine,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --set G=3,TP=2,E=9,K=3,H=96,TMAX=40 --dyn T=40,0,17 --random "$RANDOM" --verify
+batch() { run $p/moe_batch.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
+batch --set G=4,E=10,K=3,H=7168,B=3,S=412
+batch --set G=3,E=9,K=2,H=24,B=5,S=15
 shared() { run $p/moe_shared.fusco --entry dispatch,combine,biased,dispatch_bwd,combine_bwd --feed z=y --feed grad_y=y --random "$RANDOM" --verify "$@"; }
 shared --set G=4,E=6,K=2,H=7168,TMAX=900,OWNER=[2,0,3,2,0,2] --dyn T=900,0,517,64
 shared --set G=3,E=5,K=3,H=96,TMAX=40,OWNER=[2,2,2,2,2] --dyn T=40,0,17

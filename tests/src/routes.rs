@@ -74,11 +74,16 @@ struct Draw<'r> {
     all: String,
     /// A mesh axis that no source is on, over which rows are split.
     split: Option<(&'static str, i64)>,
-    /// Sources of the route: `s` and `k` may be missing.
+    /// Sources of the route: `s`, `b` and `k` may be missing.
     has_rank: bool,
     has_choice: bool,
-    /// A rank has two values of `s`: two token axes.
-    several: bool,
+    /// A token axis that every rank has whole, and whether it stands before `s`.
+    batch: Option<i64>,
+    batch_first: bool,
+    /// Values of `s`, and its digits: one a rank, blocks, cyclic, block-cyclic, with or without a rest.
+    rank_extent: i64,
+    rank_digits: Vec<String>,
+    rank_uneven: bool,
     odd: Odd,
     positions: Vec<i64>,
     positions_text: String,
@@ -109,16 +114,20 @@ pub fn case(random: &mut Random) -> Case {
     let each = pick(random, &[1, 1, 2, 3, 4]);
     let dealt = match random.below(8) {
         0 | 1 => Dealt::Cyclic,
-        2 if mesh.len() == 1 => Dealt::Owners,
+        2 if mesh.len() == 1 => pick(random, &[Dealt::Owners, Dealt::Read]),
         3 => Dealt::Uneven,
         _ => Dealt::Blocks,
     };
-    let any = odd.next(random) || matches!(dealt, Dealt::Owners | Dealt::Uneven);
+    let any = odd.next(random) || !matches!(dealt, Dealt::Blocks | Dealt::Cyclic);
     let groups = if any { 1 + random.below(9) as i64 } else { ranks * each };
     let longest = pick(random, &[1, 2, 3, 5, 8, 17]);
-    let several = has_rank && odd.next(random);
+    let (rank_extent, rank_digits, rank_uneven) = rank_source(random, ranks, &mesh);
     let mut draw = Draw {
-        several,
+        batch: rarely(random, 4).then(|| pick(random, &[1, 2, 3])),
+        batch_first: rarely(random, 2),
+        rank_extent,
+        rank_digits,
+        rank_uneven,
         ranks,
         mesh,
         axes,
@@ -142,14 +151,36 @@ pub fn case(random: &mut Random) -> Case {
     if !draw.has_choice {
         draw.choices = 1;
     }
-    if draw.dealt == Dealt::Owners {
-        let most = draw.mesh[0].1 as u64;
-        let mut owner = || draw.random.below(most).to_string();
-        let owners = Vec::from_iter((0..groups).map(|_| owner())).join(", ");
-        draw.declarations.push(format!("const OWNERS = [{owners}];"));
+    if matches!(draw.dealt, Dealt::Owners | Dealt::Read) {
+        draw.owners();
     }
     draw.positions(longest);
     draw.case()
+}
+
+/// The values of the source that is sharded, and how.
+fn rank_source(
+    random: &mut Random,
+    ranks: i64,
+    mesh: &[(&'static str, i64)],
+) -> (i64, Vec<String>, bool) {
+    let mesh = mesh.iter().map(|(m, _)| format!("s/{m}"));
+    let one = || [mesh.clone().collect(), vec!["s".to_string()]].concat();
+    let each = pick(random, &[1, 2, 3]);
+    match random.below(12) {
+        0 => (each * ranks, one(), false),
+        1 => (each * ranks, [vec!["s".into()], mesh.collect()].concat(), false),
+        2 => {
+            let tail = vec!["s:2".to_string()];
+            (2 * each * ranks, [vec!["s".into()], mesh.collect(), tail].concat(), false)
+        }
+        3 => (1 + random.below(3 * ranks as u64) as i64, one(), true),
+        4 => {
+            let digits = [vec!["s".into()], mesh.collect(), vec!["s:2".to_string()]].concat();
+            (1 + random.below(5 * ranks as u64) as i64, digits, true)
+        }
+        _ => (ranks, one(), false),
+    }
 }
 
 type Mesh = (String, Vec<(&'static str, i64)>, Vec<(&'static str, i64)>, String);
@@ -164,6 +195,8 @@ enum Dealt {
     Cyclic,
     /// By a constant table.
     Owners,
+    /// By a tensor that the planning entry reads.
+    Read,
     /// Blocks, the last of which may hold fewer groups or none.
     Uneven,
 }
@@ -216,6 +249,29 @@ impl Draw<'_> {
         self.odd.next(self.random)
     }
 
+    /// A table with an owner for each group: any, or one rank for all.
+    fn owners(&mut self) {
+        let (mesh, ranks) = self.mesh[0];
+        let one = rarely(self.random, 4).then(|| self.random.below(ranks as u64) as i64);
+        let mut owner = |_| one.unwrap_or_else(|| self.random.below(ranks as u64) as i64);
+        let owners = Vec::from_iter((0..self.groups).map(&mut owner));
+        if self.dealt == Dealt::Owners {
+            self.declarations.push(format!("const OWNERS = {owners:?};"));
+            return;
+        }
+        let copies = Vec::from_iter(self.axes.iter().map(|(m, _)| format!("copy/{m}"))).join(", ");
+        let wide = rarely(self.random, 3);
+        let (ix, elem) = if wide { ("ix64", Elem::I64) } else { ("ix32", Elem::I32) };
+        let place = match rarely(self.random, 3) {
+            true => format!("[e, {copies}]"),
+            false => format!("[{copies}, e]"),
+        };
+        let groups = self.groups;
+        self.declarations.push(format!("in OWNERS: {ix}({mesh})[e: {groups}] @ {place};"));
+        let array = Array::from_i64(elem, vec![groups as usize], &owners);
+        self.inputs.tensors.insert("OWNERS".into(), array);
+    }
+
     /// How many positions each rank has, as a number, one `dyn` or one a rank.
     fn positions(&mut self, longest: i64) {
         let kind = self.random.below(4);
@@ -232,7 +288,7 @@ impl Draw<'_> {
                 self.declarations.push(format!("dyn T: int <= {longest};"));
                 self.inputs.dyns.insert("T".into(), vec![live]);
             }
-            _ if !self.has_rank || self.several => self.positions(longest),
+            _ if !self.has_rank || self.rank_extent != self.ranks => self.positions(longest),
             _ => {
                 let mut live = |_| match self.random.below(4) {
                     0 => 0,
@@ -252,29 +308,24 @@ impl Draw<'_> {
     }
 
     fn rank_axis(&self) -> Axis {
-        Axis { name: "s", fixed: Some(self.rank_extent()), sharded: true }
-    }
-
-    fn rank_extent(&self) -> i64 {
-        if self.several { 2 * self.ranks } else { self.ranks }
+        Axis { name: "s", fixed: Some(self.rank_extent), sharded: true }
     }
 
     fn rank_size(&self) -> String {
-        if self.several { self.rank_extent().to_string() } else { self.all.clone() }
-    }
-
-    fn position_axis(&self) -> Axis {
-        let fixed = self.positions_text.parse().ok();
-        Axis { name: "t", fixed, sharded: false }
+        if self.rank_extent == self.ranks { self.all.clone() } else { self.rank_extent.to_string() }
     }
 
     fn sources(&self) -> Vec<Axis> {
-        let choice = Axis { name: "k", fixed: Some(self.choices), sharded: false };
-        let mut out = Vec::new();
-        out.extend(self.has_rank.then(|| self.rank_axis()));
-        out.push(self.position_axis());
-        out.extend(self.has_choice.then_some(choice));
-        out
+        let whole = |name, size| Axis { name, fixed: Some(size), sharded: false };
+        let positions = self.positions_text.parse().ok();
+        let mut out = vec![Axis { name: "t", fixed: positions, sharded: false }];
+        out.extend(self.has_choice.then(|| whole("k", self.choices)));
+        let mut front = Vec::from_iter(self.has_rank.then(|| self.rank_axis()));
+        let batch = self.batch.map(|n| whole("b", n));
+        let at = if self.batch_first { 0 } else { front.len() };
+        front.splice(at..at, batch);
+        front.extend(out);
+        front
     }
 
     /// Digits of an axis, major to minor.
@@ -292,8 +343,14 @@ impl Draw<'_> {
         if !axis.sharded {
             return out;
         }
+        if name == "s" && !self.odd() {
+            return self.rank_digits.clone();
+        }
         let mesh: Vec<String> = match axis.fixed {
-            _ if name == "e" && self.dealt == Dealt::Owners && !self.odd() => {
+            _ if name == "e"
+                && matches!(self.dealt, Dealt::Owners | Dealt::Read)
+                && !self.odd() =>
+            {
                 vec![format!("e/{}.map(OWNERS)", self.mesh[0].0)]
             }
             Some(size) if self.odd() => {
@@ -366,6 +423,7 @@ impl Draw<'_> {
             0 if self.odd() => " with uneven",
             1 if self.odd() => " with swizzle(b32), align(256)",
             _ if by_group && self.dealt == Dealt::Uneven => " with uneven",
+            _ if self.rank_uneven && axes.iter().any(|a| a.name == "s") => " with uneven",
             _ => "",
         };
         format!("[{}]{with}", terms.join(", "))
@@ -392,21 +450,18 @@ impl Draw<'_> {
 
     /// `s: gpu, t: T[s]`, with more behind.
     fn source_dims(&self, choice: bool, more: &str) -> String {
-        let mut dims = Vec::new();
-        if self.has_rank {
-            dims.push(format!("s: {}", self.rank_size()));
-        }
-        dims.push(format!("t: {}", self.positions_text));
-        if choice && self.has_choice {
-            dims.push(format!("k: {}", self.choices));
-        }
-        dims.join(", ") + more
+        let size = |axis: &Axis| match axis.name {
+            "s" => self.rank_size(),
+            "t" => self.positions_text.clone(),
+            _ => axis.fixed.unwrap_or(1).to_string(),
+        };
+        let axes = self.source_axes(choice).into_iter();
+        Vec::from_iter(axes.map(|a| format!("{}: {}", a.name, size(&a)))).join(", ") + more
     }
 
     fn source_index(&self, choice: bool, more: &str) -> String {
-        let rank = if self.has_rank { "s, " } else { "" };
-        let choice = if choice && self.has_choice { ", k" } else { "" };
-        format!("{rank}t{choice}{more}")
+        let axes = self.source_axes(choice);
+        Vec::from_iter(axes.iter().map(|a| a.name)).join(", ") + more
     }
 
     fn source_axes(&self, choice: bool) -> Vec<Axis> {
@@ -414,14 +469,11 @@ impl Draw<'_> {
     }
 
     fn source_shape(&self, choice: bool, more: &[i64]) -> Vec<usize> {
-        let mut shape = Vec::new();
-        if self.has_rank {
-            shape.push(self.rank_extent() as usize);
-        }
-        shape.push(self.longest());
-        if choice && self.has_choice {
-            shape.push(self.choices as usize);
-        }
+        let size = |a: &Axis| match a.name {
+            "t" => self.longest(),
+            _ => a.fixed.unwrap_or(1) as usize,
+        };
+        let mut shape = Vec::from_iter(self.source_axes(choice).iter().map(size));
         shape.extend(more.iter().map(|n| *n as usize));
         shape
     }
@@ -568,14 +620,6 @@ impl Draw<'_> {
         let mut keys: Vec<&str> = self.sources().iter().map(|a| a.name).collect();
         if rarely(self.random, 3) {
             shuffle(self.random, &mut keys);
-            // The rank before the position is what is lowered.
-            let at = |k: &str| keys.iter().position(|x| *x == k);
-            if let (Some(s), Some(t)) = (at("s"), at("t"))
-                && s > t
-                && !self.odd()
-            {
-                keys.swap(s, t);
-            }
         }
         let sources = self.source_index(true, "");
         let orelse = if self.drops { " else drop" } else { "" };
@@ -639,6 +683,8 @@ impl Draw<'_> {
                 let slots = self.slots(elem, &[], &[], "fill(-1)");
                 self.declarations.push(format!("out g{i}: {slots};"));
                 let rank = if self.has_rank { "s * 100 + " } else { "" };
+                let rank =
+                    if self.batch.is_some() { format!("{rank}b * 1000 + ") } else { rank.into() };
                 let choice = if self.has_choice { " + k" } else { "" };
                 let value = pick(self.random, &["", " + e * 3", " + c"]);
                 format!("g{i}[e, c] <- {rank}t * 4{choice}{value} via r;")
@@ -670,7 +716,10 @@ impl Draw<'_> {
                 self.declarations.push(format!("out n{i}: {elem}[e: {groups}] @ {placement};"));
                 format!("n{i}[e] <- {word}(y0.c);")
             }
-            10 if self.has_rank => {
+            10 if self.has_rank
+                && self.rank_extent == self.ranks
+                && self.sources()[0].name == "s" =>
+            {
                 let elem = pick(self.random, &["i32", "u32", "i64"]);
                 let axis = self.rank_axis();
                 let placement = self.placement(&[axis], None, &[]);

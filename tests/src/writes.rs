@@ -2,9 +2,10 @@
 //! reference interpreter, without a back end.
 
 use fusco_dsl::arena::Handle;
+use fusco_dsl::layout;
 use fusco_dsl::oracle::{Inputs, Relation};
 use fusco_dsl::schedule::ir::{
-    Access, Deal, Entry, Ix, IxOp, Op, Route, Schedule, TableKind, Tensor,
+    Access, Deal, DealTables, Entry, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,8 +100,30 @@ impl Walk<'_> {
     }
 
     fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {
-        let deal = &self.schedule.deals[deal];
-        deal.groups.groups_of(self.schedule.routes[deal.route].member_of(self.me as i64))
+        let member =
+            self.schedule.routes[self.schedule.deals[deal].route].member_of(self.me as i64);
+        self.known(&self.schedule.deals[deal]).groups_of(member).expect("known")
+    }
+
+    /// How groups are dealt by these inputs.
+    fn known(&self, deal: &Deal) -> layout::Deal {
+        let Some(read) = &deal.read else { return deal.groups.clone() };
+        let owners = &self.inputs.tensors[&self.schedule.tensors[read.tensor].name];
+        deal.groups.with((0..owners.len()).map(|i| owners.get_i64(i)).collect())
+    }
+
+    /// An entry of a table that a plan makes of the owners that it reads.
+    fn planned(&self, table: Handle<Table>, group: i64) -> i64 {
+        let read =
+            |(_, d): (_, &Deal)| Some((self.known(d), d.tables?, d.read.as_ref()?.positions));
+        let of = |(_, t, p): &(_, DealTables, _)| table == t.owners || table == *p;
+        let found = self.schedule.deals.iter().filter_map(read).find(of);
+        let (deal, tables, _) = found.expect("no address reads another table of a plan");
+        let owner = deal.owner(group);
+        if table == tables.owners {
+            return owner.expect("known");
+        }
+        (0..group).filter(|g| deal.owner(*g) == owner).count() as i64
     }
 
     /// Kept tuples of an own position: choice, group, slot.
@@ -157,7 +180,7 @@ impl Walk<'_> {
             }
             Ix::Base { base, group } => {
                 let info = &self.schedule.bases[*base];
-                let deal = &self.schedule.deals[info.deal].groups;
+                let deal = self.known(&self.schedule.deals[info.deal]);
                 let group = self.value(group);
                 let earlier = (0..group).filter(|g| deal.owner(*g) == deal.owner(group));
                 let rows = earlier.map(|g| self.relation.live[g as usize]);
@@ -180,6 +203,7 @@ impl Walk<'_> {
             }
             Ix::Lookup { table, index } => match &self.schedule.tables[*table].kind {
                 TableKind::Const(values) => values[self.value(index) as usize],
+                TableKind::Planned(_) => self.planned(*table, self.value(index)),
                 TableKind::Computed => panic!("no address of a route reads a computed table"),
             },
             Ix::Element { .. } => panic!("no address of a route reads an element"),

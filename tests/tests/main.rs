@@ -4,6 +4,7 @@
 mod adjoint;
 mod consumer;
 mod graph;
+mod owners;
 mod placements;
 mod routes;
 mod rows;

@@ -365,11 +365,56 @@ fn rows_of_one_entry_arrive_by_one_table_of_tiles() {
     refused(&format!("{IDS} {ROWS} {v}"), &both, "whose groups lie on different ranks");
 }
 
+/// Each rank reads the owners where it is, before it knows that another one has come.
 #[test]
-fn owners_that_a_tensor_names_are_refused() {
-    let y = "in W: ix32(2)[e: 4] @ [copy/gpu, e];
-        out y: bf16[e: 4, c: ragged, h: 8] @ [e/gpu.map(W), e, c.pack(2), h];";
-    refused(&format!("{IDS} {y}"), PUSH, "whose owner a tensor names");
+fn owners_that_a_tensor_names_lie_on_each_rank() {
+    let owners = |w: &str, y: &str| {
+        format!(
+            "{IDS} in W: ix32(2)[e: 4] @ {w};
+        out y: bf16[e: 4, c: ragged, h: 8] @ {y} with fill(1);
+        out n: i32[e: 4] @ [e/gpu.map(W), e] with fill(9);"
+        )
+    };
+    let statements = format!("{PUSH} n[e] <- offset(y.c);");
+    for table in [[1, 0, 0, 1], [0; 4], [1; 4]] {
+        for w in ["[copy/gpu, e]", "[e, copy/gpu]", "[copy/gpu, e, e:2]"] {
+            for y in ["[e/gpu.map(W), e, c.pack(2), h]", "[e, c.pack(1), h, e/gpu.map(W)]"] {
+                let text = program("gpu: 2", &owners(w, y), &statements);
+                let values = Array::from_i64(Elem::I32, vec![4], &table);
+                assert!(by_hand(text, &[("W", values)]) == End::Ran, "refused: {w} {y}");
+            }
+        }
+    }
+    let y = "[e/gpu.map(W), e, c.pack(2), h]";
+    for w in ["[e/gpu, e]", "[only(1)/gpu, e]"] {
+        refused(
+            &owners(w, y),
+            &statements,
+            "is not a whole copy on each rank, in the placement of `W`",
+        );
+    }
+}
+
+#[test]
+fn owners_are_the_ranks_of_the_plan_in_order() {
+    let text = "program p {
+        mesh m { dp: 2, ep: 2, all = (dp, ep), turned = (ep, dp) }
+        in x: f32[s: all, t: 3, h: 8] @ [s/all, t, h];
+        in ids: ix32(4)[s: all, t: 3] @ [s/all, t];
+        in W: ix32(turned)[e: 4] @ [copy/dp, copy/ep, e];
+        out y: f32[e: 4, c: ragged, h: 8] @ [e/turned.map(W), e, c.pack(2), h];
+        route r: (s, t) -> (e, c) { e = ids[s, t]; c = slot(e) by (s, t); }
+        entry go { plan r; y[e, c, h] <- x[s, t, h] via r; }
+    }";
+    let found = compile(text, None, &BTreeMap::new()).expect_err("refused");
+    assert_eq!((found.0[0].code, found.0.len()), ("F0999", 1));
+    assert!(found.0[0].message.contains("by other numbers than the ranks of the plan"));
+    let compiled = compile(
+        &text.replace("turned", "all").replace(", all = (ep, dp)", ""),
+        None,
+        &BTreeMap::new(),
+    );
+    assert!(compiled.is_ok());
 }
 
 /// Four reads that are not lowered behind a route, and what it is about each.
@@ -420,19 +465,56 @@ fn rows_of_one_element_move() {
     assert!(by_hand(text, &[("v", v)]) == End::Ran);
 }
 
+/// Token axes and what cuts them over ranks: blocks, in turn, with a rest, two axes over two of the mesh, in any order
+/// of the keys and of the axes of the index tensor.
 #[test]
-fn a_rank_of_several_source_rows_is_refused() {
-    let text = "program bs {
-        mesh ep { gpu: 2 }
-        in x: bf16[b: 4, q: 3, h: 8] @ [b/gpu, b, q, h];
-        in ids: ix32(4)[b: 4, q: 3, k: 2] @ [b/gpu, b, q, k];
-        out y: bf16[e: 4, c: ragged, h: 8] @ [e/gpu, e, c.pack(2), h];
-        route r: (b, q, k) -> (e, c) { e = ids[b, q, k]; c = slot(e) by (b, q, k); }
-        entry go { plan r; y[e, c, h] <- x[b, q, h] via r; }
-    }";
-    let found = compile(text, None, &BTreeMap::new()).expect_err("refused");
-    assert_eq!((found.0[0].code, found.0.len()), ("F0999", 1));
-    assert!(found.0[0].message.contains("`b` of 4 values, not one for each of the 2 ranks"));
+fn tokens_of_several_axes_run() {
+    let meshes = ["gpu: 3", "dp: 2, ep: 2"];
+    let cuts = [
+        (0, "q/gpu, b, q", "q/gpu, q, b", 6),
+        (0, "q, q/gpu, b", "b, q, q/gpu", 6),
+        (0, "q, q/gpu, q:2, b", "q, q/gpu, b, q:2", 12),
+        (0, "b, q/gpu, q", "q/gpu, q, b", 5),
+        (0, "b/gpu, b, q", "b/gpu, q, b", 4),
+        (1, "b/dp, b, q/ep, q", "b/dp, q/ep, q, b", 4),
+        (1, "q/ep, q/dp, b, q", "q/ep, b, q/dp, q", 8),
+    ];
+    for (mesh, index, rows, q) in cuts {
+        for keys in ["b, q, k", "q, b, k", "k, q, b", "b, k, q", "q, k, b", "k, b, q"] {
+            let text = format!(
+                "program tokens {{
+                    mesh m {{ {mesh} }}
+                    in ids: ix32(12, none = -1)[b: 4, q: {q}, k: 2] @ [{index}, k] with uneven;
+                    in x: f32[q: {q}, b: 4, h: 4] @ [{rows}, h] with uneven;
+                    out y: f32[e: 12, c: ragged, h: 4] @ [e/{all}, e, c.pack(2), h] with fill(1);
+                    out from: i32[e: 12, c: ragged] @ [e/{all}, e, c.pack(1)] with fill(-1);
+                    in z: f32[e: 12, c: ragged, h: 4] @ [e/{all}, e, c.pack(2), h];
+                    out o: f32[b: 4, q: {q}, h: 4] @ [{index}, h] with fill(0), uneven;
+                    route r: (b, q, k) -> (e, c) {{ e = ids[b, q, k] else drop; c = slot(e) by ({keys}); cap c < 7 else drop; }}
+                    entry go {{ plan r; y[e, c, h] <- x[q, b, h] via r; from[e, c] <- (b * 100 + q) * 10 + k via r; }}
+                    entry back {{ o[b, q, h] <- sum(k: z[e, c, h]) + x[q, b, h] via r; }}
+                }}",
+                mesh = meshes[mesh],
+                all = if mesh == 0 { "gpu" } else { "dp, e/ep" },
+            );
+            let mut random = Random(7);
+            let values = Vec::from_iter((0..4 * q * 2).map(|_| random.below(13) as i64 - 1));
+            let ids = Array::from_i64(Elem::I32, vec![4, q, 2], &values);
+            let mut x = Array::zeros(Elem::F32, vec![q, 4, 4]);
+            random.fill(&mut x);
+            let mut inputs = Inputs::default();
+            inputs.tensors.extend([("ids".to_string(), ids), ("x".to_string(), x)]);
+            let case = Case {
+                text: text.clone(),
+                ranks: [3, 4][mesh],
+                inputs,
+                entries: vec!["go".into(), "back".into()],
+                targets: vec!["y".into(), "from".into()],
+                feeds: vec![("z".into(), "y".into())],
+            };
+            assert!(check(&case) == End::Ran, "{text}");
+        }
+    }
 }
 
 #[test]
@@ -454,8 +536,8 @@ fn a_table_of_the_device_beside_a_route_is_refused() {
 
 #[test]
 fn an_order_of_slots_is_refused_where_it_is_written() {
-    let text =
-        program("gpu: 2", &format!("{IDS} {ROWS}"), PUSH).replace("(s, t, k); }", "(k, t, s); }");
+    let text = program("gpu: 2", &format!("{IDS} {ROWS}"), PUSH);
+    let text = text.replace("(s, t, k); }", "(k, t, s); }");
     let found = compile(&text, None, &BTreeMap::new()).expect_err("refused");
     let at = &found.0[0].span;
     assert_eq!(&text[at.start as usize..at.end as usize], "by (k, t, s)");

@@ -70,7 +70,7 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
                 TableKind::Const(_) => {
                     format!("{}[{}]", table_name(schedule, *table), inner(index))
                 }
-                TableKind::Computed => {
+                TableKind::Computed | TableKind::Planned(_) => {
                     format!("i32(plan->{}[{}])", table_name(schedule, *table), inner(index))
                 }
             }

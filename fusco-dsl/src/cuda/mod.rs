@@ -85,7 +85,7 @@ fn check_limits(schedule: &ir::Schedule, target: &Target) -> Result<(), Diagnost
         if choose::plan_threads(route, target) == 0 {
             let arch = target.architecture.name;
             let what = format!("{} bins, which exceed the shared memory of {arch}", route.bins());
-            let help = "take fewer groups or fewer ranks";
+            let help = "take fewer groups, or write the keys that are sharded first";
             diagnostics.push(Diagnostic::unsupported(route.span, what).help(help));
         }
     }

@@ -5,6 +5,7 @@ use super::launch::{Field, Workspace};
 use super::out::Out;
 use super::{Target, choose, namer};
 use crate::arena::Handle;
+use crate::layout::Count;
 use crate::schedule::ir::{Deal, DealForm, Ix, Route, Schedule, SlotOrder, Table, TableKind};
 use std::collections::BTreeSet;
 
@@ -53,8 +54,7 @@ fn home_members(schedule: &Schedule) -> Vec<(String, Option<i64>)> {
     out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), None)));
     let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
     out.extend(signals.map(|(_, s)| (s.name.clone(), Some(s.slots))));
-    let computed = |t: &Table| matches!(t.kind, TableKind::Computed);
-    let tables = schedule.tables.iter().filter(|(_, t)| computed(t));
+    let tables = schedule.tables_in(None);
     out.extend(tables.map(|(table, t)| (namer::table_name(schedule, table), Some(t.len))));
     out
 }
@@ -111,6 +111,9 @@ fn members(
     word("live".into(), &[route.groups]);
     for (_, base) in schedule.bases_of(handle) {
         word(base.name.clone(), &[route.groups]);
+    }
+    for (table, info) in schedule.tables_in(Some(handle)) {
+        word(namer::table_name(schedule, table), &[info.len]);
     }
     for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
         word(signal.name.clone(), &[signal.slots]);
@@ -184,12 +187,15 @@ pub(super) fn emit_workspace(
 
 pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas: u32) {
     out.block_with(&format!("struct {}", namer::route_type(&route.name)), "};", |out| {
-        out.line(&format!("static constexpr i32 FAN = {}, GROUPS = {}, BINS = {};", route.fan, route.groups, route.bins()));
+        out.line(&format!(
+            "static constexpr i32 FAN = {}, GROUPS = {}, BINS = {};",
+            route.fan,
+            route.groups,
+            route.bins()
+        ));
         out.line(&format!("static constexpr i32 CTAS = {ctas};  // that plan on one rank"));
         emit_members(out, schedule, route);
-        let fan_major = route.order == SlotOrder::FanRankPosition;
-        let fan_first = route.order != SlotOrder::RankPositionFan;
-        out.line(&format!("static constexpr bool FAN_FIRST = {fan_first}, FAN_MAJOR = {fan_major};  // order of slots"));
+        emit_order(out, route);
         // Memory holds no more rows of a group than this; slots above it are not filled.
         let rows = route.distinct.then(|| route.positions_bound.saturating_mul(route.members));
         let cap = [route.cap, rows].into_iter().flatten().min();
@@ -197,16 +203,25 @@ pub(super) fn emit_route(out: &mut Out, schedule: &Schedule, route: &Route, ctas
         let cap = cap.map_or("0xffffffffu".to_string(), |c| format!("{c}u"));
         out.line(&format!("static constexpr u32 CAP = {cap};"));
         let distinct = route.distinct && route.fan > 1;
-        out.line(&format!("static constexpr bool DISTINCT = {distinct};  // a position names no group twice"));
-        out.line(&format!("static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};", route.none.is_some(), route.trap_none, route.trap_cap));
+        out.line(&format!(
+            "static constexpr bool DISTINCT = {distinct};  // a position names no group twice"
+        ));
+        out.line(&format!(
+            "static constexpr bool HAS_NONE = {}, TRAP_NONE = {}, TRAP_CAP = {};",
+            route.none.is_some(),
+            route.trap_none,
+            route.trap_cap
+        ));
         out.line(&format!("static constexpr i64 NONE = {};", route.none.unwrap_or(-1)));
-        emit_index_element(out, schedule, route);
     });
     out.blank();
 }
 
-/// Which member of a plan holds each group.
+/// Which member of a plan holds each group; where the plan itself says so, the kernels read it there.
 pub(super) fn emit_deal(out: &mut Out, schedule: &Schedule, deal: &Deal) {
+    if deal.read.is_some() {
+        return;
+    }
     let (name, of) = (namer::deal_type(schedule, deal), &deal.groups);
     let Some(tables) = deal.tables else {
         let form = match of.form {
@@ -246,26 +261,61 @@ fn emit_members(out: &mut Out, schedule: &Schedule, route: &Route) {
     out.line(&format!("{head} rank(i32 m, i32 me) {{ return {apart}; }}"));
 }
 
-/// Where the index tensor keeps the tuple that is number `at` of `[position][fan]`.
-fn emit_index_element(out: &mut Out, schedule: &Schedule, route: &Route) {
-    out.line("// Where the index tensor keeps tuple `at` of [position][choice].");
-    let head = "static __device__ __forceinline__ i32 element(i32 at)";
-    if route.is_row_major() {
-        out.line(&format!("{head} {{ return at; }}"));
-        return;
+/// How the tuples of a group are numbered.
+fn emit_order(out: &mut Out, route: &Route) {
+    let order = &route.order;
+    let number = |count: Count| match count {
+        Count::Known(n) => n.to_string(),
+        Count::Positions { times, over } => match (times, over) {
+            (1, 1) => "positions".to_string(),
+            (n, 1) => format!("(positions * {n})"),
+            (1, n) => format!("(positions / {n})"),
+            (n, d) => format!("(positions / {d} * {n})"),
+        },
+    };
+    let run = number(order.run);
+    let whole = match order.run {
+        Count::Known(n) => n == route.positions_bound && route.positions == Ix::Lit(n),
+        Count::Positions { times, over } => (times, over) == (1, 1),
+    };
+    let head = "static __device__ __forceinline__ i32";
+    out.line("// Slots are numbered by the keys: tuple number i of the rank in that order is this one of [position][choice] ..");
+    let tuple = match order.run {
+        Count::Known(1) => "i".to_string(),
+        _ if whole => format!("i % {run} * FAN + i / {run}"),
+        _ => format!("(i / {run} / FAN * {run} + i % {run}) * FAN + i / {run} % FAN"),
+    };
+    out.line(&format!("{head} tuple(i32 i, i32 positions) {{ return {tuple}; }}"));
+    out.line("// .. and is counted with those of equal keys before the rank's; number n of these counts and the ranks is of this");
+    out.line("// count and of this member of the plan.");
+    let outer = match order.outer {
+        1 => "0".to_string(),
+        _ => format!("i / {}", number(order.inner)),
+    };
+    out.line(&format!("{head} outer(i32 i, i32 positions) {{ return {outer}; }}"));
+    for (name, of_rank) in [("nth_outer", false), ("nth_member", true)] {
+        out.line(&format!("{head} {name}(i32 n) {{ return {}; }}", nth(order, of_rank)));
     }
-    out.line(&format!("{head} {{ return {}; }}", element(schedule, route, &route.at)));
 }
 
-/// The program's words for its variables stay out: the text has none but its own.
-fn element(schedule: &Schedule, route: &Route, ix: &Ix) -> String {
-    match ix {
-        Ix::Var(v) if *v == route.position => "(at / FAN)".to_string(),
-        Ix::Var(v) if *v == route.choice => "(at % FAN)".to_string(),
-        Ix::Binary { op, lhs, rhs } => {
-            let [a, b] = [lhs, rhs].map(|side| element(schedule, route, side));
-            format!("({a} {} {b})", op.symbol())
+/// The part of number n that is a rank, or is not.
+fn nth(order: &SlotOrder, of_rank: bool) -> String {
+    let (mut below, mut terms) = (1, Vec::new());
+    for (i, digit) in order.digits.iter().enumerate().rev() {
+        if digit.of_rank == of_rank && digit.radix > 1 {
+            let mut term = "n".to_string();
+            if below > 1 {
+                term = format!("{term} / {below}");
+            }
+            if i > 0 {
+                term = format!("{term} % {}", digit.radix);
+            }
+            if digit.weight > 1 {
+                term = format!("{term} * {}", digit.weight);
+            }
+            terms.insert(0, term);
         }
-        ix => super::index::bare(schedule, ix),
+        below *= digit.radix;
     }
+    if terms.is_empty() { "0".to_string() } else { terms.join(" + ") }
 }

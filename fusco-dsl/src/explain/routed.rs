@@ -3,6 +3,7 @@
 //! Enters: a routed movement. Leaves: lines of text. Which rank gets what is known to the plan only.
 
 use crate::Compiled;
+use crate::layout::DealForm;
 use crate::plan::{Derived, Factor, Kind, Movement, Point};
 
 pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
@@ -57,10 +58,18 @@ pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
 /// The most that one rank can send or fetch: every tuple kept, every partner on another rank.
 fn bound(compiled: &Compiled, movement: &Movement, bytes: i64) -> String {
     let route = &compiled.plan.routes[&movement.route];
+    let read = movement.target.deal.as_ref().and_then(|deal| match deal.form {
+        DealForm::Read(owners) => Some(&compiled.hir.tensors[owners].name),
+        _ => None,
+    });
+    let which = match read {
+        Some(owners) => format!("which ranks, `{owners}` says in the launch that plans"),
+        None => "which ranks, the plan knows".to_string(),
+    };
     let tuples = route.positions_bound.saturating_mul(route.fan);
     let most = tuples.saturating_mul(movement.run).saturating_mul(bytes);
     format!(
-        "at most {} a rank: {} positions, {} tuples each; which ranks, the plan knows",
+        "at most {} a rank: {} positions, {} tuples each; {which}",
         super::picture::size(most),
         route.positions_bound,
         route.fan

@@ -93,12 +93,21 @@ impl Map {
     /// What the owner of a coordinate adds to the rank.
     pub fn rank(&self, at: i64) -> Option<i64> {
         let Owners::Known(owners) = &self.owners else { return None };
-        let mut owner = *owners.get(usize::try_from(at).ok()?)?;
+        Some(self.rank_of(*owners.get(usize::try_from(at).ok()?)?))
+    }
+
+    /// What an owner adds to the rank.
+    pub fn rank_of(&self, mut owner: i64) -> i64 {
         let mut rank = 0;
         for (size, weight) in self.parts.iter().rev() {
             rank += owner % size * weight;
             owner /= size;
         }
-        Some(rank)
+        rank
+    }
+
+    /// How many owners there are.
+    pub fn size(&self) -> i64 {
+        self.parts.iter().map(|(size, _)| size).product()
     }
 }

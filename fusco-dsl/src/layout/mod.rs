@@ -9,13 +9,15 @@ mod deal;
 mod holders;
 mod print;
 mod route;
+mod sources;
 
 pub use build::tables;
 pub use deal::{Deal, DealForm};
 pub use holders::Part;
 pub use print::print;
+pub use route::RouteShape;
 pub(crate) use route::route_shape;
-pub use route::{RouteShape, SlotOrder};
+pub use sources::{Count, Local, OrderDigit, RankDigit, SlotOrder, Source};
 
 use crate::arena::Handle;
 use crate::sema::hir;

@@ -1,37 +1,28 @@
 //! The numbers of a route: how many tuples, groups and bins, and the worst cases they imply.
 
+use super::sources::{Keys, Local, SlotOrder, Source};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::sema::hir::{self, Bindings, ExprKind, OrElse, Order, Program, Size, Step, VarExtent};
 use crate::source::Span;
 
-/// Numbering of a group's tuples, major to minor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SlotOrder {
-    /// rank, position, k
-    RankPositionFan,
-    /// rank, k, position
-    RankFanPosition,
-    /// k, rank, position
-    FanRankPosition,
-}
-
-/// A route `([s,] t [, k]) -> (e, c)` with its sizes bound.
+/// A route `(sources) -> (e, c)` with its sizes bound.
 #[derive(Clone, Debug)]
 pub struct RouteShape {
     /// The index tensor that names the group of each tuple.
     pub index: Handle<hir::Tensor>,
+    /// The source that each of its axes is indexed by.
+    pub axes: Vec<usize>,
     pub none: Option<i64>,
-    /// Source variables by role.
-    pub rank_var: Option<Handle<hir::Var>>,
-    pub position_var: Handle<hir::Var>,
-    pub fan_var: Option<Handle<hir::Var>>,
+    pub sources: Vec<Source>,
+    /// The sources, by number, whose values on a rank number its positions, major first.
+    pub positions: Vec<usize>,
+    /// The source that counts the tuples of a position.
+    pub choice: Option<usize>,
     pub group_var: Handle<hir::Var>,
     pub slot_var: Handle<hir::Var>,
-    /// Extent of the position variable on one rank.
-    pub positions: Size,
     pub positions_bound: i64,
-    /// Ranks that make one plan together, those over which the source rank is sharded, and how far apart they are.
+    /// Ranks that make one plan together, those over which sources are sharded, and how far apart they are.
     /// Along the other mesh axes, where tensors are copied or rows are split, each coordinate makes the same plan.
     pub ranks: i64,
     pub stride: i64,
@@ -99,7 +90,7 @@ pub fn route_shape(
         program.eval(size, bound).ok_or_else(|| no("a size that is not known at bind"))
     };
 
-    let (group_var, index, none, bind_else) = bind_step(program, route)
+    let (group_var, (index, axes), none, bind_else) = bind_step(program, route)
         .ok_or_else(|| no("a group that is not read from one index tensor"))?;
     let groups_size = program.tensors[index]
         .dtype
@@ -108,69 +99,62 @@ pub fn route_shape(
         .map(|i| &i.bound)
         .ok_or_else(|| no("an index without `ix`"))?;
     let groups = eval(groups_size)?;
-    let (rank_var, position_var, fan_var) = source_roles(program, route)
-        .ok_or_else(|| no("sources other than `(s, t, k)`, `(s, t)`, `(t, k)` or `(t)`"))?;
-    let (ranks, stride) = match rank_var {
-        Some(_) => members(program, bound, index)
-            .ok_or_else(|| no("a source over mesh axes that are not beside each other"))?,
-        None => (1, 1),
-    };
-    if let Some(var) = rank_var {
-        let each = match &route.vars[var].extent {
-            VarExtent::Fixed(size) => eval(size)?,
-            _ => return Err(no("a ragged source")),
+    let mut sources = Vec::new();
+    for (number, var) in route.sources.iter().enumerate() {
+        let VarExtent::Fixed(extent) = &route.vars[*var].extent else {
+            return Err(no("a ragged source"));
         };
-        if each != ranks {
-            let name = &route.vars[var].name;
-            return Err(no(&format!(
-                "a sharded source `{name}` of {each} values, not one for each of the {ranks} ranks"
-            )));
+        let Some(axis) = axes.iter().position(|a| *a == number) else {
+            return Err(no("a source that its index tensor does not have"));
+        };
+        let tensor = (&program.tensors[index], axis);
+        let source = Source::of((program, bound), tensor, (*var, extent));
+        sources.push(
+            source.ok_or_else(|| no("a source over ranks whose digits are not known at bind"))?,
+        );
+    }
+    let (ranks, stride) = members(&sources)
+        .ok_or_else(|| no("a source over mesh axes that are not beside each other"))?;
+    for (source, var) in sources.iter_mut().zip(&route.sources) {
+        if let VarExtent::Fixed(size) = &route.vars[*var].extent
+            && let Some(all) = program.eval(size, bound)
+        {
+            source.count_each(all, (ranks, stride));
         }
     }
-    let VarExtent::Fixed(positions) = &route.vars[position_var].extent else {
-        return Err(no("a ragged source"));
-    };
-    let positions_bound = match positions {
-        Size::Dyn { of, index } => {
-            // One for all, or the one of the tuple's own rank.
-            let own = matches!(index[..], [] | [Size::Coord(0)]);
-            if !own || rank_var.is_none() && !index.is_empty() {
-                return Err(no("as many positions as a `dyn` of another rank says"));
-            }
-            eval(&program.dyns[*of].bound)?
+    for source in &sources {
+        let Local::Size(Size::Dyn { index, .. }) = &source.local else { continue };
+        // One for all, or the one of the tuple's own rank.
+        let own = |at: &Size| matches!(at, Size::Coord(i) if sources[*i].bound == 1);
+        if !index.iter().all(own) {
+            return Err(no("as many positions as a `dyn` of another rank says"));
         }
-        size => eval(size)?,
-    };
-    let fan = match fan_var.map(|v| &route.vars[v].extent) {
-        None => 1,
-        Some(VarExtent::Fixed(size)) => eval(size)?,
-        Some(VarExtent::Ragged(_) | VarExtent::Counted { .. }) => {
-            return Err(no("a ragged source"));
-        }
-    };
-    let (slot_var, order) = slot_step(route, rank_var, position_var, fan_var).map_err(|by| {
-        Box::new(
-            Diagnostic::unsupported(
-                by,
-                format!("route `{}` numbers slots in this order", route.name),
-            )
-            .note("the position is numbered after the rank")
-            .help("write the key of the rank before the key of the position"),
-        )
+    }
+    let choice = choice(program, handle, &sources, assumes_distinct(program, index));
+    let (slot_var, keys, by) = slot_step(route, &sources).ok_or_else(|| no("no slot"))?;
+    let positions: Vec<usize> = keys.iter().copied().filter(|k| Some(*k) != choice).collect();
+    let names = keys.iter().map(|k| route.vars[route.sources[*k]].name.clone()).collect();
+    let order = Keys { sources: &sources, order: &keys, names, choice, stride }.slots();
+    let order = order.map_err(|what| {
+        let what = format!("route `{}` with {what},", route.name);
+        Box::new(Diagnostic::unsupported(by, what).help("write the keys that are sharded first"))
     })?;
+    let bound_of = |all: i64, k: &usize| all.checked_mul(sources[*k].bound);
+    let positions_bound = positions.iter().try_fold(1i64, bound_of);
+    let positions_bound = positions_bound.ok_or_else(|| no("more than 2^63 positions"))?;
+    let fan = choice.map_or(1, |c| sources[c].bound);
     let cap = route.steps.iter().find_map(|s| match s {
         Step::Cap { limit, orelse, .. } => Some((limit, *orelse)),
         _ => None,
     });
     Ok(RouteShape {
         index,
+        axes,
         none,
-        rank_var,
-        position_var,
-        fan_var,
+        positions,
+        choice,
         group_var,
         slot_var,
-        positions: positions.clone(),
         positions_bound,
         ranks,
         stride,
@@ -180,32 +164,26 @@ pub fn route_shape(
         cap: cap.map(|(limit, _)| eval(limit)).transpose()?,
         trap_none: bind_else == Some(OrElse::Trap),
         trap_cap: cap.is_some_and(|(_, orelse)| orelse == OrElse::Trap),
-        distinct: fan_var.is_some() && assumes_distinct(program, index),
+        distinct: choice.is_some_and(|c| assumes_distinct(program, index) == Some(c)),
+        sources,
     })
 }
 
-/// The ranks over which the first axis of the index tensor is sharded: how many, and how far apart. `None` if the
-/// mesh has other axes between them.
-fn members(program: &Program, bound: &Bindings, index: Handle<hir::Tensor>) -> Option<(i64, i64)> {
-    let (mut ranks, mut stride) = (1, None);
-    for term in program.tensors[index].placement.iter().rev().filter(|t| t.axis == 0) {
-        let hir::TermKind::Shard(axis) = term.kind else { continue };
-        let size = |a: &Handle<hir::MeshAxis>| program.eval(&program.mesh_axes[*a].size, bound);
-        let axes = &program.meshes[program.mesh_axes[axis].mesh].axes;
-        let minor = axes.iter().skip_while(|a| **a != axis).skip(1);
-        let weight = minor.map(size).try_fold(1i64, |n, size| n.checked_mul(size?))?;
-        let first = *stride.get_or_insert(weight);
-        if weight != first * ranks {
-            return None;
-        }
-        ranks *= size(&axis)?;
-    }
-    Some((ranks, stride.unwrap_or(1)))
+/// The ranks over which sources are sharded: how many, and how far apart. `None` if the mesh has other axes between
+/// them.
+fn members(sources: &[Source]) -> Option<(i64, i64)> {
+    let mut digits: Vec<_> = sources.iter().flat_map(|s| &s.ranks).collect();
+    digits.sort_by_key(|d| d.ranks);
+    let stride = digits.first().map_or(1, |d| d.ranks);
+    let all = digits.iter().try_fold(1i64, |ranks, digit| {
+        (digit.ranks == ranks.checked_mul(stride)?).then(|| ranks.checked_mul(digit.radix))?
+    })?;
+    Some((all, stride))
 }
 
-type BindStep = (Handle<hir::Var>, Handle<hir::Tensor>, Option<i64>, Option<OrElse>);
+type BindStep = (Handle<hir::Var>, (Handle<hir::Tensor>, Vec<usize>), Option<i64>, Option<OrElse>);
 
-/// `e = topk[s, t, k] else ..`, read with the source variables in order.
+/// `e = topk[s, t, k] else ..`: the tensor, and the source that indexes each of its axes.
 fn bind_step(program: &Program, route: &hir::Route) -> Option<BindStep> {
     let mut binds = route.steps.iter().filter_map(|s| match s {
         Step::Bind { var, value, orelse, .. } => Some((*var, value, *orelse)),
@@ -213,68 +191,76 @@ fn bind_step(program: &Program, route: &hir::Route) -> Option<BindStep> {
     });
     let (var, value, orelse) = binds.next()?;
     let ExprKind::Read { tensor, index } = &value.kind else { return None };
-    let in_order = index.len() == route.sources.len()
-        && index
-            .iter()
-            .zip(&route.sources)
-            .all(|(i, v)| matches!(i.kind, ExprKind::Var(x) if x == *v));
-    let none = program.tensors[*tensor].dtype.index.as_ref().and_then(|i| i.none);
-    (in_order && binds.next().is_none()).then_some((var, *tensor, none, orelse))
-}
-
-type Roles = (Option<Handle<hir::Var>>, Handle<hir::Var>, Option<Handle<hir::Var>>);
-
-/// Which source is the rank, the position and the fan. A source is the rank if the index tensor
-/// shards it over the mesh.
-fn source_roles(program: &Program, route: &hir::Route) -> Option<Roles> {
-    let (_, index, ..) = bind_step(program, route)?;
-    let sharded = |axis: usize| {
-        program.tensors[index]
-            .placement
-            .iter()
-            .any(|t| t.axis == axis && matches!(t.kind, hir::TermKind::Shard(_)))
+    let source = |i: &hir::Expr| match i.kind {
+        ExprKind::Var(v) => route.sources.iter().position(|s| *s == v),
+        _ => None,
     };
-    let mut sources = route.sources.iter().copied().enumerate().peekable();
-    let rank = sources.next_if(|(axis, _)| sharded(*axis)).map(|(_, v)| v);
-    let (_, position) = sources.next()?;
-    let fan = sources.next().map(|(_, v)| v);
-    sources.next().is_none().then_some((rank, position, fan))
+    let axes = index.iter().map(source).collect::<Option<Vec<_>>>()?;
+    let none = program.tensors[*tensor].dtype.index.as_ref().and_then(|i| i.none);
+    binds.next().is_none().then_some((var, (*tensor, axes), none, orelse))
 }
 
+/// The last source, if it is whole on each rank and tuples that differ in it only have something in common: a sum
+/// over it, a row that does not name it, groups that are distinct. Otherwise each tuple is a position.
+fn choice(
+    program: &Program,
+    handle: Handle<hir::Route>,
+    sources: &[Source],
+    distinct: Option<usize>,
+) -> Option<usize> {
+    let last = sources.len() - 1;
+    if last == 0 || !sources[last].ranks.is_empty() || sources[last].known().is_none() {
+        return None;
+    }
+    let stmts = program.entries.iter().flat_map(|e| &e.stmts);
+    let mut via = stmts.filter_map(|a| Some((a, a.via.as_ref().filter(|v| v.route == handle)?)));
+    // A row of each tuple.
+    let own_row =
+        |(a, via): (&hir::Assign, &hir::Via)| {
+            let vars = |index: &[hir::Expr]| -> Vec<_> {
+                let var = |i: &hir::Expr| match i.kind {
+                    ExprKind::Var(v) => Some(v),
+                    _ => None,
+                };
+                index.iter().filter_map(var).collect()
+            };
+            let routed = |v: &Handle<hir::Var>| via.sources.contains(v) || via.dests.contains(v);
+            a.value.indices().into_iter().map(vars).any(|index| {
+                via.sources.iter().all(|s| index.contains(s)) && !index.iter().all(routed)
+            })
+        };
+    let apart = via.clone().any(own_row) && !via.any(|(a, _)| a.value.sum().is_some());
+    (distinct == Some(last) || !apart).then_some(last)
+}
+
+/// The slot, its keys as numbers of sources, and where they are written.
 fn slot_step(
     route: &hir::Route,
-    rank: Option<Handle<hir::Var>>,
-    position: Handle<hir::Var>,
-    fan: Option<Handle<hir::Var>>,
-) -> Result<(Handle<hir::Var>, SlotOrder), Span> {
-    let slot = route.steps.iter().find_map(|s| match s {
+    sources: &[Source],
+) -> Option<(Handle<hir::Var>, Vec<usize>, Span)> {
+    let (var, order, by) = route.steps.iter().find_map(|s| match s {
         Step::Slot { var, order, by, .. } => Some((*var, order, *by)),
         _ => None,
-    });
-    let (var, order, by) = slot.ok_or(route.span)?;
-    let Order::Keys(keys) = order else { return Ok((var, SlotOrder::RankPositionFan)) };
-    // Every source is a key: F0402 is decided before.
-    let at = |v: Handle<hir::Var>| keys.iter().position(|k| *k == v).unwrap_or(keys.len());
-    let (rank, position, fan) = (rank.map(at), at(position), fan.map(at));
-    if rank.is_some_and(|r| r > position) {
-        return Err(by);
-    }
-    let order = match (rank, fan) {
-        (_, None) => SlotOrder::RankPositionFan,
-        (_, Some(f)) if f > position => SlotOrder::RankPositionFan,
-        (Some(r), Some(f)) if f < r => SlotOrder::FanRankPosition,
-        _ => SlotOrder::RankFanPosition,
+    })?;
+    let keys = match order {
+        Order::Keys(keys) => {
+            let number = |k| route.sources.iter().position(|s| s == k);
+            keys.iter().map(number).collect::<Option<Vec<_>>>()?
+        }
+        // Ranks first: one count a group is enough.
+        Order::Any => {
+            let mut keys = Vec::from_iter(0..sources.len());
+            keys.sort_by_key(|k| sources[*k].ranks.is_empty());
+            keys
+        }
     };
-    Ok((var, order))
+    Some((var, keys, by))
 }
 
-fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> bool {
-    let last = program.tensors[index].axes.len() - 1;
-    program
-        .assumes
-        .iter()
-        .chain(program.entries.iter().flat_map(|e| &e.assumes))
-        .any(|a| a.tensor == index && a.axis == last)
+/// The axis of an index tensor along which its values are assumed distinct.
+fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> Option<usize> {
+    let own = program.entries.iter().flat_map(|e| &e.assumes);
+    program.assumes.iter().chain(own).find(|a| a.tensor == index).map(|a| a.axis)
 }
 
 fn unsupported(program: &Program, route: Handle<hir::Route>, what: &str) -> Box<Diagnostic> {

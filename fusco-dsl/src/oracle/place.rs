@@ -252,7 +252,8 @@ impl<'a> Layout<'a> {
             let Extent::Fixed(size) = &self.tensor.axes[axis].extent else {
                 return Err(Error::Unsupported("a bare ragged axis".into()));
             };
-            let extent = match self.maps.get(&axis) {
+            // A rank has room for all where it is not known what it owns.
+            let extent = match self.maps.get(&axis).filter(|m| m.known) {
                 Some(map) => map.positions.iter().max().map_or(0, |p| p + 1),
                 None => self.bound(size)?,
             };
@@ -279,9 +280,6 @@ impl<'a> Layout<'a> {
         };
         let mesh = mesh.iter().map(|m| (self.mesh[m.index()], self.weight(*m))).collect();
         let map = Map::read(&self.scope, owners, mesh, self.bound(size)?)?;
-        if !map.known {
-            return Err(Error::Unsupported("owners that a tensor names, behind a route".into()));
-        }
         self.maps.insert(axis, map);
         Ok(())
     }

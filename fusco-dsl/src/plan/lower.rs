@@ -156,9 +156,11 @@ impl<'a> Statement<'a> {
         match &value.kind {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
-                let table = &self.plan.tables[tensor];
-                let deal = super::routed::first_rows(self.program, table, self.shape())?;
+                let deal = super::routed::first_rows(self.placed(), *tensor, self.shape())?;
                 Ok((Kind::Derive { value: Derived::Offset(*tensor, deal) }, 1))
+            }
+            ExprKind::Dropped { .. } if self.shape().sources[0].bound > 1 => {
+                Err(no(value.span, "`dropped` of a source of which a rank has several values"))
             }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
             ExprKind::Read { tensor, index } => self.push(*tensor, index),
@@ -183,6 +185,10 @@ impl<'a> Statement<'a> {
                 Ok((Kind::PushInt { value: self.int(value)? }, 1))
             }
         }
+    }
+
+    fn placed(&self) -> (&Program, &BTreeMap<Handle<hir::Tensor>, Table>) {
+        (self.program, &self.plan.tables)
     }
 
     fn shape(&self) -> &RouteShape {
@@ -217,7 +223,8 @@ impl<'a> Statement<'a> {
         let Some((sum, ExprKind::Sum { var, body })) = value.sum().map(|s| (s, &s.kind)) else {
             return Err(no(value.span, "this reducer"));
         };
-        if self.coord_of(*var) != Some(Coord::Fan) {
+        let choice = self.shape().choice.map(Coord::Source);
+        if choice.is_none() || self.coord_of(*var) != choice {
             return Err(no(
                 sum.span,
                 "a sum over a variable other than the last source of the route",
@@ -379,8 +386,7 @@ impl<'a> Statement<'a> {
             .collect::<Built<Vec<_>>>()?;
         let vector = widest(run * self.elem(tensor).bytes());
         let mut point = Point { tensor, coords, vector, deal: None };
-        let table = &self.plan.tables[&tensor];
-        point.deal = super::routed::point(self.program, table, self.shape(), (&point, usage))?;
+        point.deal = super::routed::point(self.placed(), self.shape(), (&point, usage))?;
         Ok(point)
     }
 
@@ -400,7 +406,8 @@ impl<'a> Statement<'a> {
         index: &[Expr],
     ) -> Vec<(usize, Handle<hir::Var>)> {
         let placement = &self.program.tensors[tensor].placement;
-        let on_mesh = |kind: &TermKind| matches!(kind, TermKind::Shard(_));
+        let on_mesh =
+            |kind: &TermKind| matches!(kind, TermKind::Shard(_) | TermKind::Mapped { .. });
         let mut out = Vec::new();
         for term in placement.iter().rev().filter(|t| !on_mesh(&t.kind)) {
             let memory = placement.iter().filter(|t| t.axis == term.axis && !on_mesh(&t.kind));
@@ -498,10 +505,12 @@ impl<'a> Statement<'a> {
             return self.coord_of_derived(var);
         };
         let route = &self.program.routes[self.route];
-        let position = via.sources.iter().position(|v| *v == var).map(|i| route.sources[i]);
-        let found = position
-            .or_else(|| via.dests.iter().position(|v| *v == var).map(|i| route.dests[i]))?;
-        role(shape, found)
+        if let Some(source) = via.sources.iter().position(|v| *v == var) {
+            return Some(Coord::Source(source));
+        }
+        let found = via.dests.iter().position(|v| *v == var).map(|i| route.dests[i])?;
+        let roles = [(shape.group_var, Coord::Group), (shape.slot_var, Coord::Slot)];
+        roles.iter().find(|(v, _)| *v == found).map(|(_, c)| *c)
     }
 
     /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
@@ -510,7 +519,7 @@ impl<'a> Statement<'a> {
             ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } if *group == var => {
                 Some(Coord::Group)
             }
-            ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Rank),
+            ExprKind::Dropped { source, .. } if *source == var => Some(Coord::Source(0)),
             _ => None,
         }
     }
@@ -548,17 +557,6 @@ fn rows_of_product(factors: &mut [Factor]) -> Vec<&mut Point> {
         }
     }
     out
-}
-
-fn role(shape: &RouteShape, var: Handle<hir::Var>) -> Option<Coord> {
-    let roles = [
-        (shape.rank_var, Coord::Rank),
-        (Some(shape.position_var), Coord::Position),
-        (shape.fan_var, Coord::Fan),
-        (Some(shape.group_var), Coord::Group),
-        (Some(shape.slot_var), Coord::Slot),
-    ];
-    roles.iter().find(|(v, _)| *v == Some(var)).map(|(_, c)| *c)
 }
 
 fn ragged_route(program: &Program, tensor: Handle<hir::Tensor>) -> Option<Handle<hir::Route>> {

@@ -81,9 +81,8 @@ pub struct Point {
 /// What a variable is to its route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coord {
-    Rank,
-    Position,
-    Fan,
+    /// A source, by its number.
+    Source(usize),
     Group,
     Slot,
 }

@@ -4,7 +4,7 @@ use super::{
     Coord, Factor, IntExpr, Kind, Move, MoveValue, Movement, Place, Plan, Point, Shape, Side, Step,
     Tree, step,
 };
-use crate::sema::hir::Program;
+use crate::sema::hir::{Program, Route};
 use std::fmt::Write;
 
 pub fn print(program: &Program, plan: &Plan) -> String {
@@ -13,12 +13,13 @@ pub fn print(program: &Program, plan: &Plan) -> String {
         let name = &program.routes[*handle].name;
         _ = writeln!(
             out,
-            "route {name}: positions <= {} x fan {} on {} ranks -> {} groups; order {:?}; cap {:?}; distinct {}",
+            "route {name}: positions <= {} x fan {} on {} ranks -> {} groups; slots by ({}), {} counts a group; cap {:?}; distinct {}",
             shape.positions_bound,
             shape.fan,
             shape.ranks,
             shape.groups,
-            shape.order,
+            shape.order.keys.join(", "),
+            shape.order.outer,
             shape.cap,
             shape.distinct
         );
@@ -39,69 +40,79 @@ pub fn print(program: &Program, plan: &Plan) -> String {
 }
 
 fn line(program: &Program, movement: &Movement) -> String {
-    let to = point(program, &movement.target);
+    let of = Of { program, route: &program.routes[movement.route] };
+    let to = point(of, &movement.target);
     let run = movement.run;
     match &movement.kind {
-        Kind::Push { source } => format!("push {} -> {to}, run {run}", point(program, source)),
-        Kind::PushInt { value } => format!("push {} -> {to}", int(value)),
+        Kind::Push { source } => format!("push {} -> {to}, run {run}", point(of, source)),
+        Kind::PushInt { value } => format!("push {} -> {to}", int(of, value)),
         Kind::Reduce { factors, value, to: elem } => {
-            let factors = product(program, factors);
+            let factors = product(of, factors);
             let value = match value {
                 Tree::Sum => String::new(),
-                value => format!(", then {}", tree(program, value)),
+                value => format!(", then {}", tree(of, value)),
             };
             format!("reduce ascending {factors}{value} as {} -> {to}, run {run}", elem.name())
         }
         Kind::Scale { factors, to: elem } => {
-            format!("push {} as {} -> {to}, run {run}", product(program, factors), elem.name())
+            format!("push {} as {} -> {to}, run {run}", product(of, factors), elem.name())
         }
         Kind::Derive { value } => format!("derive {value:?} -> {to}"),
     }
 }
 
-fn tree(program: &Program, value: &Tree) -> String {
+fn tree(of: Of<'_>, value: &Tree) -> String {
     match value {
         Tree::Sum => "sum".to_string(),
-        Tree::Row(p) | Tree::Scalar(p) => point(program, p),
+        Tree::Row(p) | Tree::Scalar(p) => point(of, p),
         Tree::Lit(v) => format!("{v:?}"),
         Tree::Binary { op, lhs, rhs } => {
-            format!("({} {} {})", tree(program, lhs), op.symbol(), tree(program, rhs))
+            format!("({} {} {})", tree(of, lhs), op.symbol(), tree(of, rhs))
         }
     }
 }
 
-fn product(program: &Program, factors: &[Factor]) -> String {
-    factors.iter().map(|f| factor(program, f)).collect::<Vec<_>>().join(" * ")
+fn product(of: Of<'_>, factors: &[Factor]) -> String {
+    factors.iter().map(|f| factor(of, f)).collect::<Vec<_>>().join(" * ")
 }
 
-fn factor(program: &Program, factor: &Factor) -> String {
+fn factor(of: Of<'_>, factor: &Factor) -> String {
     match factor {
-        Factor::Row(p) => point(program, p),
-        Factor::Scalar(p) => format!("scalar {}", point(program, p)),
+        Factor::Row(p) => point(of, p),
+        Factor::Scalar(p) => format!("scalar {}", point(of, p)),
         Factor::Lit(v) => v.to_string(),
     }
 }
 
-fn point(program: &Program, point: &Point) -> String {
-    let coords: Vec<&str> = point.coords.iter().map(|c| c.map_or("..", coord)).collect();
-    format!("{}[{}]/{}B", program.tensors[point.tensor].name, coords.join(", "), point.vector)
+fn point(of: Of<'_>, point: &Point) -> String {
+    let coords: Vec<&str> = point.coords.iter().map(|c| c.map_or("..", |c| of.coord(c))).collect();
+    format!("{}[{}]/{}B", of.program.tensors[point.tensor].name, coords.join(", "), point.vector)
 }
 
-fn coord(coord: Coord) -> &'static str {
-    match coord {
-        Coord::Rank => "rank",
-        Coord::Position => "position",
-        Coord::Fan => "fan",
-        Coord::Group => "group",
-        Coord::Slot => "slot",
+/// The names of a movement.
+#[derive(Clone, Copy)]
+struct Of<'a> {
+    program: &'a Program,
+    route: &'a Route,
+}
+
+impl<'a> Of<'a> {
+    fn coord(self, coord: Coord) -> &'a str {
+        match coord {
+            Coord::Source(i) => &self.route.vars[self.route.sources[i]].name,
+            Coord::Group => "group",
+            Coord::Slot => "slot",
+        }
     }
 }
 
-fn int(expr: &IntExpr) -> String {
+fn int(of: Of<'_>, expr: &IntExpr) -> String {
     match expr {
         IntExpr::Lit(v) => v.to_string(),
-        IntExpr::Coord(c) => coord(*c).to_string(),
-        IntExpr::Binary { op, lhs, rhs } => format!("({} {} {})", int(lhs), op.symbol(), int(rhs)),
+        IntExpr::Coord(c) => of.coord(*c).to_string(),
+        IntExpr::Binary { op, lhs, rhs } => {
+            format!("({} {} {})", int(of, lhs), op.symbol(), int(of, rhs))
+        }
     }
 }
 

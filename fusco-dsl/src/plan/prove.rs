@@ -186,7 +186,7 @@ fn refute_local(
     // Values that a digit has on the mesh.
     let places = |d: &Digit| match d.home {
         Home::Mesh { .. } => d.radix.bound(),
-        Home::Owner => table.maps.get(&d.axis).map_or(1, |m| m.parts.iter().map(|p| p.0).product()),
+        Home::Owner => table.maps.get(&d.axis).map_or(1, |m| m.size()),
         _ => 1,
     };
     let digit = table.digits.iter().find(|d| places(d) > 1)?;

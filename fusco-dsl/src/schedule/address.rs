@@ -1,9 +1,9 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
-use super::arith::{cut, ix_op, owner_on_mesh, plus, times};
+use super::arith::{cut, ix_op, owner_on_mesh, plus, quotient, rest, times};
 use super::ir::{Table as Lookup, TableKind as LookupKind, *};
 use crate::arena::{Arena, Handle};
-use crate::layout::{self, Digit, Home, Owners, Radix, RouteShape, Table};
+use crate::layout::{self, Digit, Home, Local, Owners, Radix, Source, Table};
 use crate::plan::{Coord, Coordinate, Plan, Point};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
@@ -23,7 +23,8 @@ pub(super) struct Addresses<'p> {
     bound: &'p Bindings,
     plan: &'p Plan,
     schedule: Schedule,
-    vars: BTreeMap<Handle<hir::Route>, TupleVars>,
+    /// Of each route, and the extents of its sources on this rank.
+    vars: BTreeMap<Handle<hir::Route>, (TupleVars, Vec<Ix>)>,
 }
 
 impl<'p> Addresses<'p> {
@@ -77,59 +78,162 @@ impl<'p> Addresses<'p> {
 
     fn declare_route(&mut self, handle: Handle<hir::Route>, info: &hir::Route, bound: &Bindings) {
         let shape = &self.plan.routes[&handle];
-        let mut var = |h: Option<Handle<hir::Var>>| {
-            let name = h.map_or("_".to_string(), |h| info.vars[h].name.clone());
-            self.schedule.vars.append(Var { name })
-        };
+        let source = |k: &usize| info.vars[info.sources[*k]].name.as_str();
+        let counted = shape.positions.iter().filter(|k| shape.sources[**k].bound > 1);
+        let mut position = Vec::from_iter(counted.map(source));
+        if position.is_empty() {
+            position = Vec::from_iter(shape.positions.last().map(source));
+        }
+        let position = self.var(&position.join("_"));
         let vars = TupleVars {
-            position: var(Some(shape.position_var)),
-            fan: var(shape.fan_var),
-            group: var(Some(shape.group_var)),
-            slot: var(Some(shape.slot_var)),
+            position,
+            fan: self.var(shape.choice.as_ref().map_or("_", source)),
+            group: self.var(&info.vars[shape.group_var].name),
+            slot: self.var(&info.vars[shape.slot_var].name),
         };
-        self.vars.insert(handle, vars);
-        let positions =
-            self.size(&shape.positions, bound).unwrap_or(Ix::Lit(shape.positions_bound));
-        self.schedule.routes.append(Route {
+        let route = self.schedule.routes.append(Route {
             name: info.name.clone(),
             index: map_handle(&self.schedule.tensors, shape.index.index()),
             position: vars.position,
             choice: vars.fan,
-            at: self.index_element(shape, vars),
+            at: Ix::Lit(0),
             none: shape.none,
-            positions,
+            positions: Ix::Lit(0),
             positions_bound: shape.positions_bound,
             ranks: self.plan.ranks,
             members: shape.ranks,
             stride: shape.stride,
             fan: shape.fan,
             groups: shape.groups,
-            order: shape.order,
+            order: shape.order.clone(),
             cap: shape.cap,
             trap_none: shape.trap_none,
             trap_cap: shape.trap_cap,
             distinct: shape.distinct,
             span: info.span,
         });
+        let extents = shape.sources.iter().map(|s| self.extent((route, info, s), bound)).collect();
+        self.vars.insert(handle, (vars, extents));
+        let coords: Vec<_> = shape.axes.iter().map(|a| Some(Coord::Source(*a))).collect();
+        let at = self.by_sources(handle, self.table_of(shape.index), &coords, 1);
+        let positions = self.positions(handle, 0..shape.positions.len());
+        let route = &mut self.schedule.routes[route];
+        (route.at, route.positions) = (at, positions);
     }
 
-    /// The element of the index tensor that names a tuple's group, by the tensor's placement. Its axes are the
-    /// sources of the route in order; the source rank is this rank, so its digits add nothing here.
-    fn index_element(&self, shape: &RouteShape, vars: TupleVars) -> Ix {
-        let table = &self.plan.tables[&shape.index];
-        let rank_axes = usize::from(shape.rank_var.is_some());
-        let mut at = Ix::Lit(0);
+    /// How many values a source has on this rank.
+    fn extent(
+        &mut self,
+        (route, info, source): (Handle<Route>, &hir::Route, &Source),
+        bound: &Bindings,
+    ) -> Ix {
+        match &source.local {
+            Local::Size(size) => self.size(size, bound).unwrap_or(Ix::Lit(source.bound)),
+            Local::Each(counts) => {
+                let name = format!("values_{}.{}", info.name, info.vars[source.var].name);
+                let kind = || LookupKind::Const(counts.clone());
+                let table = self.lookup(&name, counts.len() as i64, kind);
+                let index = Box::new(self.schedule.routes[route].member());
+                Ix::Lookup { table, index }
+            }
+        }
+    }
+
+    /// The product of the extents of sources that number positions.
+    fn positions(&self, route: Handle<hir::Route>, of: std::ops::Range<usize>) -> Ix {
+        let (shape, extents) = (&self.plan.routes[&route], &self.vars[&route].1);
+        let of = shape.positions[of].iter().map(|k| &extents[*k]);
+        of.fold(Ix::Lit(1), |all, n| match (all, n) {
+            (Ix::Lit(a), Ix::Lit(b)) => Ix::Lit(a * b),
+            (all, n) => Ix::binary(IxOp::Mul, all, n.clone()),
+        })
+    }
+
+    /// The number that neighbouring sources make together, by the position of the tuple.
+    fn number(&self, route: Handle<hir::Route>, of: std::ops::Range<usize>) -> Ix {
+        let shape = &self.plan.routes[&route];
+        let several = |k: &usize| shape.sources[*k].bound > 1;
+        if !shape.positions[of.clone()].iter().any(several) {
+            return Ix::Lit(0);
+        }
+        let below = self.positions(route, of.end..shape.positions.len());
+        let position = Ix::Var(self.vars[&route].0.position);
+        let above = Ix::binary(IxOp::Div, position, below);
+        match shape.positions[..of.start].iter().any(several) {
+            true => Ix::binary(IxOp::Rem, above, self.positions(route, of)),
+            false => above,
+        }
+    }
+
+    /// The value of a source among those of this rank.
+    fn local(&self, route: Handle<hir::Route>, source: usize) -> Ix {
+        let shape = &self.plan.routes[&route];
+        match shape.positions.iter().position(|k| *k == source) {
+            Some(at) => self.number(route, at..at + 1),
+            None if shape.fan == 1 => Ix::Lit(0),
+            None => Ix::Var(self.vars[&route].0.fan),
+        }
+    }
+
+    /// What the sources among the coordinates add to the offset on this rank, in units of so many elements.
+    fn by_sources(
+        &self,
+        route: Handle<hir::Route>,
+        table: &Table,
+        coords: &[Option<Coord>],
+        unit: i64,
+    ) -> Ix {
+        let shape = &self.plan.routes[&route];
+        // Of each source that numbers positions and is one digit in memory, its stride.
+        let mut whole = vec![None; shape.positions.len()];
+        let mut offset = Ix::Lit(0);
         for digit in table.digits.iter().filter(|d| d.radix.bound() > 1) {
-            let (Some(source), Home::Memory { stride }) =
-                (digit.axis.checked_sub(rank_axes), &digit.home)
+            let (Some(Coord::Source(source)), Home::Memory { stride }) =
+                (coords[digit.axis], &digit.home)
             else {
                 continue;
             };
-            let coord = Ix::Var(if source == 0 { vars.position } else { vars.fan });
-            let value = cut(coord, digit.weight, digit.radix.bound(), table.is_top(digit));
-            at = plus(at, times(value, *stride));
+            let weight = shape.sources[source].local_weight(digit.weight);
+            let mut own = table.digits.iter().filter(|d| d.axis == digit.axis && d.is_in_memory());
+            let top = own.find(|d| d.radix.bound() > 1).is_some_and(|d| std::ptr::eq(d, digit));
+            match shape.positions.iter().position(|k| *k == source) {
+                Some(at) if top && weight == 1 => whole[at] = Some(*stride),
+                _ => {
+                    let local = self.local(route, source);
+                    let value = cut(local, weight, digit.radix.bound(), top);
+                    offset = plus(offset, times(value, stride / unit));
+                }
+            }
         }
-        at
+        plus(self.by_positions(route, &whole, unit), offset)
+    }
+
+    /// Neighbouring sources that lie in memory as they number positions are one number.
+    fn by_positions(&self, route: Handle<hir::Route>, strides: &[Option<i64>], unit: i64) -> Ix {
+        let shape = &self.plan.routes[&route];
+        let (mut offset, mut end) = (Ix::Lit(0), strides.len());
+        while let Some(last) = end.checked_sub(1) {
+            let Some(stride) = strides[last] else {
+                end = last;
+                continue;
+            };
+            let (mut first, mut next) = (last, stride);
+            while let Some(above) = first.checked_sub(1) {
+                let known = shape.sources[shape.positions[first]].known();
+                next *= known.unwrap_or(0);
+                let follows = match shape.sources[shape.positions[above]].bound {
+                    1 => true,
+                    _ => strides[above] == Some(next) && next > 0,
+                };
+                if !follows {
+                    break;
+                }
+                first = above;
+            }
+            offset = plus(times(self.number(route, first..end), stride / unit), offset);
+            end = first;
+        }
+        offset
     }
 
     pub fn schedule(&self) -> &Schedule {
@@ -287,7 +391,7 @@ impl<'p> Addresses<'p> {
     }
 
     pub fn tuple_vars(&self, route: Handle<hir::Route>) -> TupleVars {
-        self.vars[&route]
+        self.vars[&route].0
     }
 
     pub fn signal(
@@ -311,33 +415,84 @@ impl<'p> Addresses<'p> {
         if let Some(found) = found {
             return found;
         }
-        let owned = matches!(groups.form, DealForm::Owners(_));
-        let tables = owned.then(|| self.deal_tables((route, number), groups));
-        self.schedule.deals.append(Deal { route, number, groups: groups.clone(), tables })
+        let (tables, read) = match &groups.form {
+            DealForm::Owners(owners) => {
+                (Some(self.known_groups((route, number), groups, owners)), None)
+            }
+            DealForm::Read(owners) => {
+                let (tables, read) = self.read_groups((route, number), groups, *owners);
+                (Some(tables), Some(read))
+            }
+            _ => (None, None),
+        };
+        self.schedule.deals.append(Deal { route, number, groups: groups.clone(), tables, read })
     }
 
-    fn deal_tables(
+    fn known_groups(
         &mut self,
-        (route, number): (Handle<Route>, usize),
+        of: (Handle<Route>, usize),
         deal: &layout::Deal,
+        owners: &[i64],
     ) -> DealTables {
-        let route = self.schedule.routes[route].name.clone();
         let (mut groups, mut first) = (Vec::new(), vec![0]);
         for member in 0..deal.members {
-            groups.extend(deal.groups_of(member));
+            groups.extend(deal.groups_of(member).into_iter().flatten());
             first.push(groups.len() as i64);
         }
-        let owners = (0..deal.groups).map(|g| deal.owner(g)).collect();
-        // With a point, as `axis_name`: no name of the program has one.
         let mut table = |what: &str, values: Vec<i64>| {
-            let (name, len) = (format!("{what}_{route}.groups{number}"), values.len() as i64);
-            self.lookup(&name, len, || LookupKind::Const(values))
+            self.deal_table(of, what, values.len() as i64, LookupKind::Const(values))
         };
         DealTables {
-            owners: table("owner", owners),
+            owners: table("owner", owners.to_vec()),
             groups: table("of", groups),
             first: table("first", first),
         }
+    }
+
+    fn read_groups(
+        &mut self,
+        of: (Handle<Route>, usize),
+        deal: &layout::Deal,
+        owners: Handle<hir::Tensor>,
+    ) -> (DealTables, ReadOwners) {
+        let kind = LookupKind::Planned(of.0);
+        let mut table = |what: &str, len: i64| self.deal_table(of, what, len, kind.clone());
+        let positions = table("position", deal.groups);
+        let tables = DealTables {
+            owners: table("owner", deal.groups),
+            groups: table("of", deal.groups),
+            first: table("first", deal.members + 1),
+        };
+        let (group, tensor) = (self.var("g"), self.tensor(owners));
+        let (rank, at) = (Box::new(Ix::Me), Box::new(self.element_of(owners, Ix::Var(group))));
+        let owner = Ix::Element { tensor, rank, at };
+        (tables, ReadOwners { tensor, group, owner, positions })
+    }
+
+    /// The element of a tensor of one axis, whole on this rank.
+    fn element_of(&self, tensor: Handle<hir::Tensor>, at: Ix) -> Ix {
+        let table = self.table_of(tensor);
+        let digits = table.digits.iter().filter(|d| d.radix.bound() > 1);
+        digits.fold(Ix::Lit(0), |sum, digit| match digit.home {
+            Home::Memory { stride } => {
+                let radix = digit.radix.bound();
+                let value = cut(at.clone(), digit.weight, radix, table.is_top(digit));
+                plus(sum, times(value, stride))
+            }
+            _ => sum,
+        })
+    }
+
+    fn deal_table(
+        &mut self,
+        (route, number): (Handle<Route>, usize),
+        what: &str,
+        len: i64,
+        kind: LookupKind,
+    ) -> Handle<Lookup> {
+        // With a point, as `axis_name`: no name of the program has one.
+        let name = format!("{what}_{}.groups{number}", self.schedule.routes[route].name);
+        self.lookup(&name, len, || kind)
     }
 
     /// The table of first rows with this alignment, made on first use.
@@ -365,14 +520,36 @@ impl<'p> Addresses<'p> {
     }
 
     pub fn coord(&self, route: Handle<hir::Route>, coord: Coord) -> Ix {
-        let vars = self.vars[&route];
+        let vars = self.vars[&route].0;
         match coord {
-            Coord::Rank => self.schedule.routes[self.route(route)].member(),
-            Coord::Position => Ix::Var(vars.position),
-            Coord::Fan => Ix::Var(vars.fan),
+            Coord::Source(source) => self.source(route, source),
             Coord::Group => Ix::Var(vars.group),
             Coord::Slot => Ix::Var(vars.slot),
         }
+    }
+
+    /// The value of a source: of its digits some are this rank's.
+    fn source(&self, route: Handle<hir::Route>, source: usize) -> Ix {
+        let info = &self.schedule.routes[self.route(route)];
+        let source_of = &self.plan.routes[&route].sources[source];
+        let (mut value, mut values) = (self.local(route, source), source_of.bound);
+        for digit in source_of.ranks.iter().rev() {
+            let at = match digit.ranks == info.stride && digit.radix == info.members {
+                true => info.member(),
+                false => {
+                    cut(Ix::Me, digit.ranks, digit.radix, digit.ranks * digit.radix == info.ranks)
+                }
+            };
+            let (above, below) = match digit.weight {
+                weight if weight >= values => (Ix::Lit(0), value),
+                1 => (value, Ix::Lit(0)),
+                weight => (quotient(value.clone(), weight), rest(value, weight)),
+            };
+            let above = plus(times(above, digit.radix), at);
+            value = plus(times(above, digit.weight), below);
+            values *= digit.radix;
+        }
+        value
     }
 
     /// The rank that holds the bound group of a point.
@@ -391,9 +568,11 @@ impl<'p> Addresses<'p> {
     pub fn access(&mut self, route: Handle<hir::Route>, point: &Point, run: i64) -> Access {
         let table = &self.plan.tables[&point.tensor];
         // `plan::routed` has compared the mesh digits with these.
-        let (mut rank, mut row) = (Ix::Me, Ix::Lit(0));
+        let (mut rank, mut row) = (Ix::Me, self.by_sources(route, table, &point.coords, run));
         for digit in &table.digits {
-            let Some(coord) = point.coords[digit.axis] else { continue };
+            let Some(coord @ (Coord::Group | Coord::Slot)) = point.coords[digit.axis] else {
+                continue;
+            };
             match digit.home {
                 // Only movements without a route reach these: see `moves`.
                 Home::Parent { .. } | Home::Rows { .. } => {}
@@ -404,7 +583,8 @@ impl<'p> Addresses<'p> {
                 Home::Mesh { .. } | Home::Owner => {}
                 Home::Memory { stride } | Home::Packed { stride, .. } => {
                     let at = self.coord(route, coord);
-                    let value = self.digit(table, digit, at);
+                    let deal = (coord == Coord::Group).then(|| self.deal_of(route, point));
+                    let value = self.digit(table, digit, (at, deal));
                     row = Ix::binary(
                         IxOp::Add,
                         row,
@@ -438,12 +618,23 @@ impl<'p> Addresses<'p> {
         Access { rank: Ix::Me, ..access }
     }
 
-    /// A digit in memory of a coordinate; of one that is mapped, of its position among those of its owner.
-    fn digit(&mut self, table: &Table, digit: &Digit, at: Ix) -> Ix {
+    /// A digit in memory of a coordinate; of one that is mapped, of its position among those of its owner, by
+    /// how the groups are dealt where it is one.
+    fn digit(
+        &mut self,
+        table: &Table,
+        digit: &Digit,
+        (at, deal): (Ix, Option<Handle<Deal>>),
+    ) -> Ix {
         let owners = table.maps.get(&digit.axis).map(|m| &m.owners);
-        let (at, top) = match owners {
-            Some(Owners::Known(owners)) => {
+        let read = deal.and_then(|d| self.schedule.deals[d].read.as_ref());
+        let (at, top) = match (owners, read) {
+            (Some(Owners::Known(owners)), _) => {
                 let position = self.known_position(table.tensor, digit.axis, owners, at);
+                (position, table.is_top_in_memory(digit))
+            }
+            (Some(Owners::Read(_)), Some(read)) => {
+                let position = Ix::Lookup { table: read.positions, index: Box::new(at) };
                 (position, table.is_top_in_memory(digit))
             }
             _ => (at, table.is_top(digit)),
@@ -472,7 +663,7 @@ impl<'p> Addresses<'p> {
         let own = |d: &&Digit| Some(d.axis + 1) == ragged && d.is_in_memory();
         let (mut local, mut below) = (Ix::Lit(0), 1);
         for digit in table.digits.iter().filter(own).rev() {
-            let value = self.digit(table, digit, Ix::Var(group));
+            let value = self.digit(table, digit, (Ix::Var(group), Some(deal)));
             local = plus(times(value, below), local);
             below *= digit.radix.bound();
         }

@@ -73,12 +73,15 @@ pub enum TableKind {
     Const(Vec<i64>),
     /// `i32[len]` in the home workspace of each rank, written by an earlier step of the entry.
     Computed,
+    /// `i32[len]` in the plan of this route, made with it.
+    Planned(Handle<Route>),
 }
 
 /// The plan of a route. Its workspace on a rank, for `C` CTAs a rank (1 on the host), `B = bins()`:
 /// `hist: u32[C][B]`, `counts: u32[2][members][B]` (remote-written, double-buffered by epoch parity),
 /// `pairs: (group i32, slot i32)[positions * fan]` with group -1 for a dropped tuple,
-/// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], `dropped: u32`, `epoch: u32`.
+/// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], the tables of each [`ReadOwners`],
+/// `dropped: u32`, `epoch: u32`.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,
@@ -123,6 +126,20 @@ pub struct Deal {
     pub groups: layout::Deal,
     /// The same as numbers to look up, where arithmetic does not give it.
     pub tables: Option<DealTables>,
+    /// Of groups whose owners a launch reads: then the tables are the plan's.
+    pub read: Option<ReadOwners>,
+}
+
+/// The owners of groups, read by the launch that plans; what else takes the plan uses its tables.
+#[derive(Clone, Debug)]
+pub struct ReadOwners {
+    pub tensor: Handle<Tensor>,
+    /// The variable of `owner`: a group.
+    pub group: Handle<Var>,
+    /// An element on this rank, the member that holds the group.
+    pub owner: Ix,
+    /// The number of each group among those of its member.
+    pub positions: Handle<Table>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -340,11 +357,12 @@ pub enum Op {
     /// The launch fails with F0907 where `table[value] != x`: two elements are equal.
     Distinct(Box<Claims>),
 
-    /// Histogram of own tuples by bin into `hist[cta]`.
+    /// Histogram of own tuples by bin into `hist[cta]`. Where an owner that the plan reads is no member, the
+    /// launch fails with F0906 and no tuple of this rank is kept.
     Count { route: Handle<Route> },
     /// Exclusive scan of `hist` over CTAs; the totals are `put` to `counts[epoch & 1][me]` of every rank.
     Scan { route: Handle<Route> },
-    /// From `counts`: `live`, every base table, `dropped`.
+    /// From `counts`: `live`, every base table, `dropped`; and the tables of owners that the plan reads.
     Tables { route: Handle<Route> },
     /// Stable slot of each own tuple into `pairs`.
     Slots { route: Handle<Route> },
@@ -610,12 +628,9 @@ impl Route {
         (0..self.members).map(move |m| first + m * stride)
     }
 
-    /// Histogram bins: one a group, times the fan when `k` is numbered before the rank.
+    /// Histogram bins: for each group as many as slots have numbers before a rank's.
     pub fn bins(&self) -> i64 {
-        match self.order {
-            SlotOrder::FanRankPosition => self.fan * self.groups,
-            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => self.groups,
-        }
+        self.order.outer * self.groups
     }
 }
 
@@ -636,6 +651,27 @@ impl Schedule {
     /// The tables of first rows in the plan of a route.
     pub fn bases_of(&self, route: Handle<Route>) -> impl Iterator<Item = (Handle<Base>, &Base)> {
         self.bases.iter().filter(move |(_, b)| self.deals[b.deal].route == route)
+    }
+
+    /// The owners that a launch which plans the route reads.
+    pub fn owners_of(
+        &self,
+        route: Handle<Route>,
+    ) -> impl Iterator<Item = (&Deal, &DealTables, &ReadOwners)> {
+        let own = self.deals.iter().filter(move |(_, d)| d.route == route);
+        own.filter_map(|(_, d)| Some((d, d.tables.as_ref()?, d.read.as_ref()?)))
+    }
+
+    /// The tables in the plan of a route; without one, those in the home.
+    pub fn tables_in(
+        &self,
+        route: Option<Handle<Route>>,
+    ) -> impl Iterator<Item = (Handle<Table>, &Table)> {
+        self.tables.iter().filter(move |(_, t)| match t.kind {
+            TableKind::Const(_) => false,
+            TableKind::Computed => route.is_none(),
+            TableKind::Planned(of) => route == Some(of),
+        })
     }
 }
 

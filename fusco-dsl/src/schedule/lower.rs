@@ -38,6 +38,10 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
             Err(diagnostic) => diagnostics.push(*diagnostic),
         }
     }
+    // Who plans reads the owners that any entry over the plan needs.
+    for entry in &mut entries {
+        (entry.tensors, entry.dyns) = addresses.used(&entry.steps);
+    }
     let mut schedule = addresses.into_schedule();
     schedule.entries = entries;
     super::names::distinct(&mut schedule);
@@ -118,14 +122,13 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         }
         let plans = if self.plans_here { vec![route] } else { Vec::new() };
         let takes = if self.plans_here { Vec::new() } else { vec![route] };
-        let (tensors, dyns) = self.at.used(&steps);
         Ok(Entry {
             name: self.entry.name.clone(),
             span: self.entry.span,
             plans,
             takes,
-            tensors,
-            dyns,
+            tensors: Vec::new(),
+            dyns: Vec::new(),
             arrivals,
             steps,
         })
@@ -336,7 +339,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
     ) {
         let load = Op::Load { row, from: self.at.access(self.route, source, run) };
-        let by_tuple = source.coords.contains(&Some(crate::plan::Coord::Fan));
+        let choice = self.plan.routes[&self.route].choice.map(Coord::Source);
+        let by_tuple = choice.is_some() && source.coords.contains(&choice);
         if by_tuple { own.push(load) } else { shared.push(load) }
     }
 
@@ -394,11 +398,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn fills_whole(&self, movement: &Movement) -> bool {
         let target = &movement.target;
         let table = self.at.table_of(target.tensor);
-        let by_source = target
-            .coords
-            .iter()
-            .flatten()
-            .any(|c| matches!(c, Coord::Rank | Coord::Position | Coord::Fan));
+        let by_source = target.coords.iter().flatten().any(|c| matches!(c, Coord::Source(_)));
         let live = table.digits.iter().any(|d| matches!(d.radix, Radix::Live { .. }));
         // Digits that do not divide an axis have more values than it has coordinates.
         let rounded = self.program.tensors[target.tensor].attrs.uneven

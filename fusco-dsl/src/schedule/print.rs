@@ -25,19 +25,21 @@ impl Printer<'_> {
         for (_, r) in s.routes.iter() {
             _ = writeln!(
                 self.out,
-                "route {}: {} positions (<= {}) x {} -> {} groups, {:?}, {} bins",
+                "route {}: {} positions (<= {}) x {} -> {} groups, slots by ({}), {} bins",
                 r.name,
                 self.ix(&r.positions),
                 r.positions_bound,
                 r.fan,
                 r.groups,
-                r.order,
+                r.order.keys.join(", "),
                 r.bins()
             );
         }
         for (_, deal) in s.deals.iter() {
             let name = deal_name(s, deal);
-            _ = writeln!(self.out, "groups of {name}: {}", deal.groups);
+            let owners = deal.read.as_ref().map(|read| format!(" from {}", self.ix(&read.owner)));
+            let owners = owners.unwrap_or_default();
+            _ = writeln!(self.out, "groups of {name}: {}{owners}", deal.groups);
         }
         for (_, signal) in s.signals.iter() {
             _ = writeln!(self.out, "signal {}[{}] {:?}", signal.name, signal.slots, signal.kind);

@@ -310,8 +310,11 @@ impl<'a> Checker<'a> {
         op.walk_own(&mut |ix| match ix {
             Ix::Element { rank, .. } => remote |= **rank != Ix::Me,
             Ix::Lookup { table, .. } => {
-                unknown |= matches!(self.schedule.tables[*table].kind, TableKind::Computed)
-                    && !self.tables.contains(table);
+                unknown |= match self.schedule.tables[*table].kind {
+                    TableKind::Const(_) => false,
+                    TableKind::Computed => !self.tables.contains(table),
+                    TableKind::Planned(_) => !self.planned,
+                };
             }
             _ => {}
         });

@@ -161,6 +161,7 @@ impl Uses {
     fn op(&mut self, schedule: &Schedule, op: &Op) {
         if let Op::Count { route } = op {
             self.tensors.insert(schedule.routes[*route].index);
+            self.tensors.extend(schedule.owners_of(*route).map(|(_, _, read)| read.tensor));
         }
         if let Op::FillAll { tensor, .. } = op {
             self.tensors.insert(*tensor);

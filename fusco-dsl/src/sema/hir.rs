@@ -403,6 +403,16 @@ impl Expr {
         }
     }
 
+    /// The indices of every tensor that it reads.
+    pub fn indices(&self) -> Vec<&[Expr]> {
+        match &self.kind {
+            ExprKind::Read { index, .. } => vec![index],
+            ExprKind::Cast(inner) | ExprKind::Sum { body: inner, .. } => inner.indices(),
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.indices(), rhs.indices()].concat(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A variable for which `wanted` holds in an index that is not inside of a `sum`, and where.
     pub fn outside_sums(
         &self,

@@ -1,6 +1,7 @@
 //! Routes: each destination variable gets one value, in text order, in an order that is written.
 
 use super::checker::{Checked, Checker, Stop};
+use super::extent::rename;
 use super::hir::{self, Expr, ExprKind, Extent, OrElse, Order, Size, Step, Var, VarExtent};
 use super::placement::hint;
 use super::scope::{Symbol, unknown};
@@ -55,11 +56,8 @@ impl Checker<'_> {
                 .append(Var { name: name.name.clone(), extent: VarExtent::Ragged(handle) });
             if i < r.sources.len() { route.sources.push(var) } else { route.dests.push(var) }
         }
-        if route.sources.len() > 3 || route.dests.len() != 2 {
-            return self.unsupported(
-                r.name.span,
-                "a route other than `(s, t, k) -> (e, c)` and its shorter forms",
-            );
+        if route.dests.len() != 2 {
+            return self.unsupported(r.name.span, "a route to other places than `-> (e, c)`");
         }
         for step in &r.steps {
             let step = self.route_step(r, &route, step)?;
@@ -230,23 +228,20 @@ impl Checker<'_> {
         }
         let elem = info.dtype.elem;
         let mut vars = Vec::new();
-        for (i, arg) in args.iter().enumerate() {
+        for arg in args {
             let found = if let Ast::Name(n) = &arg.kind {
                 route.sources.iter().copied().position(|s| route.vars[s].name == *n)
             } else {
                 None
             };
             match found {
-                Some(p) if p == i => vars.push(Expr {
+                Some(p) if !vars.iter().any(|v| is_var(v, route.sources[p])) => vars.push(Expr {
                     kind: ExprKind::Var(route.sources[p]),
                     ty: hir::Elem::I64,
                     span: arg.span,
                 }),
                 Some(_) => {
-                    return self.unsupported(
-                        arg.span,
-                        "an index tensor read in another order than the sources",
-                    );
+                    return self.unsupported(arg.span, "a source that indexes two axes");
                 }
                 None => {
                     if let Ast::Name(n) = &arg.kind {
@@ -263,7 +258,7 @@ impl Checker<'_> {
                 }
             }
         }
-        if let Some(free) = route.sources.get(args.len()) {
+        if let Some(free) = route.sources.iter().find(|s| !vars.iter().any(|v| is_var(v, **s))) {
             let free = route.vars[*free].name.clone();
             return self.fail(
                 Diagnostic::error("F0502", value.span, format!("source `{free}` has no extent"))
@@ -283,14 +278,27 @@ impl Checker<'_> {
         var: Handle<Var>,
         value: &Expr,
     ) -> Checked<()> {
-        let ExprKind::Read { tensor, .. } = &value.kind else { return Ok(()) };
+        let ExprKind::Read { tensor, index } = &value.kind else { return Ok(()) };
         let info = &self.hir.tensors[*tensor];
-        for (axis, source) in info.axes.iter().zip(&route.sources) {
+        let sources: Vec<_> = index
+            .iter()
+            .map(|i| route.sources.iter().position(|s| is_var(i, *s)).unwrap_or(0))
+            .collect();
+        let coords: Vec<_> = sources.iter().map(|s| Some(Size::Coord(*s))).collect();
+        for (axis, source) in info.axes.iter().zip(&sources) {
             let Extent::Fixed(size) = &axis.extent else {
                 let span = value.span;
                 return self.unsupported(span, "a route over a ragged axis");
             };
-            route.vars[*source].extent = VarExtent::Fixed(size.clone());
+            let size = rename(size, &coords).unwrap_or_else(|| size.clone());
+            if let Size::Dyn { index, .. } = &size
+                && index.iter().any(|i| matches!(i, Size::Coord(c) if c >= source))
+            {
+                let name = &route.vars[route.sources[*source]].name;
+                let what = format!("source `{name}` before the source that its extent reads");
+                return self.unsupported(value.span, what);
+            }
+            route.vars[route.sources[*source]].extent = VarExtent::Fixed(size);
         }
         let bound = info.dtype.index.as_ref().map_or(Size::Lit(1), |i| i.bound.clone());
         route.vars[var].extent = VarExtent::Fixed(bound);
@@ -449,6 +457,10 @@ impl Checker<'_> {
         .fix(span, format!("{}[{axes}]", info.name));
         self.fail(diagnostic)
     }
+}
+
+fn is_var(e: &Expr, var: Handle<Var>) -> bool {
+    matches!(e.kind, ExprKind::Var(v) if v == var)
 }
 
 fn defines(step: &Step) -> Option<Handle<Var>> {

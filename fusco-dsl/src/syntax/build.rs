@@ -52,11 +52,11 @@ pub fn read(text: &str) -> Parsed {
             }
             Err(error) => {
                 let (mut diagnostic, rest) = expect::explain(&source, &error);
-                settle(&mut diagnostic, &mut out.diagnostics, &source);
                 // What stands where a token was no token says nothing new.
                 let meets =
                     |s: &Span| s.start < diagnostic.span.end && diagnostic.span.start < s.end;
                 if !lexical.iter().any(meets) {
+                    settle(&mut diagnostic, &mut out.diagnostics, &source);
                     out.diagnostics.push(diagnostic);
                 }
                 match rest {

@@ -384,3 +384,28 @@ fn an_entry_without_arguments_has_a_type_without_lifetimes() {
     let text = expanded(&programs).to_string();
     assert!(text.contains("struct NoneArgs { }") && text.contains("args : NoneArgs ,"), "{text}");
 }
+
+/// Who plans is given the owners that any entry over the plan needs; who takes the plan is not. What is given is
+/// what the schedule takes.
+#[test]
+fn arguments_are_what_the_schedule_takes() {
+    let text = include_str!("../../../tests/gpu/moe_owners.fusco").replace(
+        "in z: bf16[e: P, c: ragged, h: H] @ [e/gpu.map(owner)",
+        "in other: ix32(gpu)[e: P] @ [copy/gpu, e];
+    in z: bf16[e: P, c: ragged, h: H] @ [e/gpu.map(other)",
+    );
+    let sizes = [("G", 2), ("K", 2), ("P", 7), ("H", 8), ("TMAX", 5)];
+    let sizes = sizes.map(|(name, v)| (name.to_string(), v)).into();
+    let compiled = fusco_dsl::compile(&text, None, &sizes).expect("it compiles");
+    for (entry, scheduled) in compiled.hir.entries.iter().zip(&compiled.schedule.entries) {
+        let given = super::used(&compiled.hir, entry);
+        let name = |at: usize| {
+            compiled.schedule.tensors[compiled.schedule.tensors.handle(at)].name.as_str()
+        };
+        let given = BTreeSet::from_iter(given.iter().map(|t| name(t.index())));
+        let taken = BTreeSet::from_iter(scheduled.tensors.iter().map(|t| name(t.index())));
+        assert_eq!(given, taken, "{}", entry.name);
+        let owners = ["owner", "other"].map(|n| given.contains(n));
+        assert_eq!(owners, [entry.name == "dispatch"; 2], "{}", entry.name);
+    }
+}

@@ -497,10 +497,7 @@ impl Seen {
                 if self.code == 907 {
                     return Error::equal_elements(read, self.expected, self.seen);
                 }
-                Error::OutOfRange(format!(
-                    "an index read from `{read}` is {}, outside 0..{}",
-                    self.seen, self.expected
-                ))
+                Error::outside(read, self.seen, self.expected)
             }
             906 => {
                 Error::Index { tensor, rank, position, k, value: self.seen, bound: self.expected }

@@ -13,10 +13,11 @@ use crate::launch::Request;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
-    self, Access, Deal, Factor, Ix, IxOp, Kernel, Op, Peer, Route, Schedule, Signal, TableKind,
-    Tensor, Until, Value,
+    self, Access, Deal, DealTables, Factor, Ix, IxOp, Kernel, Op, Peer, Route, Schedule, Signal,
+    TableKind, Tensor, Until, Value,
 };
 use fusco_dsl::sema::hir::Elem;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 pub(crate) enum Code {
@@ -37,7 +38,7 @@ pub(crate) enum Code {
     },
     Groups {
         var: usize,
-        groups: Vec<i64>,
+        groups: Groups,
         body: Vec<Code>,
     },
     Padding {
@@ -45,7 +46,7 @@ pub(crate) enum Code {
         group: usize,
         slot: usize,
         until: Number,
-        groups: Vec<i64>,
+        groups: Groups,
         body: Vec<Code>,
     },
     Once {
@@ -144,11 +145,34 @@ pub(crate) enum Target {
         base: Number,
         live: Number,
         var: usize,
-        groups: Vec<i64>,
+        groups: Groups,
     },
     Rows {
         extent: Number,
     },
+}
+
+/// The groups of a rank, ascending.
+pub(crate) enum Groups {
+    Known(Vec<i64>),
+    /// As the plan says, where it is made.
+    Planned {
+        plan: Arc<HostPlan>,
+        me: usize,
+        tables: DealTables,
+        member: usize,
+    },
+}
+
+impl Groups {
+    pub(crate) fn list(&self) -> Cow<'_, [i64]> {
+        match self {
+            Groups::Known(groups) => Cow::Borrowed(groups),
+            Groups::Planned { plan, me, tables, member } => {
+                Cow::Owned(plan.ranks[*me].groups_of(tables, *member))
+            }
+        }
+    }
 }
 
 /// Fills in one rank's numbers.
@@ -196,11 +220,11 @@ impl<'a> Resolver<'a> {
                 body: self.body(body)?,
             },
             Op::Groups { deal, var, body } => {
-                let groups = self.own_groups(*deal);
+                let groups = self.own_groups(*deal)?;
                 Code::Groups { var: var.index(), groups, body: self.body(body)? }
             }
             Op::Padding { deal, group, slot, until, body } => {
-                let groups = self.own_groups(*deal);
+                let groups = self.own_groups(*deal)?;
                 let route = self.schedule().deals[*deal].route;
                 let live = self.live(route, Number::Var(group.index()))?;
                 Code::Padding {
@@ -302,7 +326,7 @@ impl<'a> Resolver<'a> {
                 TableKind::Const(values) => {
                     Number::lookup(values.as_slice().into(), self.number(index)?)
                 }
-                TableKind::Computed => {
+                TableKind::Computed | TableKind::Planned(_) => {
                     Number::Computed(self.table(*table)?, Box::new(self.number(index)?))
                 }
             },
@@ -342,14 +366,15 @@ impl<'a> Resolver<'a> {
         })
     }
 
-    /// A computed table of this rank's home.
+    /// A computed table of this rank's home, or of its plan.
     pub(super) fn table(&self, table: Handle<ir::Table>) -> Result<Table, Error> {
-        let home = self.space(None)?;
-        let found = home.ranks[self.me].tables.get(&table).cloned();
-        found.ok_or_else(|| {
-            let name = &self.schedule().tables[table].name;
-            Error::Internal(format!("table `{name}` is not in the home"))
-        })
+        let info = &self.schedule().tables[table];
+        let space = match info.kind {
+            TableKind::Planned(route) => self.plan(route)?,
+            TableKind::Const(_) | TableKind::Computed => self.space(None)?,
+        };
+        let found = space.ranks[self.me].tables.get(&table).cloned();
+        found.ok_or_else(|| Error::Internal(format!("no workspace has table `{}`", info.name)))
     }
 
     fn source(&self, value: &Value) -> Result<Source, Error> {
@@ -395,7 +420,7 @@ impl<'a> Resolver<'a> {
                 let route = self.schedule().signals[signal]
                     .route
                     .ok_or_else(|| Error::Internal("tiles of groups need a route".to_string()))?;
-                let groups = self.own_groups(self.schedule().bases[*base].deal);
+                let groups = self.own_groups(self.schedule().bases[*base].deal)?;
                 let var = self.schedule().vars.len();
                 let table = self.plan(route)?.ranks[self.me].bases[base].clone();
                 let base = Number::Table(table, Box::new(Number::Var(var)));
@@ -408,10 +433,17 @@ impl<'a> Resolver<'a> {
         Ok(Code::Route { step, route: Arc::new(RouteCode::new(self, route)?) })
     }
 
-    /// This rank's groups, ascending.
-    fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {
+    fn own_groups(&self, deal: Handle<Deal>) -> Result<Groups, Error> {
         let deal = &self.schedule().deals[deal];
-        deal.groups.groups_of(self.schedule().routes[deal.route].member_of(self.me as i64))
+        let member = self.schedule().routes[deal.route].member_of(self.me as i64);
+        match (deal.groups.groups_of(member), deal.tables) {
+            (Some(groups), _) => Ok(Groups::Known(groups)),
+            (None, Some(tables)) => {
+                let (plan, member) = (self.plan(deal.route)?, member as usize);
+                Ok(Groups::Planned { plan, me: self.me, tables, member })
+            }
+            (None, None) => Err(Error::Internal("nothing says who has which groups".to_string())),
+        }
     }
 
     fn live(&self, route: Handle<Route>, group: Number) -> Result<Number, Error> {

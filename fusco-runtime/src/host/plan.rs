@@ -8,7 +8,7 @@ use crate::lease::{Slot, Turn};
 use crate::mem::room;
 use crate::workspace::Workspace;
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::ir::{self, Base, Route, Schedule, Signal, TILE_ROWS, TableKind};
+use fusco_dsl::schedule::ir::{self, Base, DealTables, Route, Schedule, Signal, TILE_ROWS};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -40,7 +40,7 @@ pub(crate) struct Space {
     /// The latest launch that made the plan here: its tables may be read.
     pub made: AtomicU64,
     pub signals: BTreeMap<Handle<Signal>, Counters>,
-    /// Computed tables of the home.
+    /// Computed tables of the home; of a plan, those of the owners that it read.
     pub tables: BTreeMap<Handle<ir::Table>, Table>,
 }
 
@@ -128,8 +128,7 @@ impl Space {
             let pairs = 2 * wide(r.positions_bound) * wide(r.fan);
             bins + 2 * ranks * bins + pairs + groups * (1 + bases)
         });
-        let tables = schedule.tables.iter().map(|(_, t)| t);
-        let tables = tables.filter(|t| handle.is_none() && matches!(t.kind, TableKind::Computed));
+        let tables = schedule.tables_in(handle).map(|(_, t)| t);
         let signals = schedule.signals.iter().filter(|(_, s)| s.route == handle);
         let lens = tables.map(|t| wide(t.len)).chain(signals.map(|(_, s)| wide(s.slots)));
         4 * (words + lens.sum::<u128>())
@@ -143,11 +142,7 @@ impl Space {
         let tuples = route.map_or(0, |r| r.positions_bound * r.fan);
         let bases = handle.into_iter().flat_map(|h| schedule.bases_of(h));
         let bases = bases.map(|(base, _)| (base, table(groups)));
-        let tables = schedule
-            .tables
-            .iter()
-            .filter(|(_, t)| handle.is_none() && matches!(t.kind, TableKind::Computed))
-            .map(|(h, t)| (h, table(t.len)));
+        let tables = schedule.tables_in(handle).map(|(h, t)| (h, table(t.len)));
         let signals = schedule
             .signals
             .iter()
@@ -166,6 +161,13 @@ impl Space {
             signals: signals.collect(),
             tables: tables.collect(),
         }
+    }
+
+    /// The groups of a member whose owners the plan has read, ascending.
+    pub(crate) fn groups_of(&self, tables: &DealTables, member: usize) -> Vec<i64> {
+        let [first, groups] = [tables.first, tables.groups].map(|t| &self.tables[&t]);
+        let at = |m: usize| first[m].load(Relaxed) as usize;
+        groups[at(member)..at(member + 1)].iter().map(|g| i64::from(g.load(Relaxed))).collect()
     }
 
     /// Own tuple `i`: `None` if dropped.

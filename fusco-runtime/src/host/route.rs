@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
-use fusco_dsl::schedule::ir::{Base, Route, SlotOrder};
+use fusco_dsl::schedule::ir::{self, Base, DealTables, ReadOwners, Route};
 use fusco_dsl::sema::hir::Elem;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -38,6 +38,71 @@ pub(crate) struct RouteCode {
     info: Route,
     /// Each base table, its alignment, and how its groups are dealt.
     bases: Vec<(Table, i64, Deal)>,
+    owners: Vec<Owners>,
+}
+
+/// Owners of groups that the launch reads.
+struct Owners {
+    deal: Deal,
+    tensor: String,
+    /// The owner of the group that the variable is.
+    owner: Number,
+    var: usize,
+    /// What the plan keeps: the owner and the position of each group, and the groups by owner.
+    owners: Table,
+    positions: Table,
+    groups: Table,
+    first: Table,
+}
+
+impl Owners {
+    fn new(
+        resolver: &Resolver<'_>,
+        (deal, tables, read): (&ir::Deal, &DealTables, &ReadOwners),
+    ) -> Result<Owners, Error> {
+        Ok(Owners {
+            deal: deal.groups.clone(),
+            tensor: resolver.request.schedule.tensors[read.tensor].name.clone(),
+            owner: resolver.number(&read.owner)?,
+            var: read.group.index(),
+            owners: resolver.table(tables.owners)?,
+            positions: resolver.table(read.positions)?,
+            groups: resolver.table(tables.groups)?,
+            first: resolver.table(tables.first)?,
+        })
+    }
+
+    /// F0906 if an owner is no member of the plan.
+    fn read(&self, vars: &mut Vec<i64>) -> Result<Deal, Error> {
+        let (mut owners, members) = (Vec::new(), self.deal.members);
+        vars.resize(vars.len().max(self.var + 1), 0);
+        for group in 0..self.deal.groups {
+            vars[self.var] = group;
+            let owner = self.owner.get(vars);
+            if !(0..members).contains(&owner) {
+                return Err(Error::outside(&self.tensor, owner, members));
+            }
+            owners.push(owner);
+        }
+        Ok(self.deal.with(owners))
+    }
+
+    /// The tables of the plan: who has which groups.
+    fn keep(&self, deal: &Deal) {
+        let put =
+            |table: &Table, at: i64, value: i64| table[at as usize].store(value as u32, Relaxed);
+        let mut all = 0;
+        for member in 0..deal.members {
+            put(&self.first, member, all);
+            for (position, group) in (0..).zip(deal.groups_of(member).unwrap_or_default()) {
+                put(&self.owners, group, member);
+                put(&self.positions, group, position);
+                put(&self.groups, all, group);
+                all += 1;
+            }
+        }
+        put(&self.first, deal.members, all);
+    }
 }
 
 impl RouteCode {
@@ -45,12 +110,7 @@ impl RouteCode {
         let schedule = &resolver.request.schedule;
         let info = schedule.routes[handle].clone();
         let plan = resolver.plan(handle)?;
-        let Number::Lit(positions) = resolver.number(&info.positions)? else {
-            return Err(Error::Internal(format!(
-                "route `{}`: its positions are not known at launch",
-                info.name
-            )));
-        };
+        let positions = resolver.request.number(&info.positions, resolver.me);
         let own = &plan.ranks[resolver.me];
         let base = |(handle, table): (&Handle<Base>, &Table)| {
             let base = &schedule.bases[*handle];
@@ -71,6 +131,10 @@ impl RouteCode {
             vars: schedule.vars.len(),
             elems: tensor.elems,
             positions,
+            owners: schedule
+                .owners_of(handle)
+                .map(|owners| Owners::new(resolver, owners))
+                .collect::<Result<_, _>>()?,
             bases,
             info,
             plan,
@@ -106,12 +170,18 @@ impl RouteCode {
         self.info.bins() as usize
     }
 
-    /// Histogram bin of own tuple (position, k) in group g.
-    fn bin(&self, group: i64, k: i64) -> usize {
-        match self.info.order {
-            SlotOrder::FanRankPosition => (k * self.info.groups + group) as usize,
-            SlotOrder::RankPositionFan | SlotOrder::RankFanPosition => group as usize,
-        }
+    /// Histogram bin of a tuple in group g, by its number in the order of slots.
+    fn bin(&self, group: i64, number: impl FnOnce() -> i64) -> usize {
+        let outer = match self.info.order.outer {
+            1 => 0,
+            _ => number() / self.info.order.inner.of(self.positions).max(1),
+        };
+        (outer * self.info.groups + group) as usize
+    }
+
+    /// Positions before the next choice, in the order of slots.
+    fn run(&self) -> i64 {
+        self.info.order.run.of(self.positions).max(1)
     }
 
     /// Room for the variables of `at`.
@@ -166,17 +236,20 @@ impl RouteCode {
         ))
     }
 
-    /// Histogram of own tuples.
+    /// Histogram of own tuples, whose groups all have an owner.
     pub(crate) fn count(&self) -> Result<(), Error> {
+        self.owners.iter().try_for_each(|o| o.read(&mut Vec::new()).map(|_| ()))?;
         let mut hist = vec![0u32; self.bins()];
         // The last position that named each group, and where in it.
         let groups = if self.info.distinct { self.info.groups as usize } else { 0 };
         let mut named = vec![(-1, 0); groups];
         let mut vars = self.vars();
+        let (run, fan) = (self.run(), self.info.fan);
         for position in 0..self.positions {
-            for k in 0..self.info.fan {
+            for k in 0..fan {
                 let Some(group) = self.group(&mut vars, position, k)? else { continue };
-                hist[self.bin(group, k)] += 1;
+                let number = || (position / run * fan + k) * run + position % run;
+                hist[self.bin(group, number)] += 1;
                 if let Some(last) = named.get_mut(group as usize) {
                     if last.0 == position {
                         return Err(self.repeated(position, (last.1, k), group));
@@ -213,8 +286,8 @@ impl RouteCode {
         (0..self.peers.len()).map(|member| self.row(self.space(), epoch, member)).collect()
     }
 
-    /// `live`, every base table and `dropped`.
-    pub(crate) fn tables(&self) {
+    /// The tables of owners, `live`, every base table and `dropped`.
+    pub(crate) fn tables(&self) -> Result<(), Error> {
         let matrix = self.matrix();
         let groups = self.info.groups as usize;
         let mut live = vec![0i64; groups];
@@ -227,8 +300,15 @@ impl RouteCode {
         live.iter_mut().for_each(|n| *n = (*n).min(cap));
         let space = self.space();
         space.live.iter().zip(&live).for_each(|(to, n)| to.store(*n as u32, Relaxed));
+        let mut dealt = Vec::new();
+        for owners in &self.owners {
+            let deal = owners.read(&mut Vec::new())?;
+            owners.keep(&deal);
+            dealt.push((&owners.deal, deal));
+        }
         for (table, align, deal) in &self.bases {
-            base_table(table, *align, deal, &live);
+            let read = dealt.iter().find(|(of, _)| *of == deal);
+            base_table(table, *align, read.map_or(deal, |(_, deal)| deal), &live);
         }
         let kept: i64 = self
             .first_slots(&matrix)
@@ -240,19 +320,23 @@ impl RouteCode {
             .dropped
             .iter()
             .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
+        Ok(())
     }
 
-    /// Slot of this rank's first tuple in each bin: tuples of earlier bins of the group, then of earlier ranks.
+    /// Slot of this rank's first tuple in each bin: tuples of the group that are numbered before it.
     fn first_slots(&self, matrix: &[&[AtomicU32]]) -> Vec<i64> {
         let groups = self.info.groups as usize;
-        let mut earlier = vec![0i64; groups];
+        let mut next = vec![0i64; groups];
         let mut first = vec![0i64; self.bins()];
-        for (bin, first) in first.iter_mut().enumerate() {
-            let before: i64 =
-                matrix[..self.member].iter().map(|row| i64::from(row[bin].load(Relaxed))).sum();
-            *first = earlier[bin % groups] + before;
-            earlier[bin % groups] +=
-                matrix.iter().map(|row| i64::from(row[bin].load(Relaxed))).sum::<i64>();
+        for n in 0..self.info.order.outer * self.info.members {
+            let (outer, member) = self.info.order.nth(n);
+            let bins = outer as usize * groups..(outer as usize + 1) * groups;
+            for (bin, next) in bins.zip(&mut next) {
+                if member as usize == self.member {
+                    first[bin] = *next;
+                }
+                *next += i64::from(matrix[member as usize][bin].load(Relaxed));
+            }
         }
         first
     }
@@ -261,29 +345,31 @@ impl RouteCode {
     pub(crate) fn slots(&self) -> Result<(), Error> {
         let mut next = self.first_slots(&self.matrix());
         let mut vars = self.vars();
-        let fan_major = self.info.order == SlotOrder::RankFanPosition;
-        let (outer, inner) = if fan_major {
-            (self.info.fan, self.positions)
-        } else {
-            (self.positions, self.info.fan)
-        };
-        for a in 0..outer {
-            for b in 0..inner {
-                let (position, k) = if fan_major { (b, a) } else { (a, b) };
-                self.slot(&mut vars, position, k, &mut next)?;
+        let (run, mut number) = (self.run(), 0);
+        for first in (0..self.positions).step_by(run as usize) {
+            for k in 0..self.info.fan {
+                for position in first..first + run {
+                    self.slot(&mut vars, (position, k, number), &mut next)?;
+                    number += 1;
+                }
             }
         }
         self.space().made.store(self.launch, Release);
         Ok(())
     }
 
-    fn slot(&self, vars: &mut [i64], position: i64, k: i64, next: &mut [i64]) -> Result<(), Error> {
+    fn slot(
+        &self,
+        vars: &mut [i64],
+        (position, k, number): (i64, i64, i64),
+        next: &mut [i64],
+    ) -> Result<(), Error> {
         let to = &self.space().pairs[(position * self.info.fan + k) as usize];
         let Some(group) = self.group(vars, position, k)? else {
             to.store(pack(-1, 0), Relaxed);
             return Ok(());
         };
-        let next = &mut next[self.bin(group, k)];
+        let next = &mut next[self.bin(group, || number)];
         let slot = *next;
         *next += 1;
         if self.info.cap.is_some_and(|cap| slot >= cap) {
@@ -307,7 +393,7 @@ fn kept(first: i64, n: &AtomicU32, cap: i64) -> i64 {
 fn base_table(table: &Table, align: i64, deal: &Deal, live: &[i64]) {
     let mut next = vec![0; deal.members as usize];
     for (group, (to, n)) in table.iter().zip(live).enumerate() {
-        let next = &mut next[deal.owner(group as i64) as usize];
+        let next = &mut next[deal.owner(group as i64).unwrap_or(0) as usize];
         to.store(*next as u32, Relaxed);
         *next += (n + align - 1) / align * align;
     }

@@ -104,12 +104,12 @@ impl<'a> Runner<'a> {
                 let first = position.get(&self.vars) * fan;
                 self.each(plan, first, *fan, (*k, *group, *slot), body)
             }
-            Code::Groups { var, groups, body } => groups.iter().try_for_each(|g| {
+            Code::Groups { var, groups, body } => groups.list().iter().try_for_each(|g| {
                 self.vars[*var] = *g;
                 self.body(body)
             }),
             Code::Padding { live, group, slot, until, groups, body } => {
-                groups.iter().try_for_each(|g| {
+                groups.list().iter().try_for_each(|g| {
                     self.vars[*group] = *g;
                     let (from, to) = (live.get(&self.vars), until.get(&self.vars));
                     (from..to).try_for_each(|s| {
@@ -146,7 +146,7 @@ impl<'a> Runner<'a> {
                 match step {
                     RouteStep::Count => route.count()?,
                     RouteStep::Scan => route.scan(),
-                    RouteStep::Tables => route.tables(),
+                    RouteStep::Tables => route.tables()?,
                     RouteStep::Slots => route.slots()?,
                 }
                 Ok(())

@@ -46,10 +46,12 @@ impl Watch<'_> {
                     self.slot(counters, name, rank as i64, rank as i64, i64::from(epoch), true)
                 })
             }
-            Target::Groups { base, live, var, groups } => groups.iter().try_for_each(|group| {
-                vars[*var] = *group;
-                self.tiles(counters, name, base.get(vars) / TILE_ROWS, live.get(vars))
-            }),
+            Target::Groups { base, live, var, groups } => {
+                groups.list().iter().try_for_each(|group| {
+                    vars[*var] = *group;
+                    self.tiles(counters, name, base.get(vars) / TILE_ROWS, live.get(vars))
+                })
+            }
             Target::Rows { extent } => self.tiles(counters, name, 0, extent.get(vars)),
         }
     }

@@ -1,7 +1,7 @@
 //! `moe.fusco` as a schedule built by hand, so that the engine is tested apart from the compiler.
 
 use fusco_dsl::arena::Handle;
-use fusco_dsl::layout;
+use fusco_dsl::layout::{self, Count, OrderDigit, SlotOrder};
 use fusco_dsl::schedule::ir::*;
 use fusco_dsl::schedule::{Verified, verify};
 use fusco_dsl::sema::hir::{Elem, Io};
@@ -80,7 +80,13 @@ impl Shape {
             stride: 1,
             fan: self.fan,
             groups: self.experts,
-            order: SlotOrder::RankPositionFan,
+            order: SlotOrder {
+                keys: ["s", "t", "k"].map(String::from).to_vec(),
+                run: Count::Known(1),
+                inner: Count::Positions { times: self.fan, over: 1 },
+                outer: 1,
+                digits: vec![OrderDigit { of_rank: true, radix: self.ranks, weight: 1 }],
+            },
             cap: None,
             trap_none: false,
             trap_cap: false,
@@ -93,7 +99,7 @@ impl Shape {
             members: self.ranks,
             form: DealForm::Blocks { each },
         };
-        let deal = s.deals.append(Deal { route, number: 1, groups, tables: None });
+        let deal = s.deals.append(Deal { route, number: 1, groups, tables: None, read: None });
         let base = s.bases.append(Base { name: "base128".into(), deal, align: TILE_ROWS });
         Names { x, w, y, n, z, o, topk, route, deal, base, tokens, t, k, e, c }
     }

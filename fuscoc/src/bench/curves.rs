@@ -152,7 +152,7 @@ fn checked(
         let outputs = Default::default();
         return Ok((Finished { backend, times, warm: true, outputs, live }, checked));
     }
-    let finished = collect(&ready.compiled, backend, times, &memory)?;
+    let finished = collect((&ready.compiled, &ready.inputs), backend, times, &memory)?;
     if backend == "host" {
         checked = check::by_oracle(ready, world, progress)?.1;
     } else {

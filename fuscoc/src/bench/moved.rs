@@ -100,7 +100,8 @@ fn fill(ready: &Prepared, finished: &Finished, tensor: Handle<Tensor>, written: 
         return 0;
     }
     let ranks = 0..ready.compiled.schedule.ranks as usize;
-    let whole: usize =
-        ranks.map(|r| data::live_bytes(&ready.compiled, tensor, &finished.live, r)).sum();
+    let whole: usize = ranks
+        .map(|r| data::live_bytes(&ready.compiled, tensor, (&ready.inputs, &finished.live), r))
+        .sum();
     (whole as i64 - written).max(0)
 }

@@ -46,7 +46,7 @@ impl<'a> Job<'a> {
         checked: Option<&'a Checked>,
     ) -> Job<'a> {
         let still = move |set: &Memory| {
-            let now = collect(&ready.compiled, finished.backend, Vec::new(), set)?;
+            let now = collect((&ready.compiled, &ready.inputs), finished.backend, Vec::new(), set)?;
             same(ready, finished, &now).map(|_| ())
         };
         Job { ready, world, finished, checked, still: Box::new(still) }

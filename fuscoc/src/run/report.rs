@@ -22,7 +22,7 @@ struct Traffic {
     row_bytes: i64,
 }
 
-fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
+fn traffic(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Vec<Traffic> {
     let mut out = Vec::new();
     for (handle, shape) in &compiled.plan.routes {
         let name = compiled.hir.routes[*handle].name.clone();
@@ -30,13 +30,17 @@ fn traffic(compiled: &Compiled, finished: &Finished) -> Vec<Traffic> {
         let movements = compiled.plan.entries.iter().flat_map(|e| &e.movements);
         let pushes =
             movements.filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
-        let deal = pushes.clone().find_map(|m| m.target.deal.as_ref());
+        let deal = pushes.clone().find_map(|m| m.target.deal.clone());
+        let known = deal.clone().and_then(|d| crate::data::dealt(compiled, d, inputs));
         let count = |group: &i64| live.get(*group as usize).map_or(0, |n| u64::from(*n));
         let rows = |rank| {
-            let own = deal.map(|d| d.groups_of(shape.member_of(rank))).unwrap_or_default();
+            let own = known.as_ref().and_then(|d| d.groups_of(shape.member_of(rank)));
+            let own = own.unwrap_or_default();
             own.iter().map(count).sum()
         };
-        let per_rank = (0..compiled.schedule.ranks).map(rows).collect();
+        // Whose the rows are is not told where another entry made the owners.
+        let ranks = if known.is_some() == deal.is_some() { compiled.schedule.ranks } else { 0 };
+        let per_rank = (0..ranks).map(rows).collect();
         let row_bytes =
             pushes.map(|m| m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes()).sum();
         out.push(Traffic { route: name, live, per_rank, row_bytes });
@@ -60,7 +64,7 @@ pub fn text(
     let numbers = [params, dyns].concat().join(" ");
     let numbers = if numbers.is_empty() { numbers } else { format!(", {numbers}") };
     out.push(format!("{} on {}: {ranks}{numbers}", compiled.hir.name, finished.backend));
-    for t in traffic(compiled, finished) {
+    for t in traffic(compiled, inputs, finished) {
         out.push(String::new());
         out.push(rank_table(&t));
         out.push(String::new());
@@ -111,6 +115,9 @@ fn short(values: &[i64]) -> String {
 }
 
 fn rank_table(t: &Traffic) -> String {
+    if t.per_rank.is_empty() {
+        return format!("route {}, whose groups have owners that an earlier entry named", t.route);
+    }
     let total: u64 = t.per_rank.iter().sum();
     let mean = total as f64 / t.per_rank.len().max(1) as f64;
     let most = t.per_rank.iter().copied().max().unwrap_or(0).max(1) as f64;

@@ -11,14 +11,10 @@ template <class R> __device__ __forceinline__ Range own_range(i32 positions, i32
     return {begin, min(begin + each, total)};
 }
 
-// Where tuple number i of the slot order lies in `[position][fan]`.
-template <class R> __device__ __forceinline__ i32 tuple_at(i32 i, i32 positions) {
-    return R::FAN_FIRST ? i % positions * R::FAN + i / positions : i;
-}
-
-// The tuple's group, or -1 if it names none.
-template <class R, class I> __device__ __forceinline__ i32 group_of(const I* index, i32 at, const Launch& launch, i32 me) {
-    const i64 value = index[R::element(at)];
+// The tuple's group, or -1 if it names none, or if it is not known who owns the groups. `index` reads what names the group of tuple `at` of [position][choice].
+template <class R, class I> __device__ __forceinline__ i32 group_of(const I& index, i32 at, const Launch& launch, i32 me, bool known) {
+    if (!known) return -1;
+    const i64 value = index(at);
     if (value >= 0 && value < R::GROUPS) return i32(value);
     if (!R::HAS_NONE || value != R::NONE) fail(launch, 906, me, at / R::FAN, at % R::FAN, R::GROUPS, value);
     else if (R::TRAP_NONE) fail(launch, 403, me, at / R::FAN, at % R::FAN, R::GROUPS, value);
@@ -26,19 +22,19 @@ template <class R, class I> __device__ __forceinline__ i32 group_of(const I* ind
 }
 
 // Whether an earlier tuple of the position names the same group: `assume distinct` is false. Memory is sized by it.
-template <class R, class I> __device__ __forceinline__ bool repeated(const I* index, i32 at) {
+template <class R, class I> __device__ __forceinline__ bool repeated(const I& index, i32 at) {
     bool same = false;
-    for (i32 i = at / R::FAN * R::FAN; i < at; ++i) same |= index[R::element(i)] == index[R::element(at)];
+    for (i32 i = at / R::FAN * R::FAN; i < at; ++i) same |= index(i) == index(at);
     return same;
 }
 
-template <class R> __device__ __forceinline__ i32 bin_of(i32 group, i32 at) {
-    return group < 0 ? -1 : R::FAN_MAJOR ? at % R::FAN * R::GROUPS + group : group;
+template <class R> __device__ __forceinline__ i32 bin_of(i32 group, i32 i, i32 positions) {
+    return group < 0 ? -1 : R::outer(i, positions) * R::GROUPS + group;
 }
 
 // hist[cta] = this CTA's tuples by bin. Shared: one histogram a warp, left as exclusive prefixes over the warps.
 template <class R, class P, class I>
-__device__ void count(P* plan, u32* shared, const I* index, i32 positions, i32 cta, const Launch& launch, i32 me) {
+__device__ void count(P* plan, u32* shared, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me, bool known = true) {
     const i32 lane = threadIdx.x % 32, warps = blockDim.x / 32;
     for (i32 b = threadIdx.x; b < warps * R::BINS; b += blockDim.x) shared[b] = 0;
     __syncthreads();
@@ -48,10 +44,10 @@ __device__ void count(P* plan, u32* shared, const I* index, i32 positions, i32 c
         const i32 i = first + lane;
         i32 bin = -1;
         if (i < own.end) {
-            const i32 at = tuple_at<R>(i, positions);
-            const i32 group = group_of<R>(index, at, launch, me);
+            const i32 at = R::tuple(i, positions);
+            const i32 group = group_of<R>(index, at, launch, me, known);
             if (R::DISTINCT && group >= 0 && repeated<R>(index, at)) fail(launch, 907, me, at / R::FAN, at % R::FAN, R::CAP, group);
-            bin = bin_of<R>(group, at);
+            bin = bin_of<R>(group, i, positions);
         }
         const u32 same = __match_any_sync(ALL, bin);
         if (bin >= 0 && lane == __ffs(same) - 1) hist[bin] += __popc(same);
@@ -116,17 +112,14 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
     __syncthreads();
     for (i32 g = threadIdx.x; g < R::GROUPS; g += blockDim.x) {
         u32 run = 0, mine = 0;
-        for (i32 a = 0; a < R::BINS / R::GROUPS; ++a) {
-            const i32 b = a * R::GROUPS + g;
-            u32 before = 0, all = 0;
-            for (i32 s = 0; s < R::MEMBERS; ++s) {
-                const u32 n = plan->counts[epoch & 1][s][b];
-                if (s < R::member(me)) before += n;
-                if (s == R::member(me)) mine += min(run + before + n, R::CAP) - min(run + before, R::CAP);
-                all += n;
+        for (i32 n = 0; n < R::BINS / R::GROUPS * R::MEMBERS; ++n) {
+            const i32 m = R::nth_member(n), b = R::nth_outer(n) * R::GROUPS + g;
+            const u32 count = plan->counts[epoch & 1][m][b];
+            if (m == R::member(me)) {
+                start[b] = run;
+                mine += min(run + count, R::CAP) - min(run, R::CAP);
             }
-            start[b] = run + before;
-            run += all;
+            run += count;
         }
         live[g] = min(run, R::CAP);
         if (cta == 0) plan->live[g] = live[g];
@@ -137,13 +130,13 @@ __device__ void totals(P* plan, u32* start, u32* live, i32 positions, i32 me, i3
 }
 
 // First row of each group in its rank's buffer, groups rounded up to ALIGN rows; one warp a member, whose groups are G's.
-template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live) {
+template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, const u32* live, G groups = {}) {
     const i32 lane = threadIdx.x % 32;
     for (i32 m = threadIdx.x / 32; m < R::MEMBERS; m += blockDim.x / 32) {
         u32 sum = 0;
-        for (i32 first = 0; first < G::size(m); first += 32) {
-            const bool in = first + lane < G::size(m);
-            const i32 g = in ? G::group(m, first + lane) : 0;
+        for (i32 first = 0; first < groups.size(m); first += 32) {
+            const bool in = first + lane < groups.size(m);
+            const i32 g = in ? groups.group(m, first + lane) : 0;
             const u32 n = in ? (live[g] + ALIGN - 1) / ALIGN * ALIGN : 0;
             const u32 inclusive = scan_warp(n);
             if (in) base[g] = sum + inclusive - n;
@@ -154,7 +147,7 @@ template <class R, class G, i32 ALIGN> __device__ void first_rows(u32* base, con
 
 // The stable slot of each own tuple.
 template <class R, class P, class I>
-__device__ void slots(P* plan, u32* shared, const u32* start, const I* index, i32 positions, i32 cta, const Launch& launch, i32 me) {
+__device__ void slots(P* plan, u32* shared, const u32* start, const I& index, i32 positions, i32 cta, const Launch& launch, i32 me, bool known = true) {
     const i32 lane = threadIdx.x % 32, warps = blockDim.x / 32;
     for (i32 b = threadIdx.x; b < R::BINS; b += blockDim.x) {
         const u32 first = start[b] + plan->hist[cta][b];
@@ -164,9 +157,9 @@ __device__ void slots(P* plan, u32* shared, const u32* start, const I* index, i3
     u32* next = shared + threadIdx.x / 32 * R::BINS;
     const Range own = own_range<R>(positions, cta);
     for (i32 first = own.begin; first < own.end; first += 32) {
-        const i32 i = first + lane, at = i < own.end ? tuple_at<R>(i, positions) : 0;
-        i32 group = i < own.end ? group_of<R>(index, at, launch, me) : -1;
-        const i32 bin = bin_of<R>(group, at);
+        const i32 i = first + lane, at = i < own.end ? R::tuple(i, positions) : 0;
+        i32 group = i < own.end ? group_of<R>(index, at, launch, me, known) : -1;
+        const i32 bin = bin_of<R>(group, i, positions);
         const u32 same = __match_any_sync(ALL, bin);
         u32 slot = 0;
         if (bin >= 0) slot = next[bin] + __popc(same & ((1u << lane) - 1));

@@ -18,7 +18,7 @@ mod trip;
 
 use super::form::{Form, Work};
 use super::index::{bare, index, pointer, stored};
-use super::namer::{deal_type, var_name};
+use super::namer::{deal_type, table_name, var_name};
 use super::out::Out;
 use crate::arena::Handle;
 use crate::schedule::ir::{Access, Deal, Ix, IxOp, Kernel, Op, Schedule, Value, Var};
@@ -145,25 +145,36 @@ impl Emit<'_> {
 /// This rank's groups: how many, and the global number of the `at`-th.
 pub(super) struct Own {
     pub count: String,
-    ty: String,
+    /// Of which `size` and `group` are asked.
+    groups: String,
     member: String,
 }
 
 impl Own {
     pub fn new(schedule: &Schedule, deal: Handle<Deal>) -> Own {
         let info = &schedule.deals[deal];
-        let ty = deal_type(schedule, info);
+        let groups = match dealt(schedule, info) {
+            Some(object) => format!("{object}."),
+            None => format!("{}::", deal_type(schedule, info)),
+        };
         let member = index(schedule, &schedule.routes[info.route].member());
         let count = match info.groups.is_even() {
             true => info.groups.most().to_string(),
-            false => format!("{ty}::size({member})"),
+            false => format!("{groups}size({member})"),
         };
-        Own { count, ty, member }
+        Own { count, groups, member }
     }
 
     pub fn group(&self, at: &str) -> String {
-        format!("{}::group({}, {at})", self.ty, self.member)
+        format!("{}group({}, {at})", self.groups, self.member)
     }
+}
+
+/// How the plan deals groups whose owners it reads, as an object.
+fn dealt(schedule: &Schedule, deal: &Deal) -> Option<String> {
+    let (tables, _) = deal.tables.zip(deal.read.as_ref())?;
+    let [groups, first] = [tables.groups, tables.first].map(|t| table_name(schedule, t));
+    Some(format!("Dealt{{plan->{groups}, plan->{first}}}"))
 }
 
 /// Most padding rows of one group.

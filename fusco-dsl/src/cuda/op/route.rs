@@ -1,21 +1,64 @@
 //! Planning a route: calls into the prelude, which holds the fixed algorithms.
 
-use super::{Emit, ix};
+use super::{Emit, dealt, ix};
 use crate::arena::Handle;
-use crate::cuda::namer::{deal_type, name, route_type};
+use crate::cuda::index::{Width, bare, in_width};
+use crate::cuda::namer::{deal_type, name, route_type, table_name, var_name};
 use crate::schedule::ir::{Route, Schedule};
 
 impl Emit<'_> {
     pub(super) fn count(&mut self, route: Handle<Route>) {
-        let (r, index, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
         let info = &self.schedule.routes[route];
         self.out.line("extern __shared__ u32 shared[];");
         self.out.line(&format!("u32* start = shared + blockDim.x / 32 * {r}::BINS;"));
         self.out.line(&format!("u32* live = start + {r}::BINS;"));
         self.out.line(&format!("const i32 positions = {};", ix(self.schedule, &info.positions)));
+        self.owners(route);
+        self.index(info);
+        let known = self.known(route);
         self.out.line(&format!(
-            "count<{r}>(plan, shared, {index}.at[me], {positions}, cta, launch, me);"
+            "count<{r}>(plan, shared, index, {positions}, cta, launch, me{known});"
         ));
+    }
+
+    /// What names the group of a tuple, by its number in `[position][choice]`.
+    fn index(&mut self, info: &Route) {
+        let tensor = name(&self.schedule.tensors[info.index].name);
+        if info.is_row_major() {
+            let read = format!("return i64({tensor}.at[me][at]);");
+            return self.out.line(&format!("auto index = [&](i32 at) {{ {read} }};"));
+        }
+        let schedule = self.schedule;
+        let [position, choice] = [info.position, info.choice].map(|v| var_name(schedule, v));
+        let fan = info.fan;
+        self.out.block_with("auto index = [&](i32 at)", "};", |out| {
+            out.line(&format!("const i32 {position} = at / {fan};"));
+            if fan > 1 {
+                out.line(&format!("const i32 {choice} = at % {fan};"));
+            }
+            out.line(&format!("return i64({tensor}.at[me][{}]);", bare(schedule, &info.at)));
+        });
+    }
+
+    /// The owners that the plan reads: where one is no member, the launch fails and keeps no tuple.
+    fn owners(&mut self, route: Handle<Route>) {
+        let (schedule, mut fit) = (self.schedule, Vec::new());
+        for (i, (_, _, read)) in schedule.owners_of(route).enumerate() {
+            let group = var_name(schedule, read.group);
+            let owner = in_width(schedule, &read.owner, Width::Wide);
+            self.out.line(&format!("auto own{i} = [&](i32 {group}) {{ return {owner}; }};"));
+            let (r, tensor) = (route_type(&schedule.routes[route].name), read.tensor.index());
+            fit.push(format!("owners_fit<{r}>(own{i}, launch, me, {tensor})"));
+        }
+        if !fit.is_empty() {
+            self.out.line(&format!("const bool known = {};", fit.join(" & ")));
+        }
+    }
+
+    /// One more argument for what reads tuples.
+    fn known(&self, route: Handle<Route>) -> &'static str {
+        if self.schedule.owners_of(route).next().is_some() { ", known" } else { "" }
     }
 
     pub(super) fn scan(&mut self, route: Handle<Route>) {
@@ -24,26 +67,39 @@ impl Emit<'_> {
     }
 
     pub(super) fn tables(&mut self, route: Handle<Route>) {
-        let (r, _, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
         self.out.line(&format!("totals<{r}>(plan, start, live, {positions}, me, cta, epoch);"));
         let (schedule, mut lines) = (self.schedule, Vec::new());
+        for (i, (_, tables, read)) in schedule.owners_of(route).enumerate() {
+            let all = [tables.owners, tables.groups, tables.first, read.positions];
+            let all = all.map(|table| format!("plan->{}", table_name(schedule, table))).join(", ");
+            lines.push(format!("deal_groups<{r}>(own{i}, {all});"));
+        }
         for (_, base) in schedule.bases_of(route) {
-            let groups = deal_type(schedule, &schedule.deals[base.deal]);
+            let deal = &schedule.deals[base.deal];
             let (align, table) = (base.align, &base.name);
-            lines.push(format!("first_rows<{r}, {groups}, {align}>(plan->{table}, live);"));
+            lines.push(match dealt(schedule, deal) {
+                Some(groups) => {
+                    format!("first_rows<{r}, Dealt, {align}>(plan->{table}, live, {groups});")
+                }
+                None => {
+                    let groups = deal_type(schedule, deal);
+                    format!("first_rows<{r}, {groups}, {align}>(plan->{table}, live);")
+                }
+            });
         }
         self.out.block("if (cta == 0)", |out| lines.iter().for_each(|l| out.line(l)));
     }
 
     pub(super) fn slots(&mut self, route: Handle<Route>) {
-        let (r, index, positions) = names(self.schedule, route);
+        let (r, positions) = names(self.schedule, route);
+        let known = self.known(route);
         self.out.line(&format!(
-            "slots<{r}>(plan, shared, start, {index}.at[me], {positions}, cta, launch, me);"
+            "slots<{r}>(plan, shared, start, index, {positions}, cta, launch, me{known});"
         ));
     }
 }
 
-fn names(schedule: &Schedule, route: Handle<Route>) -> (String, String, &'static str) {
-    let info = &schedule.routes[route];
-    (route_type(&info.name), name(&schedule.tensors[info.index].name), "positions")
+fn names(schedule: &Schedule, route: Handle<Route>) -> (String, &'static str) {
+    (route_type(&schedule.routes[route].name), "positions")
 }
