@@ -35,10 +35,18 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         "fusco-runtime",
         &[
             &["error"],
-            &["driver"],
+            &["driver", "lease"],
             &["jit", "mem", "transport"],
-            &["host"],
-            &["engine"],
+            &["workspace"],
+            &["plan"],
+            &["launch"],
+            &["backend"],
+            &["cuda", "event", "host"],
+            &["world"],
+            &["stream"],
+            &["program"],
+            &["arguments", "arrivals"],
+            &["logical"],
             &["typed"],
             &["lib"],
         ],
@@ -59,35 +67,10 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
 ];
 
 /// Arrows upward that stand, by member, room and room, and why.
-const UPWARD: [(&str, &str, &str, &str); 2] = [
-    (
-        "fusco-runtime",
-        "host",
-        "engine",
-        "the host runs requests and holds leases, whose types are the engine's",
-    ),
-    ("fusco-runtime", "mem", "engine", "a buffer holds the leases that launches have on it"),
-];
+const UPWARD: [(&str, &str, &str, &str); 0] = [];
 
 /// Circles that stand, by member and files, and why.
-const CIRCLES: [(&str, &[&str], &str); 3] = [
-    (
-        "fusco-runtime",
-        &[
-            "engine/arrivals.rs",
-            "engine/bound.rs",
-            "engine/device/arguments.rs",
-            "engine/device/queue.rs",
-            "engine/home.rs",
-            "engine/lease.rs",
-            "engine/mark.rs",
-            "engine/plan.rs",
-            "engine/request.rs",
-            "engine/stream.rs",
-            "engine/world.rs",
-        ],
-        "a world, its bound programs, their plans and the leases on them hold each other",
-    ),
+const CIRCLES: [(&str, &[&str], &str); 2] = [
     (
         "fusco-runtime",
         &["host/access.rs", "host/affine.rs", "host/index.rs"],

@@ -15,8 +15,7 @@ pub enum Error {
     #[error("{}", first_message(.0))]
     Program(Diagnostics),
 
-    /// The program has nothing of this name: see [`Bound::schedule`](crate::Bound::schedule) or its text for those
-    /// that it has.
+    /// The program has nothing of this name: [`Bound`](crate::Bound) lists what it has.
     #[error("program `{program}` has no {noun} `{name}`{hint}")]
     Unknown {
         /// The bound program.
@@ -309,6 +308,14 @@ pub enum Error {
         /// The rank that was asked for.
         rank: usize,
     },
+    /// F0909: rows of an entry go to groups that are dealt in several ways: watch entries that send to one placement.
+    #[error(
+        "entry `{entry}` sends rows to groups that lie on different ranks: no one counter says which have arrived"
+    )]
+    SeveralDeals {
+        /// The entry that was asked for.
+        entry: String,
+    },
     /// F0909: a stream that captures takes launches, and nothing else.
     #[error("a stream that captures {0}")]
     Capturing(&'static str),
@@ -508,6 +515,7 @@ impl Error {
             | Error::NoArrivals { .. }
             | Error::ArrivalsElsewhere { .. }
             | Error::ScatteredGroups { .. }
+            | Error::SeveralDeals { .. }
             | Error::Capturing(_) => "F0909",
             Error::Index { .. } | Error::OutOfRange(_) => "F0906",
             Error::NotDistinct(_) => "F0907",

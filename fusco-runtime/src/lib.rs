@@ -44,23 +44,41 @@
 //! `fuscoc explain CODE` says more about it.
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
+mod arguments;
+mod arrivals;
+mod backend;
+mod cuda;
 mod driver;
-pub mod engine;
 mod error;
+mod event;
 mod host;
 pub mod jit;
+mod launch;
+mod lease;
+mod logical;
 pub mod mem;
+mod plan;
+mod program;
+mod stream;
 mod transport;
 pub mod typed;
+mod workspace;
+mod world;
 
-pub use engine::{
-    Arrivals, Bound, DeviceArrivals, Graph, LaunchArgs, Logical, Plan, Stream, Tile, Tiles,
-    TimeMark, World,
-};
+pub use arguments::LaunchArgs;
+pub use arrivals::{Arrivals, DeviceArrivals, Tile, Tiles};
+pub use driver::devices;
 pub use error::{Error, Noun};
+pub use event::TimeMark;
 /// Diagnostics of a program that was refused, and the catalogue of codes.
+#[doc(inline)]
 pub use fusco_dsl::diag;
 pub use fusco_macros::fusco;
 pub use half::{bf16, f16};
 pub use kernels_templates::CONSUMER_CUH;
+pub use logical::Logical;
 pub use mem::{Buffer, View};
+pub use plan::Plan;
+pub use program::{Bound, Params};
+pub use stream::{Graph, Stream};
+pub use world::World;

@@ -188,10 +188,9 @@ impl Run {
             fusco_dsl::compile(case.text, None, params).expect("it compiles").schedule.ranks;
         let world = World::host(ranks as usize).expect("a world");
         let bound = world.bind(case.text, None, params).expect("bound");
-        let names = bound.schedule().tensors.iter().map(|(_, t)| &t.name);
-        let buffers = names.map(|n| (n.clone(), bound.alloc(n).expect("memory"))).collect();
-        let routes = bound.schedule().routes.iter().map(|(_, r)| &r.name);
-        let plans = routes.map(|n| bound.plan(n).expect("memory")).collect();
+        let alloc = |name: &str| (name.to_string(), bound.alloc(name).expect("memory"));
+        let buffers = bound.tensors().map(alloc).collect();
+        let plans = bound.routes().map(|n| bound.plan(n).expect("memory")).collect();
         Run { bound, buffers, plans }
     }
 

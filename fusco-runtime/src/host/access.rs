@@ -4,7 +4,7 @@ use super::affine::{Affine, Piece};
 use super::index::wild;
 use super::number::load_int;
 use crate::error::Error;
-use crate::mem::{Buffer, Memory};
+use crate::mem::Buffer;
 use fusco_dsl::sema::hir::{Elem, Swizzle};
 
 /// `bytes` of a tensor on a rank, from byte `row * unit`.
@@ -47,7 +47,7 @@ impl At {
     #[inline]
     pub(crate) fn part(&self, rank: i64, start: i64, bytes: usize) -> Result<*mut u8, Error> {
         let outside = || self.outside(rank, start, bytes);
-        let Memory::Host(parts) = self.buffer.memory() else { return Err(outside()) };
+        let parts = self.buffer.here();
         let part = usize::try_from(rank).ok().and_then(|r| parts.get(r)).ok_or_else(outside)?;
         let start = usize::try_from(start).map_err(|_| outside())?;
         if start.checked_add(bytes).is_none_or(|end| end > part.len()) {

@@ -9,8 +9,8 @@ use super::plan::{Counters, HostPlan, Space, Table};
 use super::route::RouteCode;
 use super::table::{Claims, Positions, Prefix};
 use super::tile::Tile;
-use crate::engine::Request;
 use crate::error::Error;
+use crate::launch::Request;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
@@ -476,7 +476,7 @@ impl<'a> Resolver<'a> {
 
     /// A plan's workspace, or the home.
     fn space(&self, route: Option<Handle<Route>>) -> Result<Arc<HostPlan>, Error> {
-        let plan = self.request.space(route)?.host();
+        let plan = self.request.space(route)?.kind();
         plan.cloned().ok_or_else(|| Error::Internal("a workspace is not on the host".to_string()))
     }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod affine;
+mod backend;
 mod cast;
 mod code;
 mod copy;
@@ -21,6 +22,6 @@ mod tile;
 mod turn;
 mod wait;
 
-pub(crate) use plan::{HostPlan, Space, tile_rows};
-pub(crate) use stream::HostStream;
+pub(crate) use backend::Host;
+pub(crate) use plan::{HostPlan, tile_rows};
 pub(crate) use wait::spin;

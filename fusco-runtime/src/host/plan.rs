@@ -4,7 +4,9 @@
 //! atomic, so a consumer may look at any time; `made` and `resets` say when what it sees is current.
 
 use crate::Error;
+use crate::lease::{Slot, Turn};
 use crate::mem::room;
+use crate::workspace::Workspace;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{self, Base, DealTables, Route, Schedule, Signal, TILE_ROWS};
 use std::collections::BTreeMap;
@@ -50,7 +52,27 @@ pub(crate) struct Counters {
     pub resets: AtomicU64,
 }
 
+impl Workspace for Arc<HostPlan> {
+    fn turn<'s>(&self, slot: &'s Slot, writes: bool) -> Result<Turn<'s>, Error> {
+        Ok(Turn::Own(slot.hold(writes)))
+    }
+
+    fn live(&self, rank: usize) -> Result<Vec<u32>, Error> {
+        Ok(self.rank(rank)?.live.iter().map(|v| v.load(Acquire)).collect())
+    }
+
+    fn dropped(&self, rank: usize) -> Result<u32, Error> {
+        Ok(self.rank(rank)?.dropped[0].load(Acquire))
+    }
+}
+
 impl HostPlan {
+    /// # Errors
+    /// F0909 for an unknown rank.
+    pub(crate) fn rank(&self, rank: usize) -> Result<&Space, Error> {
+        self.ranks.get(rank).ok_or(Error::NoRank { ranks: self.ranks.len(), rank })
+    }
+
     /// # Errors
     /// F0911 without memory: every rank knows of every other what it sends to each group.
     pub(crate) fn new(

@@ -8,7 +8,7 @@ use super::index::{Number, take_wild};
 use super::number::load_int;
 use super::plan::{HostPlan, Space, Table, pack};
 use crate::error::Error;
-use crate::mem::{Buffer, Memory};
+use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout::Deal;
 use fusco_dsl::schedule::ir::{self, Base, DealTables, Ix, Lookup, ReadOwners, Route};
@@ -264,7 +264,7 @@ impl RouteCode {
 
     /// The element of an index tensor that is laid out `[position][fan]`.
     fn index(&self, position: i64, k: i64) -> i64 {
-        let Memory::Host(parts) = self.index.memory() else { return -1 };
+        let parts = self.index.here();
         let at = (position * self.info.fan + k) * self.elem.bytes();
         // SAFETY: `check_size` holds for every position below `positions` and every k below `fan`.
         unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) }

@@ -5,10 +5,14 @@
 //! that leaves a failed launch last puts its workspaces back to their first state.
 
 use super::code::Resolver;
+use super::plan::HostPlan;
 use super::run::{Runner, Stop, advance};
 use super::wait::Watch;
-use crate::engine::{Claims, Holder, Ledger, Request, Space, Ticket, Used, stream_number};
+use crate::backend::{Mark, Queue};
 use crate::error::Error;
+use crate::launch::Request;
+use crate::lease::{self, Claims, Holder, Ledger, Ticket, Used, stream_number};
+use crate::mem::{self, Buffer};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::*};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -116,25 +120,36 @@ impl HostStream {
         Ok(stream)
     }
 
-    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+    /// Waits for everything submitted and says when it had ended; errors stay for `synchronize`.
+    pub(crate) fn ended(&self) -> Instant {
+        let mut state = lock(&self.shared.state);
+        while state.outstanding > 0 {
+            state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
+        }
+        Instant::now()
+    }
+}
+
+impl Queue for HostStream {
+    fn name(&self) -> &'static str {
+        "host"
+    }
+
+    fn ledger(&self) -> &Arc<Ledger> {
         &self.ledger
     }
 
-    /// Launches of this world, in order and with nothing between them; `claims` are those of all.
-    ///
-    /// # Errors
-    /// F0904 or F0909 if a plan is not as they need it.
-    pub(crate) fn submit(&self, claims: &Claims, launches: Vec<Request>) -> Result<(), Error> {
+    fn submit(&self, claims: &Claims, launches: Vec<Request>) -> Result<(), Error> {
         let ranks = self.queues.len();
         let mut leases = self.ledger.lock();
         leases.admit(claims)?;
         // What a launch names is also held by the caller, so nothing is freed while the ledger is locked.
         for mut request in launches {
-            let ticket = Arc::new(Ticket::new(self.number, ranks));
-            let holder = Holder::Host(ticket.clone());
+            let ticket = Arc::new(Ticket::new(ranks));
+            let holder = Holder::new(self.number, ticket.clone());
             let (mut after, mut used) = (Vec::new(), Used::new());
             request.number = leases.commit(&request.claims, &holder, &mut after, &mut used);
-            for plan in request.spaces().filter_map(Space::host) {
+            for plan in plans(&request) {
                 plan.submitted(request.entry, request.number);
             }
             let failed = AtomicBool::new(false);
@@ -148,21 +163,19 @@ impl HostStream {
         Ok(())
     }
 
-    pub(crate) fn is_idle(&self) -> bool {
+    /// By the caller's thread and its helpers.
+    fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        self.ended();
+        let _held = lease::hold(&self.ledger, &[(from.slot(), false), (to.slot(), true)]);
+        mem::copy(from.here(), to.here());
+        Ok(())
+    }
+
+    fn is_idle(&self) -> bool {
         lock(&self.shared.state).outstanding == 0
     }
 
-    /// Waits for everything submitted and says when it had ended; errors stay for `synchronize`.
-    pub(crate) fn ended(&self) -> Instant {
-        let mut state = lock(&self.shared.state);
-        while state.outstanding > 0 {
-            state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
-        }
-        Instant::now()
-    }
-
-    /// Waits for everything submitted; the first error of a launch since the last call.
-    pub(crate) fn synchronize(&self) -> Result<(), Error> {
+    fn synchronize(&self) -> Result<(), Error> {
         let mut state = lock(&self.shared.state);
         while state.outstanding > 0 {
             state = self.shared.idle.wait(state).unwrap_or_else(|e| e.into_inner());
@@ -170,6 +183,24 @@ impl HostStream {
         self.shared.abort.store(false, SeqCst);
         state.error.take().map_or(Ok(()), Err)
     }
+
+    fn mark(&self) -> Result<Box<dyn Mark>, Error> {
+        Ok(Box::new(self.ended()))
+    }
+}
+
+/// A mark of a host is awaited when it is set.
+impl Mark for Instant {
+    fn since(&self, earlier: &dyn Mark) -> Result<Duration, Error> {
+        let then = earlier.kind::<Instant>();
+        let then = then.ok_or(Error::OtherWorld("two marks of different worlds"))?;
+        Ok(self.saturating_duration_since(*then))
+    }
+}
+
+/// The workspaces of a launch.
+fn plans(request: &Request) -> impl Iterator<Item = &Arc<HostPlan>> {
+    request.spaces().filter_map(|space| space.kind())
 }
 
 impl Drop for HostStream {
@@ -228,7 +259,7 @@ impl Job {
             return;
         }
         if self.failed.load(SeqCst) {
-            self.request.spaces().filter_map(Space::host).for_each(|plan| plan.reset());
+            plans(&self.request).for_each(|plan| plan.reset());
             for (plan, made) in &self.used {
                 plan.failed().store(*made, SeqCst);
             }

@@ -3,10 +3,10 @@
 //! Its lease in the ledger of its world orders launches and the calls here: who writes is alone.
 
 use super::host::HostMemory;
-use super::room;
-use crate::driver::Memory as DeviceMemory;
-use crate::engine::{Held, Ledger, Slot};
+use super::memory::Memory;
 use crate::error::Error;
+use crate::lease::{Held, Ledger, Slot};
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -19,13 +19,10 @@ pub struct Buffer {
 struct Inner {
     name: String,
     bytes: usize,
-    memory: Memory,
+    memory: Box<dyn Memory>,
+    /// Its parts, if they are in this process's memory.
+    here: Arc<[HostMemory]>,
     slot: Slot,
-}
-
-pub(crate) enum Memory {
-    Host(Arc<[HostMemory]>),
-    Device(Vec<DeviceMemory>),
 }
 
 /// Plain numbers that a buffer may be read as.
@@ -81,25 +78,15 @@ pub(crate) fn numbers_of<T: Plain>(bytes: &[u8]) -> Vec<T> {
 }
 
 impl Buffer {
-    pub(crate) fn host(
+    pub(crate) fn new(
         ledger: &Arc<Ledger>,
         name: &str,
-        ranks: usize,
         bytes: usize,
-    ) -> Result<Buffer, Error> {
-        let what =
-            if ranks == 1 { format!("`{name}`") } else { format!("`{name}` on {ranks} ranks") };
-        room(&what, ranks as u128 * bytes as u128)?;
-        let parts: Option<Arc<[_]>> = (0..ranks).map(|_| HostMemory::zeroed(bytes)).collect();
-        let parts = parts.ok_or_else(|| {
-            Error::NoMemory(format!("no memory for `{name}`: {ranks} x {bytes} bytes"))
-        })?;
-        Ok(Buffer::new(ledger, name, bytes, Memory::Host(parts)))
-    }
-
-    pub(crate) fn new(ledger: &Arc<Ledger>, name: &str, bytes: usize, memory: Memory) -> Buffer {
-        let inner = Inner { name: name.to_string(), bytes, memory, slot: Slot::new(ledger) };
-        Buffer { inner: Arc::new(inner) }
+        memory: impl Memory,
+    ) -> Buffer {
+        let (here, slot) = (memory.here(), Slot::new(ledger));
+        let (name, memory) = (name.to_string(), Box::new(memory));
+        Buffer { inner: Arc::new(Inner { name, bytes, memory, here, slot }) }
     }
 
     pub(crate) fn slot(&self) -> &Slot {
@@ -118,10 +105,7 @@ impl Buffer {
 
     /// How many parts it has: one a rank.
     pub fn ranks(&self) -> usize {
-        match &self.inner.memory {
-            Memory::Host(parts) => parts.len(),
-            Memory::Device(parts) => parts.len(),
-        }
+        self.inner.memory.ranks()
     }
 
     /// Bytes on `rank`: the same on each.
@@ -144,17 +128,9 @@ impl Buffer {
     /// As [`upload`](Self::upload).
     pub fn upload_at(&self, rank: usize, offset: usize, bytes: &[u8]) -> Result<(), Error> {
         self.check(rank, offset, bytes.len())?;
-        match &self.inner.memory {
-            Memory::Host(parts) => {
-                let _held = self.inner.slot.hold(true);
-                parts[rank].write(offset, bytes);
-                Ok(())
-            }
-            Memory::Device(parts) => {
-                let _quiet = self.inner.slot.quiet(true)?;
-                parts[rank].write(offset, bytes)
-            }
-        }
+        let Inner { memory, slot, .. } = &*self.inner;
+        let _turn = memory.turn(slot, true)?;
+        memory.write(rank, offset, bytes)
     }
 
     /// The whole part of `rank`, after the launches in flight that write it.
@@ -164,16 +140,9 @@ impl Buffer {
     pub fn download(&self, rank: usize) -> Result<Vec<u8>, Error> {
         self.check(rank, 0, 0)?;
         let mut out = vec![0; self.bytes(rank)];
-        match &self.inner.memory {
-            Memory::Host(parts) => {
-                let _held = self.inner.slot.hold(false);
-                parts[rank].read(0, &mut out);
-            }
-            Memory::Device(parts) => {
-                let _quiet = self.inner.slot.quiet(false)?;
-                parts[rank].read(0, &mut out)?;
-            }
-        }
+        let Inner { memory, slot, .. } = &*self.inner;
+        let _turn = memory.turn(slot, false)?;
+        memory.read(rank, 0, &mut out)?;
         Ok(out)
     }
 
@@ -196,11 +165,11 @@ impl Buffer {
     pub fn view(&self, rank: usize, offset: usize, len: usize) -> Result<View, Error> {
         self.check(rank, offset, len)?;
         let lease = self.lease()?;
-        Ok(View(match &self.inner.memory {
-            Memory::Host(parts) => {
-                Seen::There { _lease: lease, parts: parts.clone(), rank, bytes: (offset, len) }
-            }
-            Memory::Device(_) => Seen::Copy(self.copy_out(rank, offset, len)?),
+        Ok(View(if self.inner.memory.on_device() {
+            Seen::Copy(self.copy_out(rank, offset, len)?)
+        } else {
+            let parts = self.inner.here.clone();
+            Seen::There { _lease: lease, parts, rank, bytes: (offset, len) }
         }))
     }
 
@@ -234,10 +203,7 @@ impl Buffer {
     /// The caller has checked the range and that nothing writes it.
     fn copy_out(&self, rank: usize, offset: usize, len: usize) -> Result<Vec<u8>, Error> {
         let mut out = vec![0; len];
-        match &self.inner.memory {
-            Memory::Host(parts) => parts[rank].read(offset, &mut out),
-            Memory::Device(parts) => parts[rank].peek(offset, &mut out)?,
-        }
+        self.inner.memory.peek(rank, offset, &mut out)?;
         Ok(out)
     }
 
@@ -260,22 +226,25 @@ impl Buffer {
     /// Its address on a CUDA device, for kernels of others; `None` on the host. What such kernels do there is theirs to
     /// order: leases do not know of them.
     pub fn device_address(&self, rank: usize) -> Option<u64> {
-        match &self.inner.memory {
-            Memory::Host(_) => None,
-            Memory::Device(parts) => parts.get(rank).map(|p| p.at),
-        }
+        let memory = &self.inner.memory;
+        if memory.on_device() { memory.addresses().get(rank).copied() } else { None }
     }
 
     /// Where each rank's part begins, in its own address space.
     pub(crate) fn addresses(&self) -> Vec<u64> {
-        match &self.inner.memory {
-            Memory::Host(parts) => parts.iter().map(|p| p.start().addr() as u64).collect(),
-            Memory::Device(parts) => parts.iter().map(|p| p.at).collect(),
-        }
+        self.inner.memory.addresses()
     }
 
-    pub(crate) fn memory(&self) -> &Memory {
-        &self.inner.memory
+    /// Its parts; none if they are not in this process's memory.
+    #[inline]
+    pub(crate) fn here(&self) -> &[HostMemory] {
+        &self.inner.here
+    }
+
+    /// Its memory, if it is of this kind.
+    pub(crate) fn memory<T: Memory>(&self) -> Option<&T> {
+        let memory: &dyn Any = &*self.inner.memory;
+        memory.downcast_ref()
     }
 
     /// F0902 for an access to bytes that it does not have.

@@ -3,10 +3,13 @@
 
 mod buffer;
 mod copy;
-pub(crate) mod host;
+mod host;
+mod memory;
+mod parts;
 mod room;
 
 pub use buffer::{Buffer, Plain, View};
-pub(crate) use buffer::{Memory, bytes_of, numbers_of};
+pub(crate) use buffer::{bytes_of, numbers_of};
 pub(crate) use copy::copy;
+pub(crate) use parts::{DeviceParts, HostParts};
 pub use room::room;

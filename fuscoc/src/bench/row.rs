@@ -269,6 +269,6 @@ pub fn ended<'l>(lines: impl IntoIterator<Item = &'l Line>) -> Outcome {
 pub fn machine() -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
     let mut out = vec![format!("{cores} cores")];
-    out.extend(fusco_runtime::engine::devices().unwrap_or_default());
+    out.extend(fusco_runtime::devices().unwrap_or_default());
     out
 }

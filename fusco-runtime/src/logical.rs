@@ -4,10 +4,10 @@
 //! Where an element lies may follow from sizes, counts, owners and plans of a launch: [`Needs`] collects which, [`Placing`]
 //! reads them from the arguments of that launch. The walk over the elements is the reference interpreter's.
 
-use super::bound::Source;
-use super::{Bound, Error, LaunchArgs};
-use crate::error::Noun;
+use crate::arguments::LaunchArgs;
+use crate::error::{Error, Noun};
 use crate::mem::{Buffer, Plain, bytes_of, numbers_of};
+use crate::program::{Bound, Source};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::oracle::{self, Array, Gathered, Inputs};
 use fusco_dsl::ranks;
@@ -154,7 +154,7 @@ impl<'a> Placing<'a> {
     fn read_plan(&mut self, route: &str) -> Result<(), Error> {
         let plan = self.args.plans.iter().find(|p| p.route_name() == route);
         let plan = plan.ok_or_else(|| self.lacks(Noun::Route, route))?;
-        if !plan.belongs_to(self.bound) {
+        if !plan.belongs_to(&self.bound.shared_schedule()) {
             return Err(self.bound.other_program(plan));
         }
         let live = plan.live_when_made()?.ok_or_else(|| self.lacks(Noun::Route, route))?;

@@ -1,18 +1,15 @@
-//! A launch, checked: what `LaunchArgs` names, resolved to the schedule's handles.
+//! What a caller names, checked and resolved to the schedule's handles: arguments become a [`Request`].
 
-use super::device::DeviceProgram;
-use super::home::{Home, Space};
-use super::lease::{Claims, Ledger, PlanClaim, Sizes};
-use super::{Bound, Error, Plan};
-use crate::error::Noun;
+use crate::error::{Error, Noun};
+use crate::launch::Request;
+use crate::lease::{Claims, PlanClaim, Sizes};
 use crate::mem::Buffer;
+use crate::plan::Plan;
+use crate::program::Bound;
+use crate::stream::Stream;
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{
-    Dyn, Entry, Ix, Kernel, Route, Schedule, Table, TableKind, Tensor, When,
-};
+use fusco_dsl::schedule::ir::{Ix, Route, Tensor, When};
 use fusco_dsl::sema::hir::{CmpOp, Io};
-use std::sync::Arc;
 
 /// What one launch of an entry reads and writes, by name, each once. Tensors that are written need memory of
 /// their own.
@@ -26,26 +23,16 @@ pub struct LaunchArgs<'a> {
     pub plans: &'a [&'a Plan],
 }
 
-/// A launch whose arguments are complete; shared by all ranks, and by the replays of a graph.
-#[derive(Clone)]
-pub(crate) struct Request {
-    pub schedule: Arc<Verified<Schedule>>,
-    /// Its kernels, on a CUDA world.
-    pub program: Option<Arc<DeviceProgram>>,
-    pub entry: usize,
-    /// By dyn handle, one value a rank; empty if the entry does not use it.
-    pub dyns: Vec<Vec<i64>>,
-    pub buffers: Vec<Option<Buffer>>,
-    pub plans: Vec<Option<Plan>>,
-    /// The workspace of kernels without a route; the stream that takes the launch gives its own.
-    pub home: Option<Home>,
-    /// The alternative of each step.
-    pub chosen: Vec<usize>,
-    /// The world it is for.
-    pub ledger: Arc<Ledger>,
-    pub claims: Claims,
-    /// Its place among the launches of its world, once it is submitted.
-    pub number: u64,
+impl Bound {
+    /// Queues an entry on every rank and returns.
+    ///
+    /// # Errors
+    /// F0902, F0904 or F0909 if the arguments do not fit, share memory that the entry writes, or a plan is not made or made
+    /// for other sizes; nothing is started then. What goes wrong
+    /// while it runs is told by [`Stream::synchronize`].
+    pub fn launch(&self, entry: &str, stream: &Stream, args: &LaunchArgs<'_>) -> Result<(), Error> {
+        stream.submit(Request::new(self, entry, args)?)
+    }
 }
 
 impl Request {
@@ -53,7 +40,7 @@ impl Request {
         let schedule = bound.shared_schedule();
         let index = bound.entry_index(entry)?;
         let mut request = Request {
-            program: bound.device_program().cloned(),
+            loaded: bound.loaded().clone(),
             entry: index,
             dyns: vec![Vec::new(); schedule.dyns.len()],
             buffers: vec![None; schedule.tensors.len()],
@@ -71,46 +58,6 @@ impl Request {
         request.chosen = request.choose()?;
         request.claim();
         Ok(request)
-    }
-
-    pub(crate) fn entry(&self) -> &Entry {
-        &self.schedule.entries[self.entry]
-    }
-
-    /// The kernel of each step.
-    pub(crate) fn kernels(&self) -> impl Iterator<Item = &Kernel> {
-        self.entry().steps.iter().zip(&self.chosen).map(|(step, i)| &step.alternatives[*i].kernel)
-    }
-
-    pub(crate) fn buffer(&self, tensor: Handle<Tensor>) -> Option<&Buffer> {
-        self.buffers[tensor.index()].as_ref()
-    }
-
-    /// The workspace of a plan, or the home's.
-    ///
-    /// # Errors
-    /// F0909 if the launch has none.
-    pub(crate) fn space(&self, route: Option<Handle<Route>>) -> Result<&Space, Error> {
-        match route {
-            Some(route) => self.plans[route.index()].as_ref().map(Plan::space).ok_or_else(|| {
-                Error::Internal(format!("no plan of route `{}`", self.schedule.routes[route].name))
-            }),
-            None => self.home.as_ref().map(Home::space).ok_or_else(|| {
-                Error::Internal(format!("program `{}` has no home here", self.schedule.program))
-            }),
-        }
-    }
-
-    /// Every workspace that the launch uses.
-    pub(crate) fn spaces(&self) -> impl Iterator<Item = &Space> {
-        let plans = self.plans.iter().flatten().map(Plan::space);
-        plans.chain(self.home.as_ref().map(Home::space))
-    }
-
-    /// Whether a kernel or signal of the entry lives in the home.
-    pub(crate) fn needs_home(&self) -> bool {
-        let kernels = self.entry().steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel);
-        kernels.into_iter().any(|k| k.route.is_none())
     }
 
     fn take_dyns(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
@@ -199,6 +146,7 @@ impl Request {
             let Some(plan) = self.plans[route.index()].clone() else { continue };
             let sizes = self.sizes(*route);
             let (needs, makes) = if made { (None, Some(sizes)) } else { (Some(sizes), None) };
+            let plan = plan.lease().clone();
             claims.plan(PlanClaim { plan, entry: entry.name.clone(), needs, makes });
         }
         self.claims = claims;
@@ -225,7 +173,7 @@ impl Request {
     fn take_plans(&mut self, bound: &Bound, args: &LaunchArgs<'_>) -> Result<(), Error> {
         let schedule = self.schedule.clone();
         for plan in args.plans {
-            if !plan.belongs_to(bound) {
+            if !plan.belongs_to(&self.schedule) {
                 return Err(bound.other_program(plan));
             }
             if self.plans[plan.route().index()].replace((*plan).clone()).is_some() {
@@ -271,77 +219,6 @@ impl Request {
             }),
         }
     }
-
-    /// Positions of the rank that has the most, in a launch that takes this route.
-    pub(crate) fn most_positions(&self, route: Handle<Route>) -> u32 {
-        let positions = &self.schedule.routes[route].positions;
-        let ranks = 0..self.schedule.ranks as usize;
-        let most = ranks.map(|rank| self.number(positions, rank)).max().unwrap_or(0);
-        u32::try_from(most.max(0)).unwrap_or(u32::MAX)
-    }
-
-    /// A condition's number: literals, ranks and dyns; anything else is not known at launch.
-    pub(crate) fn number(&self, ix: &Ix, rank: usize) -> i64 {
-        match ix {
-            Ix::Lit(v) => *v,
-            Ix::Me => rank as i64,
-            Ix::Dyn(d) => self.dyns[d.index()].get(rank).copied().unwrap_or(0),
-            Ix::Binary { op, lhs, rhs } => {
-                let (a, b) = (self.number(lhs, rank), self.number(rhs, rank));
-                op.apply(a, b)
-            }
-            Ix::DynAt { of, rank: at } => {
-                let at = usize::try_from(self.number(at, rank)).ok();
-                at.and_then(|r| self.dyns[of.index()].get(r)).copied().unwrap_or(0)
-            }
-            Ix::Var(_)
-            | Ix::Base { .. }
-            | Ix::Live { .. }
-            | Ix::Dropped(_)
-            | Ix::Element { .. } => 0,
-            Ix::Lookup { table, index } => {
-                let at = usize::try_from(self.number(index, rank)).ok();
-                at.and_then(|i| self.known(*table)?.get(i).copied()).unwrap_or(0)
-            }
-        }
-    }
-
-    /// The numbers of a table that is known at bind.
-    fn known(&self, table: Handle<Table>) -> Option<&[i64]> {
-        match &self.schedule.tables[table].kind {
-            TableKind::Const(values) => Some(values),
-            TableKind::Computed | TableKind::Planned(_) => None,
-        }
-    }
-}
-
-/// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
-pub(super) fn ranked(
-    info: &Dyn,
-    values: &[i64],
-    ranks: usize,
-    bound: &Bound,
-) -> Result<Vec<i64>, Error> {
-    let name = &info.name;
-    let wanted = info.values as usize;
-    let values = match values.len() {
-        1 => vec![values[0]; ranks],
-        n if n == wanted && info.per_rank => {
-            let last = values.last().copied().unwrap_or(0);
-            values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
-        }
-        values => {
-            let wanted = if info.per_rank { wanted } else { 1 };
-            return Err(Error::DynValues { name: name.clone(), values, wanted, ranks });
-        }
-    };
-    for (rank, v) in values.iter().enumerate() {
-        let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
-        if !(0..=info.bound).contains(v) {
-            return Err(Error::DynRange { name: place, value: *v, bound: bound.limit(info) });
-        }
-    }
-    Ok(values)
 }
 
 fn twice(noun: Noun, name: &str) -> Error {

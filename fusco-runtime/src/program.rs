@@ -1,9 +1,10 @@
 //! A program bound to a world: its schedule, and what is made from it.
 
-use super::device::DeviceProgram;
-use super::{Arrivals, Error, LaunchArgs, Plan, Request, Stream, World};
-use crate::error::Noun;
+use crate::error::{Error, Noun};
 use crate::mem::Buffer;
+use crate::plan::Plan;
+use crate::workspace::Loaded;
+use crate::world::World;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Schedule, Tensor};
@@ -11,13 +12,16 @@ use fusco_dsl::sema::hir::{self, Bindings, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What a program is bound with: its params by name, those that are arrays element by element, as `OWNER[3]`.
+pub type Params = BTreeMap<String, i64>;
+
 /// A program ready to run on a world. Cheap to clone; plans fit all clones.
 #[derive(Clone)]
 pub struct Bound {
     world: World,
     schedule: Arc<Verified<Schedule>>,
-    /// Its kernels, on a CUDA world.
-    program: Option<Arc<DeviceProgram>>,
+    /// Its kernels.
+    loaded: Arc<dyn Loaded>,
     /// Bounds of dyns as the program writes them, where they have a name.
     limits: Arc<BTreeMap<String, String>>,
     /// Bytes that buffers are declared to be aligned to.
@@ -42,14 +46,12 @@ impl Bound {
             let (program, needs) = (schedule.program.clone(), schedule.ranks);
             return Err(Error::ProgramRanks { program, needs, ranks: world.ranks() });
         }
-        let program = world
-            .devices_here()
-            .map(|d| DeviceProgram::new(d, &schedule).map(Arc::new))
-            .transpose()?;
+        let schedule = Arc::new(schedule);
+        let loaded = world.machine().load(&schedule)?;
         Ok(Bound {
             world: world.clone(),
-            schedule: Arc::new(schedule),
-            program,
+            schedule,
+            loaded,
             limits: Arc::default(),
             aligns: Arc::default(),
             source: None,
@@ -70,9 +72,25 @@ impl Bound {
         Ok(Bound { limits: Arc::new(limits), aligns: Arc::new(aligns), source, ..bound })
     }
 
-    /// What its entries do, as the compiler has verified it.
+    /// What its entries do, as the compiler has verified it: for tools that name the compiler's types.
+    #[doc(hidden)]
     pub fn schedule(&self) -> &Verified<Schedule> {
         &self.schedule
+    }
+
+    /// Its tensors by name, in the order of their declaration.
+    pub fn tensors(&self) -> impl Iterator<Item = &str> {
+        self.schedule.tensors.iter().map(|(_, t)| t.name.as_str())
+    }
+
+    /// Its entries by name.
+    pub fn entries(&self) -> impl Iterator<Item = &str> {
+        self.schedule.entries.iter().map(|e| e.name.as_str())
+    }
+
+    /// Its routes by name: each takes a plan.
+    pub fn routes(&self) -> impl Iterator<Item = &str> {
+        self.schedule.routes.iter().map(|(_, r)| r.name.as_str())
     }
 
     /// Where it runs.
@@ -90,7 +108,8 @@ impl Bound {
             let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
             self.unknown(Noun::Tensor, tensor, known)
         })?;
-        self.world.alloc(tensor, (found.elems * found.elem.bytes()) as usize)
+        let bytes = (found.elems * found.elem.bytes()) as usize;
+        self.world.machine().alloc(self.world.ledger(), tensor, bytes)
     }
 
     /// An empty plan of a route; an entry with `plan r;` fills it.
@@ -103,42 +122,21 @@ impl Bound {
             let known = self.schedule.routes.iter().map(|(_, r)| &r.name);
             self.unknown(Noun::Route, route, known)
         })?;
-        Plan::new(self, handle)
-    }
-
-    /// Queues an entry on every rank and returns.
-    ///
-    /// # Errors
-    /// F0902, F0904 or F0909 if the arguments do not fit, share memory that the entry writes, or a plan is not made or made
-    /// for other sizes; nothing is started then. What goes wrong
-    /// while it runs is told by [`Stream::synchronize`].
-    pub fn launch(&self, entry: &str, stream: &Stream, args: &LaunchArgs<'_>) -> Result<(), Error> {
-        stream.submit(Request::new(self, entry, args)?)
-    }
-
-    /// Tiles of the latest launch of `entry` with `plan`, as they become ready.
-    ///
-    /// # Errors
-    /// F0909 if the entry has no arrivals, rows of it go to groups that are dealt in several ways, or the plan is
-    /// another program's.
-    pub fn arrivals(&self, entry: &str, plan: &Plan) -> Result<Arrivals, Error> {
-        Arrivals::new(self, self.entry_index(entry)?, plan)
+        Plan::new(&self.schedule, &*self.loaded, self.world.ledger(), handle)
     }
 
     pub(crate) fn shared_schedule(&self) -> Arc<Verified<Schedule>> {
         self.schedule.clone()
     }
 
-    /// Multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
+    /// For benchmarks: multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
+    #[doc(hidden)]
     pub fn multiprocessors(&self, entry: &str) -> Option<u32> {
-        let program = self.device_program()?;
-        let own = program.unit.kernels.iter().filter(|k| k.entry == entry);
-        let ctas = own.map(|k| k.grid.0 * k.grid.1).max()?;
-        Some(ctas.min(program.devices.target().sms))
+        self.loaded.multiprocessors(entry)
     }
 
-    pub(crate) fn device_program(&self) -> Option<&Arc<DeviceProgram>> {
-        self.program.as_ref()
+    pub(crate) fn loaded(&self) -> &Arc<dyn Loaded> {
+        &self.loaded
     }
 
     pub(crate) fn entry_index(&self, entry: &str) -> Result<usize, Error> {
@@ -151,12 +149,12 @@ impl Bound {
 
     /// # Errors
     /// F0790 if it was bound from a schedule alone.
-    pub(super) fn source(&self) -> Result<&Source, Error> {
+    pub(crate) fn source(&self) -> Result<&Source, Error> {
         let message = || Error::Internal("a schedule without its program".to_string());
         self.source.as_deref().ok_or_else(message)
     }
 
-    pub(super) fn unknown<'a>(
+    pub(crate) fn unknown<'a>(
         &self,
         noun: Noun,
         name: &str,
@@ -175,7 +173,7 @@ impl Bound {
     ///
     /// # Errors
     /// F0902 if there is none, or the buffer is of another size, world or alignment.
-    pub(super) fn check_buffer(
+    pub(crate) fn check_buffer(
         &self,
         name: &str,
         buffer: &Buffer,
@@ -208,7 +206,7 @@ impl Bound {
     ///
     /// # Errors
     /// F0904 if there is none of this name, or as many values, or one is outside its bound.
-    pub(super) fn check_dyn(
+    pub(crate) fn check_dyn(
         &self,
         name: &str,
         values: &[i64],
@@ -219,7 +217,7 @@ impl Bound {
             let known = schedule.dyns.iter().map(|(_, d)| &d.name);
             self.unknown(Noun::Dyn, name, known)
         })?;
-        Ok((handle, super::request::ranked(info, values, schedule.ranks as usize, self)?))
+        Ok((handle, ranked(info, values, schedule.ranks as usize, self)?))
     }
 
     /// # Errors
@@ -241,6 +239,45 @@ impl Bound {
     }
 }
 
+impl World {
+    /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
+    ///
+    /// ```
+    /// use fusco_runtime::{Error, Params, World, diag};
+    ///
+    /// let text = "program p {
+    ///     mesh tp { gpu: 2 }
+    ///     param M: int where M % gpu == 0;
+    ///     in  a: f32[m: M] @ [m/gpu, m];
+    ///     out b: f32[m: M] @ [copy/gpu, m];
+    ///     entry gather { b[m] <- a[m]; }
+    /// }";
+    /// let world = World::host(2).expect("two threads");
+    /// let bind = |m| world.bind(text, None, &Params::from([("M".to_string(), m)]));
+    /// let program = bind(6).expect("6 is even");
+    /// assert!(program.tensors().eq(["a", "b"]) && program.entries().eq(["gather"]));
+    /// match bind(7) {
+    ///     Err(Error::Program(wrong)) => {
+    ///         let shown = diag::render(&wrong, "p.fusco", text, false);
+    ///         assert!(shown.starts_with("error[F0901]") && shown.contains("7 % 2 == 0"), "{shown}");
+    ///     }
+    ///     other => panic!("{other:?}"),
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
+    /// NVRTC and the driver say.
+    pub fn bind(
+        &self,
+        source: &str,
+        program: Option<&str>,
+        params: &Params,
+    ) -> Result<Bound, Error> {
+        Bound::compile(self, source, program, params)
+    }
+}
+
 impl std::fmt::Debug for Bound {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Bound")
@@ -248,6 +285,30 @@ impl std::fmt::Debug for Bound {
             .field("world", &self.world)
             .finish_non_exhaustive()
     }
+}
+
+/// One value a rank, each within `0..=bound`; of a dyn with fewer values the last ones are repeated.
+fn ranked(info: &Dyn, values: &[i64], ranks: usize, bound: &Bound) -> Result<Vec<i64>, Error> {
+    let name = &info.name;
+    let wanted = info.values as usize;
+    let values = match values.len() {
+        1 => vec![values[0]; ranks],
+        n if n == wanted && info.per_rank => {
+            let last = values.last().copied().unwrap_or(0);
+            values.iter().copied().chain(std::iter::repeat(last)).take(ranks).collect()
+        }
+        values => {
+            let wanted = if info.per_rank { wanted } else { 1 };
+            return Err(Error::DynValues { name: name.clone(), values, wanted, ranks });
+        }
+    };
+    for (rank, v) in values.iter().enumerate() {
+        let place = if info.per_rank { format!("{name}[{rank}]") } else { name.clone() };
+        if !(0..=info.bound).contains(v) {
+            return Err(Error::DynRange { name: place, value: *v, bound: bound.limit(info) });
+        }
+    }
+    Ok(values)
 }
 
 /// `with align(B)`, by tensor.

@@ -1,9 +1,11 @@
 //! Kernel parameters as the contract orders them: the launch, workspaces, tensors, dyns.
 
-use super::DeviceProgram;
+use super::program::DeviceProgram;
+use super::workspace::DevicePlan;
 use crate::driver::Memory;
-use crate::engine::{Error, Request};
-use crate::mem::Memory as BufferMemory;
+use crate::error::Error;
+use crate::launch::Request;
+use crate::mem::DeviceParts;
 use fusco_dsl::schedule::ir::{Kernel, Tensor};
 use std::time::Duration;
 
@@ -17,16 +19,16 @@ pub(super) fn arguments(
     timeout: Duration,
 ) -> Result<Vec<Vec<u64>>, Error> {
     let schedule = &request.schedule;
-    let plan = request.space(kernel.route)?.device();
+    let plan = request.space(kernel.route)?.kind::<DevicePlan>();
     let plan =
         plan.ok_or_else(|| Error::Internal("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;
     let mut out = vec![vec![first_rank, timeout.as_nanos() as u64, report.at], plan.addresses()];
     for tensor in &request.entry().tensors {
         let info = &schedule.tensors[*tensor];
-        let memory = request.buffer(*tensor).map(|b| b.memory());
-        let Some(BufferMemory::Device(parts)) = memory else { return Err(elsewhere(info)) };
-        out.push(addresses(parts));
+        let parts = request.buffer(*tensor).and_then(|b| b.memory::<DeviceParts>());
+        let parts = parts.ok_or_else(|| elsewhere(info))?;
+        out.push(addresses(&parts.0));
     }
     for d in &request.entry().dyns {
         let values = &request.dyns[d.index()];

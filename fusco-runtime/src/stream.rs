@@ -1,12 +1,13 @@
 //! Streams order launches; graphs replay them.
 
-use super::device::{DeviceGraph, DeviceStream};
-use super::home::Homes;
-use super::lease::{self, Claims, Ledger};
-use super::mark::TimeMark;
-use super::{Error, Request};
-use crate::host::HostStream;
-use crate::mem::{Buffer, Memory};
+use crate::backend::{Queue, Recorded};
+use crate::error::Error;
+use crate::event::TimeMark;
+use crate::launch::Request;
+use crate::lease::{Claims, Ledger};
+use crate::mem::Buffer;
+use crate::workspace::Homes;
+use crate::world::World;
 use std::sync::{Arc, Mutex};
 
 /// A queue of launches, in order on every rank, whichever threads submit them.
@@ -17,8 +18,7 @@ pub struct Stream {
 }
 
 enum Kind {
-    Host(HostStream),
-    Device(DeviceStream),
+    Queue(Box<dyn Queue>),
     /// Notes launches instead of running them.
     Recorder(Mutex<Vec<Request>>),
 }
@@ -31,26 +31,30 @@ pub struct Graph {
 enum Replay {
     /// What all of them need, and each.
     List(Claims, Vec<Request>),
-    Device(Arc<DeviceGraph>),
+    /// By the back end.
+    Recorded(Box<dyn Recorded>),
+}
+
+impl World {
+    /// A queue of launches. Launches of different streams run concurrently, unless they use one plan or one writes
+    /// what the other reads or writes: then the one submitted later begins when the other has ended.
+    ///
+    /// # Errors
+    /// F0911 if the machine has no more threads or memory, or the streams of this process have 8,192 ranks of a host.
+    pub fn stream(&self) -> Result<Stream, Error> {
+        let queue = self.machine().queue(self.ledger(), self.timeout())?;
+        Ok(Stream { kind: Kind::Queue(queue), homes: Homes::default() })
+    }
 }
 
 impl Stream {
-    pub(crate) fn host(stream: HostStream) -> Stream {
-        Stream { kind: Kind::Host(stream), homes: Homes::default() }
-    }
-
-    pub(crate) fn device(stream: DeviceStream) -> Stream {
-        Stream { kind: Kind::Device(stream), homes: Homes::default() }
-    }
-
     /// Waits for all launches.
     ///
     /// # Errors
     /// The first that a launch reported since the last call: F0906, F0908, F0910. Its plans are new again.
     pub fn synchronize(&self) -> Result<(), Error> {
         match &self.kind {
-            Kind::Host(stream) => stream.synchronize(),
-            Kind::Device(stream) => stream.synchronize(),
+            Kind::Queue(queue) => queue.synchronize(),
             Kind::Recorder(_) => Err(Error::Capturing("cannot be synchronised")),
         }
     }
@@ -58,8 +62,7 @@ impl Stream {
     /// Whether everything submitted has ended.
     pub fn is_idle(&self) -> bool {
         match &self.kind {
-            Kind::Host(stream) => stream.is_idle(),
-            Kind::Device(stream) => stream.is_idle(),
+            Kind::Queue(queue) => queue.is_idle(),
             Kind::Recorder(_) => true,
         }
     }
@@ -76,19 +79,17 @@ impl Stream {
     ) -> Result<Graph, Error> {
         let recorder = Stream { kind: Kind::Recorder(Mutex::default()), homes: Homes::default() };
         record(&recorder)?;
-        let homes = recorder.homes;
         let Kind::Recorder(launches) = recorder.kind else {
             return Ok(Graph { replay: Replay::List(Claims::default(), Vec::new()) });
         };
-        let mut launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
-        let replay = match &self.kind {
-            Kind::Device(stream) => {
-                launches.iter_mut().try_for_each(|request| homes.move_in(request))?;
-                Replay::Device(Arc::new(stream.record(launches)?))
-            }
-            Kind::Host(_) | Kind::Recorder(_) => {
-                Replay::List(Claims::all(launches.iter().map(|r| &r.claims))?, launches)
-            }
+        let launches = launches.into_inner().unwrap_or_else(|e| e.into_inner());
+        let recorded = match &self.kind {
+            Kind::Queue(queue) => queue.record(&launches)?,
+            Kind::Recorder(_) => None,
+        };
+        let replay = match recorded {
+            Some(recorded) => Replay::Recorded(recorded),
+            None => Replay::List(Claims::all(launches.iter().map(|r| &r.claims))?, launches),
         };
         Ok(Graph { replay })
     }
@@ -99,8 +100,7 @@ impl Stream {
     /// F0909 on a stream that captures.
     pub fn mark(&self) -> Result<TimeMark, Error> {
         match &self.kind {
-            Kind::Host(stream) => Ok(TimeMark::host(stream.ledger().clone(), stream.ended())),
-            Kind::Device(stream) => Ok(TimeMark::device(stream.ledger().clone(), stream.mark()?)),
+            Kind::Queue(queue) => Ok(TimeMark::new(queue.ledger().clone(), queue.mark()?)),
             Kind::Recorder(_) => Err(Error::Capturing("has no time")),
         }
     }
@@ -113,72 +113,49 @@ impl Stream {
     /// captures.
     pub fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
         self.check_copy(from, to)?;
-        match (&self.kind, from.memory(), to.memory()) {
-            (Kind::Host(stream), Memory::Host(sources), Memory::Host(targets)) => {
-                stream.ended();
-                let slots = [(from.slot(), false), (to.slot(), true)];
-                let _held = lease::hold(stream.ledger(), &slots);
-                crate::mem::copy(sources, targets);
-                Ok(())
-            }
-            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
-                stream.copy((from, sources), (to, targets))
-            }
-            (Kind::Recorder(_), ..) => Err(Error::Capturing("takes launches only")),
-            _ => Err(Error::BufferWorld { buffer: to.name().to_string() }),
+        match &self.kind {
+            Kind::Queue(queue) => queue.copy(from, to),
+            Kind::Recorder(_) => Err(Error::Capturing("takes launches only")),
         }
     }
 
-    /// As [`copy`](Self::copy) of [scratch](super::World::scratch) memory, but each part goes to the next device, and the
+    /// For benchmarks: as [`copy`](Self::copy) of `World::scratch` memory, but each part goes to the next device, and the
     /// last one's to the first: every link carries bytes both ways at once. On a host as `copy`.
     ///
     /// # Errors
     /// As [`copy`](Self::copy).
+    #[doc(hidden)]
     pub fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
         self.check_copy(from, to)?;
-        match (&self.kind, from.memory(), to.memory()) {
-            (Kind::Device(stream), Memory::Device(sources), Memory::Device(targets)) => {
-                stream.copy_around((from, sources), (to, targets))
-            }
-            _ => self.copy(from, to),
+        match &self.kind {
+            Kind::Queue(queue) => queue.copy_around(from, to),
+            Kind::Recorder(_) => Err(Error::Capturing("takes launches only")),
         }
     }
 
     pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
         self.check(&request)?;
-        if let Kind::Recorder(launches) = &self.kind {
-            launches.lock().unwrap_or_else(|e| e.into_inner()).push(request);
-            return Ok(());
-        }
-        let mut request = request;
-        self.homes.move_in(&mut request)?;
-        match &self.kind {
-            Kind::Host(stream) => {
-                let claims = request.claims.clone();
-                stream.submit(&claims, vec![request])
-            }
-            Kind::Device(stream) => stream.submit(request),
-            Kind::Recorder(_) => Ok(()),
-        }
+        let claims = request.claims.clone();
+        self.take(&claims, vec![request])
     }
 
-    /// Captured launches, as one step.
-    fn submit_all(&self, claims: &Claims, launches: &[Request]) -> Result<(), Error> {
-        let Kind::Host(stream) = &self.kind else {
-            return launches.iter().try_for_each(|request| self.submit(request.clone()));
-        };
-        let mut launches = launches.to_vec();
-        for request in &mut launches {
-            self.check(request)?;
-            self.homes.move_in(request)?;
+    /// Launches that are checked, as one step.
+    fn take(&self, claims: &Claims, mut launches: Vec<Request>) -> Result<(), Error> {
+        match &self.kind {
+            Kind::Queue(queue) => {
+                launches.iter_mut().try_for_each(|request| request.move_in(&self.homes))?;
+                queue.submit(claims, launches)
+            }
+            Kind::Recorder(noted) => {
+                noted.lock().unwrap_or_else(|e| e.into_inner()).extend(launches);
+                Ok(())
+            }
         }
-        stream.submit(claims, launches)
     }
 
     fn ledger(&self) -> Option<&Arc<Ledger>> {
         match &self.kind {
-            Kind::Host(stream) => Some(stream.ledger()),
-            Kind::Device(stream) => Some(stream.ledger()),
+            Kind::Queue(queue) => Some(queue.ledger()),
             Kind::Recorder(_) => None,
         }
     }
@@ -207,8 +184,7 @@ impl Stream {
 impl std::fmt::Debug for Stream {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let kind = match &self.kind {
-            Kind::Host(_) => "host",
-            Kind::Device(_) => "cuda",
+            Kind::Queue(queue) => queue.name(),
             Kind::Recorder(_) => "capture",
         };
         f.debug_struct("Stream").field("kind", &kind).finish_non_exhaustive()
@@ -236,9 +212,12 @@ impl Graph {
     /// F0904 or F0909 if a plan is not as they need it, or the stream is another world's; nothing is started then.
     pub fn launch(&self, stream: &Stream) -> Result<(), Error> {
         match (&self.replay, &stream.kind) {
-            (Replay::List(claims, launches), _) => stream.submit_all(claims, launches),
-            (Replay::Device(graph), Kind::Device(stream)) => stream.replay(graph),
-            (Replay::Device(_), _) => {
+            (Replay::List(claims, launches), _) => {
+                launches.iter().try_for_each(|request| stream.check(request))?;
+                stream.take(claims, launches.clone())
+            }
+            (Replay::Recorded(recorded), Kind::Queue(queue)) => queue.replay(&**recorded),
+            (Replay::Recorded(_), Kind::Recorder(_)) => {
                 Err(Error::OtherWorld("a graph of a CUDA world needs a stream of that world"))
             }
         }

@@ -5,16 +5,20 @@
 //! after an event of that stream.
 
 use super::arguments::arguments;
-use super::{DevicePlan, DeviceProgram, Devices};
+use super::devices::Devices;
+use super::program::DeviceProgram;
+use super::workspace::DevicePlan;
+use crate::backend::{self, Recorded};
 use crate::driver::{Kernel, Mark, Memory, Queue, Replay};
-use crate::engine::{
-    Claims, Error, Holder, Ledger, Plan, Request, Slot, Space, Used, stream_number,
-};
-use crate::mem::Buffer;
+use crate::error::Error;
+use crate::launch::Request;
+use crate::lease::{Claims, Holder, Ledger, PlanLease, Report, Run, Slot, Used, stream_number};
+use crate::mem::{Buffer, DeviceParts};
+use crate::workspace::Homes;
 use std::collections::BTreeSet;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 /// Bytes of the device's `Report { u32 code; i32 rank; i32 peer; i32 slot; i64 expected; i64 seen; }`.
@@ -93,6 +97,21 @@ impl Queues {
     }
 }
 
+/// What is in the queues: it ends no later than what they hold now.
+struct Queued(Weak<Queues>);
+
+impl Run for Queued {
+    fn ended(&self) -> bool {
+        self.0.upgrade().is_none_or(|queues| queues.is_idle())
+    }
+
+    fn wait(&self) {}
+
+    fn settle(&self) -> Result<(), Error> {
+        self.0.upgrade().map_or(Ok(()), |queues| queues.synchronize())
+    }
+}
+
 impl Drop for DeviceStream {
     fn drop(&mut self) {
         // An error has no one to tell it to; what has failed runs no more.
@@ -118,15 +137,7 @@ impl DeviceStream {
         })
     }
 
-    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
-        &self.ledger
-    }
-
-    /// A launch of this world.
-    ///
-    /// # Errors
-    /// F0904 or F0909 if a plan is not as it needs it; F0911 if the device has failed.
-    pub(crate) fn submit(&self, request: Request) -> Result<(), Error> {
+    fn submit_one(&self, request: Request) -> Result<(), Error> {
         self.check(&request)?;
         let request = Arc::new(request);
         let flight = |used| Flight::Launch(request.clone(), used);
@@ -145,13 +156,14 @@ impl DeviceStream {
         flight: impl FnOnce(Used) -> Flight,
         enqueue: impl Fn(usize, &Queue) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let by = Holder::Device { stream: self.number, queues: Arc::downgrade(&self.queues) };
+        let queued = Queued(Arc::downgrade(&self.queues));
+        let by = Holder::new(self.number, Arc::new(queued));
         let (mut after, mut used) = (Vec::new(), Used::new());
         let mut leases = self.ledger.lock();
         leases.admit(claims)?;
         leases.commit(claims, &by, &mut after, &mut used);
         for (plan, made) in claims.made(&used) {
-            plan.made_by(made, reports);
+            plan.made_by(made, reports.clone());
         }
         let queued = self.after(&after).and_then(|()| self.in_order(enqueue));
         if queued.is_err() {
@@ -162,12 +174,8 @@ impl DeviceStream {
     }
 
     fn after(&self, holders: &[Holder]) -> Result<(), Error> {
-        holders.iter().try_for_each(|holder| match holder {
-            Holder::Device { queues, .. } => {
-                queues.upgrade().map_or(Ok(()), |others| self.queues.after(&others))
-            }
-            Holder::Host(_) => Ok(()),
-        })
+        let queues = holders.iter().filter_map(|holder| holder.run::<Queued>()?.0.upgrade());
+        queues.into_iter().try_for_each(|others| self.queues.after(&others))
     }
 
     /// Keeps it until the stream is synchronised; a graph that flies already is noted once.
@@ -184,119 +192,11 @@ impl DeviceStream {
         flight.push(item);
     }
 
-    /// # Errors
-    /// F0904 if a launch takes a plan that another of them makes for other sizes; F0911 if the device has failed.
-    pub(crate) fn record(&self, launches: Vec<Request>) -> Result<DeviceGraph, Error> {
-        launches.iter().try_for_each(|r| self.check(r))?;
-        let slot = Slot::new(&self.ledger);
-        let mut claims = Claims::all(launches.iter().map(|r| &r.claims))?;
-        claims.memory(&slot, true);
-        let reports = Arc::new(Reports::new(&self.devices)?);
-        let mut replays = Vec::new();
-        for (device, gpu) in self.devices.gpus.iter().enumerate() {
-            let queue = Queue::recorder(gpu)?;
-            let all = || {
-                let mut zeros = Zeros::default();
-                launches.iter().try_for_each(|r| {
-                    enqueue(r, (device, &queue), &reports, self.timeout, &mut zeros)
-                })
-            };
-            replays.push(queue.record(all)?);
-        }
-        Ok(DeviceGraph { replays, claims, _slot: slot, reports, launches })
-    }
-
-    pub(crate) fn replay(&self, graph: &Arc<DeviceGraph>) -> Result<(), Error> {
-        if !graph._slot.belongs_to(&self.ledger) {
-            return Err(Error::OtherWorld("a graph runs on the world that captured it"));
-        }
-        let flight = |used| Flight::Graph(graph.clone(), used);
-        self.queue(&graph.claims, &graph.reports, flight, |device, queue| {
-            queue.replay(&graph.replays[device])
-        })
-    }
-
-    /// A timed mark in the queue of each device.
-    pub(crate) fn mark(&self) -> Result<Vec<Mark>, Error> {
-        let set = |queue: &Queue| {
-            let mark = Mark::timed(&queue.gpu)?;
-            queue.mark(&mark)?;
-            Ok(mark)
-        };
-        self.queues.iter().map(set).collect()
-    }
-
-    /// Part for part, each on its device; the caller has checked that the parts match.
-    pub(crate) fn copy(
-        &self,
-        (from, sources): (&Buffer, &[Memory]),
-        (to, targets): (&Buffer, &[Memory]),
-    ) -> Result<(), Error> {
-        self.queue(
-            &copies(from, to),
-            &self.reports,
-            |_| Flight::Copy([from.clone(), to.clone()]),
-            |_, queue| {
-                let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
-                let pairs = sources.iter().zip(targets).filter(|(from, _)| ours(from));
-                pairs.into_iter().try_for_each(|(from, to)| queue.copy(from, to))
-            },
-        )
-    }
-
-    /// Every part to the next one's place, the last to the first's; the caller has checked that the parts
-    /// match. Each goes with the queue of the device that it leaves.
-    pub(crate) fn copy_around(
-        &self,
-        (from, sources): (&Buffer, &[Memory]),
-        (to, targets): (&Buffer, &[Memory]),
-    ) -> Result<(), Error> {
-        if sources.len() != self.queues.len() {
-            let part = |n| (n, from.bytes(0));
-            return Err(Error::CopySizes {
-                from: part(sources.len()),
-                to: part(self.queues.len()),
-            });
-        }
-        let flight = |_| Flight::Copy([from.clone(), to.clone()]);
-        self.queue(&copies(from, to), &self.reports, flight, |device, queue| {
-            queue.copy(&sources[device], &targets[(device + 1) % targets.len()])
-        })
-    }
-
     fn check(&self, request: &Request) -> Result<(), Error> {
-        match &request.program {
+        match request.loaded.kind::<DeviceProgram>() {
             Some(program) if Arc::ptr_eq(&program.devices, &self.devices) => Ok(()),
             _ => Err(Error::OtherWorld("a program runs on streams of the world it is bound to")),
         }
-    }
-
-    pub(crate) fn is_idle(&self) -> bool {
-        self.queues.is_idle()
-    }
-
-    /// Waits for everything queued; the first report of a device. Its plans are new again then.
-    pub(crate) fn synchronize(&self) -> Result<(), Error> {
-        // What others queue from now on is theirs to wait for: it stays in flight.
-        let leases = self.ledger.lock();
-        let flight = std::mem::take(&mut *lock(&self.flight));
-        drop(leases);
-        if let Err(error) = self.queues.synchronize() {
-            lock(&self.flight).extend(flight);
-            return Err(error);
-        }
-        let _reading = lock(&READING);
-        let mut first = Ok(());
-        for told in self.told(&flight) {
-            if let Some(error) = told.reports.take(&told.launches, self.timeout)? {
-                self.renew(&told)?;
-                first = first.and(Err(error));
-            } else if let Some(plan) = told.unmade()? {
-                let route = plan.route_name().to_string();
-                first = first.and(Err(Error::PlanFailed { route }));
-            }
-        }
-        first
     }
 
     /// Puts the workspaces of launches that failed back to their first state, when no stream uses them.
@@ -306,7 +206,7 @@ impl DeviceStream {
             leases.settle(plan.slot(), true)?;
         }
         let spaces = told.launches.iter().flat_map(|r| r.spaces());
-        spaces.filter_map(Space::device).try_for_each(|space| space.reset())?;
+        spaces.filter_map(|s| s.kind::<DevicePlan>()).try_for_each(|space| space.reset())?;
         for used in &told.used {
             used.iter().for_each(|(plan, made)| plan.failed().store(*made, SeqCst));
             leases.failed(used);
@@ -351,6 +251,138 @@ impl DeviceStream {
     }
 }
 
+impl backend::Queue for DeviceStream {
+    fn name(&self) -> &'static str {
+        "cuda"
+    }
+
+    fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    fn submit(&self, _: &Claims, launches: Vec<Request>) -> Result<(), Error> {
+        launches.into_iter().try_for_each(|request| self.submit_one(request))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.queues.is_idle()
+    }
+
+    fn synchronize(&self) -> Result<(), Error> {
+        // What others queue from now on is theirs to wait for: it stays in flight.
+        let leases = self.ledger.lock();
+        let flight = std::mem::take(&mut *lock(&self.flight));
+        drop(leases);
+        if let Err(error) = self.queues.synchronize() {
+            lock(&self.flight).extend(flight);
+            return Err(error);
+        }
+        let _reading = lock(&READING);
+        let mut first = Ok(());
+        for told in self.told(&flight) {
+            if let Some(error) = told.reports.take(&told.launches, self.timeout)? {
+                self.renew(&told)?;
+                first = first.and(Err(error));
+            } else if let Some(plan) = told.unmade()? {
+                let route = plan.route_name().to_string();
+                first = first.and(Err(Error::PlanFailed { route }));
+            }
+        }
+        first
+    }
+
+    fn record(&self, launches: &[Request]) -> Result<Option<Box<dyn Recorded>>, Error> {
+        launches.iter().try_for_each(|r| self.check(r))?;
+        let (mut launches, homes) = (launches.to_vec(), Homes::default());
+        launches.iter_mut().try_for_each(|request| request.move_in(&homes))?;
+        let slot = Slot::new(&self.ledger);
+        let mut claims = Claims::all(launches.iter().map(|r| &r.claims))?;
+        claims.memory(&slot, true);
+        let reports = Arc::new(Reports::new(&self.devices)?);
+        let mut replays = Vec::new();
+        for (device, gpu) in self.devices.gpus.iter().enumerate() {
+            let queue = Queue::recorder(gpu)?;
+            let all = || {
+                let mut zeros = Zeros::default();
+                launches.iter().try_for_each(|r| {
+                    enqueue(r, (device, &queue), &reports, self.timeout, &mut zeros)
+                })
+            };
+            replays.push(queue.record(all)?);
+        }
+        let graph = DeviceGraph { replays, claims, _slot: slot, reports, launches };
+        Ok(Some(Box::new(Arc::new(graph))))
+    }
+
+    fn replay(&self, recorded: &dyn Recorded) -> Result<(), Error> {
+        let other = Error::OtherWorld("a graph runs on the world that captured it");
+        let Some(graph) = recorded.kind::<Arc<DeviceGraph>>() else { return Err(other) };
+        if !graph._slot.belongs_to(&self.ledger) {
+            return Err(other);
+        }
+        let flight = |used| Flight::Graph(graph.clone(), used);
+        self.queue(&graph.claims, &graph.reports, flight, |device, queue| {
+            queue.replay(&graph.replays[device])
+        })
+    }
+
+    fn mark(&self) -> Result<Box<dyn backend::Mark>, Error> {
+        let set = |queue: &Queue| {
+            let mark = Mark::timed(&queue.gpu)?;
+            queue.mark(&mark)?;
+            Ok(mark)
+        };
+        let marks = self.queues.iter().map(set).collect::<Result<Vec<Mark>, Error>>()?;
+        Ok(Box::new(marks))
+    }
+
+    fn copy(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        let (sources, targets) = (parts(from)?, parts(to)?);
+        self.queue(
+            &copies(from, to),
+            &self.reports,
+            |_| Flight::Copy([from.clone(), to.clone()]),
+            |_, queue| {
+                let ours = |m: &Memory| m.gpu.ordinal == queue.gpu.ordinal;
+                let pairs = sources.iter().zip(targets).filter(|(from, _)| ours(from));
+                pairs.into_iter().try_for_each(|(from, to)| queue.copy(from, to))
+            },
+        )
+    }
+
+    /// Every part to the next one's place, the last to the first's; the caller has checked that the parts
+    /// match. Each goes with the queue of the device that it leaves.
+    fn copy_around(&self, from: &Buffer, to: &Buffer) -> Result<(), Error> {
+        let (sources, targets) = (parts(from)?, parts(to)?);
+        if sources.len() != self.queues.len() {
+            let part = |n| (n, from.bytes(0));
+            return Err(Error::CopySizes {
+                from: part(sources.len()),
+                to: part(self.queues.len()),
+            });
+        }
+        let flight = |_| Flight::Copy([from.clone(), to.clone()]);
+        self.queue(&copies(from, to), &self.reports, flight, |device, queue| {
+            queue.copy(&sources[device], &targets[(device + 1) % targets.len()])
+        })
+    }
+}
+
+impl Recorded for Arc<DeviceGraph> {}
+
+/// One for each device, in the order of the world's: of several the longest time counts.
+impl backend::Mark for Vec<Mark> {
+    fn since(&self, earlier: &dyn backend::Mark) -> Result<Duration, Error> {
+        let then = earlier.kind::<Vec<Mark>>();
+        let then = then.ok_or(Error::OtherWorld("two marks of different worlds"))?;
+        let mut longest = Duration::ZERO;
+        for (now, then) in self.iter().zip(then) {
+            longest = longest.max(now.since(then)?);
+        }
+        Ok(longest)
+    }
+}
+
 /// A report of each device, and the launches that may have written it.
 struct Told<'a> {
     reports: &'a Arc<Reports>,
@@ -360,9 +392,10 @@ struct Told<'a> {
 
 impl Told<'_> {
     /// A plan that these launches took, whose launch on another stream has failed.
-    fn unmade(&self) -> Result<Option<&Plan>, Error> {
+    fn unmade(&self) -> Result<Option<&PlanLease>, Error> {
         for (plan, made) in self.used.iter().copied().flatten() {
-            let other = plan.maker(*made).filter(|r| !Arc::ptr_eq(r, self.reports));
+            let own = Arc::as_ptr(self.reports);
+            let other = plan.maker(*made).filter(|r| !std::ptr::addr_eq(Arc::as_ptr(r), own));
             let failed = other.map_or(Ok(false), |reports| reports.any())?;
             if failed || plan.failed().load(SeqCst) == *made {
                 return Ok(Some(plan));
@@ -380,18 +413,6 @@ impl Reports {
             .map(|gpu| Memory::zeroed(gpu, REPORT_BYTES))
             .collect::<Result<_, _>>()
             .map(Reports)
-    }
-
-    /// Whether there is a report; it stays.
-    fn any(&self) -> Result<bool, Error> {
-        for memory in &self.0 {
-            let mut code = [0; 4];
-            memory.peek(0, &mut code)?;
-            if code != [0; 4] {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// The first report, and zero again.
@@ -424,6 +445,19 @@ impl Reports {
             first = first.or(Some(seen.error(launches, timeout)));
         }
         Ok(first)
+    }
+}
+
+impl Report for Reports {
+    fn any(&self) -> Result<bool, Error> {
+        for memory in &self.0 {
+            let mut code = [0; 4];
+            memory.peek(0, &mut code)?;
+            if code != [0; 4] {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -533,14 +567,13 @@ fn enqueue(
     timeout: Duration,
     zeros: &mut Zeros,
 ) -> Result<(), Error> {
-    let program: &DeviceProgram = request
-        .program
-        .as_deref()
+    let program = request.loaded.kind::<DeviceProgram>();
+    let program = program
         .ok_or_else(|| Error::Internal("this program is bound to a host world".to_string()))?;
     for kernel in request.kernels() {
         let compiled = program.kernel(device, &request.entry().name, &kernel.name)?;
         let mut words = arguments(program, request, kernel, device, &reports.0[device], timeout)?;
-        if let Some(plan) = request.space(kernel.route)?.device() {
+        if let Some(plan) = request.space(kernel.route)?.kind::<DevicePlan>() {
             zeros.prepare(compiled, plan, (device, queue))?;
         }
         let mut grid = compiled.grid;
@@ -550,6 +583,13 @@ fn enqueue(
         queue.launch(compiled, grid, &mut words)?;
     }
     Ok(())
+}
+
+/// # Errors
+/// F0902 for a buffer that is not on devices.
+fn parts(buffer: &Buffer) -> Result<&[Memory], Error> {
+    let elsewhere = || Error::BufferWorld { buffer: buffer.name().to_string() };
+    buffer.memory::<DeviceParts>().map(|parts| &parts.0[..]).ok_or_else(elsewhere)
 }
 
 /// One buffer read, one written.

@@ -1,7 +1,10 @@
 //! Consuming an entry's rows while it still runs: each tile of 128 rows is handed out when its counter is full.
 
-use super::{Bound, Error, Plan};
+use crate::cuda::DevicePlan;
+use crate::error::Error;
 use crate::host::{HostPlan, spin, tile_rows};
+use crate::plan::Plan;
+use crate::program::Bound;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Base, Entry, Op, Schedule, Signal, TILE_ROWS, Until};
@@ -78,11 +81,21 @@ pub struct Tiles<'a> {
     failed: bool,
 }
 
+impl Bound {
+    /// Tiles of the latest launch of `entry` with `plan`, as they become ready.
+    ///
+    /// # Errors
+    /// F0909 if the entry has no arrivals, or the plan is another program's.
+    pub fn arrivals(&self, entry: &str, plan: &Plan) -> Result<Arrivals, Error> {
+        Arrivals::new(self, self.entry_index(entry)?, plan)
+    }
+}
+
 impl Arrivals {
     pub(crate) fn new(bound: &Bound, entry: usize, plan: &Plan) -> Result<Arrivals, Error> {
         let schedule = bound.shared_schedule();
         let info = &schedule.entries[entry];
-        if !plan.belongs_to(bound) {
+        if !plan.belongs_to(&schedule) {
             return Err(bound.other_program(plan));
         }
         let signal = info
@@ -97,12 +110,10 @@ impl Arrivals {
         let base = tile_base(info, signal);
         let others = info.arrivals.iter().filter(|s| tile_base(info, **s).is_some());
         if others.count() > 1 {
-            return Err(Error::plan(format!(
-                "entry `{}` sends rows to groups that lie on different ranks: no one counter says which have arrived",
-                info.name
-            )));
+            return Err(Error::SeveralDeals { entry: info.name.clone() });
         }
-        let launch = plan.host().map_or(0, |p| p.latest(entry));
+        let host = plan.space().kind::<Arc<HostPlan>>();
+        let launch = host.map_or(0, |p| p.latest(entry));
         Ok(Arrivals {
             base,
             entry,
@@ -147,7 +158,7 @@ impl Arrivals {
     /// F0909 on a host world, for a wrong rank, or where the groups of the rank are not known at bind to be equally
     /// far apart.
     pub fn on_device(&self, rank: usize) -> Result<DeviceArrivals, Error> {
-        let plan = self.plan.device();
+        let plan = self.plan.space().kind::<DevicePlan>();
         let plan = plan.ok_or(Error::ArrivalsElsewhere { on_device: false })?;
         let word = |name: &str| plan.address(rank, name);
         let (counters, slots) = word(&self.schedule.signals[self.signal].name)?;
@@ -175,21 +186,21 @@ impl Arrivals {
         let deal = &self.schedule.deals[self.schedule.bases[base].deal];
         let member = self.schedule.routes[deal.route].member_of(rank as i64);
         let planned = || {
-            let space = self.plan.host()?.ranks.get(rank)?;
+            let space = self.host().ok()?.ranks.get(rank)?;
             Some(space.groups_of(deal.tables.as_ref()?, member as usize))
         };
         deal.groups.groups_of(member).or_else(planned).ok_or(Error::ScatteredGroups { rank })
     }
 
     fn host(&self) -> Result<&HostPlan, Error> {
-        let plan = self.plan.host().map(|p| &**p);
+        let plan = self.plan.space().kind::<Arc<HostPlan>>().map(|p| &**p);
         plan.ok_or(Error::ArrivalsElsewhere { on_device: true })
     }
 
     /// Until this launch has reset its counters and, where it plans, made its tables.
     fn begin(&self, rank: usize) -> Result<(), Error> {
         let plan = self.host()?;
-        let space = plan.ranks.get(rank).ok_or(Error::NoRank { ranks: plan.ranks.len(), rank })?;
+        let space = plan.rank(rank)?;
         let plans = self.schedule.entries[self.entry].plans.contains(&self.plan.route());
         let wanted = if plans { self.launch } else { 0 };
         let ready = || {
@@ -215,7 +226,7 @@ impl Arrivals {
     }
 
     fn count(&self, rank: usize, slot: usize) -> Option<usize> {
-        let counters = self.plan.host()?.ranks.get(rank)?.signals.get(&self.signal)?;
+        let counters = self.host().ok()?.ranks.get(rank)?.signals.get(&self.signal)?;
         counters.slots.get(slot).map(|n| n.load(Acquire) as usize)
     }
 

@@ -1,11 +1,11 @@
 //! Where ranks run.
 
-use super::device::{DeviceStream, Devices};
-use super::lease::Ledger;
-use super::{Bound, Error, Stream};
-use crate::host::HostStream;
-use crate::mem::{Buffer, Memory};
-use std::collections::BTreeMap;
+use crate::backend::Backend;
+use crate::cuda::{Cuda, Devices};
+use crate::error::Error;
+use crate::host::Host;
+use crate::lease::Ledger;
+use crate::mem::Buffer;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,14 +15,8 @@ use std::time::Duration;
 pub struct World {
     ranks: usize,
     timeout: Duration,
-    kind: Kind,
+    backend: Arc<dyn Backend>,
     ledger: Arc<Ledger>,
-}
-
-#[derive(Clone)]
-pub(crate) enum Kind {
-    Host,
-    Device(Arc<Devices>),
 }
 
 /// Seconds a rank waits for another before it reports F0908.
@@ -38,7 +32,7 @@ impl World {
     /// F0909 for no ranks, or more than 2^20.
     pub fn host(ranks: usize) -> Result<World, Error> {
         check(ranks)?;
-        Ok(World::new(ranks, Kind::Host))
+        Ok(World::new(ranks, Host { ranks }))
     }
 
     /// `ranks` ranks on one CUDA device, in its memory and sharing its launches.
@@ -60,7 +54,7 @@ impl World {
     pub fn devices(ordinals: &[i32]) -> Result<World, Error> {
         check(ordinals.len())?;
         let devices = Arc::new(Devices::open(ordinals)?);
-        Ok(World::new(devices.ranks(), Kind::Device(devices)))
+        Ok(World::new(devices.ranks(), Cuda(devices)))
     }
 
     /// One device as `parts` devices of `ranks` ranks each: every part has launches of its own and a share
@@ -72,11 +66,11 @@ impl World {
     pub fn device_in_parts(ordinal: i32, parts: usize, ranks: usize) -> Result<World, Error> {
         check(parts.saturating_mul(ranks))?;
         let devices = Arc::new(Devices::parts(ordinal, parts, ranks)?);
-        Ok(World::new(devices.ranks(), Kind::Device(devices)))
+        Ok(World::new(devices.ranks(), Cuda(devices)))
     }
 
-    fn new(ranks: usize, kind: Kind) -> World {
-        World { ranks, timeout: TIMEOUT, kind, ledger: Arc::default() }
+    fn new(ranks: usize, backend: impl Backend + 'static) -> World {
+        World { ranks, timeout: TIMEOUT, backend: Arc::new(backend), ledger: Arc::default() }
     }
 
     /// The longest wait of one rank for another before F0908.
@@ -92,46 +86,7 @@ impl World {
 
     /// `"host"` or `"cuda"`.
     pub fn backend(&self) -> &'static str {
-        match self.kind {
-            Kind::Host => "host",
-            Kind::Device(_) => "cuda",
-        }
-    }
-
-    /// A queue of launches. Launches of different streams run concurrently, unless they use one plan or one writes
-    /// what the other reads or writes: then the one submitted later begins when the other has ended.
-    ///
-    /// # Errors
-    /// F0911 if the machine has no more threads or memory, or the streams of this process have 8,192 ranks of a host.
-    pub fn stream(&self) -> Result<Stream, Error> {
-        let ledger = self.ledger.clone();
-        match &self.kind {
-            Kind::Host => Ok(Stream::host(HostStream::new(ledger, self.ranks, self.timeout)?)),
-            Kind::Device(devices) => {
-                Ok(Stream::device(DeviceStream::new(ledger, devices, self.timeout)?))
-            }
-        }
-    }
-
-    /// Compiles `program` of `source` (the only one if `None`) with these params for this world.
-    ///
-    /// # Errors
-    /// The program's diagnostics; F0909 if it is for another number of ranks; on CUDA also what
-    /// NVRTC and the driver say.
-    pub fn bind(
-        &self,
-        source: &str,
-        program: Option<&str>,
-        params: &BTreeMap<String, i64>,
-    ) -> Result<Bound, Error> {
-        Bound::compile(self, source, program, params)
-    }
-
-    pub(crate) fn devices_here(&self) -> Option<&Arc<Devices>> {
-        match &self.kind {
-            Kind::Host => None,
-            Kind::Device(devices) => Some(devices),
-        }
+        self.backend.name()
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {
@@ -142,29 +97,18 @@ impl World {
         self.timeout
     }
 
-    /// Zeroed memory that belongs to no tensor: `bytes` on each device, or once on a host. For copies
+    /// For benchmarks: zeroed memory that belongs to no tensor: `bytes` on each device, or once on a host. For copies
     /// that a benchmark holds beside a launch.
     ///
     /// # Errors
     /// F0911 if there is no memory.
+    #[doc(hidden)]
     pub fn scratch(&self, bytes: usize) -> Result<Buffer, Error> {
-        match &self.kind {
-            Kind::Host => Buffer::host(&self.ledger, "scratch", 1, bytes),
-            Kind::Device(devices) => {
-                let memory = Memory::Device(devices.alloc_each(bytes)?);
-                Ok(Buffer::new(&self.ledger, "scratch", bytes, memory))
-            }
-        }
+        self.backend.scratch(&self.ledger, bytes)
     }
 
-    pub(crate) fn alloc(&self, name: &str, bytes: usize) -> Result<Buffer, Error> {
-        match &self.kind {
-            Kind::Host => Buffer::host(&self.ledger, name, self.ranks, bytes),
-            Kind::Device(devices) => {
-                let memory = Memory::Device(devices.alloc(bytes)?);
-                Ok(Buffer::new(&self.ledger, name, bytes, memory))
-            }
-        }
+    pub(crate) fn machine(&self) -> &dyn Backend {
+        &*self.backend
     }
 }
 

@@ -6,10 +6,10 @@
 //! one has ended; launches of one stream are in order anyway. As every launch waits for earlier ones only,
 //! no two wait for each other.
 
-use super::device::Queues;
-use super::{Error, Plan};
+use crate::error::Error;
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::*};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// The leases of a world. It is also the world's identity: what belongs to it holds it.
 #[derive(Default)]
@@ -38,19 +38,28 @@ struct Lease {
 
 /// A launch, or an access of the caller, that holds leases.
 #[derive(Clone)]
-pub(crate) enum Holder {
-    Host(Arc<Ticket>),
-    /// It ends no later than what its stream holds now.
-    Device {
-        stream: u64,
-        queues: Weak<Queues>,
-    },
+pub(crate) struct Holder {
+    /// Launches of one stream are in order; 0 for an access of the caller.
+    stream: u64,
+    run: Arc<dyn Run>,
+}
+
+/// What runs while leases are held, on the threads of a host or in the queues of devices.
+pub(crate) trait Run: Any + Send + Sync {
+    fn ended(&self) -> bool;
+
+    /// Blocks this thread until it has ended; what is in a device's queue is waited for there.
+    fn wait(&self);
+
+    /// As [`wait`](Self::wait), but while the ledger is locked: only what needs no lock to end is waited for.
+    ///
+    /// # Errors
+    /// F0911 if the device has failed.
+    fn settle(&self) -> Result<(), Error>;
 }
 
 /// Ends when each of the threads that run a launch has said so.
 pub(crate) struct Ticket {
-    /// 0 for an access of the caller.
-    stream: u64,
     left: AtomicUsize,
     ended: AtomicBool,
     lock: Mutex<()>,
@@ -71,9 +80,28 @@ pub(crate) struct Claims {
     plans: Vec<PlanClaim>,
 }
 
+/// What leases know of a plan.
+pub(crate) struct PlanLease {
+    slot: Slot,
+    route: String,
+    /// The latest launch that made it and failed, counted as the ledger counts them.
+    failed: AtomicU64,
+    /// How often it had been made by a launch that reports later, and where.
+    maker: Mutex<Option<(u64, Arc<dyn Report>)>>,
+}
+
+/// Where a launch on a device reports its failure.
+pub(crate) trait Report: Send + Sync {
+    /// Whether there is a report; it stays.
+    ///
+    /// # Errors
+    /// F0911 if the device has failed.
+    fn any(&self) -> Result<bool, Error>;
+}
+
 #[derive(Clone)]
 pub(crate) struct PlanClaim {
-    pub plan: Plan,
+    pub plan: Arc<PlanLease>,
     /// The entry that wants it.
     pub entry: String,
     /// Positions of each rank that it must have been made for before; `None` if the launches make it first.
@@ -86,10 +114,18 @@ pub(crate) struct PlanClaim {
 pub(crate) type Sizes = Option<Arc<[i64]>>;
 
 /// A plan that a launch uses, and how often it had been made by then.
-pub(crate) type Used = Vec<(Plan, u64)>;
+pub(crate) type Used = Vec<(Arc<PlanLease>, u64)>;
 
 /// A lease of the caller's thread; ends when dropped.
 pub(crate) struct Held(Arc<Ticket>);
+
+/// Whoever has it may touch a buffer, until it is dropped.
+pub(crate) enum Turn<'s> {
+    /// Later launches wait for the end of the lease.
+    Own(#[expect(dead_code, reason = "ends when it is dropped")] Held),
+    /// No launch of the world is submitted meanwhile.
+    Quiet(#[expect(dead_code, reason = "unlocks when it is dropped")] MutexGuard<'s, Leases>),
+}
 
 /// A number that no other stream of this process has.
 pub(crate) fn stream_number() -> u64 {
@@ -112,7 +148,7 @@ impl Leases {
         for claim in &claims.plans {
             let Some(needs) = &claim.needs else { continue };
             let (route, entry) = (claim.plan.route_name(), &claim.entry);
-            let Some(made) = &self.slots[claim.plan.slot().index].made else {
+            let Some(made) = &self.slots[claim.plan.slot.index].made else {
                 let (entry, route) = (entry.clone(), route.to_string());
                 return Err(Error::NotPlanned { entry, route });
             };
@@ -140,7 +176,7 @@ impl Leases {
             self.take(*slot, *writes, by, after);
         }
         for claim in &claims.plans {
-            let slot = claim.plan.slot().index;
+            let slot = claim.plan.slot.index;
             self.take(slot, true, by, after);
             let lease = &mut self.slots[slot];
             if let Some(makes) = &claim.makes {
@@ -174,7 +210,7 @@ impl Leases {
     /// After a launch failed: its plans are new again, unless a later launch makes them.
     pub(crate) fn failed(&mut self, used: &Used) {
         for (plan, generation) in used {
-            let lease = &mut self.slots[plan.slot().index];
+            let lease = &mut self.slots[plan.slot.index];
             if lease.generation == *generation {
                 lease.made = None;
             }
@@ -213,8 +249,8 @@ impl Slot {
         if leases.slots[self.index].writer.as_ref().is_some_and(|w| !w.ended()) {
             return None;
         }
-        let ticket = Arc::new(Ticket::new(0, 1));
-        leases.take(self.index, false, &Holder::Host(ticket.clone()), &mut Vec::new());
+        let ticket = Arc::new(Ticket::new(1));
+        leases.take(self.index, false, &Holder::new(0, ticket.clone()), &mut Vec::new());
         Some(Held(ticket))
     }
 
@@ -239,11 +275,7 @@ impl Leases {
         let lease = &mut self.slots[slot.index];
         let readers = lease.readers.iter().filter(|_| writes);
         for holder in lease.writer.iter().chain(readers) {
-            if let Holder::Device { queues, .. } = holder
-                && let Some(queues) = queues.upgrade()
-            {
-                queues.synchronize()?;
-            }
+            holder.run.settle()?;
         }
         Ok(())
     }
@@ -259,9 +291,9 @@ impl Drop for Slot {
 
 /// Leases on several slots of one ledger for the caller's thread, once what conflicts has ended.
 pub(crate) fn hold(ledger: &Arc<Ledger>, slots: &[(&Slot, bool)]) -> Held {
-    let ticket = Arc::new(Ticket::new(0, 1));
+    let ticket = Arc::new(Ticket::new(1));
     let held = Held(ticket.clone());
-    let (by, mut after) = (Holder::Host(ticket), Vec::new());
+    let (by, mut after) = (Holder::new(0, ticket), Vec::new());
     let mut leases = ledger.lock();
     for (slot, writes) in slots {
         leases.take(slot.index, *writes, &by, &mut after);
@@ -278,37 +310,36 @@ impl Drop for Held {
 }
 
 impl Holder {
+    pub(crate) fn new(stream: u64, run: Arc<dyn Run>) -> Holder {
+        Holder { stream, run }
+    }
+
     /// Whether it is the other one, or before it in one stream.
     fn precedes(&self, other: &Holder) -> bool {
-        match (self, other) {
-            (Holder::Host(a), Holder::Host(b)) => {
-                Arc::ptr_eq(a, b) || (a.stream != 0 && a.stream == b.stream)
-            }
-            (Holder::Device { stream: a, .. }, Holder::Device { stream: b, .. }) => a == b,
-            _ => false,
-        }
+        let one = std::ptr::addr_eq(Arc::as_ptr(&self.run), Arc::as_ptr(&other.run));
+        one || (self.stream != 0 && self.stream == other.stream)
     }
 
     fn ended(&self) -> bool {
-        match self {
-            Holder::Host(ticket) => ticket.ended(),
-            Holder::Device { queues, .. } => queues.upgrade().is_none_or(|q| q.is_idle()),
-        }
+        self.run.ended()
     }
 
     /// Blocks this thread until a holder of a host has ended; streams of devices wait by themselves.
     pub(crate) fn wait(&self) {
-        if let Holder::Host(ticket) = self {
-            ticket.wait();
-        }
+        self.run.wait();
+    }
+
+    /// What runs, if it is of this kind.
+    pub(crate) fn run<T: Run>(&self) -> Option<&T> {
+        let run: &dyn Any = &*self.run;
+        run.downcast_ref()
     }
 }
 
 impl Ticket {
     /// Of a launch that `threads` threads run.
-    pub(crate) fn new(stream: u64, threads: usize) -> Ticket {
+    pub(crate) fn new(threads: usize) -> Ticket {
         Ticket {
-            stream,
             left: AtomicUsize::new(threads),
             ended: AtomicBool::new(false),
             lock: Mutex::default(),
@@ -327,7 +358,9 @@ impl Ticket {
         drop(held);
         self.over.notify_all();
     }
+}
 
+impl Run for Ticket {
     fn ended(&self) -> bool {
         self.ended.load(Acquire)
     }
@@ -341,13 +374,52 @@ impl Ticket {
             held = self.over.wait(held).unwrap_or_else(|e| e.into_inner());
         }
     }
+
+    /// A rank that fails locks the ledger.
+    fn settle(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl PlanLease {
+    pub(crate) fn new(ledger: &Arc<Ledger>, route: &str) -> PlanLease {
+        PlanLease {
+            slot: Slot::new(ledger),
+            route: route.to_string(),
+            failed: AtomicU64::new(0),
+            maker: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        &self.slot
+    }
+
+    pub(crate) fn route_name(&self) -> &str {
+        &self.route
+    }
+
+    /// The number of the latest launch that made it and failed.
+    pub(crate) fn failed(&self) -> &AtomicU64 {
+        &self.failed
+    }
+
+    pub(crate) fn made_by(&self, made: u64, report: Arc<dyn Report>) {
+        *self.maker.lock().unwrap_or_else(PoisonError::into_inner) = Some((made, report));
+    }
+
+    /// Where the launch reports that made it for the `made`th time; `None` if it was made again since.
+    pub(crate) fn maker(&self, made: u64) -> Option<Arc<dyn Report>> {
+        let maker = self.maker.lock().unwrap_or_else(PoisonError::into_inner);
+        maker.as_ref().filter(|(number, _)| *number == made).map(|(_, report)| report.clone())
+    }
 }
 
 impl Claims {
     /// Of the plans that were `used` by these claims, in their order, those that they make.
-    pub(crate) fn made<'u>(&self, used: &'u Used) -> impl Iterator<Item = (&'u Plan, u64)> {
+    pub(crate) fn made<'u>(&self, used: &'u Used) -> impl Iterator<Item = (&'u PlanLease, u64)> {
         let makes = self.plans.iter().map(|claim| claim.makes.is_some());
-        used.iter().zip(makes).filter_map(|((plan, made), makes)| makes.then_some((plan, *made)))
+        used.iter().zip(makes).filter_map(|((plan, made), makes)| makes.then_some((&**plan, *made)))
     }
 
     pub(crate) fn memory(&mut self, slot: &Slot, writes: bool) {
@@ -372,8 +444,8 @@ impl Claims {
                 }
             }
             for claim in &claims.plans {
-                let slot = claim.plan.slot().index;
-                match all.plans.iter_mut().find(|c| c.plan.slot().index == slot) {
+                let slot = claim.plan.slot.index;
+                match all.plans.iter_mut().find(|c| c.plan.slot.index == slot) {
                     None => all.plans.push(claim.clone()),
                     Some(earlier) => earlier.then(claim)?,
                 }
@@ -415,8 +487,8 @@ mod tests {
     }
 
     fn launch(stream: u64) -> (Arc<Ticket>, Holder) {
-        let ticket = Arc::new(Ticket::new(stream, 1));
-        (ticket.clone(), Holder::Host(ticket))
+        let ticket = Arc::new(Ticket::new(1));
+        (ticket.clone(), Holder::new(stream, ticket))
     }
 
     fn take(ledger: &Ledger, slot: &Slot, writes: bool, by: &Holder) -> usize {
