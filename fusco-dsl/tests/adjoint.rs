@@ -263,6 +263,8 @@ fn every_entry_of_the_examples_has_an_adjoint_or_says_why() {
         "local_permute.permute",
         "moe.dispatch",
         "moe.combine",
+        "moe_balanced.dispatch",
+        "moe_balanced.combine",
         "moe_batch.dispatch",
         "moe_batch.combine",
         "moe_capacity.dispatch",

@@ -9,6 +9,9 @@ use fusco_dsl::{Compiled, compile};
 pub type Case = (&'static str, &'static str, Params);
 type Params = &'static [(&'static str, i64)];
 
+const MOE_BALANCED: Params =
+    &[("G", 4), ("K", 8), ("L", 64), ("P", 72), ("R", 4), ("H", 7168), ("TMAX", 4096)];
+
 const MOE_BATCH: Params = &[("G", 4), ("E", 64), ("K", 8), ("H", 7168), ("B", 4), ("S", 4096)];
 
 const MOE_SHARED: Params = &[
@@ -26,7 +29,7 @@ const MOE_SHARED: Params = &[
 ];
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 17] = [
+pub const CASES: [Case; 18] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -35,6 +38,7 @@ pub const CASES: [Case; 17] = [
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
     ),
+    ("moe_balanced", "moe_balanced", MOE_BALANCED),
     ("moe_batch", "moe_batch", MOE_BATCH),
     ("moe_shared", "moe_shared", MOE_SHARED),
     ("moe_capacity", "moe_capacity", &[("E", 64), ("H", 384), ("C", 256), ("TMAX", 512)]),

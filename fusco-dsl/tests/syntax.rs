@@ -20,7 +20,7 @@ pub fn programs() -> Vec<(String, String)> {
 #[test]
 fn all_programs_parse() {
     let programs = programs();
-    assert_eq!(programs.len(), 15);
+    assert_eq!(programs.len(), 16);
     for (name, text) in programs {
         let (file, diagnostics) = syntax::parse(&text);
         assert!(!diagnostics.has_errors(), "{name}: {diagnostics:?}");

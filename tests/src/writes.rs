@@ -3,12 +3,12 @@
 
 use fusco_dsl::arena::Handle;
 use fusco_dsl::layout;
-use fusco_dsl::oracle::{Inputs, Relation};
 use fusco_dsl::layout::{Local, RouteShape};
-use fusco_dsl::sema::hir::Size;
+use fusco_dsl::oracle::{Inputs, Relation};
 use fusco_dsl::schedule::ir::{
     Access, Deal, DealTables, Entry, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
 };
+use fusco_dsl::sema::hir::Size;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Elements of a tensor by (rank that holds them, offset).

@@ -109,7 +109,9 @@ fn never_negative(schedule: &Schedule, ix: &Ix, width: Width) -> bool {
         Ix::Var(var) => !schedule.vars[*var].signed,
         Ix::Binary { op: IxOp::Sub, lhs, .. } => width == Width::Narrow && **lhs == Ix::Me,
         Ix::Binary { op: IxOp::Rem, rhs, .. } => never_negative(schedule, rhs, width),
-        Ix::Binary { lhs, rhs, .. } => never_negative(schedule, lhs, width) && never_negative(schedule, rhs, width),
+        Ix::Binary { lhs, rhs, .. } => {
+            never_negative(schedule, lhs, width) && never_negative(schedule, rhs, width)
+        }
         _ => true,
     }
 }

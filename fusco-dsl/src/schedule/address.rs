@@ -114,8 +114,7 @@ impl<'p> Addresses<'p> {
         });
         let extents = shape.sources.iter().map(|s| self.extent((route, info, s), bound)).collect();
         self.vars.insert(handle, (vars, extents));
-        self.schedule.routes[route].positions =
-            self.positions(handle, 0..shape.positions.len());
+        self.schedule.routes[route].positions = self.positions(handle, 0..shape.positions.len());
     }
 
     /// How many values a source has on this rank.

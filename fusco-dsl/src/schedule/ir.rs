@@ -635,8 +635,7 @@ impl Route {
 
     /// The index tensor, if it is laid out `[position][choice]` and alone names the group.
     pub fn row_major_index(&self) -> Option<&Lookup> {
-        let at =
-            Route::row_major((self.position, self.positions_bound), (self.choice, self.fan));
+        let at = Route::row_major((self.position, self.positions_bound), (self.choice, self.fan));
         self.sole_lookup().filter(|l| l.at == at)
     }
 

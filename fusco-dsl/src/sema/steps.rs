@@ -213,8 +213,7 @@ impl Checker<'_> {
                 VarExtent::Fixed(has) if !self.equal(has, &size) => {
                     let names: Vec<&str> =
                         route.sources.iter().map(|s| route.vars[*s].name.as_str()).collect();
-                    let [has, size] =
-                        [has, &size].map(|s| super::text::size(&self.hir, s, &names));
+                    let [has, size] = [has, &size].map(|s| super::text::size(&self.hir, s, &names));
                     return self.fail(
                         Diagnostic::error(
                             "F0202",

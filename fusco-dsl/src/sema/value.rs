@@ -166,8 +166,7 @@ impl Checker<'_> {
 
     pub(super) fn divides_by_zero<T>(&mut self, span: Span) -> Checked<T> {
         self.fail(
-            Diagnostic::error("F0203", span, "a division by zero")
-                .help("divide by another number"),
+            Diagnostic::error("F0203", span, "a division by zero").help("divide by another number"),
         )
     }
 
