@@ -626,12 +626,49 @@ impl Draw<'_> {
             shuffle(self.random, &mut keys);
         }
         let sources = self.source_index(true, "");
-        let orelse = if self.drops { " else drop" } else { "" };
         let cap = self.cap.map_or(String::new(), |cap| format!(" cap c < {cap} else drop;"));
+        let group = self.group(&format!("{index}[{sources}]"));
         format!(
-            "route {name}: ({sources}) -> (e, c) {{ e = {index}[{sources}]{orelse}; c = slot(e) by ({});{cap} }}",
+            "route {name}: ({sources}) -> (e, c) {{ {group} c = slot(e) by ({});{cap} }}",
             keys.join(", ")
         )
+    }
+
+    /// The group of a tuple: what it reads, or what it computes of that.
+    fn group(&mut self, read: &str) -> String {
+        let orelse = if self.drops { " else drop" } else { "" };
+        let (groups, tuple) = (self.groups, self.source_index(true, ""));
+        let of = |random: &mut Random| {
+            let names: Vec<&str> = tuple.split(", ").collect();
+            format!("{} * {}", pick(random, &names), 1 + random.below(4))
+        };
+        match self.random.below(10) {
+            0 => {
+                let (plus, minus) = (of(self.random), of(self.random));
+                let size = if rarely(self.random, 2) { " / 2" } else { "" };
+                format!("e = ({read} + {plus} - {minus}{size}) % {groups}{orelse};")
+            }
+            1 if !self.inputs.tensors.contains_key("place") => {
+                let copies = self.axes.iter().map(|(m, _)| format!("copy/{m}, "));
+                let copies = copies.collect::<String>();
+                let swapped = if rarely(self.random, 2) { "v, l" } else { "l, v" };
+                self.declarations.push(format!("in several: i32[l: {groups}] @ [{copies}l];"));
+                self.declarations.push(format!(
+                    "in place: ix32({groups}, none = -1)[l: {groups}, v: 3] @ [{copies}{swapped}];"
+                ));
+                let several = Vec::from_iter((0..groups).map(|_| 1 + self.random.below(3) as i64));
+                let place =
+                    (0..3 * groups).map(|_| self.random.below(groups as u64 + 1) as i64 - 1);
+                let place =
+                    Array::from_i64(Elem::I32, vec![groups as usize, 3], &Vec::from_iter(place));
+                let several = Array::from_i64(Elem::I32, vec![groups as usize], &several);
+                self.inputs.tensors.extend([("several".into(), several), ("place".into(), place)]);
+                self.drops = true;
+                let which = of(self.random);
+                format!("l = {read}{orelse}; e = place[l, ({which}) % several[l]] else drop;")
+            }
+            _ => format!("e = {read}{orelse};"),
+        }
     }
 
     /// The statements of the planning entry.

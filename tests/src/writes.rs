@@ -158,9 +158,13 @@ impl Walk<'_> {
         let position = shape.positions.iter().fold(0, |number, k| {
             let extent = match &shape.sources[*k].local {
                 Local::Each(counts) => counts[member as usize],
-                Local::Size(Size::Dyn { of, .. }) => {
+                Local::Size(Size::Dyn { of, index }) => {
                     let name = &self.schedule.dyns.iter().nth(of.index()).expect("declared").1.name;
-                    self.dynamic(name, self.me)
+                    let at = match index[..] {
+                        [Size::Coord(source)] => tuple[source],
+                        _ => 0,
+                    };
+                    self.dynamic(name, at as usize)
                 }
                 Local::Size(_) => shape.sources[*k].bound,
             };

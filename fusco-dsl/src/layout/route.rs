@@ -95,6 +95,10 @@ pub fn route_shape(
     let groups = eval(groups)?;
     let reads = reads(route);
     let direct = direct(route, group_var);
+    let assumed = |(tensor, _): &Read| assumes_distinct(program, *tensor).is_some();
+    if direct.is_none() && reads.iter().any(assumed) {
+        return Err(no("an `assume distinct` of a tensor that it computes with"));
+    }
     let first = reads.first().map(|(tensor, _)| *tensor);
     let index = direct.or(first).ok_or_else(|| no("no tensor that tuples read"))?;
     let mut sources = Vec::new();
