@@ -553,7 +553,8 @@ fn a_peek_waits_for_nothing_and_races_with_nothing() {
     x.upload_as(0, &vec![1f32; 8388608]).expect("fits");
     let stream = world.stream().expect("a stream");
     let args = LaunchArgs { buffers: &[("x", &x), ("y", &y)], ..LaunchArgs::default() };
-    bound.launch("e", &stream, &args).expect("queued");
+    // So many that the last is not done before this thread looks.
+    (0..8).for_each(|_| bound.launch("e", &stream, &args).expect("queued"));
     let error = y.peek(0, 0, 16).expect_err("it is being written");
     assert_eq!(error.code(), "F0902");
     assert!(error.to_string().starts_with("`y` is being written by a launch in flight"), "{error}");

@@ -7,7 +7,7 @@ use super::op::tile::is_large;
 use super::op::{bulk, grid, points, reduce, ring};
 use super::staged::{Ring, Staged};
 use crate::arena::Handle;
-use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule, Tile};
+use crate::schedule::ir::{Guard, Kernel, Op, RoleKind, Route, Schedule, Tile};
 
 /// Threads of a CTA that plans, or whose warps take a position each; two share a multiprocessor.
 const THREADS: u32 = 512;
@@ -18,6 +18,9 @@ const SHORT: (u32, u32) = (256, 4);
 const MOVE: (u32, u32) = (256, 4);
 /// The same for large tiles.
 const MOVE_LARGE: (u32, u32) = (512, 2);
+/// Turns of a CTA of a movement whose points read where they lie, and may have no part: pages of one H200, lengths of 9
+/// to 64 of 64 pages: 76.5 % of a copy with one turn, 84.5 with 2, 90.9 with 4, 88.8 with 8, 84.4 with 16.
+const READING_TURNS: i64 = 4;
 /// CTAs of a rank in one launch, at most.
 const MOST_CTAS: i64 = 1 << 20;
 /// Tuples of a thread that plans, where there are enough.
@@ -202,7 +205,11 @@ fn pieces(schedule: &Schedule, kernel: &Kernel, threads: u32) -> i64 {
 /// CTAs that an op of a movement keeps busy, each for one turn of its loop.
 fn turns(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
     match op {
-        Op::Grid { .. } => grid::pieces(schedule, op, threads),
+        Op::Grid { guards, .. } => {
+            let reads = guards.iter().any(|g| matches!(g, Guard::Valid { .. }));
+            let each = if reads { READING_TURNS } else { 1 };
+            (grid::pieces(schedule, op, threads) + each - 1) / each
+        }
         // Small tiles two each: the second is loaded while the first is written.
         Op::Tile(tile) if is_large(schedule, tile) => points::count(&tile.vars),
         Op::Tile(tile) => (points::count(&tile.vars) + 1) / 2,

@@ -106,9 +106,18 @@ impl Owners {
 
 /// The lookups of a route, in order, and the group that they give.
 struct Body {
-    lookups: Vec<(Vec<Test>, Number, usize, Option<i64>, bool)>,
+    lookups: Vec<Step>,
     guards: Vec<Test>,
     group: Number,
+}
+
+/// An element that a tuple reads into a variable, if what must hold does.
+struct Step {
+    guards: Vec<Test>,
+    value: Number,
+    var: usize,
+    none: Option<i64>,
+    trap: bool,
 }
 
 impl Body {
@@ -116,8 +125,13 @@ impl Body {
         let lookup = |l: &Lookup| {
             let (rank, at) = (Box::new(Ix::Me), Box::new(l.at.clone()));
             let value = Ix::Element { tensor: l.tensor, rank, at };
-            let guards = resolver.guards(&l.guards)?;
-            Ok::<_, Error>((guards, resolver.number(&value)?, l.var.index(), l.none, l.trap))
+            Ok::<_, Error>(Step {
+                guards: resolver.guards(&l.guards)?,
+                value: resolver.number(&value)?,
+                var: l.var.index(),
+                none: l.none,
+                trap: l.trap,
+            })
         };
         Ok(Body {
             lookups: info.lookups.iter().map(lookup).collect::<Result<_, _>>()?,
@@ -129,13 +143,13 @@ impl Body {
     /// The group, if no lookup leaves the tuple out; whether one that does makes it an error.
     fn group(&self, vars: &mut [i64]) -> Result<Option<i64>, bool> {
         let hold = |tests: &[Test], vars: &[i64]| tests.iter().all(|t| t.holds(vars));
-        for (guards, value, var, none, trap) in &self.lookups {
-            if !hold(guards, vars) {
+        for step in &self.lookups {
+            if !hold(&step.guards, vars) {
                 return Err(false);
             }
-            vars[*var] = value.get(vars);
-            if *none == Some(vars[*var]) {
-                return if *trap { Err(true) } else { Ok(None) };
+            vars[step.var] = step.value.get(vars);
+            if step.none == Some(vars[step.var]) {
+                return if step.trap { Err(true) } else { Ok(None) };
             }
         }
         if hold(&self.guards, vars) { Ok(Some(self.group.get(vars))) } else { Err(false) }

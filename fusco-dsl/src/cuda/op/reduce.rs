@@ -119,11 +119,12 @@ impl<'a> Nest<'a> {
     }
 
     /// What comes of the sum `acc`, element `j`, whose own rows are `own0` ..
-    fn computed(&self, acc: &str) -> String {
-        self.tree(self.value, acc, &mut 0)
+    /// Of a thread with several vectors, they are told apart by `part`.
+    fn computed(&self, acc: &str, part: &str) -> String {
+        self.tree(self.value, (acc, part), &mut 0)
     }
 
-    fn tree(&self, value: &Tree, acc: &str, next: &mut usize) -> String {
+    fn tree(&self, value: &Tree, (acc, part): (&str, &str), next: &mut usize) -> String {
         match value {
             // The verifier: folds stand in grids.
             Tree::Sum | Tree::Fold(_) => acc.to_string(),
@@ -131,14 +132,14 @@ impl<'a> Nest<'a> {
             Tree::Row(access) => {
                 let (n, elem) = (*next, self.elem_of(access).name());
                 *next += 1;
-                format!("to_f32(reinterpret_cast<const {elem}*>(&own{n})[j])")
+                format!("to_f32(reinterpret_cast<const {elem}*>(&own{n}{part})[j])")
             }
             Tree::Scalar(_) => {
                 *next += 1;
                 format!("own{}", *next - 1)
             }
             Tree::Binary { op, lhs, rhs } => {
-                let (a, b) = (self.tree(lhs, acc, next), self.tree(rhs, acc, next));
+                let (a, b) = (self.tree(lhs, (acc, part), next), self.tree(rhs, (acc, part), next));
                 operation(*op, &a, &b)
             }
         }
@@ -322,14 +323,14 @@ pub(super) fn emit_terms(out: &mut Out, nest: &Nest, acc: &str) {
 }
 
 /// `sum`: the elements `acc`, rounded.
-pub(super) fn emit_rounded(out: &mut Out, nest: &Nest, acc: &str) {
+pub(super) fn emit_rounded(out: &mut Out, nest: &Nest, (acc, part): (&str, &str)) {
     let elem = nest.elem.name();
     out.line(&format!("Vec<{}> sum;", nest.to.vector));
     out.line("#pragma unroll");
     out.line(&format!(
         "for (i32 j = 0; j < {}; ++j) reinterpret_cast<{elem}*>(&sum)[j] = from_f32<{elem}>({});",
         nest.width(),
-        nest.computed(acc)
+        nest.computed(acc, part)
     ));
 }
 
@@ -345,6 +346,6 @@ fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
             out.line(&format!("const float own{n} = to_f32(*({at}));"));
         }
     }
-    emit_rounded(out, nest, "acc[j]");
+    emit_rounded(out, nest, ("acc[j]", ""));
     out.line(&format!("{guard}store(reinterpret_cast<Vec<{}>*>({to}) + v, sum);", nest.to.vector));
 }

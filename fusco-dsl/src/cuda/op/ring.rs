@@ -187,8 +187,11 @@ impl Text<'_> {
         let (nest, each) = (self.nest, self.ring.adders.1);
         out.block("for (i32 turn = 0; turn < turns; ++turn)", |out| {
             out.line("Vec<16>* to = nullptr;");
-            for (name, ty) in self.own() {
-                out.line(&format!("{ty} {name} = {{}};"));
+            for (n, _, is_row) in nest.own() {
+                match is_row {
+                    true => out.line(&format!("Vec<16> own{n}[{each}];")),
+                    false => out.line(&format!("float own{n} = {{}};")),
+                }
             }
             out.line(&format!("float acc[{each}][{}] = {{}};", nest.width()));
             out.line("#pragma unroll 8");
@@ -219,8 +222,18 @@ impl Text<'_> {
         ));
         out.line("arrive_mbarrier(&empty[slot]);");
         out.line("to = tuple.sum;");
-        for (name, _) in self.own() {
-            out.line(&format!("{name} = tuple.{name};"));
+        for (n, _, is_row) in nest.own() {
+            match is_row {
+                // Under way while the rows of its tuples are added up.
+                true => out.block("if (i == 0)", |out| {
+                    out.line("#pragma unroll");
+                    out.line(&format!(
+                        "for (i32 i = 0; i < {each}; ++i) {}own{n}[i] = load(tuple.at{n} + {at});",
+                        self.guard(at)
+                    ));
+                }),
+                false => out.line(&format!("own{n} = tuple.own{n};")),
+            }
         }
         out.block(&format!("if (tuple.place{n})"), |out| {
             for (i, _) in nest.scalars() {
@@ -254,11 +267,7 @@ impl Text<'_> {
         out.line("#pragma unroll");
         out.block(&format!("for (i32 i = 0; i < {}; ++i)", self.ring.adders.1), |out| {
             let at = "ADDERS * i + threadIdx.x";
-            for (n, ..) in self.nest.own().into_iter().filter(|(.., is_row)| *is_row) {
-                out.line(&format!("Vec<16> own{n};"));
-                out.line(&format!("{}own{n} = load(at{n} + {at});", self.guard(at)));
-            }
-            emit_rounded(out, self.nest, "acc[i][j]");
+            emit_rounded(out, self.nest, ("acc[i][j]", "[i]"));
             out.line(&format!("{}store(to + {at}, sum);", self.guard(at)));
         });
     }
