@@ -321,16 +321,12 @@ pub enum Error {
     Capturing(&'static str),
 
     /// F0906: an element of a route's index tensor is outside its type. Found while the launch ran.
-    #[error("{tensor}[s={rank}, t={position}, k={k}] = {value}, outside 0..{}", bound - 1)]
+    #[error("{tensor}[{at}] = {value}, outside 0..{}", bound - 1)]
     Index {
         /// The index tensor.
         tensor: String,
-        /// The first coordinate of the element: a rank of the route's sources.
-        rank: usize,
-        /// Its position there.
-        position: i64,
-        /// Its last coordinate.
-        k: i64,
+        /// The tuple, by the sources of the route: `s=2, t=17, k=1`.
+        at: String,
         /// What it holds.
         value: i64,
         /// What it must be below.

@@ -311,7 +311,7 @@ const DISTINCT: &str = "program moe {
 #[test]
 fn data_that_breaks_an_assumption_is_told() {
     let told = broken_assumption(World::host(2).expect("a world"));
-    assert_eq!(told, "topk[s=1, t=0, k=1] = 3, as at k=0: `assume distinct(k: topk)` is false");
+    assert_eq!(told, "topk[s=1, t=0, k=1] = 3, as at k=0: `assume distinct` of `topk` is false");
 }
 
 #[test]
@@ -320,7 +320,7 @@ fn gpu_data_that_breaks_an_assumption_is_told() {
     let told = broken_assumption(world);
     assert_eq!(
         told,
-        "topk[s=1, t=0, k=1] = 3, as at an earlier k: `assume distinct(k: topk)` is false"
+        "topk[s=1, t=0, k=1] = 3, as at an earlier choice: `assume distinct` of `topk` is false"
     );
 }
 

@@ -8,7 +8,7 @@ use fusco_dsl::diag::{Diagnostic, Diagnostics, Severity};
 use fusco_dsl::oracle::{Array, Inputs, Outputs, run_entry};
 use fusco_dsl::sema::hir::{Elem, Extent};
 use fusco_dsl::{Compiled, compile};
-use fusco_runtime::{World, jit};
+use fusco_runtime::{Bound, LaunchArgs, World, jit};
 use fusco_tests::routes::{Case, case};
 use fusco_tests::writes::{self, Writes};
 use fusco_tests::{Random, Session};
@@ -532,6 +532,41 @@ fn a_table_of_the_device_beside_a_route_is_refused() {
         assert_eq!((found.0[0].code, found.0.len()), ("F0999", 1), "{statement}");
         let at = &found.0[0].span;
         assert!(statement.starts_with(&text[at.start as usize..at.end as usize]), "{statement}");
+    }
+}
+
+/// The tuple that a wrong index is of, by the names of its sources, whatever numbers it on its rank.
+#[test]
+fn an_index_outside_its_type_is_told_by_its_sources() {
+    for (keys, cut) in [("b, q, k", "q/gpu, b, q, k"), ("q, b, k", "q, q/gpu, b, k")] {
+        let text = format!(
+            "program tokens {{
+                mesh m {{ gpu: 2 }}
+                in ids: ix32(4)[b: 3, q: 6, k: 2] @ [{cut}];
+                in x: f32[b: 3, q: 6, h: 4] @ [{}, h];
+                out y: f32[e: 4, c: ragged, h: 4] @ [e/gpu, e, c.pack(2), h];
+                route r: (b, q, k) -> (e, c) {{ e = ids[b, q, k]; c = slot(e) by ({keys}); }}
+                entry go {{ plan r; y[e, c, h] <- x[b, q, h] via r; }}
+            }}",
+            cut.trim_end_matches(", k")
+        );
+        let schedule = compile(&text, None, &BTreeMap::new()).expect("it compiles").schedule;
+        let world = World::host(2).expect("a world");
+        let bound = Bound::from_schedule(&world, schedule).expect("bound");
+        let [ids, x, y] = ["ids", "x", "y"].map(|t| bound.alloc(t).expect("room"));
+        // Where b = 2, q = 4, k = 1 lies: on rank 1 in blocks, on rank 0 in turn.
+        let (rank, at) =
+            if keys.starts_with('b') { (1, (2 * 3 + 1) * 2 + 1) } else { (0, (2 * 3 + 2) * 2 + 1) };
+        let mut values = vec![0i32; 18];
+        values[at] = 9;
+        ids.upload_as(rank, &values).expect("fits");
+        let stream = world.stream().expect("a stream");
+        let plan = bound.plan("r").expect("a plan");
+        let buffers = [("ids", &ids), ("x", &x), ("y", &y)];
+        let args = LaunchArgs { buffers: &buffers, plans: &[("r", &plan)], ..Default::default() };
+        let told = bound.launch("go", &stream, &args).and_then(|()| stream.synchronize());
+        let told = told.expect_err("an index is wrong").to_string();
+        assert_eq!(told, "ids[b=2, q=4, k=1] = 9, outside 0..3", "{keys}");
     }
 }
 

@@ -17,7 +17,7 @@ pub use holders::Part;
 pub use print::print;
 pub use route::RouteShape;
 pub(crate) use route::route_shape;
-pub use sources::{Count, Local, OrderDigit, RankDigit, SlotOrder, Source};
+pub use sources::{Count, Local, OrderDigit, RankDigit, SlotOrder, Source, Tuples};
 
 use crate::arena::Handle;
 use crate::sema::hir;

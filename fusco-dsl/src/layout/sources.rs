@@ -71,6 +71,40 @@ pub struct OrderDigit {
     pub weight: i64,
 }
 
+/// The tuples of a route by their sources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tuples {
+    pub names: Vec<String>,
+    pub sources: Vec<Source>,
+    /// The sources, by number, whose values on a rank number its positions, major first.
+    pub positions: Vec<usize>,
+    /// The source that counts the tuples of a position.
+    pub choice: Option<usize>,
+    /// Ranks between neighbours of those that plan together.
+    pub stride: i64,
+}
+
+impl Tuples {
+    /// `s=2, t=17, k=1`, for a tuple by its rank among those that plan together, its position of so many there, and
+    /// its choice.
+    pub fn text(&self, (rank, position, choice): (i64, i64, i64), positions: i64) -> String {
+        let mut locals = vec![choice; self.sources.len()];
+        let known = |k: &usize| self.sources[*k].known();
+        let over = self.positions.iter().filter_map(known).product::<i64>().max(1);
+        let mut above = position;
+        for (i, k) in self.positions.iter().enumerate().rev() {
+            let extent = known(k).unwrap_or(positions / over).max(1);
+            locals[*k] = if i == 0 { above } else { above % extent };
+            above /= extent;
+        }
+        let one = |(i, source): (usize, &Source)| {
+            let at = |d: &RankDigit| rank * self.stride / d.ranks % d.radix;
+            format!("{}={}", self.names[i], source.value(locals[i], at))
+        };
+        self.sources.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl Count {
     pub fn of(self, positions: i64) -> i64 {
         match self {

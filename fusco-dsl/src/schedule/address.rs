@@ -94,6 +94,13 @@ impl<'p> Addresses<'p> {
         let route = self.schedule.routes.append(Route {
             name: info.name.clone(),
             index: map_handle(&self.schedule.tensors, shape.index.index()),
+            tuples: Tuples {
+                names: info.sources.iter().map(|v| info.vars[*v].name.clone()).collect(),
+                sources: shape.sources.clone(),
+                positions: shape.positions.clone(),
+                choice: shape.choice,
+                stride: shape.stride,
+            },
             position: vars.position,
             choice: vars.fan,
             lookups: Vec::new(),

@@ -12,7 +12,7 @@
 
 use crate::arena::{Arena, Handle};
 use crate::layout;
-pub use crate::layout::{DealForm, SlotOrder};
+pub use crate::layout::{DealForm, SlotOrder, Tuples};
 use crate::sema::hir::{Elem, Io, Reducer, Swizzle};
 use crate::source::Span;
 
@@ -87,6 +87,8 @@ pub struct Route {
     pub name: String,
     /// The index tensor that names the group, or the first of those from which it is computed: for messages.
     pub index: Handle<Tensor>,
+    /// How messages name a tuple.
+    pub tuples: Tuples,
     /// Variables of a tuple: the local position and the choice.
     pub position: Handle<Var>,
     pub choice: Handle<Var>,

@@ -477,15 +477,15 @@ impl Seen {
         entries.dedup();
         let entry = entries.join(", ");
         let rank = self.rank as usize;
-        let planned = launches.iter().find_map(|r| {
-            r.entry()
-                .plans
-                .first()
-                .map(|route| &r.schedule.routes[*route].index)
-                .map(|t| &r.schedule.tensors[*t].name)
-        });
-        let tensor = planned.cloned().unwrap_or_else(|| "index".to_string());
         let (position, k) = (i64::from(self.peer), i64::from(self.slot));
+        let planned = launches.iter().find_map(|r| {
+            let route = &r.schedule.routes[*r.entry().plans.first()?];
+            let positions = r.number(&route.positions, rank);
+            let tuple = (route.member_of(rank as i64), position, k);
+            let tensor = r.schedule.tensors[route.index].name.clone();
+            Some((tensor, route.tuples.text(tuple, positions)))
+        });
+        let (tensor, at) = planned.unwrap_or_else(|| ("index".to_string(), String::new()));
         match self.code {
             906 | 907 if self.peer == -2 => {
                 // Of a tensor that a movement read, known by its number.
@@ -500,26 +500,16 @@ impl Seen {
                 Error::outside(read, self.seen, self.expected)
             }
             906 if self.peer == -3 => Error::OutOfRange("a divisor is 0".to_string()),
-            906 => {
-                Error::Index { tensor, rank, position, k, value: self.seen, bound: self.expected }
-            }
+            906 => Error::Index { tensor, at, value: self.seen, bound: self.expected },
             907 => Error::NotDistinct(format!(
-                "{tensor}[s={rank}, t={position}, k={k}] = {}, as at an earlier k: \
-                 `assume distinct(k: {tensor})` is false",
+                "{tensor}[{at}] = {}, as at an earlier choice: `assume distinct` of `{tensor}` is false",
                 self.seen
             )),
-            403 => Error::Trap {
-                entry,
-                rank,
-                message: format!("{tensor}[s={rank}, t={position}, k={k}] names no group"),
-            },
+            403 => Error::Trap { entry, rank, message: format!("{tensor}[{at}] names no group") },
             404 => Error::Trap {
                 entry,
                 rank,
-                message: format!(
-                    "{tensor}[s={rank}, t={position}, k={k}] is over the cap {}",
-                    self.expected
-                ),
+                message: format!("{tensor}[{at}] is over the cap {}", self.expected),
             },
             _ => Error::Timeout {
                 entry,

@@ -266,8 +266,8 @@ impl RouteCode {
             return if trap { Err(self.trap(position, k, "names no group")) } else { Ok(None) };
         };
         if !(0..self.info.groups).contains(&value) {
-            let (tensor, rank, bound) = (self.index_name.clone(), self.member, self.info.groups);
-            return Err(Error::Index { tensor, rank, position, k, value, bound });
+            let (tensor, bound) = (self.index_name.clone(), self.info.groups);
+            return Err(Error::Index { tensor, at: self.tuple(position, k), value, bound });
         }
         Ok(Some(value))
     }
@@ -284,21 +284,26 @@ impl RouteCode {
         unsafe { load_int(self.elem, parts[self.me].start().add(at as usize)) }
     }
 
+    /// A tuple as messages name it.
+    fn tuple(&self, position: i64, k: i64) -> String {
+        self.info.tuples.text((self.member as i64, position, k), self.positions)
+    }
+
     #[cold]
     fn trap(&self, position: i64, k: i64, what: &str) -> Error {
-        let message = format!(
-            "{}[s={}, t={position}, k={k}] {what} (route `{}`)",
-            self.index_name, self.member, self.info.name
-        );
+        let (index, at, route) = (&self.index_name, self.tuple(position, k), &self.info.name);
+        let message = format!("{index}[{at}] {what} (route `{route}`)");
         Error::Trap { entry: self.entry.clone(), rank: self.me, message }
     }
 
     /// F0907: `assume distinct` shrinks what is allocated, so nothing may be moved by such data.
     #[cold]
     fn repeated(&self, position: i64, (first, second): (i64, i64), group: i64) -> Error {
-        let (index, me) = (&self.index_name, self.member);
+        let (index, tuples) = (&self.index_name, &self.info.tuples);
+        let choice = tuples.choice.and_then(|k| tuples.names.get(k)).map_or("", String::as_str);
         Error::NotDistinct(format!(
-            "{index}[s={me}, t={position}, k={second}] = {group}, as at k={first}: `assume distinct(k: {index})` is false"
+            "{index}[{}] = {group}, as at {choice}={first}: `assume distinct` of `{index}` is false",
+            self.tuple(position, second)
         ))
     }
 

@@ -69,6 +69,7 @@ impl Shape {
         let route = s.routes.append(Route {
             name: "r".into(),
             index: topk,
+            tuples: Tuples::default(),
             position: t,
             choice: k,
             lookups: vec![Lookup {
