@@ -563,7 +563,7 @@ fn an_index_outside_its_type_is_told_by_its_sources() {
         let stream = world.stream().expect("a stream");
         let plan = bound.plan("r").expect("a plan");
         let buffers = [("ids", &ids), ("x", &x), ("y", &y)];
-        let args = LaunchArgs { buffers: &buffers, plans: &[("r", &plan)], ..Default::default() };
+        let args = LaunchArgs { buffers: &buffers, plans: &[&plan], ..Default::default() };
         let told = bound.launch("go", &stream, &args).and_then(|()| stream.synchronize());
         let told = told.expect_err("an index is wrong").to_string();
         assert_eq!(told, "ids[b=2, q=4, k=1] = 9, outside 0..3", "{keys}");
