@@ -1,10 +1,10 @@
 //! `moe.fusco` as a schedule built by hand, so that the engine is tested apart from the compiler.
 
 use fusco_dsl::arena::Handle;
-use fusco_dsl::layout::{self, Count, OrderDigit, SlotOrder};
+use fusco_dsl::layout::{self, Count, Local, OrderDigit, RankDigit, SlotOrder, Source};
 use fusco_dsl::schedule::ir::*;
 use fusco_dsl::schedule::{Verified, verify};
-use fusco_dsl::sema::hir::{Elem, Io};
+use fusco_dsl::sema::hir::{self, Elem, Io, Size, VarExtent};
 use fusco_dsl::source::Span;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +35,25 @@ struct Names {
 }
 
 impl Shape {
+    /// `(s, t, k)`, of which `s` is the rank.
+    fn tuples(&self) -> Tuples {
+        let mut vars = fusco_dsl::arena::Arena::default();
+        let mut source = |ranks: Vec<RankDigit>, bound: i64| {
+            let size = Size::Lit(bound);
+            let extent = VarExtent::Fixed(size.clone());
+            let var = vars.append(hir::Var { name: String::new(), extent });
+            Source { var, ranks, local: Local::Size(size), bound }
+        };
+        let digit = RankDigit { weight: 1, radix: self.ranks, ranks: 1 };
+        let sources = vec![
+            source(vec![digit], 1),
+            source(Vec::new(), self.tokens),
+            source(Vec::new(), self.fan),
+        ];
+        let names = ["s", "t", "k"].map(String::from).to_vec();
+        Tuples { names, sources, positions: vec![0, 1], choice: Some(2), stride: 1 }
+    }
+
     pub fn rows(&self) -> i64 {
         self.tokens * self.ranks * self.fan + self.experts / self.ranks * 127
     }
@@ -69,7 +88,7 @@ impl Shape {
         let route = s.routes.append(Route {
             name: "r".into(),
             index: topk,
-            tuples: Tuples::default(),
+            tuples: self.tuples(),
             position: t,
             choice: k,
             lookups: vec![Lookup {
