@@ -16,9 +16,15 @@ pub struct Args {
     /// The program.
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// How far to compile.
-    #[arg(long, value_enum)]
-    stage: Stage,
+    /// How far to compile; several are printed one after the other, each under its name.
+    #[arg(
+        long = "stage",
+        value_name = "STAGE[,STAGE]",
+        value_enum,
+        required = true,
+        value_delimiter = ','
+    )]
+    stages: Vec<Stage>,
     /// One of several programs of the file.
     #[arg(long)]
     program: Option<String>,
@@ -57,15 +63,29 @@ enum Stage {
 
 pub fn run(args: &Args) -> Outcome {
     let source = Source::read(&args.file)?;
-    let bytes = stage(args, &source)?;
+    let bytes = match args.stages[..] {
+        [one] => stage(args, &source, one)?,
+        _ if args.stages.contains(&Stage::Cubin) => {
+            return Err(Failure::usage("a cubin is no text: ask for it alone".to_string()));
+        }
+        _ => {
+            let mut all = Vec::new();
+            for one in &args.stages {
+                let name = one.to_possible_value().map_or(String::new(), |v| v.get_name().into());
+                all.extend(format!("== {name}\n").into_bytes());
+                all.extend(stage(args, &source, *one)?);
+            }
+            all
+        }
+    };
     match &args.output {
         None => file::say(bytes),
         Some(path) => file::write(path, bytes),
     }
 }
 
-fn stage(args: &Args, source: &Source) -> Result<Vec<u8>, Failure> {
-    let early = match args.stage {
+fn stage(args: &Args, source: &Source, stage: Stage) -> Result<Vec<u8>, Failure> {
+    let early = match stage {
         Stage::Ast => {
             let (file, diagnostics) = fusco_dsl::syntax::parse(&source.text);
             if diagnostics.has_errors() {
@@ -96,7 +116,7 @@ fn stage(args: &Args, source: &Source) -> Result<Vec<u8>, Failure> {
     }
     let mut compiled = source.compile(args.program.as_deref(), &bindings(&args.set)?)?;
     keep(args, &mut compiled.plan.entries, |e| &e.name)?;
-    let text = match args.stage {
+    let text = match stage {
         Stage::Layout => compiled.stage("layout"),
         Stage::Plan => compiled.stage("plan"),
         Stage::Schedule => {
@@ -114,7 +134,7 @@ fn stage(args: &Args, source: &Source) -> Result<Vec<u8>, Failure> {
     let unit = generate_entries(&compiled.schedule, &target, wanted)
         .map_err(|d| Failure::diagnostics(&d, source))?;
     let name = &compiled.hir.name;
-    Ok(match args.stage {
+    Ok(match stage {
         Stage::Launch => contract(&unit).into_bytes(),
         Stage::Ptx => jit::ptx(&unit.source, name, &args.arch)?.into_bytes(),
         Stage::Cubin => jit::compile(&unit.source, name, &args.arch)?.bytes,

@@ -878,3 +878,14 @@ fn the_catalogue_is_listed() {
     let last = "\n\nfor more about this error: fuscoc explain F0999\n";
     assert!(stderr(&wrong).ends_with(last), "{}", stderr(&wrong));
 }
+
+#[test]
+fn emit_prints_several_stages_under_their_names() {
+    let emit = |stage: &str| fuscoc(&[&["emit", MOE, "--stage", stage][..], &MOE_SET].concat());
+    let (hir, plan, both) = (emit("hir"), emit("plan"), emit("hir,plan"));
+    assert!(both.status.success(), "{}", stderr(&both));
+    assert_eq!(stdout(&both), format!("== hir\n{}== plan\n{}", stdout(&hir), stdout(&plan)));
+    let bytes = emit("hir,cubin");
+    assert_eq!(bytes.status.code(), Some(2));
+    assert!(stderr(&bytes).contains("ask for it alone"), "{}", stderr(&bytes));
+}
