@@ -571,6 +571,27 @@ fn an_index_outside_its_type_is_told_by_its_sources() {
 }
 
 #[test]
+fn more_tuples_than_there_are_numbers_are_refused() {
+    let huge = 1i64 << 40;
+    for keys in ["b, q, k", "k, q, b", "q, b, k"] {
+        let text = format!(
+            "program tokens {{
+                mesh m {{ gpu: 2 }}
+                in ids: ix32(4)[b: {huge}, q: {huge}, k: 2] @ [q/gpu, b, q, k];
+                in x: f32[b: {huge}, q: {huge}, h: 4] @ [q/gpu, b, q, h];
+                out y: f32[e: 4, c: ragged, h: 4] @ [e/gpu, e, c.pack(2), h];
+                route r: (b, q, k) -> (e, c) {{ e = ids[b, q, k]; c = slot(e) by ({keys}); }}
+                entry go {{ plan r; y[e, c, h] <- x[b, q, h] via r; }}
+            }}"
+        );
+        let found = compile(&text, None, &BTreeMap::new()).expect_err("refused");
+        let tuples =
+            |d: &Diagnostic| d.code == "F0999" && d.message.contains("more than 2^60 tuples");
+        assert!(found.0.iter().any(tuples), "{found:?}");
+    }
+}
+
+#[test]
 fn an_order_of_slots_is_refused_where_it_is_written() {
     let text = program("gpu: 2", &format!("{IDS} {ROWS}"), PUSH);
     let text = text.replace("(s, t, k); }", "(k, t, s); }");

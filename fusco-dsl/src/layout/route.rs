@@ -41,6 +41,9 @@ impl RouteShape {
     }
 }
 
+/// Products of a route's numbers stay within 64 bits.
+const MOST_TUPLES: i64 = 1 << 60;
+
 /// How many rows a route can make.
 pub(crate) struct RouteBounds {
     /// Of one group.
@@ -139,16 +142,23 @@ pub fn route_shape(
     let choice = choice(program, handle, &sources, distinct);
     let keys = keys(route, &sources).ok_or_else(|| no("no slot"))?;
     let positions: Vec<usize> = keys.iter().copied().filter(|k| Some(*k) != choice).collect();
+    let bound_of = |all: i64, k: &usize| all.checked_mul(sources[*k].bound);
+    let positions_bound = positions.iter().try_fold(1i64, bound_of);
+    let fan = choice.map_or(1, |c| sources[c].bound);
+    let tuples = positions_bound.and_then(|n| n.checked_mul(fan)?.checked_mul(ranks));
+    let (Some(positions_bound), true) = (positions_bound, tuples.is_some_and(|n| n <= MOST_TUPLES))
+    else {
+        return Err(no("more than 2^60 tuples"));
+    };
     let names = keys.iter().map(|k| route.vars[route.sources[*k]].name.clone()).collect();
     let order = Keys { sources: &sources, order: &keys, names, choice, stride }.slots();
     let order = order.map_err(|what| {
         let what = format!("route `{}` with {what},", route.name);
         Box::new(Diagnostic::unsupported(by, what).help("write the keys that are sharded first"))
     })?;
-    let bound_of = |all: i64, k: &usize| all.checked_mul(sources[*k].bound);
-    let positions_bound = positions.iter().try_fold(1i64, bound_of);
-    let positions_bound = positions_bound.ok_or_else(|| no("more than 2^63 positions"))?;
-    let fan = choice.map_or(1, |c| sources[c].bound);
+    if order.outer.checked_mul(groups).is_none_or(|bins| bins > MOST_TUPLES) {
+        return Err(no("more than 2^60 counts"));
+    }
     let cap = route.steps.iter().find_map(|s| match s {
         Step::Cap { limit, orelse, .. } => Some((limit, *orelse)),
         _ => None,
