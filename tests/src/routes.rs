@@ -1,8 +1,8 @@
 //! Random programs that plan a route and move along it, over random placements.
 //!
-//! Most of what is drawn is lowered; some placements are of kinds that a route does not take yet (owner tables,
-//! copies, cyclic groups, several token axes ..), which the compiler must refuse, located, and never take for
-//! another.
+//! Most of what is drawn is lowered; some placements are of kinds that a route does not take (swizzles, sources on
+//! other ranks than their route's, copies that rows are sent to ..), which the compiler must refuse, located, and never
+//! take for another.
 
 use crate::placements::Movement;
 use crate::{ELEMS, FLOATS, Named, Random};
