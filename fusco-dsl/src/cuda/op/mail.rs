@@ -134,7 +134,7 @@ impl Text<'_> {
                 "u32* word = peer < RANKS ? &plan->asked_{name}[peer][cta][place] : nullptr;"
             ));
             out.line("const u32 asked = word ? load_acquire(word) : 0;");
-            out.line("if (asked) *word = 0;");
+            out.line("if (asked) post_peer(word, 0);");
             out.line(&format!("open -= __popc(__ballot_sync(ALL, asked == {END}));"));
             out.line(&format!("u32 ready = __ballot_sync(ALL, asked >= {FIRST});"));
             out.line("if (__any_sync(ALL, asked != 0)) deadline = now_ns() + launch.timeout_ns;");
