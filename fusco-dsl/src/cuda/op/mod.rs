@@ -98,7 +98,10 @@ impl Emit<'_> {
 
     fn once(&mut self, body: &[Op]) {
         let (schedule, kernel, form) = (self.schedule, self.kernel, self.form);
-        self.out.block("if (cta == 0 && threadIdx.x < 32)", |out| {
+        // A warp tells all peers at once.
+        let tells = body.iter().any(|op| matches!(op, Op::Signal { .. }));
+        let threads = if tells { "threadIdx.x < 32" } else { "threadIdx.x == 0" };
+        self.out.block(&format!("if (cta == 0 && {threads})"), |out| {
             let mut inner = Emit { out, schedule, kernel, form };
             body.iter().for_each(|op| inner.op(op));
         });
