@@ -57,7 +57,7 @@ fn of_file(args: &Args, path: &Path) -> Result<Vec<Line>, Failure> {
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
     let ready = prepare(work, &Source::read(path)?)?;
     let backend = args.backend.unwrap_or(Backend::Host);
-    let world = world(&ready.compiled, backend)?;
+    let world = world(&ready.compiled, backend, &[])?;
     let progress = Progress::new(3 * args.entry.len());
     let (finished, checked) = if args.no_verify {
         (launch(&ready, &world, 0, &progress)?, None)

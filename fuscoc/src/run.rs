@@ -41,6 +41,9 @@ pub struct Args {
     /// Where to run; with several, one after the other.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "host")]
     backend: Vec<Backend>,
+    /// The CUDA device of each rank, in order; else device 0 has them all.
+    #[arg(long, value_name = "N[,N..]", value_delimiter = ',')]
+    devices: Vec<i32>,
     /// Runs the reference interpreter too and compares bit for bit.
     #[arg(long)]
     verify: bool,
@@ -55,6 +58,9 @@ pub struct Args {
 pub fn run(args: &Args, format: Format) -> Outcome {
     let source = Source::read(&args.file)?;
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
+    if !args.devices.is_empty() && args.backend != [Backend::Cuda] {
+        return Err(Failure::usage("`--devices` is for CUDA alone: add --backend cuda"));
+    }
     let ready = prepare(work, &source)?;
     let stages = ready.work.entries.len() * (args.backend.len() + usize::from(args.verify));
     let progress = Progress::new(stages);
@@ -63,7 +69,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let (json, mut documents) = (args.json || format == Format::Json, Vec::new());
     let mut differs = None;
     for backend in &args.backend {
-        let world = world(compiled, *backend)?;
+        let world = world(compiled, *backend, &args.devices)?;
         let finished = launch(&ready, &world, args.repeat, &progress)?;
         let (verdict, sums) = std::thread::scope(|threads| {
             let sums = threads.spawn(|| report::checksums(&finished));
@@ -331,12 +337,19 @@ pub fn used(work: &Work, compiled: &Compiled) -> Result<Vec<String>, Failure> {
     Ok(order)
 }
 
-/// Where the ranks of a program run.
-pub fn world(compiled: &Compiled, backend: Backend) -> Result<World, Failure> {
+/// Where the ranks of a program run: on the device that is named for each, or all on the first.
+pub fn world(compiled: &Compiled, backend: Backend, devices: &[i32]) -> Result<World, Failure> {
     let ranks = compiled.schedule.ranks as usize;
+    if !devices.is_empty() && devices.len() != ranks {
+        let (program, named) = (&compiled.schedule.program, devices.len());
+        return Err(Failure::usage(format!(
+            "`--devices` names {named} devices: `{program}` has {ranks} ranks, one device each"
+        )));
+    }
     Ok(match backend {
         Backend::Host => World::host(ranks)?,
-        Backend::Cuda => World::device(0, ranks)?,
+        Backend::Cuda if devices.is_empty() => World::device(0, ranks)?,
+        Backend::Cuda => World::devices(devices)?,
     })
 }
 

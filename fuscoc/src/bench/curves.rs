@@ -90,7 +90,7 @@ fn rows(
     // The reference interpreter reads logical arrays.
     let raw = backend == Backend::Cuda || !whole;
     let ready = ready(shape, seed, raw)?;
-    let world = world(&ready.compiled, backend)?;
+    let world = world(&ready.compiled, backend, &[])?;
     let (finished, checked) = checked(&ready, &world, (seed, whole), progress)?;
     let timed = ENTRIES.map(|e| Timed {
         name: e.to_string(),

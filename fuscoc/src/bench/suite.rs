@@ -397,14 +397,14 @@ impl Item {
         let (ready, world, finished, checked) = match self.small.filter(|_| !args.small) {
             None => {
                 let ready = self.prepare(args, self.shape(args), false)?;
-                let world = world(&ready.compiled, backend)?;
+                let world = world(&ready.compiled, backend, &[])?;
                 let (finished, checked) = check::by_oracle(&ready, &world, &progress)?;
                 (ready, world, finished, checked)
             }
             Some(small) => {
                 let small = self.prepare(args, small, false)?;
                 let ready = self.prepare(args, self.whole, true)?;
-                let world = world(&ready.compiled, backend)?;
+                let world = world(&ready.compiled, backend, &[])?;
                 let (finished, checked) = check::by_host(&small, &ready, &world, &progress)?;
                 (ready, world, finished, checked)
             }
