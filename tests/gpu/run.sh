@@ -79,8 +79,13 @@ fi
 if parts random; then
 say "2,000 random pairs of placements"
 for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_pairs_equal 2>&1 | grep -E "pairs of|panicked"; done
-say "200 random programs with routes"
-for binary in "${tests[@]}"; do FUSCO_PROGRAMS=200 "$binary" --nocapture gpu_random_routes_equal 2>&1 | grep -E "programs|panicked"; done
+say "2,000 random programs with routes, by ten processes"
+for binary in "${tests[@]}"; do
+  for seed in 1 2 3 4 5 6 7 8 9 10; do
+    FUSCO_PROGRAMS=200 FUSCO_SEED=$((RANDOM * 10 + seed)) "$binary" --nocapture gpu_random_routes_equal 2>&1 | grep -E "programs|panicked|seed" | head -n 3 &
+  done
+  wait
+done
 fi
 if parts times; then say times; "$fuscoc" bench --peers; "$fuscoc" bench --curves; fi
 if parts devices && [ "$(nvidia-smi -L | wc -l)" -ge 2 ]; then say "two devices"; "$fuscoc" bench --devices 0,1 --peers; fi

@@ -2,6 +2,7 @@
 //! Everything panics on failure: it is for tests.
 
 pub mod computed;
+pub mod emulator;
 pub mod placements;
 pub mod routes;
 pub mod writes;

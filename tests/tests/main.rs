@@ -3,6 +3,7 @@
 
 mod adjoint;
 mod consumer;
+mod emulated;
 mod graph;
 mod owners;
 mod placements;
