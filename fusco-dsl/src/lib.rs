@@ -1,6 +1,6 @@
 //! Text to verified schedule to CUDA text. Pure: no I/O in a stage, no unsafe, no CUDA.
 //!
-//! Data flows one way: `syntax` -> `sema` -> `layout` -> `plan` -> `schedule` -> `cuda`. The `oracle`
+//! Data flows one way: `syntax` -> `sema` -> `layout` -> `plan` -> `schedule` -> `kernel` -> `cuda`. The `oracle`
 //! reads what `sema` leaves and judges everything else.
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ pub mod cuda;
 pub mod diag;
 mod driver;
 pub mod explain;
+pub mod kernel;
 pub mod layout;
 pub mod oracle;
 pub mod plan;
@@ -19,5 +20,6 @@ pub mod sema;
 pub mod source;
 pub mod syntax;
 mod target;
+mod verified;
 
 pub use driver::{Compiled, check, compile, lower};

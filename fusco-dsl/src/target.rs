@@ -7,8 +7,38 @@ pub enum Capability {
     BulkCopy,
 }
 
+/// A number of the machine, and where it comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate {
+    pub number: f64,
+    pub source: RateSource,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateSource {
+    /// `docs/performance.md`.
+    Measured,
+    /// The maker's data sheet, less what a measured machine loses of its own.
+    DataSheet,
+}
+
+/// How fast a device moves bytes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rates {
+    /// Bytes a nanosecond that a copy in memory reads and writes.
+    pub copy: Rate,
+    /// Bytes a nanosecond that stores of a kernel send to peers, both ways at once.
+    pub link: Rate,
+    /// The same that loads of a kernel fetch.
+    pub pull: Rate,
+    /// Nanoseconds until a kernel of a stream begins after the one before.
+    pub launch: Rate,
+    /// Nanoseconds of a barrier of all CTAs.
+    pub barrier: Rate,
+}
+
 /// A family of devices, as NVRTC names it.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub struct Architecture {
     /// As `sm_90a`.
     pub name: &'static str,
@@ -16,6 +46,10 @@ pub struct Architecture {
     sms: u32,
     /// Shared memory of one CTA at most, bytes.
     shared: i64,
+    /// Threads of a multiprocessor.
+    threads: u32,
+    /// Of memory and of links, one way: gigabytes a second of the data sheet.
+    peak: (f64, f64),
     capabilities: &'static [Capability],
 }
 
@@ -23,23 +57,39 @@ const KIB: i64 = 1024;
 const BULK: &[Capability] = &[Capability::BulkCopy];
 
 /// CUDA C++ Programming Guide, "Features and Technical Specifications"; the multiprocessors are those of A100,
-/// RTX 3090, AGX Orin, L40S, H100, B200, B300, RTX PRO 6000 and GB10.
+/// RTX 3090, AGX Orin, L40S, H100, B200, B300, RTX PRO 6000 and GB10, and so are the rates of their data sheets.
 const KNOWN: [Architecture; 14] = [
-    Architecture { name: "sm_80", sms: 108, shared: 163 * KIB, capabilities: &[] },
-    Architecture { name: "sm_86", sms: 82, shared: 99 * KIB, capabilities: &[] },
-    Architecture { name: "sm_87", sms: 16, shared: 163 * KIB, capabilities: &[] },
-    Architecture { name: "sm_89", sms: 142, shared: 99 * KIB, capabilities: &[] },
-    Architecture { name: "sm_90", sms: 132, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_90a", sms: 132, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_100", sms: 148, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_100a", sms: 148, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_103", sms: 148, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_103a", sms: 148, shared: 227 * KIB, capabilities: BULK },
-    Architecture { name: "sm_120", sms: 188, shared: 99 * KIB, capabilities: BULK },
-    Architecture { name: "sm_120a", sms: 188, shared: 99 * KIB, capabilities: BULK },
-    Architecture { name: "sm_121", sms: 48, shared: 99 * KIB, capabilities: BULK },
-    Architecture { name: "sm_121a", sms: 48, shared: 99 * KIB, capabilities: BULK },
+    known("sm_80", (108, 2048, 163), (1555.0, 300.0), &[]),
+    known("sm_86", (82, 1536, 99), (936.0, 32.0), &[]),
+    known("sm_87", (16, 1536, 163), (204.8, 16.0), &[]),
+    known("sm_89", (142, 1536, 99), (864.0, 32.0), &[]),
+    known("sm_90", (132, 2048, 227), (3350.0, 450.0), BULK),
+    known("sm_90a", (132, 2048, 227), (3350.0, 450.0), BULK),
+    known("sm_100", (148, 2048, 227), (8000.0, 900.0), BULK),
+    known("sm_100a", (148, 2048, 227), (8000.0, 900.0), BULK),
+    known("sm_103", (148, 2048, 227), (8000.0, 900.0), BULK),
+    known("sm_103a", (148, 2048, 227), (8000.0, 900.0), BULK),
+    known("sm_120", (188, 1536, 99), (1792.0, 64.0), BULK),
+    known("sm_120a", (188, 1536, 99), (1792.0, 64.0), BULK),
+    known("sm_121", (48, 1536, 99), (273.0, 25.0), BULK),
+    known("sm_121a", (48, 1536, 99), (273.0, 25.0), BULK),
 ];
+
+const fn known(
+    name: &'static str,
+    (sms, threads, shared): (u32, u32, i64),
+    peak: (f64, f64),
+    capabilities: &'static [Capability],
+) -> Architecture {
+    Architecture { name, sms, shared: shared * KIB, threads, peak, capabilities }
+}
+
+/// What a copy of a few GB, and stores and loads of a kernel, reach on H100s of 3350 and 450 GB/s.
+const MEASURED: (f64, f64, f64) = (3021.0, 362.0, 332.0);
+/// Between two kernels of a graph, and for a barrier of 264 CTAs: the plan of 262,144 pairs has five barriers and
+/// handshakes in 14 us.
+const LAUNCH: f64 = 2000.0;
+const BARRIER: f64 = 1500.0;
 
 impl Architecture {
     /// The architecture of that name.
@@ -86,6 +136,26 @@ impl Target {
 
     pub fn has(&self, capability: Capability) -> bool {
         self.architecture.capabilities.contains(&capability)
+    }
+
+    /// Threads of a multiprocessor at most.
+    pub fn threads(&self) -> u32 {
+        self.architecture.threads
+    }
+
+    /// How fast it moves bytes: measured on Hopper, elsewhere the data sheet less what Hopper loses of its own.
+    pub fn rates(&self) -> Rates {
+        let hopper = (3350.0, 450.0);
+        let peak = self.architecture.peak;
+        let source = if peak == hopper { RateSource::Measured } else { RateSource::DataSheet };
+        let rate = |number| Rate { number, source };
+        Rates {
+            copy: rate(peak.0 * MEASURED.0 / hopper.0),
+            link: rate(peak.1 * MEASURED.1 / hopper.1),
+            pull: rate(peak.1 * MEASURED.2 / hopper.1),
+            launch: rate(LAUNCH),
+            barrier: rate(BARRIER),
+        }
     }
 
     /// Shared memory of each of so many CTAs that are on a multiprocessor at once, bytes. A multiprocessor has 1 KiB

@@ -18,13 +18,14 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
     (
         "fusco-dsl",
         &[
-            &["arena", "source", "target"],
+            &["arena", "source", "target", "verified"],
             &["diag"],
             &["syntax"],
             &["sema"],
             &["layout", "oracle", "rust"],
             &["plan"],
             &["schedule"],
+            &["kernel"],
             &["cuda", "driver"],
             &["explain", "ranks"],
             &["lib"],
@@ -56,7 +57,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         &[
             &["table", "terminal", "text"],
             &["failure", "progress"],
-            &["file", "source"],
+            &["device", "file", "source"],
             &["data"],
             &["run"],
             &["bench", "check", "doctor", "emit", "explain", "fmt", "man"],

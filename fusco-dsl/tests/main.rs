@@ -12,6 +12,7 @@ mod fixes;
 mod fuzz;
 mod house;
 mod images;
+mod kernel;
 mod known;
 mod language;
 mod limits;

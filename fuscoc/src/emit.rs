@@ -2,11 +2,11 @@
 
 use crate::failure::Failure;
 use crate::source::{Source, bindings};
-use crate::{Outcome, file};
+use crate::{Outcome, device, file};
 use clap::ValueEnum;
-use clap::builder::PossibleValuesParser;
-use fusco_dsl::cuda::{Architecture, CudaUnit, Target, generate_entries};
+use fusco_dsl::cuda::{self, CudaUnit};
 use fusco_dsl::diag::hint;
+use fusco_dsl::kernel;
 use fusco_runtime::jit;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,15 +34,8 @@ pub struct Args {
     /// Params, needed from `layout` on.
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
-    /// What the kernels are made for.
-    #[arg(long, default_value = "sm_90a", value_parser = PossibleValuesParser::new(Architecture::names()))]
-    arch: String,
-    /// Ranks that share a device; all of them if left out.
-    #[arg(long, value_name = "N")]
-    ranks_per_device: Option<u32>,
-    /// Multiprocessors of a device; those of the largest common one if left out.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    sms: Option<u32>,
+    #[command(flatten)]
+    device: device::Args,
     /// A file instead of standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,
@@ -55,6 +48,7 @@ enum Stage {
     Layout,
     Plan,
     Schedule,
+    Kernel,
     Cuda,
     Launch,
     Ptx,
@@ -129,35 +123,21 @@ fn stage(args: &Args, source: &Source, stage: Stage) -> Result<Vec<u8>, Failure>
     if let Some(text) = text {
         return Ok(text.into_bytes());
     }
-    let target = target(args, compiled.schedule.ranks)?;
+    let target = args.device.target(compiled.schedule.ranks)?;
     let wanted = |name: &str| args.entry.as_ref().is_none_or(|e| e == name);
-    let unit = generate_entries(&compiled.schedule, &target, wanted)
-        .map_err(|d| Failure::diagnostics(&d, source))?;
+    let program =
+        kernel::lower(&compiled.schedule, &target).map_err(|d| Failure::diagnostics(&d, source))?;
+    if stage == Stage::Kernel {
+        return Ok(kernel::print(&program, wanted).into_bytes());
+    }
+    let unit = cuda::print(&program, wanted);
     let name = &compiled.hir.name;
     Ok(match stage {
         Stage::Launch => contract(&unit).into_bytes(),
-        Stage::Ptx => jit::ptx(&unit.source, name, &args.arch)?.into_bytes(),
-        Stage::Cubin => jit::compile(&unit.source, name, &args.arch)?.bytes,
+        Stage::Ptx => jit::ptx(&unit.source, name, &args.device.arch)?.into_bytes(),
+        Stage::Cubin => jit::compile(&unit.source, name, &args.device.arch)?.bytes,
         _ => unit.source.into_bytes(),
     })
-}
-
-/// The machine that the arguments describe.
-fn target(args: &Args, ranks: i64) -> Result<Target, Failure> {
-    let arch = Architecture::find(&args.arch)
-        .ok_or_else(|| Failure::usage(format!("no architecture `{}`", args.arch)))?;
-    let each = args.ranks_per_device.map_or(ranks, i64::from);
-    if each < 1 || ranks % each != 0 {
-        let divisors: Vec<String> =
-            (1..=ranks).filter(|n| ranks % n == 0).map(|n| n.to_string()).collect();
-        return Err(Failure::usage(format!(
-            "{each} ranks a device: each device has as many of the program's {ranks}; give one of {}",
-            divisors.join(", ")
-        )));
-    }
-    let mut target = Target::new(arch, each as u32);
-    target.sms = args.sms.unwrap_or(target.sms);
-    Ok(target)
 }
 
 /// Leaves the entry that was asked for.

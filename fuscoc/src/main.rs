@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod data;
+mod device;
 mod doctor;
 mod emit;
 mod explain;

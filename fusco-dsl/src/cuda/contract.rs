@@ -1,39 +1,35 @@
 //! What a host needs to know to launch a kernel.
 
-use super::form::Form;
 use super::launch::KernelContract;
 use super::namer;
 use crate::arena::Handle;
-use crate::schedule::ir::{Entry, Kernel, Op, RoleKind, Route, Schedule, Signal, SignalKind};
+use crate::kernel::DeviceKernel;
+use crate::schedule::ir::{Schedule, Signal};
 use crate::sema::hir::Io;
 
-pub(super) fn contract(
-    schedule: &Schedule,
-    entry: &Entry,
-    kernel: &Kernel,
-    form: &Form,
-) -> KernelContract {
+pub(super) fn contract(schedule: &Schedule, kernel: &DeviceKernel) -> KernelContract {
+    let form = &kernel.form;
+    let names = |all: &[Handle<Signal>]| {
+        all.iter().map(|signal| schedule.signals[*signal].name.clone()).collect()
+    };
     KernelContract {
         symbol: namer::symbol(&schedule.program, &kernel.name),
         name: kernel.name.clone(),
-        entry: entry.name.clone(),
+        entry: schedule.entries[kernel.entry].name.clone(),
         threads: form.threads,
         grid: form.grid,
         by_position: form.by_position,
         cooperative: form.cooperative,
         shared_bytes: form.shared_bytes,
-        zeroed: if form.shakes() { Vec::new() } else { opened(schedule, kernel) },
-        cleared: if form.clears() {
-            counters(schedule, kernel.route).map(|s| schedule.signals[s].name.clone()).collect()
-        } else {
-            Vec::new()
-        },
-        args: arguments(schedule, entry, kernel),
+        zeroed: names(&kernel.zeroed),
+        cleared: names(&kernel.cleared),
+        args: arguments(schedule, kernel),
     }
 }
 
 /// The arguments of a kernel in order, as `type name`.
-pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> Vec<String> {
+pub(super) fn arguments(schedule: &Schedule, kernel: &DeviceKernel) -> Vec<String> {
+    let entry = &schedule.entries[kernel.entry];
     let plan = namer::workspace_type(schedule, kernel.route);
     let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
     for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
@@ -45,23 +41,4 @@ pub(super) fn arguments(schedule: &Schedule, entry: &Entry, kernel: &Kernel) -> 
         out.push(if d.per_rank { format!("Values {name}") } else { format!("i32 {name}") });
     }
     out
-}
-
-/// Every counter of arrivals in a route's plan.
-pub(super) fn counters(
-    schedule: &Schedule,
-    route: Option<Handle<Route>>,
-) -> impl Iterator<Item = Handle<Signal>> {
-    let own = move |s: &Signal| s.route == route && matches!(s.kind, SignalKind::Tiles);
-    schedule.signals.iter().filter(move |(_, s)| own(s)).map(|(handle, _)| handle)
-}
-
-/// The counters that the handshake at the kernel's start would reset.
-fn opened(schedule: &Schedule, kernel: &Kernel) -> Vec<String> {
-    let open = kernel.roles.iter().filter(|r| r.kind == RoleKind::Open).flat_map(|r| &r.body);
-    let reset = open.filter_map(|op| match op {
-        Op::Reset { signal } => Some(schedule.signals[*signal].name.clone()),
-        _ => None,
-    });
-    reset.collect()
 }

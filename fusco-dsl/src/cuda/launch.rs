@@ -1,5 +1,7 @@
 //! What a host is handed: generated text, how to launch its kernels, and the memory of its plans.
 
+use crate::kernel::ByPosition;
+
 /// Generated text and how to launch it.
 #[derive(Clone, Debug)]
 pub struct CudaUnit {
@@ -33,22 +35,6 @@ pub struct KernelContract {
     pub cleared: Vec<String>,
     /// The arguments in order, as `type name`.
     pub args: Vec<String>,
-}
-
-/// A grid whose CTAs are dealt to positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByPosition {
-    /// Positions that a CTA takes.
-    pub each: u32,
-    /// CTAs for what else the kernel does.
-    pub least: u32,
-}
-
-impl ByPosition {
-    /// CTAs in x for so many positions, at most `most`.
-    pub fn ctas(self, positions: u32, most: u32) -> u32 {
-        positions.div_ceil(self.each).max(self.least).min(most).max(1)
-    }
 }
 
 /// The device memory of one plan on one rank, zeroed at creation.

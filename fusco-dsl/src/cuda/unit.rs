@@ -2,8 +2,11 @@
 
 use super::launch::{CudaUnit, KernelContract, Workspace};
 use super::out::Out;
-use super::{Target, choose, contract, kernel, namer, workspace};
-use crate::schedule::ir::{Entry, Kernel, Schedule};
+use super::{contract, kernel, namer, workspace};
+use crate::kernel::{DeviceKernel, DeviceProgram};
+use crate::schedule::Verified;
+use crate::schedule::ir::Schedule;
+use crate::target::Target;
 use kernels_templates::PRELUDE;
 use std::collections::BTreeSet;
 
@@ -24,20 +27,15 @@ struct Definition {
 }
 
 impl Program {
-    pub fn new(schedule: &Schedule, target: &Target, wanted: impl Fn(&str) -> bool) -> Program {
-        let workspaces = workspace::workspaces(schedule, target);
-        let mut kernels = Vec::new();
-        for entry in schedule.entries.iter().filter(|e| wanted(&e.name)) {
-            // Alternatives may share a kernel.
-            let mut printed = BTreeSet::new();
-            for kernel in entry.steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel) {
-                if printed.insert(&kernel.name) {
-                    kernels.push(print(schedule, target, (entry, kernel)));
-                }
-            }
+    pub fn new(program: &Verified<DeviceProgram>, wanted: impl Fn(&str) -> bool) -> Program {
+        let schedule = program.schedule;
+        let kernels = program.kernels.iter().filter(|k| wanted(&schedule.entries[k.entry].name));
+        Program {
+            head: head(schedule, &program.target),
+            definitions: definitions(program),
+            kernels: kernels.map(|kernel| print(schedule, kernel)).collect(),
+            workspaces: workspace::workspaces(program),
         }
-        let definitions = definitions(schedule, &workspaces, target);
-        Program { head: head(schedule, target), definitions, kernels, workspaces }
     }
 
     /// One self-contained text with some of the kernels.
@@ -62,15 +60,10 @@ impl Program {
     }
 }
 
-fn print(
-    schedule: &Schedule,
-    target: &Target,
-    (entry, kernel): (&Entry, &Kernel),
-) -> (KernelContract, String) {
-    let form = choose::form(schedule, target, kernel);
+fn print(schedule: &Schedule, kernel: &DeviceKernel) -> (KernelContract, String) {
     let mut out = Out::default();
-    kernel::emit(&mut out, schedule, (entry, kernel), &form);
-    (contract::contract(schedule, entry, kernel, &form), out.finish())
+    kernel::emit(&mut out, schedule, kernel);
+    (contract::contract(schedule, kernel), out.finish())
 }
 
 fn head(schedule: &Schedule, target: &Target) -> String {
@@ -94,7 +87,8 @@ fn head(schedule: &Schedule, target: &Target) -> String {
     out.finish()
 }
 
-fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -> Vec<Definition> {
+fn definitions(program: &DeviceProgram) -> Vec<Definition> {
+    let schedule = program.schedule;
     let prelude = PRELUDE.iter().map(|(part, text)| Definition {
         names: part.names().iter().map(ToString::to_string).collect(),
         text: format!("{text}\n"),
@@ -108,17 +102,14 @@ fn definitions(schedule: &Schedule, workspaces: &[Workspace], target: &Target) -
         let name = namer::deal_type(schedule, deal);
         out.push(define(name, |out| workspace::emit_deal(out, schedule, deal)));
     }
-    for ((handle, route), plan) in schedule.routes.iter().zip(workspaces) {
-        let (name, ctas) = (&route.name, choose::plan_ctas(schedule, target, handle));
-        let constants = |out: &mut Out| workspace::emit_route(out, schedule, route, ctas);
-        out.push(define(namer::route_type(name), constants));
-        let of = (schedule, target);
-        let layout = |out: &mut Out| workspace::emit_workspace(out, of, handle, plan, ctas);
-        out.push(define(namer::plan_type(name), layout));
-    }
-    if let Some(home) = workspaces.iter().find(|w| w.route.is_empty()) {
-        let layout = |out: &mut Out| workspace::emit_home(out, schedule, home);
-        out.push(define("Home".to_string(), layout));
+    for workspace in &program.workspaces {
+        let name = namer::workspace_type(schedule, workspace.route);
+        if let Some(route) = workspace.route.map(|route| &schedule.routes[route]) {
+            let constants =
+                |out: &mut Out| workspace::emit_route(out, schedule, route, workspace.ctas);
+            out.push(define(namer::route_type(&route.name), constants));
+        }
+        out.push(define(name, |out| workspace::emit_workspace(out, schedule, workspace)));
     }
     out
 }

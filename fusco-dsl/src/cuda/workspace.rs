@@ -1,79 +1,49 @@
 //! The memory of a plan on one rank, as a struct whose layout the runtime knows too.
 
-use super::form::Work;
 use super::launch::{Field, Workspace};
+use super::namer;
 use super::out::Out;
-use super::{Target, choose, namer};
 use crate::arena::Handle;
+use crate::kernel::{self as device, DeviceProgram, What};
 use crate::layout::Count;
 use crate::schedule::ir::{Deal, DealForm, Ix, Route, Schedule, SlotOrder, Table, TableKind};
-use std::collections::BTreeSet;
 
 /// Entries of a table that go to constant memory.
 const CONSTANT_ENTRIES: usize = 1024;
 
-/// Offsets of every field: each starts at a multiple of 16.
-pub(super) fn workspaces(schedule: &Schedule, target: &Target) -> Vec<Workspace> {
-    schedule
-        .routes
-        .iter()
-        .map(|(handle, route)| {
-            let mut fields = Vec::new();
-            let mut offset = 0;
-            let ctas = choose::plan_ctas(schedule, target, handle);
-            for (name, _, words) in members(schedule, target, handle, ctas) {
-                let bytes = words as usize * 4;
-                fields.push(Field { name, offset, bytes });
-                offset += bytes.next_multiple_of(16);
-            }
-            Workspace { route: route.name.clone(), bytes: offset, fields }
-        })
-        .chain(home(schedule))
-        .collect()
+/// Offsets of every field.
+pub(super) fn workspaces(program: &DeviceProgram) -> Vec<Workspace> {
+    let schedule = program.schedule;
+    let field = |f: &device::Field| Field {
+        name: field_name(schedule, &f.what),
+        offset: f.offset,
+        bytes: f.bytes,
+    };
+    let one = |w: &device::Workspace| Workspace {
+        // That of entries without a route has no name.
+        route: w.route.map_or(String::new(), |route| schedule.routes[route].name.clone()),
+        bytes: w.bytes,
+        fields: w.fields.iter().map(field).collect(),
+    };
+    program.workspaces.iter().map(one).collect()
 }
 
-/// The workspace of entries without a route; its route has no name.
-fn home(schedule: &Schedule) -> Option<Workspace> {
-    let kernels = kernels_of(schedule, None);
-    if kernels.is_empty() {
-        return None;
+fn field_name(schedule: &Schedule, what: &What) -> String {
+    match what {
+        What::Barrier => "barrier".to_string(),
+        What::Dropped => "dropped".to_string(),
+        What::Epoch(kernel) => format!("epoch_{kernel}"),
+        What::Live => "live".to_string(),
+        What::Base(base) => schedule.bases[*base].name.clone(),
+        What::Table(table) => namer::table_name(schedule, *table),
+        What::Signal(signal) => schedule.signals[*signal].name.clone(),
+        What::Counts => "counts".to_string(),
+        What::Histograms => "hist".to_string(),
+        What::Pairs => "pairs".to_string(),
+        What::Mail(kernel) => format!("mail_{kernel}"),
+        What::Came(kernel) => format!("came_{kernel}"),
+        What::Asked(kernel) => format!("asked_{kernel}"),
     }
-    let mut fields = Vec::new();
-    let mut offset = 0;
-    for (name, words) in home_members(schedule) {
-        let bytes = words.unwrap_or(1) as usize * 4;
-        fields.push(Field { name, offset, bytes });
-        offset += bytes.next_multiple_of(16);
-    }
-    Some(Workspace { route: String::new(), bytes: offset, fields })
-}
-
-/// (name, 32-bit words of an array; `None` for one word that is no array).
-fn home_members(schedule: &Schedule) -> Vec<(String, Option<i64>)> {
-    let mut out = vec![("barrier".to_string(), None)];
-    out.extend(kernels_of(schedule, None).into_iter().map(|k| (format!("epoch_{k}"), None)));
-    let signals = schedule.signals.iter().filter(|(_, s)| s.route.is_none());
-    out.extend(signals.map(|(_, s)| (s.name.clone(), Some(s.slots))));
-    let tables = schedule.tables_in(None);
-    out.extend(tables.map(|(table, t)| (namer::table_name(schedule, table), Some(t.len))));
-    out
-}
-
-pub(super) fn emit_home(out: &mut Out, schedule: &Schedule, workspace: &Workspace) {
-    out.line("// What entries without a route keep on one rank: signals that peers write, and tables of its own.");
-    out.block_with("struct Home", "};", |out| {
-        for (name, words) in home_members(schedule) {
-            match words {
-                None => out.line(&format!("alignas(16) u32 {name};")),
-                Some(words) => out.line(&format!("alignas(16) u32 {name}[{words}];")),
-            }
-        }
-    });
-    out.line(&format!(
-        "static_assert(sizeof(Home) == {}, \"the runtime allocates this much\");",
-        workspace.bytes
-    ));
-    out.blank();
 }
 
 /// A table known at bind.
@@ -89,97 +59,31 @@ pub(super) fn emit_table(out: &mut Out, schedule: &Schedule, table: Handle<Table
     ));
 }
 
-/// (name, declarator, 32-bit words)
-fn members(
-    schedule: &Schedule,
-    target: &Target,
-    handle: Handle<Route>,
-    ctas: u32,
-) -> Vec<(String, String, i64)> {
-    let route = &schedule.routes[handle];
-    // Rows in the mail come first: they begin at whole lines.
-    let mut out = mails(schedule, target, handle);
-    let mut word = |name: String, dims: &[i64]| {
-        let declarator = dims.iter().fold(format!("u32 {name}"), |d, n| format!("{d}[{n}]"));
-        out.push((name, declarator, dims.iter().product::<i64>()));
-    };
-    word("barrier".into(), &[]);
-    word("dropped".into(), &[]);
-    for name in kernels_of(schedule, Some(handle)) {
-        word(format!("epoch_{name}"), &[]);
-    }
-    word("live".into(), &[route.groups]);
-    for (_, base) in schedule.bases_of(handle) {
-        word(base.name.clone(), &[route.groups]);
-    }
-    for (table, info) in schedule.tables_in(Some(handle)) {
-        word(namer::table_name(schedule, table), &[info.len]);
-    }
-    for (_, signal) in schedule.signals.iter().filter(|(_, s)| s.route == Some(handle)) {
-        word(signal.name.clone(), &[signal.slots]);
-    }
-    word("counts".into(), &[2, route.members, route.bins()]);
-    word("hist".into(), &[i64::from(ctas), route.bins()]);
-    let tuples = route.positions_bound * route.fan;
-    out.push(("pairs".into(), format!("Pair pairs[{tuples}]"), tuples * 2));
-    out
-}
-
-/// The rows that peers push to a kernel's CTAs, how many have come for each place, and what peers ask for.
-fn mails(schedule: &Schedule, target: &Target, route: Handle<Route>) -> Vec<(String, String, i64)> {
-    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
-    let kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
-    let (mut rows, mut words) = (Vec::new(), Vec::new());
-    let mut seen = BTreeSet::new();
-    for kernel in kernels.filter(|k| k.route == Some(route) && seen.insert(&k.name)) {
-        let form = choose::form(schedule, target, kernel);
-        let Work::Ring(ring) = &form.work else { continue };
-        let Some(mail) = ring.mail else { continue };
-        let (ctas, places, name) = (i64::from(form.ctas_per_rank), mail.places, &kernel.name);
-        let vectors = ring.pitch();
-        let mail = format!("Vec<16> mail_{name}[{ctas}][{places}][{vectors}]");
-        rows.push((format!("mail_{name}"), mail, ctas * places * vectors * 4));
-        let came = format!("u32 came_{name}[{ctas}][{places}]");
-        words.push((format!("came_{name}"), came, ctas * places));
-        let asked = format!("u32 asked_{name}[{}][{ctas}][{places}]", schedule.ranks);
-        words.push((format!("asked_{name}"), asked, schedule.ranks * ctas * places));
-    }
-    rows.into_iter().chain(words).collect()
-}
-
-/// Kernel names that keep an epoch in this plan: one a step, so that alternatives share it.
-fn kernels_of(schedule: &Schedule, route: Option<Handle<Route>>) -> Vec<String> {
-    let steps = schedule.entries.iter().flat_map(|e| &e.steps);
-    steps
-        .filter_map(|s| s.alternatives.last())
-        .filter(|a| a.kernel.route == route)
-        .map(|a| a.kernel.name.clone())
-        .collect()
-}
-
-pub(super) fn emit_workspace(
-    out: &mut Out,
-    (schedule, target): (&Schedule, &Target),
-    handle: Handle<Route>,
-    workspace: &Workspace,
-    ctas: u32,
-) {
-    let route = &schedule.routes[handle];
-    let plan = namer::plan_type(&route.name);
-    let members = members(schedule, target, handle, ctas);
-    let mail = members.iter().any(|(name, ..)| name.starts_with("mail_"));
+pub(super) fn emit_workspace(out: &mut Out, schedule: &Schedule, workspace: &device::Workspace) {
+    let name = namer::workspace_type(schedule, workspace.route);
+    let mail = workspace.fields.iter().any(|f| matches!(f.what, What::Mail(_)));
     let what = if mail { "counts, signals and mail" } else { "counts and signals" };
-    out.line(&format!(
-        "// The plan of route {} on one rank. Peers write {what}; the rest is its own.",
-        route.name
-    ));
-    out.block_with(&format!("struct {plan}"), "};", |out| {
-        for (_, declarator, _) in members {
+    out.line(&match workspace.route {
+        Some(route) => format!(
+            "// The plan of route {} on one rank. Peers write {what}; the rest is its own.",
+            schedule.routes[route].name
+        ),
+        None => "// What entries without a route keep on one rank: signals that peers write, and tables of its own.".to_string(),
+    });
+    out.block_with(&format!("struct {name}"), "};", |out| {
+        for field in &workspace.fields {
+            let ty = match field.what {
+                What::Mail(_) => "Vec<16>",
+                What::Pairs => "Pair",
+                _ => "u32",
+            };
+            let declarator = format!("{ty} {}", field_name(schedule, &field.what));
+            let declarator = field.dims.iter().fold(declarator, |d, n| format!("{d}[{n}]"));
             out.line(&format!("alignas(16) {declarator};"));
         }
     });
     out.line(&format!(
-        "static_assert(sizeof({plan}) == {}, \"the runtime allocates this much\");",
+        "static_assert(sizeof({name}) == {}, \"the runtime allocates this much\");",
         workspace.bytes
     ));
     out.blank();

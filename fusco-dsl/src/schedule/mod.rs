@@ -17,6 +17,10 @@ mod scan;
 mod verify;
 mod visit;
 
+pub use crate::verified::Verified;
 pub use lower::lower;
 pub use print::print;
-pub use verify::{Verified, verify};
+pub(crate) use print::print_ops;
+pub use verify::Problem;
+pub use verify::verify;
+pub(crate) use verify::{Between, Launch, obligations};

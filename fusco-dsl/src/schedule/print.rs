@@ -13,6 +13,13 @@ pub fn print(schedule: &Schedule) -> String {
     p.out
 }
 
+/// Some ops, so far indented.
+pub(crate) fn print_ops(schedule: &Schedule, ops: &[Op], indent: usize) -> String {
+    let mut p = Printer { schedule, out: String::new() };
+    ops.iter().for_each(|op| p.op(op, indent));
+    p.out
+}
+
 struct Printer<'a> {
     schedule: &'a Schedule,
     out: String,

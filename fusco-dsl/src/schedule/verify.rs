@@ -19,47 +19,109 @@ use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::source::Span;
+use crate::verified::{Verified, Verify};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// A value that has passed its verifier; back ends take nothing else.
-#[derive(Clone, Debug)]
-pub struct Verified<T>(T);
-
-impl<T> std::ops::Deref for Verified<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
+use std::fmt;
 
 /// Checks every entry.
 ///
 /// # Errors
 /// F0790 with the obligation that fails: a defect of the lowering, never of the program.
 pub fn verify(schedule: Schedule) -> Result<Verified<Schedule>, Diagnostics> {
-    let mut diagnostics = Diagnostics::default();
-    let mut owners: BTreeMap<Handle<Signal>, &str> = BTreeMap::new();
-    for entry in &schedule.entries {
+    Verified::new(schedule)
+}
+
+impl Verify for Schedule {
+    type Error = Diagnostics;
+
+    fn verify(&self) -> Result<(), Diagnostics> {
+        let mut diagnostics = Diagnostics::default();
+        for (entry, problem) in obligations(self, |_, kernel| Launch::of(kernel)) {
+            let entry = &self.entries[entry];
+            diagnostics.push(defect(entry.span, &entry.name, &problem.to_string()));
+        }
+        if diagnostics.has_errors() { Err(diagnostics) } else { Ok(()) }
+    }
+}
+
+/// One kernel as it runs.
+pub(crate) struct Launch<'a> {
+    pub roles: Vec<(RoleKind, &'a [Op])>,
+    pub between: Between<'a>,
+}
+
+impl Launch<'_> {
+    fn of(kernel: &Kernel) -> Launch<'_> {
+        let roles = kernel.roles.iter().map(|r| (r.kind, &r.body[..])).collect();
+        Launch { roles, between: Between::Handshakes }
+    }
+}
+
+/// What makes sure that peers are ready for a launch, and have seen what it did.
+#[derive(Clone, Copy)]
+pub(crate) enum Between<'a> {
+    /// Handshakes of the kernel and of those before it.
+    Handshakes,
+    /// Its own handshakes alone: the launches before were of all ranks.
+    OwnHandshakes,
+    /// The launch itself, which all ranks share and before which these counters are zeroed.
+    Launch(&'a [Handle<Signal>]),
+}
+
+/// An obligation that does not hold, by its number where it has one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub obligation: Option<u8>,
+    pub what: String,
+}
+
+impl Problem {
+    fn new(text: &str) -> Problem {
+        let number = text.strip_prefix('(').and_then(|rest| rest.split_once(") "));
+        match number.and_then(|(n, what)| Some((n.parse().ok()?, what))) {
+            Some((number, what)) => Problem { obligation: Some(number), what: what.to_string() },
+            None => Problem { obligation: None, what: text.to_string() },
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(number) = self.obligation {
+            write!(f, "({number}) ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// What does not hold of the launches that the kernels become, with the number of the entry.
+pub(crate) fn obligations<'a>(
+    schedule: &'a Schedule,
+    launch: impl Fn(usize, &'a Kernel) -> Launch<'a>,
+) -> Vec<(usize, Problem)> {
+    let mut out = Vec::new();
+    let mut owners: BTreeMap<Handle<Signal>, usize> = BTreeMap::new();
+    for (number, entry) in schedule.entries.iter().enumerate() {
         for alternatives in alternatives_of(entry) {
-            let mut checker = Checker::new(&schedule, entry);
+            let mut checker = Checker::new(schedule, entry);
             for kernel in &alternatives {
-                checker.kernel(kernel);
+                checker.kernel(&launch(number, kernel));
             }
             checker.end();
-            for signal in checker.counts.keys() {
-                if owners.insert(*signal, &entry.name).is_some_and(|other| other != entry.name) {
+            let used =
+                checker.counts.iter().filter(|(_, c)| c.is_used()).map(|(signal, _)| *signal);
+            for signal in used.collect::<Vec<_>>() {
+                if owners.insert(signal, number).is_some_and(|other| other != number) {
                     checker.problems.push(format!(
-                        "signal `{}` is used by two entries",
-                        schedule.signals[*signal].name
+                        "(5) signal `{}` is used by two entries",
+                        schedule.signals[signal].name
                     ));
                 }
             }
-            for problem in checker.problems {
-                diagnostics.push(defect(entry.span, &entry.name, &problem));
-            }
+            out.extend(checker.problems.iter().map(|text| (number, Problem::new(text))));
         }
     }
-    if diagnostics.has_errors() { Err(diagnostics) } else { Ok(Verified(schedule)) }
+    out
 }
 
 fn defect(span: Span, entry: &str, problem: &str) -> Diagnostic {
@@ -88,6 +150,14 @@ struct Counts {
     produced: Vec<Amount>,
     awaited: Vec<Amount>,
     resets: u32,
+    /// A launch of all ranks ends before anyone reads them.
+    ended: bool,
+}
+
+impl Counts {
+    fn is_used(&self) -> bool {
+        !self.produced.is_empty() || !self.awaited.is_empty()
+    }
 }
 
 /// A symbolic total over all ranks' signals to one rank.
@@ -106,6 +176,7 @@ enum Amount {
 
 struct Checker<'a> {
     schedule: &'a Schedule,
+    entry: &'a Entry,
     problems: Vec<String>,
     counts: BTreeMap<Handle<Signal>, Counts>,
     /// A handshake of this entry has completed.
@@ -140,6 +211,7 @@ impl<'a> Checker<'a> {
     fn new(schedule: &'a Schedule, entry: &'a Entry) -> Self {
         Checker {
             schedule,
+            entry,
             problems: Vec::new(),
             counts: BTreeMap::new(),
             met: false,
@@ -157,12 +229,26 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn kernel(&mut self, kernel: &'a Kernel) {
-        for role in &kernel.roles {
-            self.body(&role.body, &Scope::default());
+    fn kernel(&mut self, launch: &Launch<'a>) {
+        match launch.between {
+            Between::Handshakes => {}
+            Between::OwnHandshakes => self.met = false,
+            Between::Launch(zeroed) => {
+                for signal in zeroed {
+                    self.counts.entry(*signal).or_default().resets += 1;
+                }
+                self.met = true;
+            }
         }
-        if kernel.roles.iter().any(|r| r.kind == RoleKind::Plan) {
+        for (_, body) in &launch.roles {
+            self.body(body, &Scope::default());
+        }
+        if launch.roles.iter().any(|(kind, _)| *kind == RoleKind::Plan) {
             self.planned = true;
+        }
+        if let Between::Launch(_) = launch.between {
+            (self.unreleased, self.pulled) = (false, false);
+            self.counts.values_mut().for_each(|c| c.ended = true);
         }
         // The next kernel of a rank starts when all CTAs of this one have ended.
         self.barrier_since_pull = true;
@@ -434,10 +520,14 @@ impl<'a> Checker<'a> {
             self.problem("(4) pulled rows are not released by a handshake at the end");
         }
         for (signal, counts) in &self.counts {
+            // Counters that a plan clears for entries that take it.
+            if !counts.is_used() && !self.entry.arrivals.contains(signal) {
+                continue;
+            }
             let info = &self.schedule.signals[*signal];
             // Counters of rows are for consumers only; the rank's own order covers them here.
-            let local_only =
-                counts.awaited.is_empty() && matches!(counts.produced[..], [Amount::Positions(_)]);
+            let local_only = counts.awaited.is_empty()
+                && (counts.ended || matches!(counts.produced[..], [Amount::Positions(_)]));
             let equal = !counts.produced.is_empty() && counts.produced == counts.awaited;
             if counts.produced.contains(&Amount::Other) || !(equal || local_only) {
                 self.problems.push(format!(
@@ -446,7 +536,8 @@ impl<'a> Checker<'a> {
                 ));
             }
             let wanted = u32::from(info.kind == SignalKind::Tiles);
-            if counts.resets != wanted {
+            let again = counts.ended && wanted > 0 && counts.resets > wanted;
+            if counts.resets != wanted && !again {
                 self.problems.push(format!(
                     "(4) `{}` is reset {} times, not {wanted}",
                     info.name, counts.resets

@@ -4,89 +4,24 @@
 //! of its shared memory, and loads rows into one while it stores those of the other.
 
 use super::dealt::Dealt;
-use super::trip::{Loaded, Trip};
 use super::{Emit, Own, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
-use crate::cuda::staged::{Staged, lines};
-use crate::cuda::{Capability, Target};
-use crate::schedule::ir::{Access, Kernel, Op, Row, Schedule, Value};
-
-/// Threads of a CTA: the copy engine moves the rows, threads only find their places.
-pub(in crate::cuda) const THREADS: u32 = 256;
-/// Shared memory of a CTA that is not for rows: barriers, and what is known of tuples.
-const BESIDE: i64 = 7 * 1024;
-/// Rows shorter than this cost the engine more than warps that copy them.
-const SHORT: i64 = 4096;
-/// Bytes that stay in L2 until the next kernel reads them.
-const L2: i64 = 40 << 20;
-/// Vectors of a row that a thread copies by itself.
-const FEW: i64 = 16;
+use crate::kernel::Staged;
+use crate::kernel::shape::{Loaded, Padding, Trip, row_bytes};
+use crate::schedule::ir::{Access, Row, Value};
 
 /// Rows in shared memory begin at whole lines: the engine takes a third more time for those that begin at odd
 /// multiples of 16 bytes.
 pub(super) const STAGED: &str = "extern __shared__ __align__(128) Vec<16> staged[];";
 
-/// Bytes of shared memory for rows, where one CTA has a multiprocessor to itself; `None` without a copy engine.
-pub(super) fn room(target: &Target) -> Option<i64> {
-    target.has(Capability::BulkCopy).then_some(target.shared - BESIDE)
-}
-
-/// Whether the kernel's rows go through shared memory: there is one trip, whose rows are multiples of 16
-/// bytes and long, and what else it carries is short.
-pub(in crate::cuda) fn staged(
-    schedule: &Schedule,
-    target: &Target,
-    kernel: &Kernel,
-    alone: bool,
-) -> Option<Staged> {
-    let shared = room(target)?;
-    let ops = kernel.roles.iter().flat_map(|r| &r.body);
-    let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
-    let trip = Trip::of(schedule, tokens.next()?)?;
-    if tokens.next().is_some() {
-        return None;
-    }
-    let mut parts = Vec::new();
-    for (value, to) in &trip.puts {
-        match value {
-            Value::Int(_) => {}
-            Value::Row(row) => match trip.loaded(*row)? {
-                Loaded::Shared(from) if from.vector == 16 && to.vector == 16 => {
-                    parts.push((*row, row_bytes(schedule, to)));
-                }
-                Loaded::Shared(_) | Loaded::Own(_) => {
-                    (row_bytes(schedule, to) / to.vector <= FEW).then_some(())?;
-                }
-            },
-            _ => return None,
-        }
-    }
-    let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
-    let room = shared / position.max(1);
-    let stages = match kernel.tuning.stages {
-        Some(asked) => asked.number,
-        None if alone || room < 2 => 1,
-        None => 2,
-    };
-    let rows = (room / stages).min(kernel.tuning.chunk()).min(i64::from(THREADS) / stages);
-    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * trip.route.members);
-    let streams = tuples.saturating_mul(position) > L2;
-    let pays = position >= SHORT || kernel.tuning.stages.is_some() && position > 0;
-    (pays && rows > 0).then_some(Staged { rows, stages, parts, streams })
-}
-
-pub(super) fn row_bytes(schedule: &Schedule, access: &Access) -> i64 {
-    access.run * schedule.tensors[access.tensor].elem.bytes()
-}
-
 impl Emit<'_> {
-    pub(super) fn produce_bulk(&mut self, op: &Op, staged: &Staged) {
-        let Some(trip) = Trip::of(self.schedule, op) else { return };
+    pub(super) fn produce_bulk(&mut self, trip: &Trip, staged: &Staged) {
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
-        let dealt = Dealt::new((self.schedule, trip.extent), &trip.position, self.form, workspace);
-        let nest = Nest { trip: &trip, staged, dealt };
+        let position = trip.var(trip.position);
+        let dealt = Dealt::new((self.schedule, trip.extent), position, self.form, workspace);
+        let nest = Nest { trip, staged, dealt };
         let lines: &[&str] = match (self.form.alone, staged.stages) {
             (true, _) => &[
                 "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
@@ -109,17 +44,12 @@ impl Emit<'_> {
     }
 
     /// Padding rows are stores of one row in shared memory that holds the value.
-    pub(super) fn padding_bulk(&mut self, op: &Op, staged: &Staged) -> bool {
-        let Op::Padding { deal, group, slot, until, body } = op else { return false };
-        let [Op::Fill { to, bits }] = &body[..] else { return false };
-        let (schedule, bytes) = (self.schedule, row_bytes(self.schedule, to));
-        if to.vector != 16 || bytes > staged.bytes() {
-            return false;
-        }
-        let own = Own::new(schedule, *deal);
-        let rows = super::padding_rows(until);
-        let [group, slot] = [group, slot].map(|v| namer::var_name(schedule, *v));
-        let literal = vector_literal(*bits, schedule.tensors[to.tensor].elem.bytes(), 16);
+    pub(super) fn padding_bulk(&mut self, padding: &Padding, staged: &Staged, bytes: i64) {
+        let (schedule, to) = (self.schedule, padding.to);
+        let own = Own::new(schedule, padding.deal);
+        let rows = super::padding_rows(padding.until);
+        let [group, slot] = [padding.group, padding.slot].map(|v| namer::var_name(schedule, v));
+        let literal = vector_literal(padding.bits, schedule.tensors[to.tensor].elem.bytes(), 16);
         self.out.block("", |out| {
             out.line(STAGED);
             out.line("wait_bulk_read<0>();");
@@ -141,16 +71,20 @@ impl Emit<'_> {
                     out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                     out.line(&format!(
                         "if ({slot} < {}) {}({}, staged, {bytes});",
-                        bare(schedule, until),
-                        staged.store(),
+                        bare(schedule, padding.until),
+                        store(staged),
                         pointer(schedule, to)
                     ));
                 },
             );
             out.line("commit_bulk();");
         });
-        true
     }
+}
+
+/// The function that stores a row.
+fn store(staged: &Staged) -> &'static str {
+    if staged.streams { "stream_bulk" } else { "store_bulk" }
 }
 
 struct Nest<'a> {
@@ -349,7 +283,7 @@ impl Nest<'_> {
             if let Some((_, bytes)) = self.staged.part(*row) {
                 out.line(&format!(
                     "{}({}, {}, {bytes});",
-                    self.staged.store(),
+                    store(self.staged),
                     pointer(schedule, to),
                     self.at(self.number(), *row)
                 ));

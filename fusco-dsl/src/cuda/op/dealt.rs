@@ -1,14 +1,14 @@
 //! Positions dealt to CTAs: those of one rank, or of all ranks where one launch has them all.
 
-use crate::cuda::form::Form;
 use crate::cuda::index::bare;
 use crate::cuda::out::Out;
+use crate::kernel::Form;
 use crate::schedule::ir::{Ix, Schedule};
 
 pub(super) struct Dealt<'a> {
     pub form: &'a Form,
     /// The variable of a position.
-    pub position: &'a str,
+    pub position: String,
     /// Positions of the rank `me`.
     extent: String,
     /// The type of the plan.
@@ -18,7 +18,7 @@ pub(super) struct Dealt<'a> {
 impl<'a> Dealt<'a> {
     pub fn new(
         (schedule, extent): (&Schedule, &Ix),
-        position: &'a str,
+        position: String,
         form: &'a Form,
         workspace: String,
     ) -> Dealt<'a> {
@@ -54,7 +54,7 @@ impl<'a> Dealt<'a> {
 
     /// The position of a number, and the rank that has it.
     pub fn position(&self, out: &mut Out, number: &str) {
-        let t = self.position;
+        let t = &self.position;
         if self.form.alone {
             out.line(&format!("i32 {t} = {number};"));
             out.line(&format!("const i32 me = rank_of({t});"));

@@ -1,113 +1,17 @@
 //! Movements in runs: each thread takes vectors of the flattened grid, several in flight.
 
-use super::points::{Turns, condition, count, decode, place};
+use super::points::{Turns, condition, decode, place};
 use super::{Emit, computed, vector_literal};
-use crate::arena::Handle;
-use crate::cuda::form::Form;
 use crate::cuda::index::stored;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Guard, Op, Schedule, Share, Value, Var};
+use crate::kernel::Form;
+use crate::kernel::shape::{Parts, UNROLL, Written};
+use crate::schedule::ir::{Access, Value};
 use crate::sema::hir::Elem;
 
-/// Vectors of a thread in flight.
-pub(in crate::cuda) const UNROLL: i64 = 4;
-
-/// A grid's body, told apart.
-struct Parts<'a> {
-    schedule: &'a Schedule,
-    vars: &'a [(Handle<Var>, i64)],
-    share: &'a Option<Share>,
-    guards: Vec<Guard>,
-    /// One load, or the loop of loads that a sum adds up.
-    from: Option<&'a Access>,
-    sum: Option<(Handle<Var>, i64)>,
-    copies: Option<(Handle<Var>, i64)>,
-    to: &'a Access,
-    value: Written<'a>,
-    /// Threads of a CTA.
-    threads: i64,
-}
-
-enum Written<'a> {
-    Value(&'a Value),
-    Bits(u64),
-}
-
-impl<'a> Parts<'a> {
-    fn of(schedule: &'a Schedule, op: &'a Op, threads: i64) -> Option<Parts<'a>> {
-        let Op::Grid { vars, share, guards, body } = op else { return None };
-        let (last, before) = body.split_last()?;
-        let (copies, put) = match last {
-            Op::For { var, extent, body } => (Some((*var, *extent)), body.first()?),
-            put => (None, put),
-        };
-        let (value, to) = match put {
-            Op::Put { value, to } => (Written::Value(value), to),
-            Op::Fill { to, bits } => (Written::Bits(*bits), to),
-            _ => return None,
-        };
-        let (mut from, mut sum) = (None, None);
-        match before.first() {
-            Some(Op::Load { from: access, .. } | Op::Pull { from: access, .. }) => {
-                from = Some(access);
-            }
-            Some(Op::For { var, extent, body }) => {
-                if let Some(Op::Load { from: access, .. } | Op::Pull { from: access, .. }) =
-                    body.first()
-                {
-                    (from, sum) = (Some(access), Some((*var, *extent)));
-                }
-            }
-            _ => {}
-        }
-        let guards = guards.clone();
-        Some(Parts { schedule, vars, share, guards, from, sum, copies, to, value, threads })
-    }
-
-    fn elem(&self, access: &Access) -> Elem {
-        self.schedule.tensors[access.tensor].elem
-    }
-
-    /// Elements of one access.
-    fn width(&self) -> i64 {
-        self.to.vector / self.elem(self.to).bytes()
-    }
-
-    /// Accesses of one run.
-    fn vecs(&self) -> i64 {
-        self.to.run / self.width()
-    }
-
-    fn points(&self) -> i64 {
-        count(self.vars).saturating_mul(self.vecs())
-    }
-
-    /// Loads, then stores: nothing is added up or written several times.
-    fn is_copy(&self) -> bool {
-        self.from.is_some() && self.sum.is_none() && self.copies.is_none()
-    }
-
-    /// The element type that a loaded row is converted to.
-    fn cast(&self) -> Option<Elem> {
-        match self.value {
-            Written::Value(Value::Cast(_, elem)) => Some(*elem),
-            _ => None,
-        }
-    }
-}
-
-/// CTAs for one turn of the loop.
-pub(in crate::cuda) fn pieces(schedule: &Schedule, op: &Op, threads: i64) -> i64 {
-    let Some(parts) = Parts::of(schedule, op, threads) else { return 1 };
-    let each = if parts.is_copy() { threads * UNROLL } else { threads };
-    let share = parts.share.as_ref().map_or(1, |s| s.count);
-    (parts.points() / share + each - 1) / each
-}
-
 impl Emit<'_> {
-    pub(super) fn grid(&mut self, op: &Op) {
-        let Some(mut parts) = Parts::of(self.schedule, op, self.threads()) else { return };
+    pub(super) fn grid(&mut self, mut parts: Parts) {
         let (by_rank, guards) = self.split_guards(&parts.guards);
         parts.guards = guards;
         let rank = condition(self.schedule, &by_rank);

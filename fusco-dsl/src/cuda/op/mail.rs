@@ -8,13 +8,7 @@ use super::text::Text;
 use crate::cuda::index::bare;
 use crate::cuda::namer;
 use crate::cuda::out::Out;
-use crate::cuda::staged::{Mail, PUSHERS};
-
-/// What a word says besides the vector of a row, which is counted from here: that no more will be asked for.
-const END: i64 = 1;
-const FIRST: i64 = 2;
-/// Vectors that words can name.
-pub(super) const MOST: i64 = u32::MAX as i64 - FIRST;
+use crate::kernel::{END, FIRST, Mail, PUSHERS};
 
 pub(super) const ABOUT: [&str; 2] = [
     "// Rows of other devices are asked for AHEAD of their turn and come by mail: the CTA of the same number there",

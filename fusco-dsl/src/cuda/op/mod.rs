@@ -1,34 +1,35 @@
 //! Schedule ops as CUDA statements, one file a kind.
 
-pub(super) mod bulk;
+mod bulk;
 mod computed;
 mod dealt;
-pub(super) mod grid;
+mod grid;
 mod mail;
-pub(super) mod points;
+mod points;
 mod produce;
-pub(super) mod reduce;
-pub(super) mod ring;
+mod reduce;
+mod ring;
 mod route;
 mod scale;
 mod signal;
 mod tables;
 mod text;
-pub(super) mod tile;
+mod tile;
 mod trip;
 
-use super::form::{Form, Work};
 use super::index::{bare, index, pointer, stored};
 use super::namer::{deal_type, table_name, var_name};
 use super::out::Out;
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Deal, Ix, IxOp, Kernel, Op, Schedule, Value, Var};
+use crate::kernel::shape::{Padding, Shape};
+use crate::kernel::{DeviceKernel, Form, Strategy};
+use crate::schedule::ir::{Access, Deal, Ix, IxOp, Op, Schedule, Var};
 
 /// Where the text goes and what it is about.
 pub(super) struct Emit<'a> {
     pub out: &'a mut Out,
     pub schedule: &'a Schedule,
-    pub kernel: &'a Kernel,
+    pub kernel: &'a DeviceKernel,
     pub form: &'a Form,
 }
 
@@ -40,48 +41,44 @@ impl Emit<'_> {
 
     /// Emits one top-level op of a role.
     pub fn op(&mut self, op: &Op) {
-        match op {
-            Op::Tokens { body, .. }
-                if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum { .. }, .. })) =>
-            {
-                match &self.form.work {
-                    Work::Ring(ring) => self.reduce_ring(op, ring),
-                    _ => self.reduce(op),
+        match Shape::of(self.schedule, op, self.threads()) {
+            Ok(Shape::Gather(nest)) => match &self.kernel.strategy {
+                Strategy::Ring(ring) => self.reduce_ring(&nest, ring),
+                Strategy::Team(team) => self.reduce(&nest, team.whole),
+                Strategy::Plan(_) | Strategy::Moves(_) | Strategy::Bulk(_) | Strategy::Warps(_) => {
+                    self.reduce(&nest, false)
                 }
-            }
-            Op::Tokens { .. } => match &self.form.work {
-                Work::Bulk(staged) => self.produce_bulk(op, staged),
-                _ => self.produce(op),
             },
-            Op::Groups { deal, var, body } => self.groups(*deal, *var, body),
-            Op::Padding { .. } => self.padding(op),
-            Op::Once { body } => self.once(body),
-            Op::Count { route } => self.count(*route),
-            Op::Scan { route } => self.scan(*route),
-            Op::Tables { route } => self.tables(*route),
-            Op::Slots { route } => self.slots(*route),
-            Op::Barrier => self.out.line("barrier<CTAS>(&plan->barrier, cta, launch, me);"),
-            Op::Reset { signal } => self.reset(*signal),
-            Op::Signal { signal, to, slot } => self.signal(*signal, to, slot),
-            Op::Wait { signal, until } => self.wait(*signal, until),
-            Op::Put { value: Value::Int(ix), to } => self.put_int(ix, to),
-            // The verifier admits these only inside `Tokens` and `Padding`, which emit them.
-            Op::Grid { .. } => self.grid(op),
-            Op::Tile(tile) => self.tile(tile),
-            Op::FillAll { tensor, bits } => self.fill_all(*tensor, *bits),
-            Op::Prefix { .. } => self.prefix(op),
-            Op::Positions { table, var, extent, owner } => {
-                self.positions(*table, *var, *extent, owner)
+            Ok(Shape::Scatter(trip)) => match &self.kernel.strategy {
+                Strategy::Bulk(staged) => self.produce_bulk(&trip, staged),
+                Strategy::Warps(warps) => self.produce(&trip, warps.batch),
+                Strategy::Plan(_) | Strategy::Moves(_) | Strategy::Ring(_) | Strategy::Team(_) => {
+                    self.produce(&trip, 1)
+                }
+            },
+            Ok(Shape::Grid(parts)) => self.grid(parts),
+            Ok(Shape::Tile(tile)) => self.tile(tile),
+            Ok(Shape::Padding(padding)) => self.padding(&padding),
+            Ok(Shape::Groups { deal, var, body }) => self.groups(deal, var, body),
+            Ok(Shape::Once(body)) => self.once(body),
+            Ok(Shape::FillAll(tensor, bits)) => self.fill_all(tensor, bits),
+            Ok(Shape::Number { value, to }) => self.put_int(value, to),
+            Ok(Shape::Prefix(prefix)) => self.prefix(&prefix),
+            Ok(Shape::Positions { table, var, extent, owner }) => {
+                self.positions(table, var, extent, owner)
             }
-            Op::Claim(claims) => self.claim(claims),
-            Op::Distinct(claims) => self.distinct(claims),
-            Op::For { .. }
-            | Op::Each { .. }
-            | Op::Load { .. }
-            | Op::Pull { .. }
-            | Op::Put { .. }
-            | Op::Fill { .. }
-            | Op::Reduce { .. } => {}
+            Ok(Shape::Claim(claims)) => self.claim(claims),
+            Ok(Shape::Distinct(claims)) => self.distinct(claims),
+            Ok(Shape::Count(route)) => self.count(route),
+            Ok(Shape::Scan(route)) => self.scan(route),
+            Ok(Shape::Tables(route)) => self.tables(route),
+            Ok(Shape::Slots(route)) => self.slots(route),
+            Ok(Shape::Barrier) => self.out.line("barrier<CTAS>(&plan->barrier, cta, launch, me);"),
+            Ok(Shape::Reset(signal)) => self.reset(signal),
+            Ok(Shape::Signal { signal, slot }) => self.signal(signal, slot),
+            Ok(Shape::Wait { signal, until }) => self.wait(signal, until),
+            // `kernel::verify` lets no op without a shape through.
+            Err(gap) => self.out.line(&format!("static_assert(false, \"{gap}\");")),
         }
     }
 
@@ -118,29 +115,24 @@ impl Emit<'_> {
     }
 
     /// Rows past the live ones, dealt to the warps as (group, row) pairs.
-    fn padding(&mut self, op: &Op) {
-        if let Work::Bulk(staged) = &self.form.work
-            && self.padding_bulk(op, staged)
-        {
-            return;
-        }
-        let Op::Padding { deal, group, slot, until, body } = op else { return };
-        let own = Own::new(self.schedule, *deal);
-        let (group, slot) = (var_name(self.schedule, *group), var_name(self.schedule, *slot));
-        let rows = padding_rows(until);
-        let until = bare(self.schedule, until);
+    fn padding(&mut self, padding: &Padding) {
         let schedule = self.schedule;
+        if let Strategy::Bulk(staged) = &self.kernel.strategy
+            && let Some(bytes) = staged.pads(schedule, padding)
+        {
+            return self.padding_bulk(padding, staged, bytes);
+        }
+        let own = Own::new(schedule, padding.deal);
+        let [group, slot] = [padding.group, padding.slot].map(|v| var_name(schedule, v));
+        let rows = padding_rows(padding.until);
+        let until = bare(schedule, padding.until);
         self.out.block(
             &format!("for (i32 i = warp; i < {} * {rows}; i += warps)", own.count),
             |out| {
                 out.line(&format!("const i32 {group} = {};", own.group(&format!("i / {rows}"))));
                 out.line(&format!("const i32 {slot} = i32(plan->live[{group}]) + i % {rows};"));
                 out.line(&format!("if ({slot} >= {until}) continue;"));
-                for op in body {
-                    if let Op::Fill { to, bits } = op {
-                        emit_fill(out, schedule, to, *bits);
-                    }
-                }
+                emit_fill(out, schedule, padding.to, padding.bits);
             },
         );
     }

@@ -2,10 +2,10 @@
 
 use super::Emit;
 use crate::arena::Handle;
-use crate::cuda::form::Form;
 use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{name, var_name};
 use crate::cuda::out::Out;
+use crate::kernel::Form;
 use crate::schedule::ir::{Access, Guard, Ix, Schedule, Share, Var};
 
 /// `const i32 n = i / 8 % 64;`, one line a variable, from flat number `flat` with `inner` steps below the
@@ -27,11 +27,6 @@ pub(super) fn decode(
         below = below.saturating_mul(*radix);
     }
     lines.iter().rev().for_each(|l| out.line(l));
-}
-
-/// The product of the extents.
-pub(in crate::cuda) fn count(vars: &[(Handle<Var>, i64)]) -> i64 {
-    vars.iter().fold(1i64, |n, (_, radix)| n.saturating_mul(*radix))
 }
 
 /// `i32`, or `i64` where a flat number needs it.

@@ -1,23 +1,20 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
-use super::trip::{Loaded, Trip, emit_places, emit_tuple};
+use super::trip::{emit_places, emit_tuple};
 use super::{Emit, ix, scale, unroll};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Op, Value};
+use crate::kernel::shape::{Loaded, Trip};
+use crate::schedule::ir::{Access, Value};
 
 /// Rows of one trip in flight, in vectors a lane.
 const UNROLL: i64 = 4;
 
 impl Emit<'_> {
-    pub(super) fn produce(&mut self, op: &Op) {
-        let Some(trip) = Trip::of(self.schedule, op) else { return };
+    /// A warp takes `batch` positions between two signals.
+    pub(super) fn produce(&mut self, trip: &Trip, batch: i64) {
         let warps = self.threads() / 32;
-        let batch = match self.form.by_position {
-            Some(by) => (i64::from(by.each) / warps).max(1),
-            None => (self.kernel.tuning.chunk() / warps).max(1),
-        };
-        let (t, extent) = (&trip.position, bare(self.schedule, trip.extent));
+        let (t, extent) = (trip.var(trip.position), bare(self.schedule, trip.extent));
         self.out.line(&format!(
             "// A CTA takes {} positions between two signals, a warp {batch}.",
             batch * warps
@@ -29,13 +26,13 @@ impl Emit<'_> {
             |out| {
                 out.line(&format!("const i32 end = min(begin + {batch}, {extent});"));
                 out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                    emit_position(out, &trip)
+                    emit_position(out, trip)
                 });
                 if !trip.signals.is_empty() {
                     out.line("__syncwarp();");
                     out.line("fence_peers();  // the rows before their arrival");
                     out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                        emit_tuples(out, &trip, |out| trip.arrive(out));
+                        emit_tuples(out, trip, |out| trip.arrive(out));
                     });
                 }
             },

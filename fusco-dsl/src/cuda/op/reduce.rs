@@ -2,23 +2,14 @@
 
 use super::{Emit, ix};
 use crate::arena::Handle;
-use crate::cuda::form::Work;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{
-    Access, Factor, Ix, IxOp, Kernel, Op, Peer, Row, Schedule, Tree, Value, Var,
-};
-use crate::sema::hir::Elem;
+use crate::kernel::shape::Nest;
+use crate::schedule::ir::{Factor, IxOp, Op, Peer, Tree, Var};
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
 const IN_FLIGHT: i64 = 4;
-
-/// Vectors of a row up to which a warp takes it alone, and warps of a CTA then.
-const WARP_VECTORS: i64 = 32;
-const WARPS: u32 = 8;
-/// Threads of a CTA that takes a position, at most.
-const MOST_THREADS: i64 = 512;
 
 /// An operation in f32 that no compiler fuses with another.
 pub(super) fn operation(op: IxOp, a: &str, b: &str) -> String {
@@ -31,91 +22,9 @@ pub(super) fn operation(op: IxOp, a: &str, b: &str) -> String {
     format!("{word}({a}, {b})")
 }
 
-/// Threads and positions of a CTA of a kernel that only adds up rows. Where such CTAs are dealt in order, what
-/// is read and written at one time is close in memory.
-pub(in crate::cuda) fn team(schedule: &Schedule, kernel: &Kernel) -> Option<(u32, u32)> {
-    let ops = kernel.roles.iter().flat_map(|r| &r.body);
-    let tokens: Vec<&Op> = ops.filter(|op| matches!(op, Op::Tokens { .. })).collect();
-    let vecs = tokens.iter().map(|op| Nest::of(schedule, op).map(|n| n.to.run / n.width()));
-    let most = vecs.collect::<Option<Vec<i64>>>()?.into_iter().max()?;
-    if most <= WARP_VECTORS {
-        return Some((WARPS * 32, WARPS));
-    }
-    let passes = (most + MOST_THREADS - 1) / MOST_THREADS;
-    let threads = (most + passes - 1) / passes;
-    Some(((threads as u32).next_multiple_of(32), 1))
-}
-
-/// The parts of a `Tokens { Each { (Pull | Load)*, Reduce }, Put, Signal }` nest.
-pub(super) struct Nest<'a> {
-    pub schedule: &'a Schedule,
-    pub position: String,
-    pub extent: &'a Ix,
-    pub fan: i64,
-    each_position: &'a Ix,
-    pub k: Handle<Var>,
-    group: Handle<Var>,
-    slot: Handle<Var>,
-    pub rows: Vec<(Row, &'a Access)>,
-    factors: &'a [Factor],
-    pub to: &'a Access,
-    /// What comes of the sum.
-    value: &'a Tree,
-    elem: Elem,
-    pub signal: Option<&'a Op>,
-}
-
-impl<'a> Nest<'a> {
-    pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
-        let Op::Tokens { var, extent, body } = op else { return None };
-        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
-            return None;
-        };
-        let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
-            return None;
-        };
-        let Op::Reduce { factors, .. } = each.last()? else { return None };
-        let rows = each
-            .iter()
-            .filter_map(|op| match op {
-                Op::Pull { row, from } | Op::Load { row, from } => Some((*row, from)),
-                _ => None,
-            })
-            .collect();
-        Some(Nest {
-            schedule,
-            position: var_name(schedule, *var),
-            extent,
-            fan: schedule.routes[*route].fan,
-            each_position: position,
-            k: *k,
-            group: *group,
-            slot: *slot,
-            rows,
-            factors,
-            to,
-            value,
-            elem: *elem,
-            signal: body.get(2),
-        })
-    }
-
+impl Nest<'_> {
     pub fn var(&self, var: Handle<Var>) -> String {
         var_name(self.schedule, var)
-    }
-
-    fn elem_of(&self, access: &Access) -> Elem {
-        self.schedule.tensors[access.tensor].elem
-    }
-
-    /// Elements a lane handles at once.
-    pub fn width(&self) -> i64 {
-        self.to.vector / self.elem_of(self.to).bytes()
-    }
-
-    /// What the arithmetic on the sum reads of its position: rows, and single elements.
-    pub fn own(&self) -> Vec<(usize, &Access, bool)> {
-        self.value.reads().into_iter().enumerate().map(|(n, (a, row))| (n, a, row)).collect()
     }
 
     /// What comes of the sum `acc`, element `j`, whose own rows are `own0` ..
@@ -158,18 +67,17 @@ impl<'a> Nest<'a> {
 }
 
 impl Emit<'_> {
-    pub(super) fn reduce(&mut self, op: &Op) {
-        let Some(nest) = Nest::of(self.schedule, op) else { return };
-        let (t, extent) = (&nest.position, bare(self.schedule, nest.extent));
-        let team = self.form.work == Work::Team;
+    /// By a CTA for each position, or by a warp.
+    pub(super) fn reduce(&mut self, nest: &Nest, team: bool) {
+        let (t, extent) = (nest.var(nest.position), bare(self.schedule, nest.extent));
         let (first, step) = if team { ("cta", "CTAS") } else { ("warp", "warps") };
         let threads = if team { self.threads() } else { 32 };
         self.out.block(&format!("for (i32 {t} = {first}; {t} < {extent}; {t} += {step})"), |out| {
             let rounds = (nest.fan + 31) / 32;
             if rounds == 1 {
-                emit_tuples(out, &nest, 0, nest.fan);
+                emit_tuples(out, nest, 0, nest.fan);
             }
-            emit_sum(out, &nest, rounds, threads);
+            emit_sum(out, nest, rounds, threads);
             if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
                 out.line(if team { "__syncthreads();" } else { "__syncwarp();" });
                 out.block(if team { "if (threadIdx.x == 0)" } else { "if (lane == 0)" }, |out| {

@@ -5,78 +5,23 @@
 //! as it is where CTAs that add up begin and end. Rows of peers on other devices come by mail.
 
 use super::Emit;
-use super::bulk::{self, STAGED};
+use super::bulk::STAGED;
 use super::dealt::Dealt;
 use super::mail;
-use super::reduce::{Nest, emit_kept, emit_pair, emit_rounded, emit_terms};
+use super::reduce::{emit_kept, emit_pair, emit_rounded, emit_terms};
 use super::text::Text;
-use crate::cuda::Target;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
-use crate::cuda::staged::{Mail, PUSHERS, Ring, lines};
-use crate::schedule::ir::{Access, Kernel, Op, Peer, Schedule};
-
-/// Bytes of rows on their way to a multiprocessor; more do not make memory faster.
-const IN_FLIGHT: i64 = 112 * 1024;
-/// Rows on their way, at least and at most.
-const SLOTS: (i64, i64) = (4, 32);
-/// Shorter rows stay with a CTA for each position: a ring was not quicker at 4 KB.
-const SHORT: i64 = 8192;
-/// Sums that may wait to be told of.
-const SUMS: i64 = 8;
-/// Threads that add up, at most, and vectors of a row that each has then, at most.
-const ADDERS: (i64, i64) = (256, 8);
-
-/// Whether the kernel only adds up rows, one for each tuple, that are multiples of 16 bytes and long, as the
-/// sums are.
-pub(in crate::cuda) fn ring(
-    schedule: &Schedule,
-    target: &Target,
-    kernel: &Kernel,
-    alone: bool,
-) -> Option<Ring> {
-    let shared = bulk::room(target)?;
-    let ops = kernel.roles.iter().flat_map(|r| &r.body);
-    let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
-    let nest = Nest::of(schedule, tokens.next()?)?;
-    let [(_, from)] = nest.rows[..] else { return None };
-    let wide = |(_, access, is_row): &(usize, &Access, bool)| !is_row || access.vector == 16;
-    if tokens.next().is_some()
-        || from.vector != 16
-        || nest.to.vector != 16
-        || nest.fan > 32
-        || !nest.own().iter().all(wide)
-    {
-        return None;
-    }
-    let row = bulk::row_bytes(schedule, nest.to);
-    let pushed = if alone { 0 } else { PUSHERS };
-    let lines = lines(row).max(1);
-    let fit = (IN_FLIGHT / lines).min(shared / lines - pushed).clamp(SLOTS.0, SLOTS.1);
-    let slots = kernel.tuning.stages.map_or(fit, |asked| asked.number);
-    if slots < SLOTS.0 || slots > SLOTS.1 {
-        return None;
-    }
-    let (most, long) = ADDERS;
-    let vectors = row / 16;
-    let most = if vectors > most * long { 2 * most } else { most };
-    let each = (vectors + most - 1) / most;
-    let threads = ((vectors + each - 1) / each + 31) / 32 * 32;
-    let tells = matches!(nest.signal, Some(Op::Signal { to: Peer::Rank(_), .. }));
-    let mail = (!alone).then(|| Mail::new(slots));
-    let ring = Ring { row, slots, adders: (threads, each), tells, mail };
-    // A word names a vector of the tensor.
-    let tensor = &schedule.tensors[from.tensor];
-    let named = alone || tensor.elems * tensor.elem.bytes() / 16 < mail::MOST;
-    (row >= SHORT && ring.bytes() <= shared && named).then_some(ring)
-}
+use crate::kernel::shape::Nest;
+use crate::kernel::{Ring, SUMS};
+use crate::schedule::ir::{Access, Op, Peer};
 
 impl Emit<'_> {
-    pub(super) fn reduce_ring(&mut self, op: &Op, ring: &Ring) {
-        let Some(nest) = Nest::of(self.schedule, op) else { return };
+    pub(super) fn reduce_ring(&mut self, nest: &Nest, ring: &Ring) {
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
-        let dealt = Dealt::new((self.schedule, nest.extent), &nest.position, self.form, workspace);
+        let position = nest.var(nest.position);
+        let dealt = Dealt::new((self.schedule, nest.extent), position, self.form, workspace);
         let lines = [
             "// Rows pass through a ring in shared memory: ADDERS threads add them up, 64 find the next ones, one has them",
             "// fetched, 32 tell of the sums.",
@@ -85,7 +30,7 @@ impl Emit<'_> {
         if ring.mail.is_some() {
             mail::ABOUT.iter().for_each(|l| self.out.line(l));
         }
-        let text = Text { nest: &nest, ring, dealt, kernel: self.kernel };
+        let text = Text { nest, ring, dealt, kernel: self.kernel };
         self.out.block("", |out| {
             text.memory(out);
             text.dealt.total(out);

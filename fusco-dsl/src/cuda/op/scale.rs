@@ -1,9 +1,10 @@
 //! A scaled push: the row is read once, and each tuple gets it times its own scalars, in f32, rounded once.
 
-use super::trip::{Loaded, Trip, emit_places, emit_tuple};
+use super::trip::{emit_places, emit_tuple};
 use super::unroll;
 use crate::cuda::index::pointer;
 use crate::cuda::out::Out;
+use crate::kernel::shape::{Loaded, Trip};
 use crate::schedule::ir::{Access, Factor, Row};
 use crate::sema::hir::Elem;
 

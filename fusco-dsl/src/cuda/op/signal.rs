@@ -3,7 +3,7 @@
 use super::Emit;
 use crate::arena::Handle;
 use crate::cuda::index::bare;
-use crate::schedule::ir::{Ix, Peer, Signal, SignalKind, TILE_ROWS, Until};
+use crate::schedule::ir::{Ix, Signal, SignalKind, TILE_ROWS, Until};
 
 impl Emit<'_> {
     pub(super) fn reset(&mut self, signal: Handle<Signal>) {
@@ -15,10 +15,9 @@ impl Emit<'_> {
     }
 
     /// To every rank. One CTA's writes are released by its first warp after a CTA barrier.
-    pub(super) fn signal(&mut self, signal: Handle<Signal>, to: &Peer, slot: &Ix) {
+    pub(super) fn signal(&mut self, signal: Handle<Signal>, slot: &Ix) {
         let info = &self.schedule.signals[signal];
         let slot = bare(self.schedule, slot);
-        let Peer::All = to else { return };
         let loop_ = format!(
             "for (i32 peer = threadIdx.x; peer < RANKS; peer += 32) {{ fence_peers(); add_peer(&plans.at[peer]->{}[{slot}], 1); }}",
             info.name

@@ -1,19 +1,20 @@
 //! Tables of the home workspace, and fills of whole buffers.
 
-use super::points::{condition, count, decode};
+use super::points::{condition, decode};
 use super::{Emit, vector_literal};
 use crate::arena::Handle;
 use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{name, table_name, var_name};
-use crate::schedule::ir::{Claims, Ix, Op, Table, Tensor, Var};
+use crate::kernel::shape::{Prefix, count};
+use crate::schedule::ir::{Claims, Ix, Table, Tensor, Var};
 
 impl Emit<'_> {
     /// One CTA scans the groups of one rank.
-    pub(super) fn prefix(&mut self, op: &Op) {
-        let Op::Prefix { table, rank, groups, guards, count: rows, align } = op else { return };
+    pub(super) fn prefix(&mut self, prefix: &Prefix) {
+        let Prefix { table, rank, groups, guards, count: rows, align } = *prefix;
         let (schedule, total, each) = (self.schedule, count(groups), self.threads());
         let word = var_name(schedule, rank.0);
-        let table = table_name(schedule, *table);
+        let table = table_name(schedule, table);
         self.out.block(
             &format!("for (i32 {word} = cta; {word} < {}; {word} += CTAS)", rank.1),
             |out| {

@@ -3,21 +3,13 @@
 //! every bank.
 
 use super::Emit;
-use super::points::{Turns, condition, count, decode, place};
-use crate::cuda::form::Form;
+use super::points::{Turns, condition, decode, place};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
+use crate::kernel::Form;
+use crate::kernel::shape::{count, is_large};
 use crate::schedule::ir::{Access, Guard, Schedule, Tile};
 use crate::sema::hir::Elem;
-
-/// Bytes beyond which a tile takes twice the threads.
-const LARGE: i64 = 16 * 1024;
-
-/// Whether a CTA of a movement has twice the threads for it, and no second tile.
-pub(in crate::cuda) fn is_large(schedule: &Schedule, tile: &Tile) -> bool {
-    let bytes = schedule.tensors[tile.from.tensor].elem.bytes();
-    tile.along_source.1 * tile.along_target.1 * bytes > LARGE
-}
 
 struct Parts<'a> {
     schedule: &'a Schedule,

@@ -1,0 +1,233 @@
+//! What a kernel costs on one device: the bytes that it has to move, at the rates of the target.
+//!
+//! The model is the time of the slower of memory and links, which overlap, behind the launch. Bytes are those of the
+//! largest sizes that the bounds allow; a rank of a route is as likely as any other, and what is read twice is read
+//! from memory twice. A strategy reaches a part of what a copy of the same bytes would.
+
+use super::shape::{Loaded, Parts, Shape, count, row_bytes};
+use super::strategy::{Offer, Strategy};
+use super::work::Work;
+use crate::arena::Handle;
+use crate::schedule::ir::{Access, Factor, Ix, Op, Route, Schedule, Value};
+
+/// Of one launch on one device, all of whose ranks it serves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Cost {
+    /// Bytes read from memory and written to it.
+    pub read: i64,
+    pub written: i64,
+    /// Bytes that leave over links.
+    pub link: i64,
+    /// Signals and requests that leave over links.
+    pub messages: i64,
+    /// Barriers of all CTAs, and handshakes.
+    pub waits: i64,
+    /// Nanoseconds.
+    pub time: f64,
+}
+
+impl Cost {
+    pub(super) fn of(work: &Work, offer: &Offer<Strategy>) -> Cost {
+        let ranks = work.schedule.ranks.max(1);
+        let here = i64::from(work.target.ranks_per_device).min(ranks);
+        let model = Model { work, threads: i64::from(offer.form.threads) };
+        let mut cost = Cost::default();
+        work.ops().for_each(|op| model.op(op, &mut cost));
+        if let Strategy::Ring(ring) = &offer.parts
+            && ring.mail.is_some()
+        {
+            cost.messages += 2 * model.remote(model.tuples());
+        }
+        if work.alone && !matches!(offer.parts, Strategy::Plan(_)) {
+            (cost.waits, cost.messages) = (i64::from(offer.form.cooperative), 0);
+        }
+        let each = [&mut cost.read, &mut cost.written, &mut cost.link, &mut cost.messages];
+        each.into_iter().for_each(|n| *n = n.saturating_mul(here));
+        cost.time = time(work, offer, &cost);
+        cost
+    }
+}
+
+fn time(work: &Work, offer: &Offer<Strategy>, cost: &Cost) -> f64 {
+    let rates = work.target.rates();
+    let bytes = (cost.read as f64) + (cost.written as f64);
+    // Bytes by bytes a nanosecond.
+    let memory = bytes / (rates.copy.number * offer.rate.of_copy);
+    let link = match cost.link {
+        0 => 0.0,
+        // Rows that are pushed leave by stores, others are pulled.
+        bytes if pulls(work, offer) => bytes as f64 / rates.pull.number,
+        bytes => bytes as f64 / rates.link.number,
+    };
+    let waits = cost.waits as f64 * rates.barrier.number;
+    rates.launch.number + waits + memory.max(link)
+}
+
+/// Whether rows of peers are loaded, not stored by those that have them.
+fn pulls(work: &Work, offer: &Offer<Strategy>) -> bool {
+    let pull = |op: &Op| {
+        let mut found = false;
+        op.walk(&mut |op| found |= matches!(op, Op::Pull { .. }));
+        found
+    };
+    !matches!(&offer.parts, Strategy::Ring(_)) && work.ops().any(pull)
+}
+
+struct Model<'a, 'w> {
+    work: &'w Work<'a>,
+    threads: i64,
+}
+
+impl Model<'_, '_> {
+    fn schedule(&self) -> &Schedule {
+        self.work.schedule
+    }
+
+    fn route(&self) -> Option<&Route> {
+        self.work.route()
+    }
+
+    fn positions(&self) -> i64 {
+        self.route().map_or(0, |r| r.positions_bound)
+    }
+
+    fn tuples(&self) -> i64 {
+        self.route().map_or(0, |r| r.positions_bound.saturating_mul(r.fan))
+    }
+
+    /// Of what goes to any rank, that which goes to another device.
+    fn remote(&self, number: i64) -> i64 {
+        let ranks = self.schedule().ranks.max(1);
+        let here = i64::from(self.work.target.ranks_per_device).min(ranks);
+        (i128::from(number) * i128::from(ranks - here) / i128::from(ranks)) as i64
+    }
+
+    fn over(&self, access: &Access, bytes: i64) -> i64 {
+        if access.rank == Ix::Me { 0 } else { self.remote(bytes) }
+    }
+
+    fn op(&self, op: &Op, cost: &mut Cost) {
+        match Shape::of(self.schedule(), op, self.threads) {
+            Ok(Shape::Scatter(trip)) => {
+                for (value, to) in &trip.puts {
+                    let bytes = row_bytes(self.schedule(), to);
+                    let all = self.tuples().saturating_mul(bytes);
+                    cost.written += all;
+                    cost.link += self.over(to, all);
+                    let row = match value {
+                        Value::Row(row) | Value::Cast(row, _) => Some(*row),
+                        Value::Scaled { factors, .. } => factors.iter().find_map(|f| match f {
+                            Factor::Row(row) => Some(*row),
+                            _ => None,
+                        }),
+                        Value::Int(_) | Value::Sum { .. } => None,
+                    };
+                    cost.read += match row.and_then(|row| trip.loaded(row)) {
+                        Some(Loaded::Shared(from)) => {
+                            self.positions().saturating_mul(row_bytes(self.schedule(), from))
+                        }
+                        Some(Loaded::Own(from)) => {
+                            self.tuples().saturating_mul(row_bytes(self.schedule(), from))
+                        }
+                        None => 0,
+                    };
+                }
+                cost.messages += self.remote(self.tuples() * trip.signals.len() as i64);
+            }
+            Ok(Shape::Gather(nest)) => {
+                for (_, from) in &nest.rows {
+                    let all = self.tuples().saturating_mul(row_bytes(self.schedule(), from));
+                    cost.read += all;
+                    cost.link += self.over(from, all);
+                }
+                for (_, own, _) in nest.own() {
+                    cost.read += self.positions().saturating_mul(row_bytes(self.schedule(), own));
+                }
+                cost.written +=
+                    self.positions().saturating_mul(row_bytes(self.schedule(), nest.to));
+            }
+            Ok(Shape::Grid(parts)) => self.grid(&parts, op, cost),
+            Ok(Shape::Tile(tile)) => {
+                let points = count(&tile.vars)
+                    .saturating_mul(tile.along_source.1.saturating_mul(tile.along_target.1));
+                let points = points / tile.share.as_ref().map_or(1, |s| s.count);
+                let copies = tile.copies.map_or(1, |(_, n)| n);
+                self.moved(&tile.from, points, false, cost);
+                self.moved(&tile.to, points.saturating_mul(copies), true, cost);
+            }
+            Ok(Shape::Groups { body, .. } | Shape::Once(body)) => {
+                body.iter().for_each(|op| self.op(op, cost));
+            }
+            Ok(Shape::FillAll(tensor, _)) => {
+                let info = &self.schedule().tensors[tensor];
+                cost.written += info.elems.saturating_mul(info.elem.bytes());
+            }
+            // The index once to count and once to number; a pair of words is written.
+            Ok(Shape::Count(route)) => self.lookups(route, cost),
+            Ok(Shape::Slots(route)) => {
+                self.lookups(route, cost);
+                cost.written += self.tuples().saturating_mul(8);
+            }
+            Ok(Shape::Scan(route)) => {
+                let info = &self.schedule().routes[route];
+                let bytes = info.bins().saturating_mul(4 * info.members);
+                cost.written += bytes;
+                cost.link += self.remote(bytes);
+            }
+            Ok(Shape::Barrier | Shape::Wait { .. }) => cost.waits += 1,
+            Ok(Shape::Signal { .. }) => cost.messages += self.remote(self.schedule().ranks),
+            // Small: tables, numbers, padding of less than a tile a group.
+            Ok(
+                Shape::Padding(_)
+                | Shape::Number { .. }
+                | Shape::Prefix(_)
+                | Shape::Positions { .. }
+                | Shape::Claim(_)
+                | Shape::Distinct(_)
+                | Shape::Tables(_)
+                | Shape::Reset(_),
+            )
+            | Err(_) => {}
+        }
+    }
+
+    /// `points` elements of an access.
+    fn moved(&self, access: &Access, points: i64, writes: bool, cost: &mut Cost) {
+        let bytes = points.saturating_mul(self.schedule().tensors[access.tensor].elem.bytes());
+        if writes {
+            cost.written += bytes
+        } else {
+            cost.read += bytes
+        }
+        cost.link += self.over(access, bytes);
+    }
+
+    fn grid(&self, parts: &Parts, op: &Op, cost: &mut Cost) {
+        let points = count(parts.vars) / parts.share.as_ref().map_or(1, |s| s.count);
+        let (parts_of_sum, copies) =
+            (parts.sum.map_or(1, |(_, n)| n), parts.copies.map_or(1, |c| c.1));
+        let elements = points.saturating_mul(parts.to.run);
+        self.moved(parts.to, elements.saturating_mul(copies), true, cost);
+        if let Some(from) = parts.from {
+            self.moved(from, elements.saturating_mul(parts_of_sum), false, cost);
+            return;
+        }
+        // Each operand once for each point of the folds.
+        if let Op::Grid { body, .. } = op
+            && let Some(Op::Put { value: Value::Sum { value, .. }, .. }) = body.last()
+        {
+            let folded = value.folds().iter().fold(1i64, |n, f| n.saturating_mul(count(&f.vars)));
+            for (access, is_row) in value.reads() {
+                let times = if is_row { elements } else { points };
+                self.moved(access, times.saturating_mul(folded), false, cost);
+            }
+        }
+    }
+
+    fn lookups(&self, route: Handle<Route>, cost: &mut Cost) {
+        for lookup in &self.schedule().routes[route].lookups {
+            let elem = self.schedule().tensors[lookup.tensor].elem.bytes();
+            cost.read += self.tuples().saturating_mul(elem);
+        }
+    }
+}

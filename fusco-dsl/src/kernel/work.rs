@@ -1,0 +1,70 @@
+//! What a strategy is asked to carry out: one kernel of a schedule on one target.
+
+use super::shape::{Nest, Trip, sums};
+use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule};
+use crate::target::Target;
+
+pub(crate) struct Work<'a> {
+    pub schedule: &'a Schedule,
+    pub target: &'a Target,
+    pub kernel: &'a Kernel,
+    /// All ranks share the launch.
+    pub alone: bool,
+}
+
+impl<'a> Work<'a> {
+    pub fn new(schedule: &'a Schedule, target: &'a Target, kernel: &'a Kernel) -> Work<'a> {
+        let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
+        Work { schedule, target, kernel, alone }
+    }
+
+    pub fn route(&self) -> Option<&'a Route> {
+        self.kernel.route.map(|route| &self.schedule.routes[route])
+    }
+
+    pub fn ops(&self) -> impl Iterator<Item = &'a Op> + use<'a> {
+        self.kernel.roles.iter().flat_map(|r| &r.body)
+    }
+
+    /// The loops over positions.
+    pub fn tokens(&self) -> impl Iterator<Item = &'a Op> + use<'a> {
+        self.ops().filter(|op| matches!(op, Op::Tokens { .. }))
+    }
+
+    /// The only loop over positions, if it scatters rows.
+    pub fn scatter(&self) -> Option<Trip<'a>> {
+        self.only().filter(|op| !sums(op)).and_then(|op| Trip::of(self.schedule, op))
+    }
+
+    /// The only loop over positions, if it sums rows up.
+    pub fn gather(&self) -> Option<Nest<'a>> {
+        self.only().and_then(|op| Nest::of(self.schedule, op))
+    }
+
+    fn only(&self) -> Option<&'a Op> {
+        let mut tokens = self.tokens();
+        tokens.next().filter(|_| tokens.next().is_none())
+    }
+
+    pub fn plans(&self) -> bool {
+        is_plan(self.kernel)
+    }
+
+    /// CTAs of a rank if all of a device's are resident at once, `each` on a multiprocessor.
+    pub fn resident(&self, each: u32) -> u32 {
+        resident(self.target, each)
+    }
+
+    /// As many as the program asks for, or all that are resident.
+    pub fn asked(&self, most: u32) -> u32 {
+        self.kernel.tuning.blocks.map_or(most, |n| n.number.clamp(1, i64::from(most)) as u32)
+    }
+}
+
+pub(super) fn resident(target: &Target, each: u32) -> u32 {
+    (target.sms * each / target.ranks_per_device.max(1)).max(1)
+}
+
+pub(super) fn is_plan(kernel: &Kernel) -> bool {
+    kernel.roles.iter().any(|r| r.kind == RoleKind::Plan)
+}
