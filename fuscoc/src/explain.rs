@@ -2,10 +2,12 @@
 
 use crate::failure::{Failure, Reports};
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome, file, terminal};
+use crate::{Format, Outcome, device, file, terminal};
 use fusco_dsl::diag::{self, Diagnostics, render};
+use fusco_dsl::kernel::{self, DeviceKernel, DeviceProgram};
+use fusco_dsl::schedule::Verified;
 use fusco_dsl::{Compiled, explain};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
 #[derive(clap::Args)]
@@ -25,6 +27,8 @@ pub struct Args {
     /// Params.
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
+    #[command(flatten)]
+    device: device::Args,
     /// Draws layout and traffic into this file too.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -106,11 +110,19 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
     if let Some(path) = &args.svg {
         file::write(path, explain::svg(&compiled, entry))?;
     }
-    let text = explain::text(&compiled, entry);
+    // A schedule that a device does not hold may run on the host: what it does is told all the same.
+    let target = args.device.target(compiled.schedule.ranks)?;
+    let (device, without) = match kernel::lower(&compiled.schedule, &target) {
+        Ok(program) => (Some(program), Diagnostics::default()),
+        Err(found) => (None, found),
+    };
+    let kernels = device.as_ref().map_or(String::new(), |d| explain::kernels(d, entry));
+    let text = explain::text(&compiled, entry) + &kernels;
     Ok(match format {
         Format::Text => {
             let mut warnings = Reports::default();
-            warnings.add(compiled.warnings, &source);
+            warnings.add(compiled.warnings.clone(), &source);
+            warnings.add(without, &source);
             warnings.print(format);
             terminal::columns(terminal::To::Output)
                 .map_or(text.clone(), |columns| folded(&text, columns))
@@ -118,8 +130,50 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
         Format::Json => {
             let warnings = diag::json(&compiled.warnings, &source.name, &source.text);
             let name = &compiled.hir.name;
-            format!("{}\n", json!({ "program": name, "text": text, "warnings": warnings }))
+            let kernels: Vec<Value> =
+                device.iter().flat_map(|d| chosen(d, entry)).map(|(e, k)| object(e, k)).collect();
+            let refused = diag::json(&without, &source.name, &source.text);
+            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "refused": refused });
+            format!("{object}\n")
         }
+    })
+}
+
+/// The kernels of all entries, or of the one named, with the names of their entries.
+fn chosen<'a>(
+    program: &'a Verified<DeviceProgram>,
+    entry: Option<&str>,
+) -> Vec<(&'a str, &'a DeviceKernel)> {
+    let named =
+        program.kernels.iter().map(|k| (program.schedule.entries[k.entry].name.as_str(), k));
+    named.filter(|(name, _)| entry.is_none_or(|e| e == *name)).collect()
+}
+
+/// What carries a kernel out, why, and what else was considered.
+fn object(entry: &str, kernel: &DeviceKernel) -> Value {
+    let (form, choice) = (&kernel.form, &kernel.choice);
+    let cost = &choice.cost;
+    let rejected = choice.rejected.iter().map(|(name, refusal, cost)| {
+        json!({ "strategy": name.to_string(), "reason": refusal.to_string(), "ns": cost.map(|c| c.time) })
+    });
+    json!({
+        "entry": entry,
+        "name": kernel.name,
+        "strategy": kernel.strategy.name().to_string(),
+        "reason": choice.reason.to_string(),
+        "threads": form.threads,
+        "grid": [form.grid.0, form.grid.1],
+        "cooperative": form.cooperative,
+        "shared_bytes": form.shared_bytes,
+        "cost": {
+            "read": cost.read,
+            "written": cost.written,
+            "link": cost.link,
+            "messages": cost.messages,
+            "waits": cost.waits,
+            "ns": cost.time,
+        },
+        "rejected": rejected.collect::<Value>(),
     })
 }
 

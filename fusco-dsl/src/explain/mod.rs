@@ -4,12 +4,14 @@
 //! Enters: a [`Compiled`] program. Leaves: text, or an SVG of layout and traffic.
 
 mod cost;
+mod kernels;
 mod picture;
 mod roles;
 mod routed;
 mod svg;
 mod traffic;
 
+pub use kernels::kernels;
 pub use svg::svg;
 pub use traffic::{Traffic, traffic};
 
