@@ -2,13 +2,14 @@
 //! refused, by the fault that says so.
 
 use crate::stages::{CASES, Case, compiled};
-use fusco_dsl::Compiled;
-use fusco_dsl::cuda::{Architecture, Target};
+use fusco_dsl::cuda::{self, Architecture, Target};
 use fusco_dsl::kernel::{
     Act, Barrier, Channel, DeviceKernel, DeviceProgram, Fault, Memory, Step, Strategy, Told, What,
     lower, print, select, verify,
 };
 use fusco_dsl::schedule::ir::{Op, RoleKind};
+use fusco_dsl::sema::hir::Bindings;
+use fusco_dsl::{Compiled, compile};
 use std::collections::BTreeMap;
 
 /// As it was chosen, not yet verified.
@@ -37,6 +38,46 @@ fn every_program_is_verified_for_every_target() {
     }
 }
 
+/// Tiles of one kernel lie side by side: a multiprocessor has as many CTAs as it has room for, or the entry is refused.
+#[test]
+fn tiles_of_one_kernel_fit_or_are_refused() {
+    let moves = |n: usize| -> String {
+        let one = |i| {
+            format!(
+                "in a{i}: bf16[i: M, j: M] @ [i/gpu, i, j]; out b{i}: bf16[j: M, i: M] @ [j/gpu, j, i];\n"
+            )
+        };
+        let all: String = (0..n).map(one).collect();
+        let moves: String = (0..n).map(|i| format!("b{i}[j, i] <- a{i}[i, j];")).collect();
+        format!(
+            "program p {{ mesh m {{ gpu: 4 }} const M = 1024; {all} entry main {{ {moves} }} }}"
+        )
+    };
+    let mut refused = 0;
+    for number in [1, 2, 4, 8] {
+        let compiled = compile(&moves(number), None, &Bindings::new()).expect("it compiles");
+        for architecture in Architecture::names().filter_map(Architecture::find) {
+            for ranks in shares(&compiled) {
+                if let Err(found) = lower(&compiled.schedule, &Target::new(architecture, ranks)) {
+                    assert!(number > 2 && found.0.iter().all(|d| d.code == "F0999"), "{found:?}");
+                    refused += 1;
+                }
+            }
+        }
+    }
+    assert!(refused > 0);
+}
+
+/// A device that does not hold a CTA of each rank.
+#[test]
+fn too_many_ranks_for_a_device_are_refused() {
+    let (_, program, params) = CASES[0];
+    let compiled = compiled(program, params);
+    let target = Target { sms: 1, ..Target::hopper(8) };
+    let found = lower(&compiled.schedule, &target).expect_err("eight ranks on one multiprocessor");
+    assert!(found.0.iter().all(|d| d.code == "F0706" && d.span != Default::default()), "{found:?}");
+}
+
 #[test]
 fn device_programs() {
     for (case, program, params) in CASES {
@@ -58,6 +99,95 @@ fn device_program_of_one_rank_a_device() {
     insta::with_settings!({ description => format!("moe {params:?}"), omit_expression => true }, {
         insta::assert_snapshot!("moe.apart.kernel", print(&program, |_| true));
     });
+}
+
+/// Texts with a ring or with staged rows, and the kernels that they print.
+fn texts(compiled: &Compiled, target: &Target) -> Vec<(DeviceKernel, String)> {
+    let program = lower(&compiled.schedule, target).expect("it is verified");
+    let (_, texts) = cuda::print_each(&program);
+    let staged = |k: &DeviceKernel| matches!(k.strategy, Strategy::Bulk(_) | Strategy::Ring(_));
+    let all = program.kernels.iter().cloned().zip(texts);
+    all.filter(|(kernel, _)| staged(kernel)).collect()
+}
+
+/// What the lines of a text do to the channels, in order, once what is done twice.
+fn done(kernel: &DeviceKernel, lines: &[&str]) -> Vec<(Act, &'static str)> {
+    let named = |barrier: Barrier| match barrier {
+        Barrier::Mbarrier { name, .. } => Some(name),
+        Barrier::Peer(word) => Some(word.name),
+        Barrier::Cta { .. } | Barrier::Grid { .. } | Barrier::Order => None,
+    };
+    let on = |word: &str, full: Act, empty: Act| {
+        kernel.pipeline.channels.iter().find_map(|c| match word {
+            word if named(c.full) == Some(word) => Some((full, c.name)),
+            word if named(c.empty) == Some(word) => Some((empty, c.name)),
+            _ => None,
+        })
+    };
+    let mut out = Vec::new();
+    for line in lines {
+        let after = |call: &str| {
+            let rest = &line[line.find(call)? + call.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+            Some(rest[..end].to_string())
+        };
+        let waits = after("wait_mbarrier(&").or_else(|| after("test_mbarrier(&"));
+        let waits = waits.or_else(|| after("wait_for(&"));
+        let fills = after("arrive_mbarrier(&").or_else(|| after("expect_bulk(&"));
+        let told = after("publish_peer(&plans.at[peer]->").or_else(|| after("[tuple.owner]->"));
+        let found = match (waits, fills, told) {
+            (Some(word), ..) => on(&word, Act::Await, Act::Reserve),
+            (_, Some(word), _) => on(&word, Act::Fill, Act::Free),
+            (_, _, Some(word)) => on(&word, Act::Fill, Act::Free),
+            _ if line.contains("load_acquire(word)") => Some((Act::Await, "asked")),
+            _ if line.contains("post_peer(word, 0)") => Some((Act::Free, "asked")),
+            _ => None,
+        };
+        let found = found.filter(|f| !out.contains(f));
+        out.extend(found);
+    }
+    out
+}
+
+/// The steps of a group that are calls, in order.
+fn steps(kernel: &DeviceKernel, group: usize) -> Vec<(Act, &'static str)> {
+    let silent = |step: &&Step| {
+        let channel = kernel.pipeline.channel(step.channel).expect("a channel");
+        step.act == Act::Claim || step.act == Act::Free && channel.empty == Barrier::Order
+    };
+    let all = &kernel.pipeline.groups[group].steps;
+    let all = all.iter().filter(|s| !silent(s) || s.channel == "asked" && s.act == Act::Free);
+    all.map(|s| (s.act, s.channel)).collect()
+}
+
+/// What is verified is what is printed: each group's text takes, fills, awaits and frees what the data says, in that order.
+#[test]
+fn texts_do_what_the_pipelines_say() {
+    let (mut rings, mut mails) = (0, 0);
+    for (case, program, params) in CASES {
+        let compiled = compiled(program, params);
+        for ranks in shares(&compiled) {
+            for (kernel, text) in texts(&compiled, &Target::hopper(ranks)) {
+                let Strategy::Ring(ring) = &kernel.strategy else { continue };
+                let first = text.find("if (threadIdx.x < ADDERS) {").expect("those that add up");
+                let indent = first - text[..first].rfind('\n').map_or(0, |at| at + 1);
+                let other = format!("\n{}else", " ".repeat(indent));
+                let end = format!("\n{}}}\n", " ".repeat(indent - 4));
+                let body = &text[first..];
+                let body = &body[..body.find(&end).unwrap_or(body.len())];
+                let sections: Vec<&str> = body.split(&other).collect();
+                assert_eq!(sections.len(), kernel.pipeline.groups.len(), "{case}/{ranks}: {text}");
+                for (i, section) in sections.iter().enumerate() {
+                    let lines: Vec<&str> = section.lines().collect();
+                    let name = kernel.pipeline.groups[i].name;
+                    assert_eq!(done(&kernel, &lines), steps(&kernel, i), "{case}/{ranks}: {name}");
+                }
+                rings += 1;
+                mails += usize::from(ring.mail.is_some());
+            }
+        }
+    }
+    assert!(rings > 10 && mails > 5, "{rings} rings, {mails} of them with mail");
 }
 
 /// One change of a device program, and the fault that it must give.

@@ -25,7 +25,7 @@ pub use print::print;
 pub use program::{Choice, DeviceKernel, DeviceProgram, DeviceRole, Epoch, Told};
 pub use region::{Memory, Region};
 pub use select::select;
-pub(crate) use strategy::{END, FIRST, PUSHERS, SUMS};
+pub(crate) use strategy::{END, FIRST, PUSHERS};
 pub use strategy::{
     Mail, Moves, Name, Plan, Rate, Reason, Refusal, Ring, Staged, Strategy, Team, Warps,
 };
@@ -41,7 +41,7 @@ use crate::target::Target;
 /// The verified device program of a schedule.
 ///
 /// # Errors
-/// Those of [`select`], and F0791 for a defect of the compiler.
+/// Those of [`select`], F0706 for a device that does not hold a CTA of each rank, and F0791 for a defect of the compiler.
 pub fn lower<'s>(
     schedule: &'s Verified<Schedule>,
     target: &Target,
@@ -50,7 +50,12 @@ pub fn lower<'s>(
     verify(program).map_err(|found| {
         let one = |f: &Found| {
             let span = schedule.entries.get(f.entry).map_or(Span::default(), |e| e.span);
-            defect(span, &f.to_string())
+            match f.fault {
+                // The device is too small, whatever was chosen.
+                Fault::NotResident { .. } => Diagnostic::error("F0706", span, f.to_string())
+                    .help("let fewer ranks share a device"),
+                _ => defect(span, &f.to_string()),
+            }
         };
         Diagnostics(found.iter().map(one).collect())
     })

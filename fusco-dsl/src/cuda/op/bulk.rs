@@ -8,8 +8,8 @@ use super::{Emit, Own, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
-use crate::kernel::Staged;
 use crate::kernel::shape::{Loaded, Padding, Trip, row_bytes};
+use crate::kernel::{Barrier, Channel, Staged};
 use crate::schedule::ir::{Access, Row, Value};
 
 /// Rows in shared memory begin at whole lines: the engine takes a third more time for those that begin at odd
@@ -21,7 +21,8 @@ impl Emit<'_> {
         let workspace = namer::workspace_type(self.schedule, self.kernel.route);
         let position = trip.var(trip.position);
         let dealt = Dealt::new((self.schedule, trip.extent), position, self.form, workspace);
-        let nest = Nest { trip, staged, dealt };
+        let Some(rows) = self.kernel.pipeline.channel("rows") else { return };
+        let nest = Nest { trip, staged, dealt, rows };
         let lines: &[&str] = match (self.form.alone, staged.stages) {
             (true, _) => &[
                 "// A CTA takes some positions a turn: all CTAs read their rows, then all write them, since memory is",
@@ -91,6 +92,8 @@ struct Nest<'a> {
     trip: &'a Trip<'a>,
     staged: &'a Staged,
     dealt: Dealt<'a>,
+    /// The places of rows, and how they are known to be filled and free.
+    rows: &'a Channel,
 }
 
 impl Nest<'_> {
@@ -125,7 +128,13 @@ impl Nest<'_> {
             n => format!("{n} * ROWS"),
         };
         out.line(&format!("__shared__ u64 full[{all}];"));
-        out.line(&format!("if (threadIdx.x < {all}) init_mbarrier(&full[threadIdx.x], 1);"));
+        let arrivals = match self.rows.full {
+            Barrier::Mbarrier { arrivals, .. } => arrivals,
+            Barrier::Cta { .. } | Barrier::Grid { .. } | Barrier::Peer(_) | Barrier::Order => 1,
+        };
+        out.line(&format!(
+            "if (threadIdx.x < {all}) init_mbarrier(&full[threadIdx.x], {arrivals});"
+        ));
         out.line("fence_bulk();");
         out.line("__syncthreads();");
     }
@@ -185,9 +194,11 @@ impl Nest<'_> {
     fn turns(&self, out: &mut Out) {
         let (all, cta) = self.dealt.ctas();
         let signals = !self.trip.signals.is_empty();
-        let barrier = match self.dealt.form.alone && self.dealt.form.cooperative {
-            true => "barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);",
-            false => "__syncthreads();",
+        let barrier = match self.rows.empty {
+            Barrier::Grid { .. } => "barrier<GRID>(&plans.at[0]->barrier, blockIdx.x, launch, me);",
+            Barrier::Mbarrier { .. } | Barrier::Cta { .. } | Barrier::Peer(_) | Barrier::Order => {
+                "__syncthreads();"
+            }
         };
         let arrived = format!("if (turn > 0) {{ wait_bulk<1>(); arrive(begin - {all} * each); }}");
         out.line(&format!("i32 begin = {cta} * each;"));

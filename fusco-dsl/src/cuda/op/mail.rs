@@ -22,7 +22,7 @@ impl Text<'_> {
             mail.places, mail.ahead
         ));
         out.line("__shared__ u64 pushed[PUSHERS];");
-        out.line("if (threadIdx.x < PUSHERS) init_mbarrier(&pushed[threadIdx.x], 1);");
+        self.barriers(out, "pushed rows", "PUSHERS");
     }
 
     /// The rank that has the row of a tuple.

@@ -14,8 +14,9 @@ use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
 use crate::kernel::shape::Nest;
-use crate::kernel::{Ring, SUMS};
+use crate::kernel::{Barrier, Ring};
 use crate::schedule::ir::{Access, Op, Peer};
+use std::ops::Range;
 
 impl Emit<'_> {
     pub(super) fn reduce_ring(&mut self, nest: &Nest, ring: &Ring) {
@@ -40,23 +41,30 @@ impl Emit<'_> {
             ));
             out.line("i32 slot = 0;  // of the next row");
             out.line("u32 parity = 0;  // of its turn");
+            let [find, fetch, tell] = ["find", "fetch", "tell"].map(|name| text.threads(name));
             out.block("if (threadIdx.x < ADDERS)", |out| text.add(out));
-            out.block("else if (threadIdx.x < ADDERS + 64)", |out| text.find(out));
+            out.block(&format!("else if (threadIdx.x < ADDERS + {})", find.end), |out| {
+                text.find(out)
+            });
             match &ring.mail {
                 Some(_) => {
-                    out.block("else if (threadIdx.x < ADDERS + 96)", |out| {
+                    let warp = fetch.start + 32;
+                    out.block(&format!("else if (threadIdx.x < ADDERS + {warp})"), |out| {
                         out.block("if (lane == 0)", |out| text.fetch_mail(out));
                         text.end_mail(out);
                     });
                 }
-                None => out.block("else if (threadIdx.x == ADDERS + 64)", |out| text.fetch(out)),
+                None => {
+                    let thread = format!("else if (threadIdx.x == ADDERS + {})", fetch.start);
+                    out.block(&thread, |out| text.fetch(out));
+                }
             }
             if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
                 let tellers = match ring.mail {
-                    Some(_) => "else if (threadIdx.x < ADDERS + 128)",
-                    None => "else if (threadIdx.x >= ADDERS + 96)",
+                    Some(_) => format!("else if (threadIdx.x < ADDERS + {})", tell.end),
+                    None => format!("else if (threadIdx.x >= ADDERS + {})", tell.start),
                 };
-                out.block(tellers, |out| {
+                out.block(&tellers, |out| {
                     let counter = &nest.schedule.signals[*signal].name;
                     let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
                     text.tell(out, &format!("plans.at[{rank}]->{counter}[{slot}]"));
@@ -82,29 +90,63 @@ impl Text<'_> {
             self.nest.scalars().iter().map(|(i, _)| format!(" float factor{i};")).collect::<String>(),
             if ring.mail.is_some() { " i32 owner;" } else { "" }
         ));
-        out.line("__shared__ Tuple found[2][32], tuples[SLOTS];");
-        out.line("__shared__ u64 known[2], taken[2], full[SLOTS], empty[SLOTS];");
-        out.block("if (threadIdx.x < 2)", |out| {
-            out.line("init_mbarrier(&known[threadIdx.x], 32);");
-            out.line("init_mbarrier(&taken[threadIdx.x], 1);");
-        });
+        let teams = self.places("found");
+        out.line(&format!("__shared__ Tuple found[{teams}][32], tuples[SLOTS];"));
+        out.line(&format!(
+            "__shared__ u64 known[{teams}], taken[{teams}], full[SLOTS], empty[SLOTS];"
+        ));
+        self.barriers(out, "found", &teams.to_string());
         if ring.tells {
-            out.line(&format!("constexpr i32 SUMS = {SUMS};  // that may wait to be told of"));
+            let sums = self.places("sums");
+            out.line(&format!("constexpr i32 SUMS = {sums};  // that may wait to be told of"));
             out.line("__shared__ u64 summed[SUMS], told[SUMS];");
-            out.block("if (threadIdx.x < SUMS)", |out| {
-                out.line("init_mbarrier(&summed[threadIdx.x], ADDERS / 32);");
-                out.line("init_mbarrier(&told[threadIdx.x], 1);");
-            });
+            self.barriers(out, "sums", "SUMS");
         }
-        out.block("if (threadIdx.x < SLOTS)", |out| {
-            out.line("init_mbarrier(&full[threadIdx.x], 1);");
-            out.line("init_mbarrier(&empty[threadIdx.x], ADDERS);");
-        });
+        self.barriers(out, "rows", "SLOTS");
         if let Some(mail) = &ring.mail {
             self.mail_memory(out, mail);
         }
         out.line("fence_bulk();");
         out.line("__syncthreads();");
+    }
+
+    /// Threads of a group, counted from those that add up.
+    fn threads(&self, group: &str) -> Range<u32> {
+        let adders = self.ring.adders.0 as u32;
+        let group = self.kernel.pipeline.group(group);
+        group.map_or(0..0, |g| g.first - adders..g.first + g.threads - adders)
+    }
+
+    fn places(&self, channel: &str) -> i64 {
+        self.kernel.pipeline.channel(channel).map_or(0, |c| c.slots)
+    }
+
+    /// The barriers of a channel begin in their first phases.
+    pub fn barriers(&self, out: &mut Out, channel: &str, places: &str) {
+        let Some(channel) = self.kernel.pipeline.channel(channel) else { return };
+        let words = [channel.full, channel.empty].into_iter().filter_map(|barrier| match barrier {
+            Barrier::Mbarrier { name, arrivals, .. } => Some((name, arrivals)),
+            Barrier::Cta { .. } | Barrier::Grid { .. } | Barrier::Peer(_) | Barrier::Order => None,
+        });
+        let lines: Vec<String> = words.map(|(name, n)| self.barrier(name, n)).collect();
+        match &lines[..] {
+            [one] => out.line(&format!("if (threadIdx.x < {places}) {one}")),
+            _ => out.block(&format!("if (threadIdx.x < {places})"), |out| {
+                lines.iter().for_each(|l| out.line(l));
+            }),
+        }
+    }
+
+    fn barrier(&self, name: &str, arrivals: u32) -> String {
+        let adders = self.ring.adders.0 as u32;
+        let arrivals = match arrivals {
+            // A warp's lanes, or one thread.
+            1 | 32 => arrivals.to_string(),
+            n if n == adders => "ADDERS".to_string(),
+            n if n == adders / 32 => "ADDERS / 32".to_string(),
+            n => n.to_string(),
+        };
+        format!("init_mbarrier(&{name}[threadIdx.x], {arrivals});")
     }
 
     /// Ranks of one device, where there are several.

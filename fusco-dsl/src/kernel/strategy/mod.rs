@@ -18,7 +18,7 @@ pub use moves::Moves;
 pub use offer::{Offer, Rate, Reason, Refusal};
 pub(super) use plan::threads as plan_threads;
 pub use plan::{Plan, plan_ctas};
-pub use ring::{Ring, SUMS};
+pub use ring::Ring;
 pub use staged::Staged;
 pub use team::Team;
 pub use warps::Warps;

@@ -21,7 +21,7 @@ const SLOTS: (i64, i64) = (4, 32);
 /// Shorter rows stay with a CTA for each position: a ring was not quicker at 4 KB.
 const SHORT: i64 = 8192;
 /// Sums that may wait to be told of.
-pub const SUMS: i64 = 8;
+const SUMS: i64 = 8;
 /// Threads that add up, at most, and vectors of a row that each has then, at most.
 const ADDERS: (i64, i64) = (256, 8);
 /// Tuples that a warp finds.
