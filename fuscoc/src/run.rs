@@ -343,7 +343,7 @@ pub fn world(compiled: &Compiled, backend: Backend, devices: &[i32]) -> Result<W
     if !devices.is_empty() && devices.len() != ranks {
         let (program, named) = (&compiled.schedule.program, devices.len());
         return Err(Failure::usage(format!(
-            "`--devices` names {named} devices: `{program}` has {ranks} ranks, one device each"
+            "`{program}` has {ranks} ranks, `--devices` names {named}: name one device for each rank"
         )));
     }
     Ok(match backend {

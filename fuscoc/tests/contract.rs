@@ -889,3 +889,17 @@ fn emit_prints_several_stages_under_their_names() {
     assert_eq!(bytes.status.code(), Some(2));
     assert!(stderr(&bytes).contains("ask for it alone"), "{}", stderr(&bytes));
 }
+
+#[test]
+fn devices_are_named_one_a_rank_and_for_cuda_alone() {
+    let run = |more: &[&str]| {
+        let run = ["run", MOE, "--entry", "dispatch", "--random", "1", "--dyn", "T=4"];
+        let output = fuscoc(&[&run, &MOE_SET[..], more].concat());
+        assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+        stderr(&output)
+    };
+    let of_a_host = run(&["--devices", "0,1"]);
+    assert!(of_a_host.contains("--backend cuda"), "{of_a_host}");
+    let too_few = run(&["--backend", "cuda", "--devices", "0"]);
+    assert!(too_few.contains("2 ranks") && too_few.contains("names 1"), "{too_few}");
+}
