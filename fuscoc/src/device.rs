@@ -5,7 +5,7 @@ use clap::builder::PossibleValuesParser;
 use fusco_dsl::cuda::{Architecture, Target};
 
 #[derive(clap::Args)]
-pub struct Args {
+pub struct Device {
     /// What the kernels are made for.
     #[arg(long, default_value = "sm_90a", value_parser = PossibleValuesParser::new(Architecture::names()))]
     pub arch: String,
@@ -17,7 +17,7 @@ pub struct Args {
     sms: Option<u32>,
 }
 
-impl Args {
+impl Device {
     /// One of the devices that share so many ranks.
     pub fn target(&self, ranks: i64) -> Result<Target, Failure> {
         let arch = Architecture::find(&self.arch)

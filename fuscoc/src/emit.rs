@@ -1,8 +1,9 @@
 //! `fuscoc emit`
 
+use crate::device::Device;
 use crate::failure::Failure;
 use crate::source::{Source, bindings};
-use crate::{Outcome, device, file};
+use crate::{Outcome, file};
 use clap::ValueEnum;
 use fusco_dsl::cuda::{self, CudaUnit};
 use fusco_dsl::diag::hint;
@@ -35,7 +36,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
     #[command(flatten)]
-    device: device::Args,
+    device: Device,
     /// A file instead of standard output.
     #[arg(short, long)]
     output: Option<PathBuf>,

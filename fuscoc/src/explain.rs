@@ -1,8 +1,9 @@
 //! `fuscoc explain`: a code of the catalogue, or what the compiler made of a file.
 
+use crate::device::Device;
 use crate::failure::{Failure, Reports};
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome, device, file, terminal};
+use crate::{Format, Outcome, file, terminal};
 use fusco_dsl::diag::{self, Diagnostics, render};
 use fusco_dsl::kernel::{self, DeviceKernel, DeviceProgram};
 use fusco_dsl::schedule::Verified;
@@ -28,7 +29,7 @@ pub struct Args {
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
     #[command(flatten)]
-    device: device::Args,
+    device: Device,
     /// Draws layout and traffic into this file too.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,

@@ -903,3 +903,44 @@ fn devices_are_named_one_a_rank_and_for_cuda_alone() {
     let too_few = run(&["--backend", "cuda", "--devices", "0"]);
     assert!(too_few.contains("2 ranks") && too_few.contains("names 1"), "{too_few}");
 }
+
+#[test]
+fn explain_says_what_carries_each_kernel_out_and_what_else_was_considered() {
+    let sizes = ["--set", "G=8,E=256,K=8,H=7168,TMAX=4096", "--entry", "dispatch"];
+    let explain = |more: &[&str]| fuscoc(&[&["explain", MOE][..], &sizes, more].concat());
+    let of_device = |more: &[&str]| {
+        let text = stdout(&explain(more));
+        text[text.find("kernels for").expect("what a device runs")..].to_string()
+    };
+    let hopper = of_device(&[]);
+    assert!(
+        hopper.contains("chosen    bulk scatter") && hopper.contains("rejected  warps"),
+        "{hopper}"
+    );
+    let ampere = of_device(&["--arch", "sm_80"]);
+    let lacks =
+        ["chosen    warps", "rejected  bulk scatter", "the architecture has no copy engine"];
+    assert!(lacks.iter().all(|l| ampere.contains(l)), "{ampere}");
+    let apart = of_device(&["--ranks-per-device", "1"]);
+    assert!(apart.contains("over links") && !hopper.contains("over links"), "{apart}");
+
+    let json = explain(&["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let kernel = json["kernels"].as_array().and_then(|k| k.last()).expect("kernels");
+    assert_eq!((&kernel["strategy"], &kernel["grid"][0]), (&"bulk scatter".into(), &132.into()));
+    assert!(kernel["cost"]["ns"].as_f64().is_some_and(|ns| ns > 1e6), "{kernel}");
+    let rejected = kernel["rejected"].as_array().expect("the others");
+    assert!(rejected.iter().any(|r| r["strategy"] == "warps" && r["ns"].is_number()), "{kernel}");
+
+    let small = explain(&["--sms", "1"]);
+    assert!(small.status.success() && stderr(&small).contains("F0706"), "{}", stderr(&small));
+}
+
+#[test]
+fn emit_shows_the_device_program() {
+    let kernel = stdout(&emitted("kernel", &["--entry", "combine"]));
+    let parts =
+        ["kernel combine of entry combine: ", "  because: ", "  launch: ", "  not ", "plan of r: "];
+    assert!(parts.iter().all(|part| kernel.contains(part)), "{kernel}");
+    assert!(!kernel.contains("of entry dispatch"), "{kernel}");
+}
