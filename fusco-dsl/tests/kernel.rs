@@ -68,11 +68,14 @@ fn tiles_of_one_kernel_fit_or_are_refused() {
     assert!(refused > 0);
 }
 
-/// A device that does not hold a CTA of each rank.
+/// Where there are more ranks than CTAs of few multiprocessors, more share one, or the device is refused.
 #[test]
 fn too_many_ranks_for_a_device_are_refused() {
     let (_, program, params) = CASES[0];
     let compiled = compiled(program, params);
+    let (_, odd, params) = CASES[1];
+    let odd = crate::stages::compiled(odd, params);
+    lower(&odd.schedule, &Target { sms: 1, ..Target::hopper(3) }).expect("three CTAs share one");
     let target = Target { sms: 1, ..Target::hopper(8) };
     let found = lower(&compiled.schedule, &target).expect_err("eight ranks on one multiprocessor");
     assert!(found.0.iter().all(|d| d.code == "F0706" && d.span != Default::default()), "{found:?}");

@@ -1,6 +1,6 @@
 //! The launch of a kernel: how many threads share its work, and what they take.
 
-use super::work::Work;
+use super::work::{Work, sharing};
 
 /// A launch of one kernel, without its arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl Form {
     /// CTAs of so many threads, `resident` on a multiprocessor; as many of a rank as the program asks for, or as are
     /// resident at once.
     pub(super) fn new(work: &Work, (threads, resident): (u32, u32)) -> Form {
+        let resident = sharing(work.target, (threads, resident));
         let ctas = work.asked(work.resident(resident));
         Form {
             threads,

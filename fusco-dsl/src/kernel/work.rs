@@ -61,6 +61,13 @@ impl<'a> Work<'a> {
     }
 }
 
+/// CTAs of so many threads that share a multiprocessor: `least`, or as many as it takes for each rank to have one, where
+/// it holds them.
+pub(super) fn sharing(target: &Target, (threads, least): (u32, u32)) -> u32 {
+    let needed = target.ranks_per_device.div_ceil(target.sms.max(1));
+    if needed > least && threads * needed <= target.threads() { needed } else { least }
+}
+
 pub(super) fn resident(target: &Target, each: u32) -> u32 {
     (target.sms * each / target.ranks_per_device.max(1)).max(1)
 }

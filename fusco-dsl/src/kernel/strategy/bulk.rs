@@ -49,6 +49,8 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Bulk>, Refusal> {
     shared.add(Memory::Dynamic, ("rows", staged.bytes()), LINE);
     shared.add(Memory::Static, ("full", staged.stages * staged.rows * 8), 8);
     let form = Form {
+        // Its rows take all shared memory.
+        resident: 1,
         shared_bytes: staged.bytes() as u32,
         // One turn needs no barrier.
         cooperative: !work.alone || turns,

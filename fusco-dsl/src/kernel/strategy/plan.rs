@@ -5,7 +5,7 @@ use crate::arena::Handle;
 use crate::kernel::form::Form;
 use crate::kernel::pipeline::Pipeline;
 use crate::kernel::region::{Memory, Regions};
-use crate::kernel::work::{Work, is_plan, resident};
+use crate::kernel::work::{Work, is_plan, resident, sharing};
 use crate::schedule::ir::{Route, Schedule};
 use crate::target::Target;
 
@@ -68,6 +68,9 @@ fn words(route: &Route, threads: u32) -> i64 {
 
 /// As many warps as shared memory has histograms for; 0 if it has none.
 pub(in crate::kernel) fn threads(route: &Route, target: &Target) -> u32 {
-    let shared = target.shared_of_each(i64::from(CTAS_PER_SM)) - SUMS;
-    [512, 256, 128, 64, 32].into_iter().find(|t| words(route, *t) * 4 <= shared).unwrap_or(0)
+    let fits = |threads: &u32| {
+        let sharing = i64::from(sharing(target, (*threads, CTAS_PER_SM)));
+        words(route, *threads) * 4 <= target.shared_of_each(sharing) - SUMS
+    };
+    [512, 256, 128, 64, 32].into_iter().find(fits).unwrap_or(0)
 }

@@ -83,7 +83,8 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Ring>, Refusal> {
         return Err(Refusal::Positions { each, least });
     }
     let form = Form::new(work, (ring.threads(), 1));
-    let form = Form { shared_bytes: ring.bytes() as u32, ..form };
+    // Its rows take all shared memory.
+    let form = Form { resident: 1, shared_bytes: ring.bytes() as u32, ..form };
     Ok(Offer {
         reason: if each < least { Reason::Stages } else { Reason::ManyPositions { each } },
         form: form.flat(target.sms.max(target.ranks_per_device)),
