@@ -289,6 +289,7 @@ impl Run<'_> {
                 Guard::Equal { value, to } => self.ix(value) == self.ix(to),
                 Guard::NonZero { value } => self.ix(value) != 0,
                 Guard::Valid { .. } => panic!("nothing is read from an index tensor"),
+                Guard::Kept { .. } => panic!("nothing moves along a route"),
             });
             if holds {
                 body(self);

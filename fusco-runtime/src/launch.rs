@@ -106,6 +106,7 @@ impl Request {
             | Ix::Base { .. }
             | Ix::Live { .. }
             | Ix::Dropped(_)
+            | Ix::Pair { .. }
             | Ix::Element { .. } => 0,
             Ix::Lookup { table, index } => {
                 let at = usize::try_from(self.number(index, rank)).ok();

@@ -95,6 +95,8 @@ struct Draw<'r> {
     cap: Option<i64>,
     drops: bool,
     declarations: Vec<String>,
+    /// Of the latest placement, if it says `sum`.
+    parts: i64,
     inputs: Inputs,
 }
 
@@ -145,6 +147,7 @@ pub fn case(random: &mut Random) -> Case {
         cap: rarely(random, 3).then(|| pick(random, &[1, 2, 3, 8])),
         drops: rarely(random, 2),
         declarations: vec![declaration],
+        parts: 0,
         inputs: Inputs::default(),
         random,
     };
@@ -234,6 +237,20 @@ fn mesh(random: &mut Random, odd: &mut Odd) -> Mesh {
         (true, _) => vec![axes[1]],
     };
     (declaration, axes, mesh, "all".into())
+}
+
+/// What the entries do with a tensor.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Use {
+    /// Routes read it: each rank has its part, or all.
+    Index,
+    Read {
+        /// Its elements can be partial sums.
+        sums: bool,
+    },
+    Written,
+    /// Written by an entry, read by another.
+    Kept,
 }
 
 /// An axis as a placement sees it.
@@ -378,7 +395,14 @@ impl Draw<'_> {
     }
 
     /// A placement of the axes, each of which may be cut; `row` axes stay last, whole and in order.
-    fn placement(&mut self, axes: &[Axis], ragged: Option<(&str, &str)>, row: &[&str]) -> String {
+    fn placement(
+        &mut self,
+        axes: &[Axis],
+        ragged: Option<(&str, &str)>,
+        row: &[&str],
+        used_as: Use,
+    ) -> String {
+        self.parts = 0;
         let mut axes = axes.to_vec();
         let by_group = axes.iter().any(|a| a.name == "e");
         if self.odd() {
@@ -390,19 +414,25 @@ impl Draw<'_> {
         // What must stay together.
         let mut groups: Vec<Vec<String>> = Vec::new();
         for axis in &axes {
-            for digit in self.digits(axis) {
-                let bare = digit == axis.name;
-                groups.push(vec![digit]);
-                if let (true, Some((parent, storage))) = (bare, ragged)
-                    && parent == axis.name
-                {
-                    groups.last_mut().expect("pushed").push(storage.to_string());
-                }
+            let mut digits = self.digits(axis);
+            if let Some((_, storage)) = ragged.filter(|(parent, _)| *parent == axis.name) {
+                // Rows lie behind all digits of their group in memory.
+                let first = digits.iter().position(|d| !d.contains('/')).unwrap_or(0);
+                let last = digits.iter().rposition(|d| !d.contains('/')).unwrap_or(0);
+                let mut together = Vec::from_iter(digits.drain(first..=last));
+                together.push(storage.to_string());
+                let after = digits.split_off(first);
+                groups.extend(digits.drain(..).map(|d| vec![d]));
+                groups.push(together);
+                groups.extend(after.into_iter().map(|d| vec![d]));
+                continue;
             }
+            groups.extend(digits.into_iter().map(|d| vec![d]));
         }
         let used: String = groups.iter().flatten().map(String::as_str).collect();
         for (m, _) in self
             .axes
+            .clone()
             .iter()
             .filter(|(m, _)| !used.contains("/all") && !used.contains(&format!("/{m}")))
         {
@@ -410,7 +440,7 @@ impl Draw<'_> {
                 (Some(h), Some((split, _))) if split == *m && !self.odd.next(self.random) => {
                     vec![format!("{h}/{m}")]
                 }
-                _ => vec![format!("copy/{m}")],
+                _ => vec![self.spread(m, used_as)],
             });
         }
         if rarely(self.random, 3) || self.odd() {
@@ -426,11 +456,81 @@ impl Draw<'_> {
         let with = match self.random.below(8) {
             0 if self.odd() => " with uneven",
             1 if self.odd() => " with swizzle(b32), align(256)",
+            2 | 3 if !row.is_empty() && used_as != Use::Index => {
+                let (axis, least) = match axes.first() {
+                    Some(axis) if ragged.is_none() => (axis.name, 1 << 14),
+                    _ => (row[0], 64),
+                };
+                return self.strided(terms, (axis, least), by_group);
+            }
             _ if by_group && self.dealt == Dealt::Uneven => " with uneven",
             _ if self.rank_uneven && axes.iter().any(|a| a.name == "s") => " with uneven",
             _ => "",
         };
         format!("[{}]{with}", terms.join(", "))
+    }
+
+    /// The mesh axis splits nothing.
+    fn spread(&mut self, mesh: &str, used_as: Use) -> String {
+        let size = self.axes.iter().find(|(m, _)| *m == mesh).map_or(1, |(_, n)| *n);
+        match (used_as, self.random.below(6)) {
+            (Use::Read { .. } | Use::Written, 0) => {
+                format!("only({})/{mesh}", self.random.below(size as u64))
+            }
+            (Use::Read { sums: true }, 1) => {
+                self.parts = self.parts.max(1) * size;
+                format!("sum/{mesh}")
+            }
+            _ => format!("copy/{mesh}"),
+        }
+    }
+
+    /// With rows that lie further apart than they are long.
+    fn strided(
+        &mut self,
+        terms: Vec<String>,
+        (axis, least): (&str, i64),
+        by_group: bool,
+    ) -> String {
+        let uneven = by_group && self.dealt == Dealt::Uneven
+            || self.rank_uneven && terms.iter().any(|t| t == "s" || t.starts_with("s/"));
+        let uneven = if uneven { ", uneven" } else { "" };
+        let stride = least + pick(self.random, &[0, 1, 2, 8]);
+        match terms.iter().any(|t| t == axis) {
+            true => format!("[{}] with stride({axis}: {stride}){uneven}", terms.join(", ")),
+            false => format!("[{}]{}", terms.join(", "), uneven.replace(',', " with")),
+        }
+    }
+
+    /// Axes of a tensor that holds a row, and how a statement names them: as they are, or longer ones of which it
+    /// names a part; behind them an axis of which it names one place. A variable of `named` has its extent elsewhere.
+    fn part_of(
+        &mut self,
+        row: &[(&'static str, i64)],
+        named: &str,
+    ) -> (Vec<(&'static str, i64)>, String) {
+        let (mut axes, mut index) = (Vec::new(), String::new());
+        for (name, size) in row {
+            let mut others = named.split(", ");
+            let alone = others.any(|index| index == *name);
+            if self.split.is_some() || !alone || !rarely(self.random, 5) {
+                axes.push((*name, *size));
+                index += &format!(", {name}");
+                continue;
+            }
+            let (factor, first) = (pick(self.random, &[1, 1, 2, 3]), self.random.below(9) as i64);
+            let rest = pick(self.random, &[0, 1, 3]);
+            axes.push((*name, factor * (size - 1) + first + 1 + rest));
+            index += &match factor {
+                1 => format!(", {name} + {first}"),
+                _ => format!(", {factor} * {name} + {first}"),
+            };
+        }
+        if rarely(self.random, 8) {
+            axes.push(("p", 3));
+            index += &format!(", {}", self.random.below(3));
+        }
+        (axes, index)
     }
 
     /// Another order that keeps what belongs together, and the digits of each axis major to minor.
@@ -499,11 +599,13 @@ impl Draw<'_> {
         let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
         let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
         let axes = self.source_axes(choice);
-        let placement = self.placement(&axes, None, &names);
+        let sums = FLOATS.iter().any(|e| e.0 == elem.0);
+        let placement = self.placement(&axes, None, &names, Use::Read { sums });
+        let parts = Vec::from_iter((self.parts > 0).then_some(self.parts as usize));
         let dims = self.source_dims(choice, &more);
         self.declarations.push(format!("in {name}: {}[{dims}] @ {placement};", elem.0));
         let sizes: Vec<i64> = row.iter().map(|(_, n)| *n).collect();
-        let shape = self.source_shape(choice, &sizes);
+        let shape = [parts, self.source_shape(choice, &sizes)].concat();
         self.random_input(name, elem.1, shape);
     }
 
@@ -519,7 +621,7 @@ impl Draw<'_> {
         let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
         let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
         let axes = self.source_axes(choice);
-        let placement = self.placement(&axes, None, &names);
+        let placement = self.placement(&axes, None, &names, Use::Written);
         let placement = join(&placement, if with == KEEP { "" } else { with });
         let dims = self.source_dims(choice, &more);
         // What is not written keeps its value.
@@ -553,15 +655,17 @@ impl Draw<'_> {
         row: &[(&'static str, i64)],
         between: &[Axis],
         with: &str,
+        used_as: Use,
     ) -> String {
         let names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
         let storage = self.storage();
-        // Nothing of a packed tensor lies left of its groups.
         let packed = storage.contains("pack");
         let mut axes = vec![self.group_axis()];
-        axes[0].fixed = axes[0].fixed.filter(|_| !packed || self.odd());
+        if packed && self.by_table() {
+            axes[0].fixed = axes[0].fixed.filter(|_| self.odd());
+        }
         axes.extend_from_slice(between);
-        let placement = self.placement(&axes, Some(("e", &storage)), &names);
+        let placement = self.placement(&axes, Some(("e", &storage)), &names, used_as);
         let placement = join(&placement, with);
         let more: String = row.iter().map(|(n, size)| format!(", {n}: {size}")).collect();
         let between: String =
@@ -591,7 +695,7 @@ impl Draw<'_> {
         let wide = rarely(self.random, 2);
         let none = if self.drops { ", none = -1" } else { "" };
         let axes = self.source_axes(true);
-        let placement = self.placement(&axes, None, &[]);
+        let placement = self.placement(&axes, None, &[], Use::Index);
         let dims = self.source_dims(true, "");
         let ix = if wide { "ix64" } else { "ix32" };
         self.declarations
@@ -692,16 +796,19 @@ impl Draw<'_> {
             // Rows of a position, or of a tuple.
             0..=2 => {
                 let (elem, choice) = (pick(self.random, &ELEMS), kind == 2);
-                self.source_tensor(&format!("x{i}"), elem, choice, &row);
-                let fill = self.fill(elem.1);
-                let slots = self.slots(elem.0, &row, &[], fill);
+                let (part, named) = self.part_of(&row, &names);
+                self.source_tensor(&format!("x{i}"), elem, choice, &part);
+                let (part, written) = self.part_of(&row, &named);
+                let whole = written == names;
+                let fill = if whole { self.fill(elem.1) } else { "fill(0)" };
+                let slots = self.slots(elem.0, &part, &[], fill, Use::Written);
                 self.declarations.push(format!("out y{i}: {slots};"));
                 let from = if choice { tuple } else { bare };
-                format!("y{i}[e, c{names}] <- x{i}[{from}{names}] via r;")
+                format!("y{i}[e, c{written}] <- x{i}[{from}{named}] via r;")
             }
             3 => {
                 self.source_tensor(&format!("w{i}"), ELEMS[0], true, &[]);
-                let slots = self.slots("f32", &[], &[], "fill(0)");
+                let slots = self.slots("f32", &[], &[], "fill(0)", Use::Written);
                 self.declarations.push(format!("out p{i}: {slots};"));
                 format!("p{i}[e, c] <- w{i}[{tuple}] via r;")
             }
@@ -711,7 +818,7 @@ impl Draw<'_> {
                 self.source_tensor(&format!("w{i}"), weight, true, &[]);
                 self.source_tensor(&format!("x{i}"), from, false, &row);
                 let fill = self.fill(to.1);
-                let slots = self.slots(to.0, &row, &[], fill);
+                let slots = self.slots(to.0, &row, &[], fill, Use::Written);
                 self.declarations.push(format!("out q{i}: {slots};"));
                 let weight = match rarely(self.random, 3) {
                     true => String::new(),
@@ -721,7 +828,7 @@ impl Draw<'_> {
             }
             5 => {
                 let elem = pick(self.random, &["i32", "i64"]);
-                let slots = self.slots(elem, &[], &[], "fill(-1)");
+                let slots = self.slots(elem, &[], &[], "fill(-1)", Use::Written);
                 self.declarations.push(format!("out g{i}: {slots};"));
                 let rank = if self.has_rank { "s * 100 + " } else { "" };
                 let rank =
@@ -741,16 +848,18 @@ impl Draw<'_> {
             // Rows of the kept tuples, where they were.
             8 => {
                 let elem = pick(self.random, &ELEMS);
-                self.source_tensor(&format!("x{i}"), elem, false, &row);
+                let (part, named) = self.part_of(&row, &names);
+                self.source_tensor(&format!("x{i}"), elem, false, &part);
                 let with = if rarely(self.random, 2) { KEEP } else { "fill(0)" };
-                self.source_target(&format!("u{i}"), elem.0, true, &row, with);
-                format!("u{i}[{tuple}{names}] <- x{i}[{bare}{names}] via r;")
+                let (part, written) = self.part_of(&row, &named);
+                self.source_target(&format!("u{i}"), elem.0, true, &part, with);
+                format!("u{i}[{tuple}{written}] <- x{i}[{bare}{named}] via r;")
             }
             9 => {
                 let (word, with) =
                     pick(self.random, &[("count", ""), ("offset", ""), ("count", "fill(7)")]);
                 let axis = self.group_axis();
-                let placement = self.placement(&[axis], None, &[]);
+                let placement = self.placement(&[axis], None, &[], Use::Written);
                 let placement = join(&placement, with);
                 let elem = pick(self.random, &["i32", "i32", "u32", "i64"]);
                 let groups = self.groups;
@@ -763,7 +872,7 @@ impl Draw<'_> {
             {
                 let elem = pick(self.random, &["i32", "u32", "i64"]);
                 let axis = self.rank_axis();
-                let placement = self.placement(&[axis], None, &[]);
+                let placement = self.placement(&[axis], None, &[], Use::Written);
                 let size = self.rank_size();
                 self.declarations.push(format!("out l{i}: {elem}[s: {size}] @ {placement};"));
                 format!("l{i}[s] <- dropped(r, s);")
@@ -776,7 +885,7 @@ impl Draw<'_> {
                 }
                 let elem = pick(self.random, &ELEMS);
                 self.source_tensor(&format!("x{i}"), elem, false, &row);
-                let slots = self.slots(elem.0, &row, &between, "fill(0)");
+                let slots = self.slots(elem.0, &row, &between, "fill(0)", Use::Written);
                 self.declarations.push(format!("out m{i}: {slots};"));
                 format!("m{i}[e, c, k{names}] <- x{i}[{bare}{names}] via r;")
             }
@@ -798,11 +907,13 @@ impl Draw<'_> {
         let row = self.row();
         let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
         let (bare, tuple) = (self.source_index(false, ""), self.source_index(true, ""));
-        self.source_tensor("zx", elem, false, &row);
-        let slots = self.slots(elem.0, &row, &[], "");
+        let (part, read) = self.part_of(&row, &names);
+        let all: String = part.iter().map(|(n, _)| format!(", {n}")).collect();
+        self.source_tensor("zx", elem, false, &part);
+        let slots = self.slots(elem.0, &part, &[], "", Use::Kept);
         self.declarations.push(format!("out zy: {slots};"));
         self.declarations.push(format!("in z: {slots};"));
-        let mut factors = vec![format!("z[e, c{names}]")];
+        let mut factors = vec![format!("z[e, c{read}]")];
         if !rarely(self.random, 4) {
             let weight = pick(self.random, &FLOATS);
             self.source_tensor("w", weight, true, &[]);
@@ -810,9 +921,11 @@ impl Draw<'_> {
         }
         if rarely(self.random, 4) {
             let axis = self.group_axis();
-            let placement = self.placement(&[axis], None, &[]);
+            let placement = self.placement(&[axis], None, &[], Use::Read { sums: true });
             self.declarations.push(format!("in scale: f32[e: {}] @ {placement};", self.groups));
-            self.random_input("scale", Elem::F32, vec![self.groups as usize]);
+            let parts = (self.parts > 0).then_some(self.parts as usize);
+            let shape = parts.into_iter().chain([self.groups as usize]).collect();
+            self.random_input("scale", Elem::F32, shape);
             factors.push("scale[e]".into());
         }
         shuffle(self.random, &mut factors);
@@ -823,10 +936,13 @@ impl Draw<'_> {
             sum = self.around(sum, &bare, &row);
         }
         let value = if to.1 == Elem::F32 { sum } else { format!("cast({}, {sum})", to.0) };
-        (
-            format!("zy[e, c{names}] <- zx[{bare}{names}] via r;"),
-            format!("o[{bare}{names}] <- {value} via r;"),
-        )
+        let mut pull = format!("o[{bare}{names}] <- {value} via r;");
+        if rarely(self.random, 4) {
+            // Each tuple gets the row of its slot as it is.
+            self.source_target("rows", elem.0, true, &row, "fill(1)");
+            pull += &format!(" rows[{tuple}{names}] <- z[e, c{read}] via r;");
+        }
+        (format!("zy[e, c{all}] <- zx[{bare}{all}] via r;"), pull)
     }
 
     /// Arithmetic on a sum.
@@ -847,11 +963,12 @@ impl Draw<'_> {
                 // One row for all.
                 let dims = Vec::from_iter(row.iter().map(|(n, size)| format!("{n}: {size}")));
                 let row_names: Vec<&str> = row.iter().map(|(n, _)| *n).collect();
-                let placement = self.placement(&[], None, &row_names);
+                let placement = self.placement(&[], None, &row_names, Use::Read { sums: true });
+                let parts = (self.parts > 0).then_some(self.parts as usize);
                 let dims = dims.join(", ");
                 self.declarations.push(format!("in {name}: {}[{dims}] @ {placement};", elem.0));
-                let shape = row.iter().map(|(_, size)| *size as usize).collect();
-                self.random_input(&name, elem.1, shape);
+                let sizes = row.iter().map(|(_, size)| *size as usize);
+                self.random_input(&name, elem.1, parts.into_iter().chain(sizes).collect());
                 format!("{name}[{}]", row_names.join(", "))
             }
             _ => pick(self.random, &["2.0", "0.3", "3", "-1.5"]).to_string(),
@@ -885,7 +1002,7 @@ impl Draw<'_> {
             self.index("jds");
             route += &format!("\n    {}", self.route("q", "jds"));
             let statement = self.statement(9, 2).replace("via r", "via q");
-            match self.odd() {
+            match rarely(self.random, 2) {
                 true => statements.push(format!("plan q; {statement}")),
                 false => {
                     back += &format!("    entry other {{ plan q; {statement} }}\n");

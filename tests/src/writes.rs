@@ -6,7 +6,8 @@ use fusco_dsl::layout;
 use fusco_dsl::layout::{Local, RouteShape};
 use fusco_dsl::oracle::{Inputs, Relation};
 use fusco_dsl::schedule::ir::{
-    Access, Deal, DealTables, Entry, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
+    Access, Deal, DealTables, Entry, Guard, Ix, IxOp, Op, PairPart, Role, RoleKind, Route,
+    Schedule, Table, TableKind, Tensor, Var,
 };
 use fusco_dsl::sema::hir::Size;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,9 +39,17 @@ pub fn routed(
         let mut walk = Walk { schedule, shape, inputs, relation, me, vars, out: &mut out };
         // Alternatives of a step differ in their tuning alone.
         let kernels = entry.steps.iter().filter_map(|s| s.alternatives.last()).map(|a| &a.kernel);
-        kernels.flat_map(|k| &k.roles).for_each(|role| walk.ops(&role.body));
+        let roles = kernels.flat_map(|k| &k.roles).filter(|role| is_routed(role));
+        roles.for_each(|role| walk.ops(&role.body));
     }
     out
+}
+
+/// Whether its statements need the plan.
+fn is_routed(role: &Role) -> bool {
+    let reads =
+        |text: &String| [" via ", "count(", "offset(", "dropped("].iter().any(|w| text.contains(w));
+    role.kind != RoleKind::Move || role.text.iter().any(reads)
 }
 
 struct Walk<'a> {
@@ -91,6 +100,13 @@ impl Walk<'_> {
                 }
             }
             Op::Once { body } => self.ops(body),
+            Op::Grid { vars, guards, body, .. } => self.points(vars, guards, body),
+            Op::For { var, extent, body } => {
+                for at in 0..*extent {
+                    self.vars[var.index()] = at;
+                    self.ops(body);
+                }
+            }
             Op::Put { to, .. } => self.write(to, true),
             Op::Fill { to, .. } => self.write(to, false),
             Op::FillAll { tensor, .. } => {
@@ -100,6 +116,33 @@ impl Walk<'_> {
             }
             _ => {}
         }
+    }
+
+    fn points(&mut self, vars: &[(Handle<Var>, i64)], guards: &[Guard], body: &[Op]) {
+        if let Some(((var, extent), inner)) = vars.split_first() {
+            for at in 0..*extent {
+                self.vars[var.index()] = at;
+                self.points(inner, guards, body);
+            }
+        } else if guards.iter().all(|guard| self.holds(guard)) {
+            self.ops(body);
+        }
+    }
+
+    fn holds(&self, guard: &Guard) -> bool {
+        match guard {
+            Guard::Below { value, limit } => self.value(value) < self.value(limit),
+            Guard::Equal { value, to } => self.value(value) == self.value(to),
+            Guard::Kept { route, tuple } => self.pair(*route, tuple).is_some(),
+            Guard::Valid { .. } | Guard::NonZero { .. } => true,
+        }
+    }
+
+    /// Group and slot of an own tuple.
+    fn pair(&self, route: Handle<Route>, tuple: &Ix) -> Option<(i64, i64)> {
+        let (number, fan) = (self.value(tuple), self.schedule.routes[route].fan);
+        let tuples = self.tuples(route, number / fan);
+        tuples.into_iter().find(|(k, ..)| *k == number % fan).map(|(_, group, slot)| (group, slot))
     }
 
     fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {
@@ -211,6 +254,10 @@ impl Walk<'_> {
             Ix::Dropped(route) => {
                 let member = self.schedule.routes[*route].member_of(self.me as i64);
                 self.relation.dropped.get(member as usize).copied().unwrap_or(0)
+            }
+            Ix::Pair { route, tuple, part } => {
+                let (group, slot) = self.pair(*route, tuple).expect("a guard keeps the tuple");
+                if *part == PairPart::Group { group } else { slot }
             }
             Ix::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.value(lhs), self.value(rhs));

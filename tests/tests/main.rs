@@ -2,6 +2,7 @@
 //! and what a wrong `fusco!` says.
 
 mod adjoint;
+mod anywhere;
 mod consumer;
 mod emulated;
 mod graph;

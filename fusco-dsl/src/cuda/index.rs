@@ -2,7 +2,7 @@
 //! are stored, and comparisons with elements of tensors, are 64 bits wide throughout.
 
 use super::namer::{name, table_name, var_name};
-use crate::schedule::ir::{Access, Ix, IxOp, Schedule, TableKind, Tensor};
+use crate::schedule::ir::{Access, Ix, IxOp, PairPart, Schedule, TableKind, Tensor};
 
 /// Whether index arithmetic may exceed 32 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,7 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         | Ix::Base { .. }
         | Ix::Live { .. }
         | Ix::Dropped(_)
+        | Ix::Pair { .. }
             if width == Width::Wide =>
         {
             format!("i64({})", bare(schedule, ix))
@@ -56,13 +57,17 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         }
         Ix::Element { tensor, rank, at } => {
             let info = &schedule.tensors[*tensor];
-            format!(
-                "{}({}.at[{}][{}])",
-                if width == Width::Wide { "i64" } else { "i32" },
-                name(&info.name),
-                bare(schedule, rank),
-                in_width(schedule, at, Width::of(info))
-            )
+            let word = if width == Width::Wide { "i64" } else { "i32" };
+            let buffer = format!("{}.at[{}]", name(&info.name), bare(schedule, rank));
+            let at = in_width(schedule, at, Width::of(info));
+            match info.swizzle {
+                None => format!("{word}({buffer}[{at}])"),
+                Some(swizzle) => format!(
+                    "{word}(*swizzled<{}, const {}>({buffer}, {at}))",
+                    swizzle.row_bytes(),
+                    info.elem.name()
+                ),
+            }
         }
         Ix::Lookup { table, index } => {
             let info = &schedule.tables[*table];
@@ -80,6 +85,9 @@ pub(super) fn in_width(schedule: &Schedule, ix: &Ix, width: Width) -> String {
         }
         Ix::Live { group, .. } => format!("i32(plan->live[{}])", inner(group)),
         Ix::Dropped(_) => "i32(plan->dropped)".to_string(),
+        // The guard that keeps the tuple has read it.
+        Ix::Pair { part: PairPart::Group, .. } => "pair.group".to_string(),
+        Ix::Pair { part: PairPart::Slot, .. } => "pair.slot".to_string(),
         // Both are literals: C would compute them in 32 bits.
         Ix::Binary { op, lhs, rhs } if matches!((&**lhs, &**rhs), (Ix::Lit(_), Ix::Lit(_))) => {
             let (Ix::Lit(a), Ix::Lit(b)) = (&**lhs, &**rhs) else { return String::new() };

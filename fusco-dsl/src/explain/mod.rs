@@ -55,7 +55,9 @@ fn one_entry(out: &mut String, compiled: &Compiled, index: usize, entry: &Entry)
 fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
     _ = writeln!(out, "  {}", movement.text);
     section(out, "digits (radix, weight), source -> target", &roles::lines(compiled, movement));
-    if let MoveValue::Read(source) = &movement.value {
+    if movement.over_tuples() {
+        section(out, "lowering", &computed(compiled, movement));
+    } else if let MoveValue::Read(source) = &movement.value {
         let mut lines = vec![carrier(compiled, movement, source)];
         lines.extend(shape(compiled, movement, source));
         section(out, "lowering", &lines);
@@ -68,8 +70,7 @@ fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
             None => vec!["between which ranks follows from tables read at launch".to_string()],
         };
         section(out, "bytes", &bytes);
-    }
-    if let MoveValue::Computed(_) = &movement.value {
+    } else if let MoveValue::Computed(_) = &movement.value {
         section(out, "lowering", &computed(compiled, movement));
     }
     out.push('\n');
@@ -79,9 +80,16 @@ fn one_move(out: &mut String, compiled: &Compiled, movement: &Move) {
 fn computed(compiled: &Compiled, movement: &Move) -> Vec<String> {
     let Shape::Rows { run, vector, .. } = movement.shape else { return Vec::new() };
     let bytes = compiled.hir.tensors[movement.target.tensor].dtype.elem.bytes();
+    let who = match movement.over_tuples() {
+        true => {
+            "the ranks of the tuples load what those name from where it lies, and store what comes of it"
+        }
+        false => {
+            "the target's ranks load the operands from where they lie and compute in f32, rounding each operation"
+        }
+    };
     vec![
-        "the target's ranks load the operands from where they lie and compute in f32, rounding each operation"
-            .to_string(),
+        who.to_string(),
         format!("runs of {}: {}", picture::elements(run, bytes), movement.why),
         format!("{} bytes a store", vector * bytes),
     ]

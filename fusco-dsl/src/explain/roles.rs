@@ -84,7 +84,9 @@ fn special(movement: &Move, (table, place): End, i: usize) -> &'static str {
         let mine = table.digits.iter().filter(|d| d.axis == axis);
         mine.into_iter().any(|d| matches!(d.home, Home::Parent { .. } | Home::Rows { .. }))
     };
-    if axes().any(|a| matches!(place.coords[a], Coordinate::Gather { .. })) {
+    if movement.vars[var].tuple.is_some() {
+        "of the tuple"
+    } else if axes().any(|a| matches!(place.coords[a], Coordinate::Gather { .. })) {
         "looked up"
     } else if axes().any(|a| table.maps.contains_key(&a)) {
         "@owner"

@@ -5,7 +5,7 @@
 
 use crate::Compiled;
 use crate::layout::{Home, SpreadKind, Table};
-use crate::plan::{Coordinate, Live, Move, MoveValue, Place, Side, gcd};
+use crate::plan::{Coordinate, Live, Move, MoveValue, MoveVar, Place, Side, gcd};
 use std::collections::BTreeMap;
 
 /// `bytes[from][to]`, elements that stay on a rank included.
@@ -31,7 +31,8 @@ pub fn traffic(compiled: &Compiled, movement: &Move) -> Option<Traffic> {
     let MoveValue::Read(source) = &movement.value else { return None };
     let tables = &compiled.plan.tables;
     let (from, to) = (&tables[&source.tensor], &tables[&movement.target.tensor]);
-    if movement.vars.iter().any(|v| !matches!(v.live, Live::Known)) {
+    let at_launch = |v: &MoveVar| v.tuple.is_some() || !matches!(v.live, Live::Known);
+    if movement.vars.iter().any(at_launch) {
         return None;
     }
     let ranks = usize::try_from(compiled.schedule.ranks).ok().filter(|n| *n <= RANKS)?;

@@ -87,6 +87,12 @@ impl Builder<'_> {
             let routed = matches!(self.tensor.axes[digits[i].axis].extent, Extent::Ragged { .. });
             if matches!(digits[i].home, Home::Packed { .. }) && routed {
                 digits[i - 1].home = Home::Group { stride: 0 };
+                // The number of a group is all of its digits.
+                let axis = digits[i - 1].axis;
+                let memory = digits[..i - 1].iter_mut().rev().filter(|d| d.is_in_memory());
+                memory
+                    .take_while(|d| d.axis == axis)
+                    .for_each(|d| d.home = Home::Parent { stride: 0 });
             }
         }
         Ok(digits)
@@ -322,7 +328,12 @@ impl Builder<'_> {
         let mut packed = false;
         for i in (0..digits.len()).rev() {
             let mut radix = digits[i].radix.bound();
-            if matches!(digits[i].home, Home::Memory { .. }) && self.is_outermost(digits, i) {
+            let spaced = match digits[i].home {
+                Home::Memory { .. } | Home::Packed { .. } | Home::Rows { .. } => true,
+                Home::Group { .. } | Home::Parent { .. } => self.no_stride(digits[i].axis)?,
+                Home::Mesh { .. } | Home::Owner => false,
+            };
+            if spaced && self.is_outermost(digits, i) {
                 elems = self.asked_stride(digits[i].axis, elems)?;
             }
             match &mut digits[i].home {
@@ -360,6 +371,16 @@ impl Builder<'_> {
             .any(|d| d.axis == digits[i].axis && matches!(d.home, Home::Memory { .. }))
     }
 
+    /// Packed groups begin where those before them end.
+    fn no_stride(&self, axis: usize) -> Built<bool> {
+        match self.tensor.attrs.stride.iter().any(|(a, _)| *a == axis) {
+            true => {
+                Err(self.unsupported(self.tensor.placement_span, "a stride between packed groups"))
+            }
+            false => Ok(false),
+        }
+    }
+
     /// `stride(a: S)`, or what the digits to the right take.
     fn asked_stride(&self, axis: usize, elems: i64) -> Built<i64> {
         let Some((_, size)) = self.tensor.attrs.stride.iter().find(|(a, _)| *a == axis) else {
@@ -388,7 +409,9 @@ impl Builder<'_> {
             return Ok(1);
         };
         let bounds = route_bounds(self.program, self.bound, route)?;
-        let groups = digits[group].radix.bound();
+        let own = digits[..=group].iter().filter(|d| d.axis == digits[group].axis);
+        let own = own.filter(|d| d.is_in_memory()).map(|d| d.radix.bound());
+        let groups = own.fold(1i64, i64::saturating_mul);
         let rows = bounds.rows_of(groups).ok_or_else(|| self.overflow())?;
         let padding = self.product(groups, align - 1)?;
         rows.checked_add(padding).ok_or_else(|| self.overflow())

@@ -43,7 +43,7 @@ impl Deal {
             });
         }
         let member = |g| {
-            let rank = table.rank_part(axis, g)?;
+            let rank = table.first + table.rank_part(axis, g)?;
             let is_member = rank % shape.stride == 0 && rank < shape.stride * shape.ranks;
             is_member.then_some(rank / shape.stride)
         };

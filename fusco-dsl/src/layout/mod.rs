@@ -152,6 +152,18 @@ impl Table {
         })
     }
 
+    /// Whether an axis is cut over ranks as a source is: whatever a rank's tuples name lies on that rank.
+    pub fn is_cut_as(&self, axis: usize, source: &Source) -> bool {
+        let digits = self.digits.iter().filter(|d| d.axis == axis);
+        let on_mesh = digits.filter_map(|d| match d.home {
+            Home::Mesh { weight, .. } if d.radix.bound() > 1 => {
+                Some(RankDigit { weight: d.weight, radix: d.radix.bound(), ranks: weight })
+            }
+            _ => None,
+        });
+        on_mesh.eq(source.ranks.iter().copied())
+    }
+
     /// Whether this is the most significant digit of its axis: digits read major to minor.
     pub fn is_top(&self, digit: &Digit) -> bool {
         self.digits.iter().find(|d| d.axis == digit.axis).is_some_and(|d| std::ptr::eq(d, digit))

@@ -25,6 +25,10 @@ pub struct RouteShape {
     /// Along the other mesh axes, where tensors are copied or rows are split, each coordinate makes the same plan.
     pub ranks: i64,
     pub stride: i64,
+    /// First rank of the mesh that has the tuples, and its ranks: all, but beside other meshes.
+    pub mesh: (i64, i64),
+    /// Ranks that have tuples: those of a plan, but beside other meshes.
+    pub holders: i64,
     pub fan: i64,
     pub groups: i64,
     pub order: SlotOrder,
@@ -35,6 +39,21 @@ pub struct RouteShape {
 }
 
 impl RouteShape {
+    /// Whether a mesh axis, by its size and weight, is none of those whose ranks make one plan together.
+    pub fn beside(&self, (size, weight): (i64, i64)) -> bool {
+        size == 1 || weight * size <= self.stride || weight >= self.stride * self.ranks
+    }
+
+    /// The program has ranks outside the mesh of the tuples: those, too, know all counts.
+    pub fn is_beside_others(&self) -> bool {
+        self.mesh != (0, self.ranks * self.stride) && self.mesh.1 < self.ranks
+    }
+
+    /// Whether a rank has tuples.
+    pub fn holds(&self, rank: i64) -> bool {
+        !self.is_beside_others() || (0..self.holders).contains(&(rank - self.mesh.0))
+    }
+
     /// The number of a rank among those that make its plan.
     pub fn member_of(&self, rank: i64) -> i64 {
         rank / self.stride % self.ranks
@@ -70,7 +89,7 @@ pub(crate) fn route_bounds(
     let shape = route_shape(program, bound, route)?;
     let fan = if shape.distinct { 1 } else { shape.fan };
     let overflow = || unsupported(program, route, "more than 2^63 rows");
-    let positions = shape.positions_bound.checked_mul(shape.ranks).ok_or_else(overflow)?;
+    let positions = shape.positions_bound.checked_mul(shape.holders).ok_or_else(overflow)?;
     let rows = positions.checked_mul(fan).ok_or_else(overflow)?;
     let rows_per_group = shape.cap.map_or(rows, |cap| cap.min(rows));
     Ok(RouteBounds { rows_per_group, positions, names: shape.fan })
@@ -120,13 +139,25 @@ pub fn route_shape(
             source.ok_or_else(|| no("a source over ranks whose digits are not known at bind"))?,
         );
     }
-    let (ranks, stride) = members(&sources)
+    let (holders, stride) = members(&sources)
         .ok_or_else(|| no("a source over mesh axes that are not beside each other"))?;
+    let all_ranks = program.ranks(bound).unwrap_or(1);
+    let mesh = mesh_of(program, bound, index).unwrap_or((0, all_ranks));
+    let apart = mesh != (0, all_ranks);
+    if apart && holders != 1 && (holders, stride) != (mesh.1, 1) {
+        return Err(no("sources over some axes of a mesh that is not all ranks"));
+    }
+    // Beside other meshes all ranks make one plan: those of the others have no tuples.
+    let ranks = if apart { all_ranks } else { holders };
     for (source, var) in sources.iter_mut().zip(&route.sources) {
         if let VarExtent::Fixed(size) = &route.vars[*var].extent
             && let Some(all) = program.eval(size, bound)
         {
-            source.count_each(all, (ranks, stride));
+            source.count_each(all, (holders, stride));
+        }
+        if let (Local::Each(counts), true) = (&mut source.local, apart) {
+            counts.splice(0..0, (0..mesh.0).map(|_| 0));
+            counts.resize(usize::try_from(ranks).unwrap_or(0), 0);
         }
     }
     for source in &sources {
@@ -156,6 +187,12 @@ pub fn route_shape(
         let what = format!("route `{}` with {what},", route.name);
         Box::new(Diagnostic::unsupported(by, what).help("write the keys that are sharded first"))
     })?;
+    let order = match apart {
+        true => over_all(order, (holders, ranks)).ok_or_else(|| {
+            no("ranks of a mesh that is not all ranks, in another order than their numbers")
+        })?,
+        false => order,
+    };
     if order.outer.checked_mul(groups).is_none_or(|bins| bins > MOST_TUPLES) {
         return Err(no("more than 2^60 counts"));
     }
@@ -173,6 +210,8 @@ pub fn route_shape(
         positions_bound,
         ranks,
         stride,
+        mesh,
+        holders,
         fan,
         groups,
         order,
@@ -181,6 +220,29 @@ pub fn route_shape(
         distinct: choice.is_some() && distinct == choice,
         sources,
     })
+}
+
+/// First rank and number of ranks of the mesh that a tensor lies on.
+fn mesh_of(program: &Program, bound: &Bindings, tensor: Handle<hir::Tensor>) -> Option<(i64, i64)> {
+    let tensor = &program.tensors[tensor];
+    let split = tensor.placement.iter().find_map(|t| match t.kind {
+        hir::TermKind::Shard(axis) => Some(axis),
+        _ => None,
+    });
+    let axis = split.or_else(|| Some(tensor.spread.first()?.mesh))?;
+    let mesh = &program.meshes[program.mesh_axes[axis].mesh];
+    let sizes = mesh.axes.iter().map(|a| program.eval(&program.mesh_axes[*a].size, bound));
+    let ranks = sizes.into_iter().try_fold(1i64, |n, size| n.checked_mul(size?))?;
+    Some((program.eval(&mesh.first, bound)?, ranks))
+}
+
+/// The order of slots where the digit that is the rank counts all ranks, most of which have no tuples.
+fn over_all(mut order: SlotOrder, (holders, all): (i64, i64)) -> Option<SlotOrder> {
+    let mut ranks = order.digits.iter_mut().filter(|d| d.of_rank);
+    let (digit, more) = (ranks.next(), ranks.next().is_some());
+    let digit = digit.filter(|d| !more && d.radix == holders && (d.weight == 1 || holders == 1))?;
+    (digit.radix, digit.weight) = (all, 1);
+    Some(order)
 }
 
 /// The ranks over which sources are sharded: how many, and how far apart. `None` if the mesh has other axes between

@@ -82,6 +82,8 @@ pub struct Tuples {
     pub choice: Option<usize>,
     /// Ranks between neighbours of those that plan together.
     pub stride: i64,
+    /// First rank of the mesh that has the tuples.
+    pub first: i64,
 }
 
 impl Tuples {
@@ -98,7 +100,7 @@ impl Tuples {
             above /= extent;
         }
         let one = |(i, source): (usize, &Source)| {
-            let at = |d: &RankDigit| rank * self.stride / d.ranks % d.radix;
+            let at = |d: &RankDigit| (rank * self.stride - self.first).max(0) / d.ranks % d.radix;
             format!("{}={}", self.names[i], source.value(locals[i], at))
         };
         self.sources.iter().enumerate().map(one).collect::<Vec<_>>().join(", ")

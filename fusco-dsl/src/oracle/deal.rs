@@ -1,36 +1,26 @@
-//! Buffers of tensors whose placement needs no route: each element of a logical array is dealt to the ranks
-//! that hold it, at the offset that the digits give (`language.md` 4.1). A rank that holds nothing of a tensor,
-//! because it is outside its mesh or `only` names another, has an empty buffer.
+//! Buffers: each element of a logical array is dealt to the ranks that hold it, at the offset that the digits give
+//! (`language.md` 4.1). A rank that holds nothing of a tensor, because it is outside its mesh or `only` names another,
+//! has an empty buffer.
 
-use super::Error;
 use super::digits::Digits;
-use super::scope::{Scope, dynamic, overflow};
-use crate::sema::hir::{Elem, Extent, Program, Size, Tensor, TermKind};
-
-/// Whether a tensor is dealt here: it has no routed axis, and is not one whose buffer follows a `dyn` extent.
-pub(super) fn is_static(program: &Program, tensor: &Tensor) -> bool {
-    let routed = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
-    let counted = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Counted { .. }));
-    let launch = tensor.axes.iter().any(|a| matches!(&a.extent, Extent::Fixed(s) if dynamic(s)));
-    let mapped = tensor.placement.iter().any(|t| matches!(t.kind, TermKind::Mapped { .. }));
-    let elsewhere = program.meshes.iter().any(|(_, m)| m.first != Size::Lit(0));
-    let attrs = &tensor.attrs;
-    let asked = attrs.uneven || !attrs.stride.is_empty() || attrs.swizzle.is_some();
-    let says_more = counted || mapped || asked || elsewhere || !tensor.spread.is_empty();
-    !routed && (!launch || says_more || program.meshes.len() > 1)
-}
+use super::scope::{Scope, overflow};
+use super::{Array, Error};
+use crate::sema::hir::{Elem, Tensor};
 
 /// Coordinates of the axes over which a tensor is a sum: one part for each combination.
 pub(super) fn parts(scope: &Scope, tensor: &Tensor) -> Result<Option<i64>, Error> {
     scope.inputs.parts(scope.program, tensor)
 }
 
-/// Elements of each rank's buffer.
+/// Elements of each rank's buffer of an array.
 pub(super) fn lengths(scope: &Scope, tensor: &Tensor) -> Result<Vec<usize>, Error> {
     let digits = Digits::new(scope, tensor)?;
     let ranks = scope.program.ranks(&scope.inputs.params).ok_or_else(overflow)?;
-    let elements = usize::try_from(digits.elements).map_err(|_| overflow())?;
-    (0..ranks).map(|rank| Ok(if digits.holds(rank)? { elements } else { 0 })).collect()
+    let length = |rank| match digits.holds(rank)? {
+        true => usize::try_from(digits.length(rank)?).map_err(|_| overflow()),
+        false => Ok(0),
+    };
+    (0..ranks).map(length).collect()
 }
 
 pub(super) fn outside(tensor: &Tensor, rank: usize, at: usize) -> Error {
@@ -42,20 +32,16 @@ pub(super) fn outside(tensor: &Tensor, rank: usize, at: usize) -> Error {
 pub(super) type Deal<'v> = dyn FnMut(usize, usize, usize, usize) -> Result<(), Error> + 'v;
 
 /// Visits each live element of a logical array of this shape on every rank that holds it.
-pub(super) fn visit(
-    digits: &Digits,
-    shape: &[usize],
-    elem: Elem,
-    deal: &mut Deal,
-) -> Result<(), Error> {
+pub(super) fn visit(digits: &Digits, array: &Array, deal: &mut Deal) -> Result<(), Error> {
     let tensor = digits.tensor;
     let parts = parts(&digits.scope, tensor)?;
-    let each: usize = shape[usize::from(parts.is_some())..].iter().product();
-    let places = places(digits, tensor, &shape[usize::from(parts.is_some())..])?;
+    let places = places(digits, tensor, &array.shape[usize::from(parts.is_some())..])?;
     for part in 0..parts.unwrap_or(1) {
-        let holders = digits.holders(part)?;
-        let mut dealer = Dealer { digits, tensor, shape, elem, places: &places, holders, deal };
-        dealer.walk(&mut Vec::new(), (0, 0), part as usize * each)?;
+        let (holders, elem) = (digits.holders(part)?, array.elem);
+        let part = parts.map(|_| part);
+        let mut dealer =
+            Dealer { digits, tensor, array, elem, places: &places, holders, part, deal };
+        dealer.walk(&mut Vec::new(), (0, 0))?;
     }
     Ok(())
 }
@@ -84,50 +70,48 @@ fn places(digits: &Digits, tensor: &Tensor, shape: &[usize]) -> Result<Places, E
 struct Dealer<'a, 'v> {
     digits: &'a Digits<'a>,
     tensor: &'a Tensor,
-    shape: &'a [usize],
+    array: &'a Array,
     elem: Elem,
     places: &'a [Vec<(i64, i64)>],
     /// What copies, single places and the part add to the rank.
     holders: Vec<i64>,
+    /// Of a sum.
+    part: Option<i64>,
     deal: &'a mut Deal<'v>,
 }
 
 impl Dealer<'_, '_> {
-    /// Deals what lies below the coordinates `at`, which have this rank and offset and begin at element `from`.
-    fn walk(
-        &mut self,
-        at: &mut Vec<i64>,
-        (rank, offset): (i64, i64),
-        from: usize,
-    ) -> Result<(), Error> {
+    /// Deals what lies below the coordinates `at`, which have this rank and offset.
+    fn walk(&mut self, at: &mut Vec<i64>, (rank, offset): (i64, i64)) -> Result<(), Error> {
         let (axis, places) = (at.len(), self.places);
-        let Some(places) = places.get(axis) else { return self.put((rank, offset), from, 1) };
+        let Some(places) = places.get(axis) else { return self.put((rank, offset), at, 1) };
         let extent = self.digits.extent(axis, at)?;
         let extent = usize::try_from(extent).map_err(|_| overflow())?;
         if extent > places.len() {
             let outside = places.len() as i64;
             self.digits.part(axis, outside)?;
             at.push(outside);
-            return Err(Error::outside(&self.tensor.name, at, self.shape));
+            return Err(Error::outside(&self.tensor.name, at, &self.array.shape));
         }
         let offset = offset + self.digits.base(axis, at)?;
-        let first = self.shape.len() - self.places.len();
-        let inner: usize = self.shape[first + axis + 1..].iter().product();
         let last = axis + 1 == self.places.len();
         let mut value = 0;
         while value < extent {
             let (r, o) = places[value];
             let place = (rank + r, offset + o);
-            if last {
-                let run = self.run(&places[value..extent], place.1);
-                self.put(place, from + value, run)?;
-                value += run;
-                continue;
-            }
             at.push(value as i64);
-            self.walk(at, place, from + value * inner)?;
+            value += match last {
+                true => {
+                    let run = self.run(&places[value..extent], place.1);
+                    self.put(place, at, run)?;
+                    run
+                }
+                false => {
+                    self.walk(at, place)?;
+                    1
+                }
+            };
             at.pop();
-            value += 1;
         }
         Ok(())
     }
@@ -146,7 +130,14 @@ impl Dealer<'_, '_> {
         }
     }
 
-    fn put(&mut self, (rank, offset): (i64, i64), from: usize, run: usize) -> Result<(), Error> {
+    /// A run along the last axis from the coordinates on.
+    fn put(&mut self, (rank, offset): (i64, i64), at: &[i64], run: usize) -> Result<(), Error> {
+        let from = match self.part {
+            Some(part) => self.array.at(&[&[part], at].concat()),
+            None => self.array.at(at),
+        };
+        let outside = || Error::outside(&self.tensor.name, at, &self.array.shape);
+        let from = from.ok_or_else(outside)?;
         let at = usize::try_from(self.swizzled(offset, self.elem.bytes()));
         let at = at.map_err(|_| overflow())?;
         for holder in &self.holders {

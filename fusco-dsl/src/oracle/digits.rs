@@ -1,9 +1,10 @@
 //! The digits of a placement as numbers: what each coordinate of each axis adds to the rank and to the offset,
-//! from the definition in `language.md` 4.1. Enters: a tensor without a routed axis. Leaves: [`Digits`].
+//! from the definition in `language.md` 4.1. Enters: a tensor, and the rows of the groups of one that a route fills.
+//! Leaves: [`Digits`].
 
 use super::Error;
 use super::owners::Map;
-use super::scope::{Scope, overflow};
+use super::scope::{Scope, dynamic, overflow};
 use crate::arena::Handle;
 use crate::sema::hir::{Extent, MeshAxis, Size, Tensor, Term, TermKind};
 use std::collections::BTreeMap;
@@ -19,16 +20,20 @@ pub(super) struct Digits<'a> {
     pub first: i64,
     pub ranks: i64,
     packed: Option<Packed>,
+    /// Rows of each group, if a route fills the tensor.
+    live: Option<&'a [i64]>,
 }
 
 /// A counted axis in rows one group after another.
 struct Packed {
     axis: usize,
     align: i64,
-    /// The axes that the size of the counted axis names.
+    /// The axes that the size of the counted axis names; of a route, the one before it.
     parents: Vec<usize>,
     /// The first row of each group, by (rank in the mesh, group).
     bases: BTreeMap<(i64, i64), i64>,
+    /// All rows of each rank in the mesh.
+    rows: BTreeMap<i64, i64>,
     /// Elements of a row.
     row: i64,
 }
@@ -71,6 +76,7 @@ impl<'a> Digits<'a> {
             first: 0,
             ranks: 1,
             packed: None,
+            live: scope.counts(tensor)?.map(|relation| &relation.live[..]),
         };
         digits.mesh()?;
         digits.read_maps()?;
@@ -103,15 +109,18 @@ impl<'a> Digits<'a> {
 
     fn pack(&mut self) -> Result<(), Error> {
         for term in &self.tensor.placement {
-            let (TermKind::Pack(align), Extent::Counted { rows, .. }) =
-                (&term.kind, &self.tensor.axes[term.axis].extent)
-            else {
-                continue;
+            let axis = term.axis;
+            let parents = match (&term.kind, &self.tensor.axes[axis].extent) {
+                (TermKind::Pack(_), Extent::Counted { rows, .. }) => {
+                    (0..axis).filter(|a| super::scope::names(rows, *a)).collect()
+                }
+                (TermKind::Pack(_), Extent::Ragged { .. }) => Vec::from_iter(axis.checked_sub(1)),
+                _ => continue,
             };
-            let parents = (0..term.axis).filter(|a| super::scope::names(rows, *a)).collect();
+            let TermKind::Pack(align) = &term.kind else { continue };
             let align = positive(self.size(align)?)?;
-            let packed = Packed { axis: term.axis, align, parents, bases: BTreeMap::new(), row: 1 };
-            self.packed = Some(packed);
+            let (bases, rows) = (BTreeMap::new(), BTreeMap::new());
+            self.packed = Some(Packed { axis, align, parents, bases, rows, row: 1 });
         }
         Ok(())
     }
@@ -159,7 +168,9 @@ impl<'a> Digits<'a> {
         match &self.tensor.axes[axis].extent {
             Extent::Fixed(size) => self.bound(size),
             Extent::Counted { bound, .. } => self.size(bound),
-            Extent::Ragged { .. } => Err(Error::Unsupported("a routed axis here".into())),
+            Extent::Ragged { .. } => {
+                Ok(self.live.and_then(|live| live.iter().max()).copied().unwrap_or(0).max(1))
+            }
         }
     }
 
@@ -204,6 +215,7 @@ impl<'a> Digits<'a> {
                     radix
                 }
                 Home::Rows(_) => {
+                    elements = self.asked(i)?.unwrap_or(elements);
                     self.digits[i].home = Home::Rows(elements);
                     let Some(packed) = &mut self.packed else { continue };
                     packed.row = elements;
@@ -249,7 +261,7 @@ impl<'a> Digits<'a> {
             *sum += rows;
         }
         if let Some(packed) = &mut self.packed {
-            packed.bases = bases;
+            (packed.bases, packed.rows) = (bases, sums);
         }
         Ok(())
     }
@@ -296,7 +308,64 @@ impl<'a> Digits<'a> {
         match &self.tensor.axes[axis].extent {
             Extent::Fixed(size) => self.scope.size(size, at),
             Extent::Counted { rows, bound } => inputs.counted(program, (rows, bound), at),
-            Extent::Ragged { .. } => Err(Error::Unsupported("a routed axis here".into())),
+            Extent::Ragged { .. } => {
+                let group = axis.checked_sub(1).map_or(-1, |parent| at[parent]);
+                let live = usize::try_from(group).ok().and_then(|g| self.live?.get(g));
+                live.copied().ok_or_else(|| Error::Shape(format!("no segment {group}")))
+            }
+        }
+    }
+
+    /// Elements of a rank's buffer. One that a route fills ends with its last group.
+    pub fn length(&self, rank: i64) -> Result<i64, Error> {
+        let (Some(packed), true) = (&self.packed, self.live.is_some()) else {
+            return Ok(self.elements);
+        };
+        let (mut key, mine) = (0, rank - self.first);
+        for term in self.tensor.placement.iter().filter(|t| packed.parents.contains(&t.axis)) {
+            let mesh = match &term.kind {
+                TermKind::Shard(axis) => std::slice::from_ref(axis),
+                TermKind::Mapped { mesh, .. } => mesh,
+                _ => &[],
+            };
+            for axis in mesh {
+                let weight = self.weight(*axis)?;
+                key += mine / weight % self.axis_size(*axis)? * weight;
+            }
+        }
+        let rows = packed.rows.get(&key).copied().unwrap_or(0);
+        rows.checked_mul(packed.row).ok_or_else(overflow)
+    }
+
+    /// Where a group begins among the rows of its rank: `offset(y.c)`.
+    pub fn first_row(&self, group: i64) -> Result<i64, Error> {
+        let groups = self.live.map_or(0, <[i64]>::len) as i64;
+        if !(0..groups).contains(&group) {
+            return Err(Error::Shape(format!("no segment {group}")));
+        }
+        let unsupported = || Error::Unsupported("an offset of this placement".into());
+        let ragged = |a: &crate::sema::hir::Axis| matches!(a.extent, Extent::Ragged { .. });
+        let axis = self.tensor.axes.iter().position(ragged).filter(|axis| *axis > 0);
+        let axis = axis.ok_or_else(unsupported)?;
+        if let Some(packed) = &self.packed {
+            let part = self.part(axis - 1, group)?;
+            return packed.bases.get(&(part.rank, part.group)).copied().ok_or_else(unsupported);
+        }
+        let rank = |g| self.part(axis - 1, g).map(|p| p.rank);
+        let (own, mut earlier) = (rank(group)?, 0);
+        for other in 0..group {
+            earlier += i64::from(rank(other)? == own);
+        }
+        let slab = self.digits.iter().find(|d| d.axis == axis).ok_or_else(unsupported)?;
+        earlier.checked_mul(slab.radix).ok_or_else(overflow)
+    }
+
+    /// Elements between neighbours of the outermost digit in memory, if its axis has as many as a launch says.
+    pub fn leading(&self) -> Option<i64> {
+        let first = self.digits.iter().find(|d| !matches!(d.home, Home::Rank(_) | Home::Owner))?;
+        match (first.home, &self.tensor.axes[first.axis].extent) {
+            (Home::Memory(stride), Extent::Fixed(size)) if dynamic(size) => Some(stride),
+            _ => None,
         }
     }
 

@@ -4,7 +4,7 @@ use super::digits::Digits;
 use super::place::fill_bits;
 use super::scope::{Scope, names, overflow};
 use super::shape::shape;
-use super::{Array, Error, Inputs, Relation, deal, place};
+use super::{Array, Error, Inputs, Relation, deal};
 use crate::sema::hir::{Extent, Program, Tensor};
 use std::collections::BTreeMap;
 
@@ -54,28 +54,12 @@ pub fn gather(
         Ok(())
     };
     let mut held = vec![true; ranks.len()];
-    let rows = if deal::is_static(program, tensor) {
-        let digits = Digits::new(&scope, tensor)?;
-        deal::visit(&digits, &shape, elem, &mut take)?;
-        for (rank, held) in held.iter_mut().enumerate() {
-            *held = digits.holds(rank as i64)?;
-        }
-        digits.rows()
-    } else {
-        let mut wrong = None;
-        let like = Array::outline(elem, shape);
-        let rows = place::visit(&scope, tensor, &mut |rank, at, coords, run| {
-            let from = like.at(coords);
-            let taken = from.map_or_else(
-                || Err(Error::outside(name, coords, &like.shape)),
-                |from| take(rank, at, from, run),
-            );
-            if let Err(error) = taken {
-                wrong.get_or_insert(error);
-            }
-        })?;
-        wrong.map_or(Ok(rows), Err)?
-    };
+    let digits = Digits::new(&scope, tensor)?;
+    deal::visit(&digits, &Array::outline(elem, shape), &mut take)?;
+    for (rank, held) in held.iter_mut().enumerate() {
+        *held = digits.holds(rank as i64)?;
+    }
+    let rows = digits.rows();
     let end = |(rank, bytes): (usize, &[u8])| {
         let whole = if held[rank] { bytes.len() / width } else { 0 };
         let block = rows.and_then(|(align, row)| usize::try_from(align * row).ok());

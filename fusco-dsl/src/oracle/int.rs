@@ -1,7 +1,8 @@
 //! The value of an integer expression.
 
+use super::Error;
+use super::digits::Digits;
 use super::scope::{Scope, overflow};
-use super::{Error, place};
 use crate::arena::Handle;
 use crate::sema::hir::{Expr, ExprKind, Scalar, Tensor};
 
@@ -34,7 +35,7 @@ impl Scope<'_> {
             }
             ExprKind::Offset { tensor, group } => {
                 let tensor = &self.program.tensors[*tensor];
-                Some(place::first_row(self, tensor, values[group.index()])?)
+                Some(Digits::new(self, tensor)?.first_row(values[group.index()])?)
             }
             ExprKind::Dropped { route, source } => {
                 Some(nth(Some(&self.plan(*route)?.dropped[..]), values[source.index()])?)

@@ -38,7 +38,8 @@ impl<'p> Placed<'p> {
     /// # Errors
     /// Counts, owners or sizes that do not fit the placement.
     pub(super) fn new(left: &Arc<Left<'p>>, tensor: Handle<Tensor>) -> Result<Placed<'p>, Error> {
-        let lengths = place::lengths(&left.scope(), &left.program.tensors[tensor])?;
+        let array = &left.made[&tensor];
+        let lengths = place::lengths(&left.scope(), &left.program.tensors[tensor], array)?;
         let placed = Placed { left: left.clone(), tensor, lengths };
         placed.runs(&mut |_, _, _| ())?;
         Ok(placed)

@@ -61,7 +61,12 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
         return diagonal(program, bound, movement);
     }
     let mut worst = Image::Bijective;
-    for axis in 0..program.tensors[tensor].axes.len() {
+    // The variables of a route reach each element at most once: `check` has seen to it.
+    let by_tuple = |axis: &usize| {
+        let coordinate = &movement.target.coords[*axis];
+        (0..movement.vars.len()).any(|v| movement.vars[v].tuple.is_some() && coordinate.mentions(v))
+    };
+    for axis in (0..program.tensors[tensor].axes.len()).filter(|a| !by_tuple(a)) {
         match axis_image(program, bound, movement, axis) {
             found @ Image::Conflict { .. } => return found,
             Image::Bijective => {}
@@ -208,7 +213,9 @@ pub(super) fn refute(
     moves: &[Move],
     claim: &Prove,
 ) -> Option<Diagnostic> {
-    let of = |tensor: Handle<hir::Tensor>| moves.iter().find(|m| m.target.tensor == tensor);
+    let of = |tensor: Handle<hir::Tensor>| {
+        moves.iter().find(|m| m.target.tensor == tensor && m.route.is_none())
+    };
     match &claim.kind {
         hir::ProveKind::Covers(tensor) => {
             let movement = of(*tensor)?;

@@ -1,34 +1,37 @@
-//! How a statement without a route becomes a movement: read, refined into digits, cut, shaped.
+//! How a statement becomes a movement: read, refined into digits, cut, shaped. A statement along a route does, too,
+//! where its rows are not runs that are alike on all sides.
 //!
 //! The digits of a variable are the common refinement of the boundaries that both tables put on it. If
 //! the boundaries do not form a chain, those of the carrying side win and the other side divides.
 
+use super::Plan;
 use super::moves::{Built, Move, MoveDigit};
 use super::reader::Reader;
 use super::refine::{Asked, Builder};
-use crate::arena::Handle;
-use crate::layout::Table;
 use crate::sema::hir::{self, Bindings, Program};
-use std::collections::BTreeMap;
 
 /// Reads statement number `stmt` of an entry.
 ///
 /// # Errors
 /// What cannot be lowered yet (F0999), located.
 pub(super) fn lower(
-    program: &Program,
-    bound: &Bindings,
-    tables: &BTreeMap<Handle<hir::Tensor>, Table>,
+    (program, bound, plan): (&Program, &Bindings, &Plan),
     asked: &Asked,
     (entry, stmt): (&hir::Entry, usize),
 ) -> Built<Move> {
     let assign = &entry.stmts[stmt];
-    let reader = Reader { program, bound, assign };
+    let route = super::routed::route_of(program, assign);
+    let shape = route.map(|r| &plan.routes[&r]);
+    let reader = Reader { program, bound, assign, shape };
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;
     let vars = reader.vars()?;
-    let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
+    let (tables, checked) = (&plan.tables, Vec::new());
+    let mut builder = Builder { program, tables, asked, shape, target, value, vars, checked };
     builder.supported(assign.span)?;
+    if let Some(shape) = shape {
+        super::routed::movement(&builder, shape, assign.span)?;
+    }
     let carrier = builder.carrier()?;
     let divided = builder.divided(carrier);
     let mut digits = builder.digits(carrier);
@@ -42,6 +45,7 @@ pub(super) fn lower(
         stmt,
         text: assign.text.clone(),
         span: assign.span,
+        route,
         cast,
         carrier,
         checks,

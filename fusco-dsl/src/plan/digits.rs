@@ -86,6 +86,10 @@ pub fn piece_of(
 /// The effect of one step of `digit` on the place.
 pub fn step(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize) -> Step {
     let var = digits[digit].var;
+    if digits[digit].tuple {
+        let mentions = place.coords.iter().any(|c| c.mentions(var));
+        return if mentions { Step::Other } else { Step::Memory(0) };
+    }
     let mut memory = 0;
     for (axis, coordinate) in place.coords.iter().enumerate() {
         if !coordinate.mentions(var) {
@@ -152,6 +156,8 @@ pub fn unit_of(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize)
             unit,
             match row.home {
                 Home::Memory { stride } | Home::Rows { stride } => times * stride,
+                // First rows of groups, and slots.
+                Home::Group { stride } | Home::Packed { stride, .. } => stride,
                 _ => 0,
             },
         );

@@ -44,21 +44,24 @@ pub fn lower(
     let mut plan = Plan { ranks, tables, routes, entries: Vec::new() };
     for entry in &program.entries {
         let mut movements = Vec::new();
-        let of = (program, bound, &plan.tables);
+        // Statements along a route whose rows are not runs, with the reason.
+        let mut points = BTreeMap::new();
+        for (stmt, assign) in entry.stmts.iter().enumerate().filter(|(_, a)| !is_static(a)) {
+            match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
+                Ok(movement) => movements.push(movement),
+                Err(diagnostic) => _ = points.insert(stmt, *diagnostic),
+            }
+        }
+        let of = (program, bound, &plan);
         let always = entry.schedules.iter().find(|s| s.when.is_none());
         let asked = Asked::of(always);
-        let moves = moves(of, entry, &asked, &mut diagnostics);
+        let moves = moves(of, (entry, &points), &asked, &mut diagnostics);
         let mut scheduled = Vec::new();
         for schedule in entry.schedules.iter().take_while(|s| s.when.is_some()) {
             let own = Asked::of(Some(schedule));
             let differs = own != asked;
-            scheduled.push(differs.then(|| self::moves(of, entry, &own, &mut diagnostics)));
-        }
-        for (stmt, assign) in entry.stmts.iter().enumerate().filter(|(_, a)| !is_static(a)) {
-            match Statement::new(program, bound, &plan, assign).and_then(|s| s.movement(stmt)) {
-                Ok(movement) => movements.push(movement),
-                Err(diagnostic) => diagnostics.push(*diagnostic),
-            }
+            scheduled
+                .push(differs.then(|| self::moves(of, (entry, &points), &own, &mut diagnostics)));
         }
         plan.entries.push(EntryPlan { name: entry.name.clone(), movements, moves, scheduled });
     }
@@ -68,23 +71,26 @@ pub fn lower(
     if diagnostics.has_errors() { Err(diagnostics) } else { Ok(plan) }
 }
 
-/// The statements that need no plan, as a schedule asks for them.
+/// The statements that move point by point, as a schedule asks for them; of one that does for want of runs, what its
+/// rows lack.
 fn moves(
-    (program, bound, tables): (&Program, &Bindings, &BTreeMap<Handle<hir::Tensor>, Table>),
-    entry: &hir::Entry,
+    of: (&Program, &Bindings, &Plan),
+    (entry, points): (&hir::Entry, &BTreeMap<usize, Diagnostic>),
     asked: &Asked,
     diagnostics: &mut Diagnostics,
 ) -> Vec<Move> {
     let mut out = Vec::new();
-    for (stmt, _) in entry.stmts.iter().enumerate().filter(|(_, a)| is_static(a)) {
-        match super::dense::lower(program, bound, tables, asked, (entry, stmt)) {
+    let pointwise = |(stmt, a): &(usize, &hir::Assign)| is_static(a) || points.contains_key(stmt);
+    for (stmt, _) in entry.stmts.iter().enumerate().filter(pointwise) {
+        match super::dense::lower(of, asked, (entry, stmt)) {
             Ok(found) => out.push(found),
             // Another schedule may have said so.
             Err(diagnostic) => {
+                let diagnostic = points.get(&stmt).cloned().unwrap_or(*diagnostic);
                 let said =
                     |d: &Diagnostic| (d.span, &d.message) == (diagnostic.span, &diagnostic.message);
                 if !diagnostics.0.iter().any(said) {
-                    diagnostics.push(*diagnostic);
+                    diagnostics.push(diagnostic);
                 }
             }
         }
@@ -119,15 +125,8 @@ impl<'a> Statement<'a> {
         plan: &'a Plan,
         assign: &'a hir::Assign,
     ) -> Built<Self> {
-        let route = match (&assign.via, &assign.value.kind) {
-            (Some(via), _) => via.route,
-            (None, ExprKind::Dropped { route, .. }) => *route,
-            (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => {
-                ragged_route(program, *tensor)
-                    .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?
-            }
-            (None, _) => return Err(no(assign.span, "a movement without a route")),
-        };
+        let route = super::routed::route_of(program, assign)
+            .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?;
         Ok(Statement { program, bound, plan, assign, route })
     }
 
@@ -508,13 +507,7 @@ impl<'a> Statement<'a> {
         let Some(via) = &self.assign.via else {
             return self.coord_of_derived(var);
         };
-        let route = &self.program.routes[self.route];
-        if let Some(source) = via.sources.iter().position(|v| *v == var) {
-            return Some(Coord::Source(source));
-        }
-        let found = via.dests.iter().position(|v| *v == var).map(|i| route.dests[i])?;
-        let roles = [(shape.group_var, Coord::Group), (shape.slot_var, Coord::Slot)];
-        roles.iter().find(|(v, _)| *v == found).map(|(_, c)| *c)
+        super::routed::coord_of((&self.program.routes[self.route], shape), via, var)
     }
 
     /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
@@ -561,13 +554,6 @@ fn rows_of_product(factors: &mut [Factor]) -> Vec<&mut Point> {
         }
     }
     out
-}
-
-fn ragged_route(program: &Program, tensor: Handle<hir::Tensor>) -> Option<Handle<hir::Route>> {
-    program.tensors[tensor].axes.iter().find_map(|a| match a.extent {
-        hir::Extent::Ragged { route, .. } => Some(route),
-        hir::Extent::Fixed(_) | hir::Extent::Counted { .. } => None,
-    })
 }
 
 fn flatten_product<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {

@@ -46,10 +46,19 @@ pub struct Plan {
 pub struct EntryPlan {
     pub name: String,
     pub movements: Vec<Movement>,
-    /// Statements without a route.
+    /// Statements that move point by point: those without a route, and those along one whose rows are not runs that
+    /// are alike on all sides.
     pub moves: Vec<Move>,
     /// The same as each `schedule when` has them, if it changes them.
     pub scheduled: Vec<Option<Vec<Move>>>,
+}
+
+impl EntryPlan {
+    /// The routes that its statements need plans of.
+    pub fn routes(&self) -> impl Iterator<Item = Handle<hir::Route>> {
+        let moves = self.moves.iter().filter_map(|m| m.route);
+        self.movements.iter().map(|m| m.route).chain(moves)
+    }
 }
 
 /// One statement: for all tuples of the route (or all of its groups), `target <- value`.

@@ -1,7 +1,7 @@
-//! A statement without a route as a movement: its variables in digits, both places in those digits, who
-//! carries it out, and how long its runs are.
+//! A statement as a movement: its variables in digits, its places in those digits, who carries it out, and how long
+//! its runs are. Behind a route, its points are kept tuples, whose variables the plan gives.
 
-use super::Tree;
+use super::{Coord, Tree};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::layout::Owners;
@@ -17,6 +17,8 @@ pub struct Move {
     pub stmt: usize,
     pub text: String,
     pub span: Span,
+    /// The route whose plan it reads.
+    pub route: Option<Handle<hir::Route>>,
     pub vars: Vec<MoveVar>,
     /// Digits of all variables; those that loop are in the order of the target's memory, outermost first.
     pub digits: Vec<MoveDigit>,
@@ -41,6 +43,8 @@ pub struct MoveVar {
     pub name: String,
     /// Values `0..extent` at most.
     pub extent: i64,
+    /// What it is to the route of the movement: a tuple has one value of it.
+    pub tuple: Option<Coord>,
     pub live: Live,
     /// The digits reach past the extent: each point is compared.
     pub guarded: bool,
@@ -63,6 +67,8 @@ pub struct MoveDigit {
     pub radix: i64,
     /// Decided by the rank of the carrier: no loop.
     pub cut: Option<Cut>,
+    /// Decided by the tuple: no loop of its own.
+    pub tuple: bool,
 }
 
 /// The rank's coordinate on a mesh axis of `size` ranks, `weight` apart, divided by `below`, modulo the digit's radix unless it is the top one.
@@ -116,11 +122,47 @@ impl MoveValue {
     }
 }
 
+impl Move {
+    /// Whether its points are the tuples of its route that are kept.
+    pub fn over_tuples(&self) -> bool {
+        self.vars.iter().any(|v| v.tuple.is_some())
+    }
+
+    /// The tensor whose ranks carry it out; along a route those do that have the tuples.
+    pub fn carried(&self) -> Option<&Place> {
+        match (self.carrier, &self.value) {
+            _ if self.over_tuples() => None,
+            (Side::Source, MoveValue::Read(place)) => Some(place),
+            _ => Some(&self.target),
+        }
+    }
+
+    /// The axis's coordinate is what the variable of the route is.
+    pub fn is_coord(&self, place: &Place, axis: usize, coord: Coord) -> bool {
+        match &place.coords[axis] {
+            Coordinate::Linear { terms, constant: 0 } => {
+                matches!(terms[..], [(var, 1)] if self.vars[var].tuple == Some(coord))
+            }
+            _ => false,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 pub enum Number {
     Lit(i64),
     Var(usize),
-    Binary { op: hir::BinOp, lhs: Box<Number>, rhs: Box<Number> },
+    /// Live rows of the group that is the variable.
+    Count(usize),
+    /// First row of the group that is the variable, in a tensor.
+    First(usize, Handle<hir::Tensor>),
+    /// Tuples of this rank that are left out.
+    Dropped,
+    Binary {
+        op: hir::BinOp,
+        lhs: Box<Number>,
+        rhs: Box<Number>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{Kind, Movement, Plan, Tree, claims};
+use super::{EntryPlan, Kind, Plan, Tree, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::layout::{Digit, Home};
+use crate::layout::{Digit, Home, Spread, SpreadKind};
 use crate::sema::hir::{self, Attrs, Bindings, Program, Prove, ProveKind, TermKind};
+use crate::source::Span;
 
 pub(super) fn prove(
     program: &Program,
@@ -16,10 +17,10 @@ pub(super) fn prove(
         let moves = &plan.entries[index].moves;
         claims::obligations(program, bound, moves, diagnostics);
         for claim in &entry.proves {
-            let movements = &plan.entries[index].movements;
+            let written = written(&plan.entries[index]);
             let refuted = match claim.kind {
-                _ if movements.is_empty() && entry.plans.is_empty() => None,
-                _ => refute(program, plan, movements, claim),
+                _ if written.is_empty() && entry.plans.is_empty() => None,
+                _ => refute(program, plan, &written, claim),
             };
             let refuted = refuted.or_else(|| claims::refute(program, bound, plan, moves, claim));
             diagnostics.0.extend(refuted.or_else(|| either(program, plan, claim)));
@@ -27,10 +28,42 @@ pub(super) fn prove(
     }
 }
 
+/// A tensor that a statement writes along a route, or by the numbers of its plan.
+struct Written {
+    tensor: Handle<hir::Tensor>,
+    route: Handle<hir::Route>,
+    span: Span,
+    /// A sum writes each of its positions.
+    sums: bool,
+    /// What it reads of any rank.
+    reads: Vec<Handle<hir::Tensor>>,
+}
+
+fn written(entry: &EntryPlan) -> Vec<Written> {
+    let rows = entry.movements.iter().map(|m| Written {
+        tensor: m.target.tensor,
+        route: m.route,
+        span: m.span,
+        sums: matches!(m.kind, Kind::Reduce { .. }),
+        reads: Vec::new(),
+    });
+    let points = entry.moves.iter().filter_map(|m| {
+        let reduced = |v: usize| m.vars[v].tuple.is_some() && m.value.reduces(v);
+        Some(Written {
+            tensor: m.target.tensor,
+            route: m.route?,
+            span: m.span,
+            sums: (0..m.vars.len()).any(reduced),
+            reads: m.value.places().iter().map(|p| p.tensor).collect(),
+        })
+    });
+    rows.chain(points).collect()
+}
+
 fn refute(
     program: &Program,
     plan: &Plan,
-    movements: &[Movement],
+    movements: &[Written],
     claim: &Prove,
 ) -> Option<Diagnostic> {
     match &claim.kind {
@@ -40,7 +73,7 @@ fn refute(
         ProveKind::Deterministic(tensor) => {
             refute_deterministic(program, movements, *tensor, claim)
         }
-        ProveKind::Local(tensor) => refute_local(program, plan, *tensor, claim),
+        ProveKind::Local(tensor) => refute_local(program, plan, movements, (*tensor, claim)),
         ProveKind::Vector { tensor, axis, bytes } => {
             refute_vector(program, plan, (*tensor, *axis), *bytes, claim)
         }
@@ -53,7 +86,8 @@ fn either(program: &Program, plan: &Plan, claim: &Prove) -> Option<Diagnostic> {
     match &claim.kind {
         ProveKind::Inverse(first, second) => {
             let (a, b) = (&plan.entries[*first], &plan.entries[*second]);
-            if a.moves.is_empty() && b.moves.is_empty() {
+            let by_routes = |e: &EntryPlan| e.moves.iter().all(|m| m.route.is_some());
+            if by_routes(a) && by_routes(b) {
                 return refute_inverse(plan, *first, *second, claim);
             }
             claims::not_inverse(program, &a.moves, &b.moves, claim)
@@ -91,11 +125,11 @@ fn refute_same(
 /// Slots are injective by construction; a tensor written by two movements is not.
 fn refute_injective(
     program: &Program,
-    movements: &[Movement],
+    movements: &[Written],
     tensor: Handle<hir::Tensor>,
     claim: &Prove,
 ) -> Option<Diagnostic> {
-    let writers: Vec<&Movement> = movements.iter().filter(|m| m.target.tensor == tensor).collect();
+    let writers = Vec::from_iter(movements.iter().filter(|m| m.tensor == tensor));
     (writers.len() > 1).then(|| {
         Diagnostic::error(
             "F0504",
@@ -108,16 +142,16 @@ fn refute_injective(
     })
 }
 
-/// Of an `inout`, elements that a dropped tuple leaves out keep their value. A sum writes each of its positions.
+/// Of an `inout`, elements that a dropped tuple leaves out keep their value.
 fn refute_kept(
     program: &Program,
-    movements: &[Movement],
+    movements: &[Written],
     tensor: Handle<hir::Tensor>,
     claim: &Prove,
 ) -> Option<Diagnostic> {
     let info = &program.tensors[tensor];
-    let writes = movements.iter().find(|m| m.target.tensor == tensor)?;
-    let partly = info.io == hir::Io::InOut && !matches!(writes.kind, Kind::Reduce { .. });
+    let writes = movements.iter().find(|m| m.tensor == tensor)?;
+    let partly = info.io == hir::Io::InOut && !writes.sums;
     partly.then(|| {
         Diagnostic::error(
             "F0801",
@@ -155,11 +189,11 @@ fn refute_covers(
 
 fn refute_deterministic(
     program: &Program,
-    movements: &[Movement],
+    movements: &[Written],
     tensor: Handle<hir::Tensor>,
     claim: &Prove,
 ) -> Option<Diagnostic> {
-    let any = movements.iter().filter(|m| m.target.tensor == tensor).find_map(|m| {
+    let any = movements.iter().filter(|m| m.tensor == tensor).find_map(|m| {
         program.routes[m.route].steps.iter().find_map(|s| match s {
             hir::Step::Slot { order: hir::Order::Any, span, .. } => Some(*span),
             _ => None,
@@ -179,9 +213,30 @@ fn refute_deterministic(
 fn refute_local(
     program: &Program,
     plan: &Plan,
-    tensor: Handle<hir::Tensor>,
-    claim: &Prove,
+    movements: &[Written],
+    (tensor, claim): (Handle<hir::Tensor>, &Prove),
 ) -> Option<Diagnostic> {
+    let writes = movements.iter().find(|m| m.tensor == tensor);
+    let not_local = |note: String| {
+        let message = format!("`{}` is not local", program.tensors[tensor].name);
+        let diagnostic = Diagnostic::error("F0804", claim.span, message).note(note);
+        Some(diagnostic.help("drop the claim: rows of a route may go to any rank"))
+    };
+    let apart = |t: &Handle<hir::Tensor>| {
+        let shape = &plan.routes[&writes?.route];
+        let beside = |s: &Spread| s.kind == SpreadKind::Copy && shape.beside((s.size, s.weight));
+        let mut others = plan.tables[t].spread.iter().filter(|s| s.size > 1 && !beside(s));
+        others.find(|s| *t == tensor || s.kind != SpreadKind::Copy)
+    };
+    let read = writes.map_or(&[][..], |w| &w.reads);
+    if let Some(spread) = read.iter().chain([&tensor]).find_map(apart) {
+        let axis = &program.mesh_axes[spread.axis].name;
+        return not_local(format!("mesh axis `{axis}` has what other ranks need"));
+    }
+    let split = |t: &&Handle<hir::Tensor>| plan.tables[t].digits.iter().any(|d| !d.is_in_memory());
+    if let Some(other) = read.iter().find(split) {
+        return not_local(format!("`{}` is split over ranks", program.tensors[*other].name));
+    }
     let table = &plan.tables[&tensor];
     // Values that a digit has on the mesh.
     let places = |d: &Digit| match d.home {
@@ -190,15 +245,7 @@ fn refute_local(
         _ => 1,
     };
     let digit = table.digits.iter().find(|d| places(d) > 1)?;
-    Some(
-        Diagnostic::error(
-            "F0804",
-            claim.span,
-            format!("`{}` is not local", program.tensors[tensor].name),
-        )
-        .note(format!("axis `{}` has {} values on the mesh", table.axes[digit.axis], places(digit)))
-        .help("drop the claim: rows of a route may go to any rank"),
-    )
+    not_local(format!("axis `{}` has {} values on the mesh", table.axes[digit.axis], places(digit)))
 }
 
 /// Every access of the tensor in the program moves at least this many bytes.

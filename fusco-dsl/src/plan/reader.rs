@@ -1,8 +1,9 @@
-//! A statement without a route in numbers: its places as sums of variables, its value, its variables.
+//! A statement in numbers: its places as sums of variables, its value, its variables.
 
-use super::Tree;
 use super::moves::{Built, Coordinate, Live, MoveValue, MoveVar, Number, Place, no};
+use super::{Coord, Tree};
 use crate::arena::Handle;
+use crate::layout::RouteShape;
 use crate::sema::hir::{self, Bindings, Expr, ExprKind, Extent, Program, Scalar, Size, VarExtent};
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -12,6 +13,8 @@ pub(super) struct Reader<'a> {
     pub(super) program: &'a Program,
     pub(super) bound: &'a Bindings,
     pub(super) assign: &'a hir::Assign,
+    /// The route that it moves along, or whose numbers it reads.
+    pub(super) shape: Option<&'a RouteShape>,
 }
 
 impl Reader<'_> {
@@ -61,6 +64,9 @@ impl Reader<'_> {
             ExprKind::Scalar(Scalar::Int(v)) => Ok(Number::Lit(*v)),
             ExprKind::Size(size) => Ok(Number::Lit(self.size(size, e.span)?)),
             ExprKind::Var(v) => Ok(Number::Var(v.index())),
+            ExprKind::Count { group, .. } => Ok(Number::Count(group.index())),
+            ExprKind::Offset { tensor, group } => Ok(Number::First(group.index(), *tensor)),
+            ExprKind::Dropped { .. } => Ok(Number::Dropped),
             ExprKind::Binary { op, lhs, rhs } => Ok(Number::Binary {
                 op: *op,
                 lhs: Box::new(self.number(lhs)?),
@@ -139,7 +145,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn vars(&self) -> Built<Vec<MoveVar>> {
-        let one = |var: &hir::Var| {
+        let one = |(handle, var): (Handle<hir::Var>, &hir::Var)| {
+            if let Some(tuple) = self.tuple(handle, var) {
+                return Ok(tuple);
+            }
             let (extent, live) = match &var.extent {
                 VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
                     Some(n) => (n, Live::Known),
@@ -153,9 +162,32 @@ impl Reader<'_> {
                 }
             };
             let guarded = matches!(live, Live::Size(_));
-            Ok(MoveVar { name: var.name.clone(), extent: extent.max(1), live, guarded })
+            let (name, extent) = (var.name.clone(), extent.max(1));
+            Ok(MoveVar { name, extent, live, guarded, tuple: None })
         };
-        self.assign.vars.iter().map(|(_, v)| one(v)).collect()
+        self.assign.vars.iter().map(one).collect()
+    }
+
+    /// A variable of the route; of its body, one that no place reads.
+    fn tuple(&self, handle: Handle<hir::Var>, var: &hir::Var) -> Option<MoveVar> {
+        if let (ExprKind::Dropped { source, .. }, Some(shape)) =
+            (&self.assign.value.kind, self.shape)
+        {
+            let tuple = (*source == handle).then_some(Coord::Source(0))?;
+            let (name, extent) = (var.name.clone(), super::routed::most_of(shape, tuple));
+            let (live, tuple) = (Live::Known, Some(tuple));
+            return Some(MoveVar { name, extent, live, guarded: false, tuple });
+        }
+        let (via, shape) = (self.assign.via.as_ref()?, self.shape?);
+        let route = &self.program.routes[via.route];
+        let tuple = super::routed::coord_of((route, shape), via, handle);
+        let extent = match tuple {
+            Some(coord) => super::routed::most_of(shape, coord),
+            None if handle.index() < route.vars.len() => 1,
+            None => return None,
+        };
+        let (name, live) = (var.name.clone(), Live::Known);
+        Some(MoveVar { name, extent: extent.max(1), live, guarded: false, tuple })
     }
 
     /// A size with every `dyn` at its bound.

@@ -7,7 +7,7 @@ use super::moves::{
 };
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
-use crate::layout::{Home, SpreadKind, Table};
+use crate::layout::{Home, RouteShape, SpreadKind, Table};
 use crate::sema::hir::{self, Extent, Program, Size};
 use crate::source::Span;
 use std::collections::BTreeMap;
@@ -75,6 +75,8 @@ pub(super) struct Builder<'a> {
     pub(super) program: &'a Program,
     pub(super) tables: &'a BTreeMap<Handle<hir::Tensor>, Table>,
     pub(super) asked: &'a Asked,
+    /// Of the route whose plan it reads.
+    pub(super) shape: Option<&'a RouteShape>,
     pub(super) target: Place,
     pub(super) value: MoveValue,
     pub(super) vars: Vec<MoveVar>,
@@ -130,7 +132,7 @@ impl Builder<'_> {
         if self.places().any(|p| self.scans_a_device_table(self.table(p))) {
             return Err(no(span, "rows counted over owners that are read on the device"));
         }
-        match self.places().any(|p| routed(p) || ragged(p)) {
+        match self.shape.is_none() && self.places().any(|p| routed(p) || ragged(p)) {
             true => Err(no(span, "a move of routed rows without `via`")),
             false => Ok(()),
         }
@@ -142,6 +144,9 @@ impl Builder<'_> {
     /// # Errors
     /// F0999 where the program asks for the other side.
     pub(super) fn carrier(&self) -> Built<Side> {
+        if self.over_tuples() {
+            return Ok(Side::Source);
+        }
         let forced = |why: &str| match self.asked.carrier {
             Some((Side::Source, span)) => Err(Box::new(
                 Diagnostic::unsupported(span, format!("`push` of {why}"))
@@ -166,18 +171,33 @@ impl Builder<'_> {
         Ok(self.asked.side().unwrap_or(side))
     }
 
-    pub(super) fn carried(&self, carrier: Side) -> &Place {
+    pub(super) fn over_tuples(&self) -> bool {
+        self.vars.iter().any(|v| v.tuple.is_some())
+    }
+
+    /// The place whose ranks carry it out, but along a route.
+    fn carried(&self, carrier: Side) -> Option<&Place> {
         match (carrier, self.source()) {
-            (Side::Source, Some(source)) => source,
-            _ => &self.target,
+            _ if self.over_tuples() => None,
+            (Side::Source, Some(source)) => Some(source),
+            _ => Some(&self.target),
         }
+    }
+
+    fn own_boundaries(&self, carrier: Side, var: usize) -> Vec<i64> {
+        self.carried(carrier).map_or(Vec::new(), |place| self.boundaries(place, var))
     }
 
     /// The refinement of each variable, major digit first.
     pub(super) fn digits(&self, carrier: Side) -> Vec<MoveDigit> {
         let mut out = Vec::new();
         for (var, info) in self.vars.iter().enumerate() {
-            let mut cuts = chain(&self.boundaries(self.carried(carrier), var), info.extent);
+            if info.tuple.is_some() {
+                let (radix, cut) = (info.extent, None);
+                out.push(MoveDigit { var, weight: 1, radix, cut, tuple: true });
+                continue;
+            }
+            let mut cuts = chain(&self.own_boundaries(carrier, var), info.extent);
             let others: Vec<i64> = self
                 .places()
                 .flat_map(|p| self.boundaries(p, var))
@@ -192,7 +212,8 @@ impl Builder<'_> {
             insert(&mut cuts, gcd(lowest, info.extent), info.extent);
             let mut above = info.extent;
             for w in cuts.iter().rev().copied().chain([1]) {
-                out.push(MoveDigit { var, weight: w, radix: (above + w - 1) / w, cut: None });
+                let radix = (above + w - 1) / w;
+                out.push(MoveDigit { var, weight: w, radix, cut: None, tuple: false });
                 above = w;
             }
         }
@@ -201,8 +222,9 @@ impl Builder<'_> {
 
     /// The first boundaries that do not form a chain.
     pub(super) fn divided(&self, carrier: Side) -> Option<(usize, i64, i64)> {
-        (0..self.vars.len()).find_map(|var| {
-            let own = chain(&self.boundaries(self.carried(carrier), var), self.vars[var].extent);
+        let vars = (0..self.vars.len()).filter(|v| self.vars[*v].tuple.is_none());
+        vars.into_iter().find_map(|var| {
+            let own = chain(&self.own_boundaries(carrier, var), self.vars[var].extent);
             let all = self.places().flat_map(|p| self.boundaries(p, var));
             let mut inside = all.filter(|w| *w < self.vars[var].extent);
             let odd = |w: &i64| own.iter().find(|c| *c % w != 0 && w % *c != 0).map(|c| (*c, *w));
@@ -237,7 +259,7 @@ impl Builder<'_> {
     /// Digits of the carrier's mesh are decided by the rank. Returns the (axis, table digit) pairs that
     /// must be compared instead.
     pub(super) fn cut(&mut self, carrier: Side, digits: &mut [MoveDigit]) -> Vec<(usize, usize)> {
-        let place = self.carried(carrier).clone();
+        let Some(place) = self.carried(carrier).cloned() else { return Vec::new() };
         let table = self.table(&place).clone();
         let mut checks = Vec::new();
         for (at, row) in table.digits.iter().enumerate() {
@@ -274,8 +296,10 @@ impl Builder<'_> {
 
     /// Variables that the carrier's comparisons, or another variable's length, read.
     pub(super) fn compared(&self, carrier: Side, checks: &[(usize, usize)]) -> Vec<usize> {
-        let place = self.carried(carrier);
-        let by_check = |v: &usize| checks.iter().any(|(axis, _)| place.coords[*axis].mentions(*v));
+        let by_check = |v: &usize| {
+            let place = self.carried(carrier);
+            place.is_some_and(|p| checks.iter().any(|(axis, _)| p.coords[*axis].mentions(*v)))
+        };
         let by_length = |v: &usize| {
             self.vars.iter().any(|x| matches!(&x.live, Live::Size(size) if reads(size, *v)))
         };
@@ -293,7 +317,7 @@ impl Builder<'_> {
     pub(super) fn order(&self, digits: &[MoveDigit]) -> Vec<usize> {
         let table = self.table(&self.target);
         let key = |i: &usize| match step(table, &self.target, digits, *i) {
-            _ if digits[*i].cut.is_some() => (0, 0),
+            _ if digits[*i].cut.is_some() || digits[*i].tuple => (0, 0),
             Step::Rank | Step::Memory(0) => (1, 0),
             Step::Other => (2, 0),
             Step::Memory(stride) => (3, -stride),

@@ -7,13 +7,14 @@
 //! movement addresses is compared with that, number by number; what lies elsewhere is F0999, never an address that
 //! is nearly right.
 
+use super::moves::{Coordinate, MoveValue, Number, Place};
+use super::refine::Builder;
 use super::{Coord, Point};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
-use crate::layout::{
-    Deal, DealForm, Digit, Home, Owners, Radix, RankDigit, RouteShape, SpreadKind, Table,
-};
-use crate::sema::hir::{self, Program};
+use crate::layout::{Deal, DealForm, Digit, Home, Owners, Radix, RouteShape, SpreadKind, Table};
+use crate::sema::hir::{self, ExprKind, Program};
+use crate::source::Span;
 use std::collections::BTreeMap;
 
 type Decided<T = ()> = Result<T, Box<Diagnostic>>;
@@ -31,6 +32,10 @@ pub(super) fn index(
         let what = "a map of owners over a source of a route";
         return Err(refuse(program, table, what));
     }
+    if table.spread.iter().any(|s| s.size > 1 && s.kind != SpreadKind::Copy) {
+        let what = "an index of a route that not every rank has";
+        return Err(refuse(program, table, what));
+    }
     for (axis, source) in axes.iter().enumerate() {
         let mut own = table.digits.iter().filter(|d| d.axis == axis);
         if let Some(source) = source {
@@ -44,6 +49,111 @@ pub(super) fn index(
         }
     }
     Ok(())
+}
+
+/// The route that a statement moves along, or whose numbers it reads.
+pub(super) fn route_of(program: &Program, assign: &hir::Assign) -> Option<Handle<hir::Route>> {
+    match (&assign.via, &assign.value.kind) {
+        (Some(via), _) => Some(via.route),
+        (None, ExprKind::Dropped { route, .. }) => Some(*route),
+        (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => {
+            program.tensors[*tensor].axes.iter().find_map(|a| match a.extent {
+                hir::Extent::Ragged { route, .. } => Some(route),
+                hir::Extent::Fixed(_) | hir::Extent::Counted { .. } => None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// What a variable of a statement is to the route that it moves along.
+pub(super) fn coord_of(
+    (route, shape): (&hir::Route, &RouteShape),
+    via: &hir::Via,
+    var: Handle<hir::Var>,
+) -> Option<Coord> {
+    if let Some(source) = via.sources.iter().position(|v| *v == var) {
+        return Some(Coord::Source(source));
+    }
+    let found = via.dests.iter().position(|v| *v == var).map(|i| route.dests[i])?;
+    let roles = [(shape.group_var, Coord::Group), (shape.slot_var, Coord::Slot)];
+    roles.iter().find(|(v, _)| *v == found).map(|(_, c)| *c)
+}
+
+/// The values that a variable of the route may have.
+pub(super) fn most_of(shape: &RouteShape, coord: Coord) -> i64 {
+    match coord {
+        Coord::Source(k) => {
+            let source = &shape.sources[k];
+            source.ranks.iter().fold(source.bound, |n, d| n.saturating_mul(d.radix))
+        }
+        Coord::Group => shape.groups,
+        Coord::Slot => {
+            let tuples = shape.positions_bound.saturating_mul(shape.fan * shape.ranks);
+            shape.cap.map_or(tuples, |cap| cap.min(tuples))
+        }
+    }
+}
+
+/// A movement of single points along a route, or of numbers of its plan: where every place lies can be told of its
+/// tuple.
+pub(super) fn movement(builder: &Builder<'_>, shape: &RouteShape, span: Span) -> Decided {
+    let no = |what: &str| Err(Box::new(Diagnostic::unsupported(span, what)));
+    let choice = shape.choice.map(Coord::Source);
+    let tuple = |v: usize| builder.vars[v].tuple;
+    let reduces = |v: &usize| builder.value.reduces(*v) && tuple(*v).is_some();
+    let reduced = Vec::from_iter((0..builder.vars.len()).filter(reduces));
+    if reduced.iter().any(|v| tuple(*v) != choice) {
+        return no("a sum over a variable other than the last source of the route");
+    }
+    let coord = |place: &Place, axis: usize| match &place.coords[axis] {
+        Coordinate::Linear { terms, constant: 0 } => match terms[..] {
+            [(var, 1)] => tuple(var),
+            _ => None,
+        },
+        _ => None,
+    };
+    for place in builder.places() {
+        let table = &builder.tables[&place.tensor];
+        for digit in &table.digits {
+            let is_group = coord(place, digit.axis) == Some(Coord::Group);
+            match digit.home {
+                Home::Group { .. } if !is_group => return no("a packed axis at another group"),
+                Home::Rows { .. } | Home::Parent { .. } if table.counted.is_some() => {
+                    return no("a counted axis in a statement with a route");
+                }
+                _ => {}
+            }
+        }
+        for (axis, map) in &table.maps {
+            let is_group = coord(place, *axis) == Some(Coord::Group);
+            if matches!(map.owners, Owners::Read(_)) && !is_group {
+                let what = "a map of owners over an axis other than the group of a route";
+                return Err(refuse(builder.program, table, what));
+            }
+            if map.parts.iter().any(|p| p.0 > 1 && shape.beside(*p)) {
+                let what = "owners on mesh axes along which the route does not send,";
+                return Err(refuse(builder.program, table, what));
+            }
+        }
+        let placed = (builder.program, builder.tables);
+        for axis in 0..place.coords.len() {
+            let first = |d: &Digit| d.axis == axis && matches!(d.home, Home::Group { .. });
+            let read = table.maps.get(&axis).is_some_and(|m| matches!(m.owners, Owners::Read(_)));
+            if table.digits.iter().any(first) || read {
+                groups(placed, table, axis, shape)?;
+            }
+        }
+    }
+    match &builder.value {
+        MoveValue::Int(Number::Dropped) if shape.sources[0].bound > 1 => {
+            no("`dropped` of a source of which a rank has several values")
+        }
+        MoveValue::Int(Number::First(_, tensor)) => {
+            first_rows((builder.program, builder.tables), *tensor, shape).map(|_| ())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What a movement does at a point.
@@ -62,10 +172,23 @@ pub(super) fn point(
     (point, usage): (&Point, Usage),
 ) -> Decided<Option<Deal>> {
     let (program, table) = (placed.0, &placed.1[&point.tensor]);
+    let attrs = &program.tensors[point.tensor].attrs;
+    if shape.is_beside_others() {
+        return Err(refuse(program, table, "ranks of several meshes"));
+    }
+    let apart = match table.spread.iter().find(|s| s.kind != SpreadKind::Copy) {
+        Some(spread) if spread.kind == SpreadKind::Sum => Some("partial sums"),
+        Some(_) => Some("a tensor on one rank only"),
+        None if attrs.swizzle.is_some() => Some("a swizzle"),
+        None => (!attrs.stride.is_empty()).then_some("a given stride"),
+    };
+    if let Some(what) = apart {
+        return Err(refuse(program, table, what));
+    }
     for digit in table.digits.iter().filter(|d| matches!(d.home, Home::Mesh { .. })) {
         match point.coords[digit.axis] {
             Some(Coord::Group | Coord::Source(_)) => {}
-            None if beside(shape, digit_on_mesh(digit)) => {}
+            None if shape.beside(digit_on_mesh(digit)) => {}
             _ => {
                 let what = "a mesh axis that shards neither the source rank nor the group";
                 return Err(refuse(program, table, what));
@@ -100,7 +223,7 @@ pub(super) fn point(
 
 /// Copies of what is written are on ranks that plan alike, each of which moves its own.
 fn copies(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
-    match table.spread.iter().find(|s| !beside(shape, (s.size, s.weight))) {
+    match table.spread.iter().find(|s| !shape.beside((s.size, s.weight))) {
         Some(spread) => {
             let axis = &program.mesh_axes[spread.axis].name;
             let what = format!("copies over `{axis}`, along which the route sends,");
@@ -108,11 +231,6 @@ fn copies(program: &Program, table: &Table, shape: &RouteShape) -> Decided {
         }
         None => Ok(()),
     }
-}
-
-/// Whether a mesh axis, by its size and weight, is none of those whose ranks make one plan together.
-fn beside(shape: &RouteShape, (size, weight): (i64, i64)) -> bool {
-    size == 1 || weight * size <= shape.stride || weight >= shape.stride * shape.ranks
 }
 
 fn digit_on_mesh(digit: &Digit) -> (i64, i64) {
@@ -144,14 +262,7 @@ fn by_source(
     (axis, source): (usize, usize),
     shape: &RouteShape,
 ) -> Decided {
-    let digits = table.digits.iter().filter(|d| d.axis == axis);
-    let on_mesh = digits.filter_map(|d| match d.home {
-        Home::Mesh { weight, .. } if d.radix.bound() > 1 => {
-            Some(RankDigit { weight: d.weight, radix: d.radix.bound(), ranks: weight })
-        }
-        _ => None,
-    });
-    if on_mesh.eq(shape.sources[source].ranks.iter().copied()) {
+    if table.is_cut_as(axis, &shape.sources[source]) {
         return Ok(());
     }
     let what = format!("`{}` on other ranks than the source of the route", table.axes[axis]);
@@ -163,7 +274,7 @@ fn groups(placed: Placed, table: &Table, axis: usize, shape: &RouteShape) -> Dec
     let program = placed.0;
     let owned = table.maps.get(&axis).into_iter().flat_map(|m| m.parts.iter().copied());
     let sharded = table.digits.iter().filter(|d| d.axis == axis).map(digit_on_mesh);
-    if sharded.chain(owned).any(|d| d.0 > 1 && beside(shape, d)) {
+    if sharded.chain(owned).any(|d| d.0 > 1 && shape.beside(d)) {
         let what = "a group on mesh axes along which the route does not send,";
         return Err(refuse(program, table, what));
     }
@@ -184,10 +295,6 @@ fn groups(placed: Placed, table: &Table, axis: usize, shape: &RouteShape) -> Dec
     };
     if let DealForm::Read(owners) = deal.form {
         whole(program, &placed.1[&owners])?;
-    }
-    let memory = |d: &&Digit| d.axis == axis && d.is_in_memory();
-    if table.pack().is_some() && table.digits.iter().filter(memory).count() > 1 {
-        return Err(refuse(program, table, "a packed group of several digits"));
     }
     Ok(deal)
 }

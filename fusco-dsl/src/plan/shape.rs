@@ -40,7 +40,9 @@ impl Builder<'_> {
         let inside: Vec<usize> = (0..digits.len()).rev().take(taken).collect();
         let vector = self.vector(run, &digits, &inside, &[&self.target, source]);
         let vector = vector.min(16 / bytes).max(1);
+        // Tuples are looked up one by one.
         if run * bytes < LONG_RUN
+            && !self.over_tuples()
             && let Some(tile) = self.tile(&digits, &steps, bytes)
         {
             return (Shape::Tile(tile), digits, why);

@@ -1,6 +1,6 @@
 //! Digit tables to addresses: coordinates of a point become a rank and a row.
 
-use super::arith::{cut, ix_op, owner_on_mesh, plus, quotient, rest, times};
+use super::arith::{cut, ix_op, minus, owner_on_mesh, plus, quotient, rest, times};
 use super::ir::{Table as NumberTable, TableKind as NumberKind, *};
 use crate::arena::{Arena, Handle};
 use crate::layout::{self, Digit, Home, Local, Owners, Radix, Source, Table};
@@ -15,6 +15,14 @@ pub(super) struct TupleVars {
     pub fan: Handle<Var>,
     pub group: Handle<Var>,
     pub slot: Handle<Var>,
+}
+
+/// A tuple of this rank, by its loops.
+#[derive(Clone)]
+pub(super) struct Tuple {
+    pub route: Handle<hir::Route>,
+    pub vars: TupleVars,
+    pub number: Ix,
 }
 
 /// The schedule under construction, and how the program's names map into it.
@@ -100,6 +108,7 @@ impl<'p> Addresses<'p> {
                 positions: shape.positions.clone(),
                 choice: shape.choice,
                 stride: shape.stride,
+                first: shape.mesh.0,
             },
             position: vars.position,
             choice: vars.fan,
@@ -121,7 +130,12 @@ impl<'p> Addresses<'p> {
         });
         let extents = shape.sources.iter().map(|s| self.extent((route, info, s), bound)).collect();
         self.vars.insert(handle, (vars, extents));
-        self.schedule.routes[route].positions = self.positions(handle, 0..shape.positions.len());
+        let positions = self.positions(handle, 0..shape.positions.len());
+        let positions = match self.holds(handle) {
+            Some(holds) => Ix::binary(IxOp::Mul, holds, positions),
+            None => positions,
+        };
+        self.schedule.routes[route].positions = positions;
     }
 
     /// How many values a source has on this rank.
@@ -544,6 +558,84 @@ impl<'p> Addresses<'p> {
         self.deal(self.route(route), &deal)
     }
 
+    /// A tuple of this rank at the loops of its position and choice.
+    pub fn tuple(&self, route: Handle<hir::Route>) -> Tuple {
+        let (vars, fan) = (self.vars[&route].0, self.plan.routes[&route].fan);
+        let position = times(Ix::Var(vars.position), fan);
+        let number = if fan > 1 { plus(position, Ix::Var(vars.fan)) } else { position };
+        Tuple { route, vars, number }
+    }
+
+    /// What a variable of the route is for a tuple that is kept.
+    pub fn coord_of(&self, tuple: &Tuple, coord: Coord) -> Ix {
+        let part = match coord {
+            Coord::Source(source) => return self.source(tuple.route, source),
+            Coord::Group => PairPart::Group,
+            Coord::Slot => PairPart::Slot,
+        };
+        let (route, number) = (self.route(tuple.route), Box::new(tuple.number.clone()));
+        Ix::Pair { route, tuple: number, part }
+    }
+
+    pub fn sources(&self, route: Handle<hir::Route>) -> &'p [Source] {
+        &self.plan.routes[&route].sources
+    }
+
+    pub fn is_beside(&self, route: Handle<hir::Route>, axis: (i64, i64)) -> bool {
+        self.plan.routes[&route].beside(axis)
+    }
+
+    /// The tensor lies on the mesh that has the tuples.
+    pub fn is_with(&self, route: Handle<hir::Route>, table: &Table) -> bool {
+        (table.first, table.ranks) == self.plan.routes[&route].mesh
+    }
+
+    /// 1 on ranks that have tuples, 0 on others; `None` if all have.
+    pub fn holds(&mut self, route: Handle<hir::Route>) -> Option<Ix> {
+        let shape = &self.plan.routes[&route];
+        if !shape.is_beside_others() {
+            return None;
+        }
+        let name = format!("holds_{}.tuples", self.program.routes[route].name);
+        let holds = (0..self.plan.ranks).map(|rank| i64::from(shape.holds(rank)));
+        let table = self.lookup(&name, self.plan.ranks, || NumberKind::Const(holds.collect()));
+        Some(Ix::Lookup { table, index: Box::new(Ix::Me) })
+    }
+
+    /// How the groups of an axis lie.
+    pub fn deal_at(
+        &mut self,
+        route: Handle<hir::Route>,
+        tensor: Handle<hir::Tensor>,
+        axis: usize,
+    ) -> Option<Handle<Deal>> {
+        let deal = layout::Deal::of(self.table_of(tensor), axis, &self.plan.routes[&route])?;
+        Some(self.deal(self.route(route), &deal))
+    }
+
+    /// Live rows of a group.
+    pub fn live(&self, route: Option<Handle<hir::Route>>, group: Ix) -> Ix {
+        route.map_or(Ix::Lit(0), |r| Ix::Live { route: self.route(r), group: Box::new(group) })
+    }
+
+    pub fn dropped(&self, route: Option<Handle<hir::Route>>) -> Ix {
+        route.map_or(Ix::Lit(0), |r| Ix::Dropped(self.route(r)))
+    }
+
+    /// The first row of a group in a ragged tensor.
+    pub fn first_of(
+        &mut self,
+        route: Option<Handle<hir::Route>>,
+        tensor: Handle<hir::Tensor>,
+        group: Ix,
+    ) -> Ix {
+        let axes = &self.program.tensors[tensor].axes;
+        let ragged = axes.iter().position(|a| matches!(a.extent, hir::Extent::Ragged { .. }));
+        let parent = ragged.and_then(|axis| axis.checked_sub(1));
+        let deal = route.zip(parent).and_then(|(r, axis)| self.deal_at(r, tensor, axis));
+        deal.map_or(Ix::Lit(0), |deal| self.first_row(tensor, deal, group))
+    }
+
     pub fn coord(&self, route: Handle<hir::Route>, coord: Coord) -> Ix {
         let vars = self.vars[&route].0;
         match coord {
@@ -556,13 +648,15 @@ impl<'p> Addresses<'p> {
     /// The value of a source: of its digits some are this rank's.
     fn source(&self, route: Handle<hir::Route>, source: usize) -> Ix {
         let info = &self.schedule.routes[self.route(route)];
+        let mesh = self.plan.routes[&route].mesh;
         let source_of = &self.plan.routes[&route].sources[source];
         let (mut value, mut values) = (self.local(route, source), source_of.bound);
         for digit in source_of.ranks.iter().rev() {
             let at = match digit.ranks == info.stride && digit.radix == info.members {
                 true => info.member(),
                 false => {
-                    cut(Ix::Me, digit.ranks, digit.radix, digit.ranks * digit.radix == info.ranks)
+                    let ((first, ranks), span) = (mesh, digit.ranks * digit.radix);
+                    cut(minus(Ix::Me, first), digit.ranks, digit.radix, span == ranks)
                 }
             };
             let (above, below) = match digit.weight {
@@ -672,15 +766,10 @@ impl<'p> Addresses<'p> {
     }
 
     /// First row of the group in this tensor's buffer.
-    pub fn first_row(
-        &mut self,
-        tensor: Handle<hir::Tensor>,
-        deal: Handle<Deal>,
-        group: Handle<Var>,
-    ) -> Ix {
+    pub fn first_row(&mut self, tensor: Handle<hir::Tensor>, deal: Handle<Deal>, group: Ix) -> Ix {
         let table = &self.plan.tables[&tensor];
         if let Some(align) = table.pack() {
-            return Ix::Base { base: self.base(deal, align), group: Box::new(Ix::Var(group)) };
+            return Ix::Base { base: self.base(deal, align), group: Box::new(group) };
         }
         // Slabs of the same number of rows, by the place of the group among those of its rank.
         let axes = &self.program.tensors[tensor].axes;
@@ -688,7 +777,7 @@ impl<'p> Addresses<'p> {
         let own = |d: &&Digit| Some(d.axis + 1) == ragged && d.is_in_memory();
         let (mut local, mut below) = (Ix::Lit(0), 1);
         for digit in table.digits.iter().filter(own).rev() {
-            let value = self.digit(table, digit, (Ix::Var(group), Some(deal)));
+            let value = self.digit(table, digit, (group.clone(), Some(deal)));
             local = plus(times(value, below), local);
             below *= digit.radix.bound();
         }
@@ -744,12 +833,16 @@ impl<'p> Addresses<'p> {
         let axes = &self.program.dyns[of].axes;
         let Some(first) = axes.first() else { return Ix::Dyn(dyn_of) };
         let mesh = &self.program.meshes[self.program.mesh_axes[*first].mesh];
-        if *axes == mesh.axes && self.known(&mesh.first) == 0 {
+        let size = |a: &Handle<hir::MeshAxis>| self.known(&self.program.mesh_axes[*a].size);
+        let (all, first): (i64, i64) =
+            (mesh.axes.iter().map(size).product(), self.known(&mesh.first));
+        let everywhere = (first, all) == (0, self.plan.ranks);
+        if *axes == mesh.axes && everywhere {
             return Ix::Dyn(dyn_of);
         }
-        let size = |a: &Handle<hir::MeshAxis>| self.known(&self.program.mesh_axes[*a].size);
-        let me = Ix::binary(IxOp::Sub, Ix::Me, Ix::Lit(self.known(&mesh.first)));
-        let all: i64 = mesh.axes.iter().map(size).product();
+        // Of a rank outside the mesh, that of some rank in it.
+        let before = (first + all - 1) / all.max(1) * all - first;
+        let me = if everywhere { Ix::Me } else { rest(plus(Ix::Me, Ix::Lit(before)), all) };
         let rank = axes.iter().fold(Ix::Lit(0), |sum, a| {
             let minor = mesh.axes.iter().skip_while(|m| *m != a).skip(1);
             let weight: i64 = minor.map(size).product();

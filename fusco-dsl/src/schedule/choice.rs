@@ -22,14 +22,14 @@ pub(super) fn always(entry: &hir::Entry) -> Option<&hir::Schedule> {
 /// are those of the last unless its directives change them, then the last.
 pub(super) fn step(
     (at, bound): (&Addresses<'_>, &Bindings),
-    entry: &hir::Entry,
+    (entry, name): (&hir::Entry, &str),
     route: Option<Handle<Route>>,
     variants: &[Option<Vec<Role>>],
     last: Vec<Role>,
 ) -> Result<Step, Box<Diagnostic>> {
     let mut made: Vec<(Option<When>, Kernel)> = Vec::new();
     let plain =
-        Kernel { name: entry.name.clone(), route, roles: last, tuning: tuning(always(entry)) };
+        Kernel { name: name.to_string(), route, roles: last, tuning: tuning(always(entry)) };
     for (i, schedule) in conditional(entry).enumerate() {
         let when = schedule.when.as_ref().map(|w| condition(at, bound, w)).transpose()?;
         let tuning = tuning(Some(schedule));
@@ -39,9 +39,9 @@ pub(super) fn step(
             None => {
                 let mut before = (0..i).filter(|j| variants.get(*j).is_none_or(Option::is_none));
                 let same = before.find(|j| made[*j].1.tuning == tuning);
-                same.map_or(format!("{}_when{i}", entry.name), |j| made[j].1.name.clone())
+                same.map_or(format!("{name}_when{i}"), |j| made[j].1.name.clone())
             }
-            Some(_) => format!("{}_when{i}", entry.name),
+            Some(_) => format!("{name}_when{i}"),
         };
         let roles = own.unwrap_or(&plain.roles).clone();
         made.push((when, Kernel { name, route, roles, tuning }));

@@ -1,4 +1,4 @@
-//! Arithmetic of a movement without a route: its operands as accesses of the runs or of single elements, its
+//! Arithmetic of a movement: its operands as accesses of the runs or of single elements, its
 //! reductions as loops.
 
 use super::arith::ix_op;
@@ -26,8 +26,9 @@ impl MoveLowering<'_, '_, '_> {
                 rhs: Box::new(self.tree(rhs, access, bound)),
             },
             PlanTree::Fold { by, over, term } => {
-                let mut guards: Vec<Guard> =
-                    over.iter().flat_map(|v| self.extent_guards(*v)).collect();
+                let tuples = over.iter().any(|v| self.movement.vars[*v].tuple.is_some());
+                let mut guards = Vec::from_iter(self.kept().filter(|_| tuples));
+                guards.extend(over.iter().flat_map(|v| self.extent_guards(*v)));
                 guards.extend(self.index_guards(bound, over));
                 let vars = over.iter().flat_map(|v| self.loops_of(*v)).collect();
                 let outer = bound.len();
@@ -60,6 +61,10 @@ impl MoveLowering<'_, '_, '_> {
 
     /// The loops of a reduced variable, major first.
     fn loops_of(&self, var: usize) -> Vec<(Handle<Var>, i64)> {
+        if let (Some(_), Some(tuple)) = (self.movement.vars[var].tuple, &self.tuple) {
+            let fan = self.at.schedule().routes[self.at.route(tuple.route)].fan;
+            return Vec::from_iter((fan > 1).then_some((tuple.vars.fan, fan)));
+        }
         let digits = self.movement.digits.iter().zip(&self.loops);
         let mine = digits.filter(|(d, _)| d.var == var && d.radix > 1);
         mine.filter_map(|(d, looped)| Some(((*looped)?, d.radix))).collect()

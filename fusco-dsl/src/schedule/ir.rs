@@ -240,11 +240,23 @@ pub enum Ix {
     },
     /// Tuples of this rank that have no pair.
     Dropped(Handle<Route>),
+    /// What the plan says of a tuple of this rank, by its number; behind a [`Guard::Kept`] of that tuple.
+    Pair {
+        route: Handle<Route>,
+        tuple: Box<Ix>,
+        part: PairPart,
+    },
     Binary {
         op: IxOp,
         lhs: Box<Ix>,
         rhs: Box<Ix>,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PairPart {
+    Group,
+    Slot,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -468,6 +480,11 @@ pub enum Guard {
     Equal {
         value: Ix,
         to: Ix,
+    },
+    /// The tuple of this rank with that number has a group and a slot.
+    Kept {
+        route: Handle<Route>,
+        tuple: Ix,
     },
     /// A divisor; where it is 0 the launch fails with F0906, and the point is passed over.
     NonZero {

@@ -8,12 +8,12 @@ use super::address::Addresses;
 use super::bits::bits_of;
 use super::choice;
 use super::ir::*;
-use super::moved::Moved;
+use super::moved::{self, Moved};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{self, Digit, Radix};
 use crate::plan::{
-    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Movement, Plan, Point,
+    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
     Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
@@ -21,18 +21,17 @@ use crate::sema::hir::{self, Bindings, Program, Scalar};
 /// Lowers every entry of a planned program.
 ///
 /// # Errors
-/// Entries that use more than one route (F0999), located.
+/// What an entry cannot have beside a route (F0999), located.
 pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedule, Diagnostics> {
     let mut diagnostics = Diagnostics::default();
     let mut addresses = Addresses::new(program, bound, plan);
     super::lookups::declare(&mut addresses, program);
     let mut entries = Vec::new();
     for (entry, movements) in program.entries.iter().zip(&plan.entries) {
-        let lowered = if movements.movements.is_empty() && entry.plans.is_empty() {
-            super::moved::entry(&mut addresses, (program, bound), entry, movements)
-        } else {
-            EntryLowering::new(program, bound, plan, &mut addresses, entry, movements)
-                .and_then(|mut l| l.entry())
+        let plain = movements.routes().next().is_none() && entry.plans.is_empty();
+        let lowered = match plain {
+            true => moved::entry(&mut addresses, (program, bound), entry, movements),
+            false => routed((program, bound, plan), &mut addresses, entry, movements),
         };
         match lowered {
             Ok(lowered) => entries.push(lowered),
@@ -55,56 +54,74 @@ struct Tiles {
     signal: Handle<Signal>,
 }
 
+/// The statements of an entry along one route, or that read its plan; those without one go with the first.
 struct EntryLowering<'a, 'p> {
     program: &'p Program,
     bound: &'p Bindings,
     plan: &'p Plan,
     at: &'a mut Addresses<'p>,
     entry: &'p hir::Entry,
-    movements: &'p [Movement],
-    planned: &'p EntryPlan,
+    /// What its kernels and signals are named after: the entry, or the entry and the route.
+    name: String,
+    movements: Vec<&'p Movement>,
     route: Handle<hir::Route>,
     plans_here: bool,
 }
 
-impl<'a, 'p> EntryLowering<'a, 'p> {
-    fn new(
-        program: &'p Program,
-        bound: &'p Bindings,
-        plan: &'p Plan,
-        at: &'a mut Addresses<'p>,
-        entry: &'p hir::Entry,
-        movements: &'p EntryPlan,
-    ) -> Result<Self, Box<Diagnostic>> {
-        let mut routes: Vec<_> = movements
-            .movements
-            .iter()
-            .map(|m| m.route)
-            .chain(entry.plans.iter().copied())
-            .collect();
-        routes.sort();
-        routes.dedup();
-        let [route] = routes[..] else {
-            return Err(Box::new(
-                Diagnostic::unsupported(entry.span, "an entry over several routes")
-                    .help("give each route an entry of its own"),
-            ));
+/// An entry over one route or several: each has kernels of its own, which use its plan. All plans are made before
+/// anything moves.
+fn routed<'p>(
+    (program, bound, plan): (&'p Program, &'p Bindings, &'p Plan),
+    at: &mut Addresses<'p>,
+    entry: &'p hir::Entry,
+    planned: &'p EntryPlan,
+) -> Result<Entry, Box<Diagnostic>> {
+    let mut routes = Vec::from_iter(planned.routes().chain(entry.plans.iter().copied()));
+    routes.sort();
+    routes.dedup();
+    let (mut prepare, mut plans, mut moves) = (Vec::new(), Vec::new(), Vec::new());
+    let mut arrivals = Vec::new();
+    for (i, route) in routes.iter().copied().enumerate() {
+        let name = match routes.len() {
+            1 => entry.name.clone(),
+            _ => format!("{}_{}", entry.name, program.routes[route].name),
         };
+        let own = |m: &Move| m.route == Some(route) || i == 0 && m.route.is_none();
+        let movements = planned.movements.iter().filter(|m| m.route == route).collect();
         let plans_here = entry.plans.contains(&route);
-        Ok(EntryLowering {
-            program,
-            bound,
-            plan,
-            at,
-            entry,
-            movements: &movements.movements,
-            planned: movements,
-            route,
-            plans_here,
-        })
+        let moved = Moved::new(at, planned, own);
+        let mut lowering =
+            EntryLowering { program, bound, plan, at, entry, name, movements, route, plans_here };
+        let steps = lowering.steps(moved)?;
+        prepare.extend(steps.prepare);
+        plans.extend(steps.plan);
+        moves.extend(steps.moves);
+        arrivals.extend(steps.arrivals);
     }
+    let (made, taken): (Vec<_>, Vec<_>) = routes.iter().partition(|r| entry.plans.contains(r));
+    let of = |routes: Vec<Handle<hir::Route>>| routes.into_iter().map(|r| at.route(r)).collect();
+    Ok(Entry {
+        name: entry.name.clone(),
+        span: entry.span,
+        plans: of(made),
+        takes: of(taken),
+        tensors: Vec::new(),
+        dyns: Vec::new(),
+        arrivals,
+        steps: [prepare, plans, moves].concat(),
+    })
+}
 
-    fn entry(&mut self) -> Result<Entry, Box<Diagnostic>> {
+/// The steps of one route.
+struct Steps {
+    prepare: Vec<Step>,
+    plan: Option<Step>,
+    moves: Option<Step>,
+    arrivals: Vec<Handle<Signal>>,
+}
+
+impl EntryLowering<'_, '_> {
+    fn steps(&mut self, mut moved: Moved) -> Result<Steps, Box<Diagnostic>> {
         let route = self.at.route(self.route);
         let pushes = self.movements.iter().any(|m| is_push(&m.kind));
         let reduces =
@@ -113,31 +130,17 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         // One counter says nothing about rows that two statements write.
         let rows = (reduces == 1).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
-
-        let mut moved = Moved::new(self.at, self.planned);
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
             moved.fill(movement.target.tensor, &movement.text);
         }
-        let mut steps = Vec::new();
-        steps.extend(moved.prepare(self.at, self.program, self.entry, Some(route))?);
-        if self.plans_here {
-            steps.push(self.plan_step(route, &arrivals));
-        }
-        if !self.movements.is_empty() || !self.planned.moves.is_empty() {
-            steps.push(self.move_step(route, &tiles, rows, &arrivals, moved)?);
-        }
-        let plans = if self.plans_here { vec![route] } else { Vec::new() };
-        let takes = if self.plans_here { Vec::new() } else { vec![route] };
-        Ok(Entry {
-            name: self.entry.name.clone(),
-            span: self.entry.span,
-            plans,
-            takes,
-            tensors: Vec::new(),
-            dyns: Vec::new(),
-            arrivals,
-            steps,
-        })
+        let of = (self.entry, self.name.as_str());
+        let prepare = moved.prepare(self.at, self.program, of, Some(route))?;
+        let plan = self.plans_here.then(|| self.plan_step(route, &arrivals));
+        let moves = match self.movements.is_empty() && moved.roles.is_empty() {
+            true => None,
+            false => Some(self.move_step(route, &tiles, rows, &arrivals, moved)?),
+        };
+        Ok(Steps { prepare, plan, moves, arrivals })
     }
 
     /// Counters of the tiles of pushed rows, for each way in which their groups are dealt.
@@ -148,7 +151,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         for (i, deal) in self.pushed().into_iter().enumerate() {
             let slots = pairs / TILE_ROWS + self.at.schedule().deals[deal].groups.most() + 1;
             let number = if i == 0 { String::new() } else { (i + 1).to_string() };
-            let name = format!("{}_tiles{number}", self.entry.name);
+            let name = format!("{}_tiles{number}", self.name);
             let signal = self.at.signal(name, route, SignalKind::Tiles, slots);
             tiles.push(Tiles { deal, signal });
         }
@@ -157,7 +160,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     /// How the groups lie whose rows are signalled as they arrive.
     fn pushed(&mut self) -> Vec<Handle<Deal>> {
-        let movements = self.movements;
+        let movements = self.movements.clone();
         let pushed = || movements.iter().filter(|m| is_push(&m.kind)).map(|m| &m.target);
         let mut deals = Vec::new();
         for point in pushed().filter(|p| p.deal.is_some()) {
@@ -175,14 +178,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     fn rows(&mut self, route: Handle<Route>) -> Handle<Signal> {
         let slots = self.plan.routes[&self.route].positions_bound / TILE_ROWS + 1;
-        self.at.signal(format!("{}_rows", self.entry.name), route, SignalKind::Tiles, slots)
+        self.at.signal(format!("{}_rows", self.name), route, SignalKind::Tiles, slots)
     }
 
     /// Count, exchange, scan, stable slots.
     fn plan_step(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Step {
         let kind = SignalKind::Epoch { per_cta: true };
         let exchange =
-            self.at.signal(format!("{}_exchange", self.entry.name), route, kind, self.plan.ranks);
+            self.at.signal(format!("{}_exchange", self.name), route, kind, self.plan.ranks);
         let mut body: Vec<Op> =
             arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
         body.extend([
@@ -231,7 +234,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             roles
         };
         let variants: Vec<_> = variants.into_iter().map(|own| own.map(with)).collect();
-        choice::step((&*self.at, self.bound), self.entry, Some(route), &variants, roles)
+        let of = (self.entry, self.name.as_str());
+        choice::step((&*self.at, self.bound), of, Some(route), &variants, roles)
     }
 
     fn roles(
@@ -251,7 +255,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             roles.extend(self.fills(route));
         }
         roles.extend(self.derives(route));
-        let movements = self.movements;
+        let movements = self.movements.clone();
         for movement in movements {
             if let Kind::Reduce { factors, value, to } = &movement.kind {
                 roles.push(self.reduce(route, movement, factors, (value, *to), rows));
@@ -266,7 +270,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     /// Every rank is in: its buffers may be written and read by peers.
     fn open(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Role {
         let ready = self.at.signal(
-            format!("{}_ready", self.entry.name),
+            format!("{}_ready", self.name),
             route,
             SignalKind::Epoch { per_cta: false },
             self.plan.ranks,
@@ -285,7 +289,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
     fn produce(&mut self, route: Handle<Route>, tiles: &[Tiles]) -> Role {
         let vars = self.at.tuple_vars(self.route);
         let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
-        let movements = self.movements;
+        let movements = self.movements.clone();
         for movement in movements {
             let value = match &movement.kind {
                 Kind::Push { source } => {
@@ -366,7 +370,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     fn fills(&mut self, route: Handle<Route>) -> Vec<Role> {
         let mut roles = Vec::new();
-        let movements = self.movements;
+        let movements = self.movements.clone();
         for movement in movements {
             let tensor = &self.program.tensors[movement.target.tensor];
             let by_rows = is_push(&movement.kind) && !self.fills_whole(movement);
@@ -424,7 +428,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     fn derives(&mut self, route: Handle<Route>) -> Vec<Role> {
         let mut roles = Vec::new();
-        let movements = self.movements;
+        let movements = self.movements.clone();
         for movement in movements {
             let Kind::Derive { value } = &movement.kind else { continue };
             let group = self.at.tuple_vars(self.route).group;
@@ -434,7 +438,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 Derived::Count => Ix::Live { route, group: group_ix },
                 Derived::Offset(tensor, deal) => {
                     let deal = self.at.deal(route, deal);
-                    self.at.first_row(*tensor, deal, group)
+                    self.at.first_row(*tensor, deal, Ix::Var(group))
                 }
                 Derived::Dropped => Ix::Dropped(route),
             };
@@ -524,7 +528,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         }
         if pulls {
             let done = self.at.signal(
-                format!("{}_done", self.entry.name),
+                format!("{}_done", self.name),
                 route,
                 SignalKind::Epoch { per_cta: false },
                 self.plan.ranks,

@@ -27,22 +27,28 @@ pub(super) struct Moved {
 }
 
 impl Moved {
-    pub fn new(at: &mut Addresses<'_>, plan: &EntryPlan) -> Moved {
+    /// Of the statements of an entry that are asked for.
+    pub fn new(at: &mut Addresses<'_>, plan: &EntryPlan, own: impl Fn(&Move) -> bool) -> Moved {
         let mut out = Moved {
             roles: Vec::new(),
             variants: Vec::new(),
             tables: Vec::new(),
             fills: Vec::new(),
         };
-        out.roles = out.lower(at, &plan.moves);
+        out.roles = out.lower(at, plan.moves.iter().filter(|m| own(m)));
         for moves in &plan.scheduled {
-            let roles = moves.as_ref().map(|moves| out.lower(at, moves));
+            let moves = moves.as_ref().filter(|moves| moves.iter().any(&own));
+            let roles = moves.map(|moves| out.lower(at, moves.iter().filter(|m| own(m))));
             out.variants.push(roles);
         }
         out
     }
 
-    fn lower(&mut self, at: &mut Addresses<'_>, moves: &[Move]) -> Vec<Role> {
+    fn lower<'m>(
+        &mut self,
+        at: &mut Addresses<'_>,
+        moves: impl Iterator<Item = &'m Move>,
+    ) -> Vec<Role> {
         let mut roles = Vec::new();
         for movement in moves {
             let mut lowering = MoveLowering::new(at, movement);
@@ -61,7 +67,8 @@ impl Moved {
                 body,
             });
             let target = movement.target.tensor;
-            let whole = image::is_everything(at.table_of(target), movement);
+            let whole =
+                !movement.over_tuples() && image::is_everything(at.table_of(target), movement);
             if !whole && self.fills.iter().all(|(filled, _)| *filled != target) {
                 self.fills.push((target, movement.text.clone()));
             }
@@ -84,7 +91,7 @@ impl Moved {
         &mut self,
         at: &mut Addresses<'_>,
         program: &Program,
-        entry: &hir::Entry,
+        (entry, name): (&hir::Entry, &str),
         route: Option<Handle<Route>>,
     ) -> Result<Vec<Step>, Box<Diagnostic>> {
         if let (Some((span, _)), true) = (self.tables.first(), route.is_some()) {
@@ -100,7 +107,7 @@ impl Moved {
         for body in in_order(tables) {
             let mut roles = Vec::new();
             if kernels.is_empty() && at.schedule().ranks > 1 {
-                roles.push(handshake(at, entry, route, "prepare_ready", RoleKind::Open));
+                roles.push(handshake(at, entry, "prepare_ready", RoleKind::Open));
             }
             let text = vec!["first rows and positions".to_string()];
             roles.push(Role { kind: RoleKind::Tables, text, span: entry.span, body });
@@ -122,7 +129,7 @@ impl Moved {
         }
         let step = |(i, roles): (usize, Vec<Role>)| {
             let number = if i == 0 { String::new() } else { (i + 1).to_string() };
-            let name = format!("{}_prepare{number}", entry.name);
+            let name = format!("{name}_prepare{number}");
             let kernel = Kernel { name, route, roles, tuning: choice::beside(entry) };
             Step { alternatives: vec![Alternative { when: None, kernel }] }
         };
@@ -164,18 +171,19 @@ pub(super) fn entry(
                 .help("give it a statement"),
         ));
     }
-    let mut moved = Moved::new(at, plan);
-    let mut steps = moved.prepare(at, program, entry, None)?;
+    let mut moved = Moved::new(at, plan, |_| true);
+    let of = (entry, entry.name.as_str());
+    let mut steps = moved.prepare(at, program, of, None)?;
     let Moved { mut roles, mut variants, .. } = moved;
     if at.schedule().ranks > 1 {
-        let open = handshake(at, entry, None, "ready", RoleKind::Open);
-        let close = handshake(at, entry, None, "done", RoleKind::Close);
+        let open = handshake(at, entry, "ready", RoleKind::Open);
+        let close = handshake(at, entry, "done", RoleKind::Close);
         for roles in variants.iter_mut().flatten().chain([&mut roles]) {
             roles.insert(0, open.clone());
             roles.push(close.clone());
         }
     }
-    steps.push(choice::step((&*at, bound), entry, None, &variants, roles)?);
+    steps.push(choice::step((&*at, bound), of, None, &variants, roles)?);
     Ok(Entry {
         name: entry.name.clone(),
         span: entry.span,
@@ -189,21 +197,8 @@ pub(super) fn entry(
 }
 
 /// Every rank has come here.
-fn handshake(
-    at: &mut Addresses<'_>,
-    entry: &hir::Entry,
-    route: Option<Handle<Route>>,
-    word: &str,
-    kind: RoleKind,
-) -> Role {
-    let name = format!("{}_{word}", entry.name);
-    let signal = match route {
-        Some(route) => {
-            let ranks = at.schedule().ranks;
-            at.signal(name, route, SignalKind::Epoch { per_cta: false }, ranks)
-        }
-        None => at.home_signal(name, at.schedule().ranks),
-    };
+fn handshake(at: &mut Addresses<'_>, entry: &hir::Entry, word: &str, kind: RoleKind) -> Role {
+    let signal = at.home_signal(format!("{}_{word}", entry.name), at.schedule().ranks);
     let body = vec![
         Op::Barrier,
         Op::Once { body: vec![Op::Signal { signal, to: Peer::All, slot: Ix::Me }] },

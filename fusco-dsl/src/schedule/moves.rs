@@ -1,17 +1,17 @@
-//! Movements without a route to loops: a grid of runs, or of tiles where the two sides are contiguous
-//! along different digits.
+//! Movements to loops: a grid of runs, or of tiles where the two sides are contiguous along different digits. Along
+//! a route the grid begins with the tuples of the rank, and those that are kept have a part.
 //!
 //! Every address is read off the digit tables: a digit that a boundary cuts cleanly is a loop variable
 //! (or a digit of the rank), any other is a division of the coordinate.
 
-use super::address::Addresses;
+use super::address::{Addresses, Tuple};
 use super::arith::{coordinate_of_me, plus, quotient, rest, times};
 use super::ir::*;
 use crate::arena::Handle;
-use crate::layout::{Home, SpreadKind, Table as Digits};
+use crate::layout::{Home, Spread, SpreadKind, Table as Digits};
 use crate::plan::{
-    Coordinate, Live, Move, MoveDigit, MoveValue, MoveVar, Place, Shape, Side, Step, TileShape,
-    step,
+    Coord, Coordinate, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side, Step,
+    TileShape, step,
 };
 use crate::sema::hir;
 
@@ -28,22 +28,31 @@ pub(super) struct MoveLowering<'m, 'a, 'p> {
     pub(super) loops: Vec<Option<Handle<Var>>>,
     /// Work to be done before, for tables that are computed on the device.
     pub prepare: Vec<Op>,
+    /// The tuple at hand, where the points are those of a route.
+    pub(super) tuple: Option<Tuple>,
 }
 
 impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     pub fn new(at: &'a mut Addresses<'p>, movement: &'m Move) -> Self {
-        let carried = at.table_of(carried(movement).tensor);
+        let carried = movement.carried().map(|place| at.table_of(place.tensor));
+        let tuple = movement.route.filter(|_| movement.over_tuples()).map(|r| at.tuple(r));
         let staggered = peer_digit(at, movement);
         let (mut digits, mut loops) = (Vec::new(), Vec::new());
         for (i, digit) in movement.digits.iter().enumerate() {
-            match digit.cut {
-                Some(cut) => {
+            match (digit.cut, carried) {
+                _ if digit.tuple => {
+                    let coord = movement.vars[digit.var].tuple;
+                    let value = tuple.iter().zip(coord).map(|(t, coord)| at.coord_of(t, coord));
+                    digits.push(value.last().unwrap_or(Ix::Lit(0)));
+                    loops.push(None);
+                }
+                (Some(cut), Some(carried)) => {
                     let mine = quotient(coordinate_of_me(carried, cut.weight, cut.size), cut.below);
                     let all = cut.top || cut.below * digit.radix == cut.size;
                     digits.push(if all { mine } else { rest(mine, digit.radix) });
                     loops.push(None);
                 }
-                None => {
+                _ => {
                     let var = at.var(&digit_name(movement, i));
                     digits.push(match digit.radix {
                         1 => Ix::Lit(0),
@@ -54,7 +63,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
                 }
             }
         }
-        MoveLowering { at, movement, digits, loops, prepare: Vec::new() }
+        MoveLowering { at, movement, digits, loops, prepare: Vec::new(), tuple }
     }
 
     /// The loop nest.
@@ -78,15 +87,16 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         let table = self.at.lookup(&table, limit, || TableKind::Computed);
         let info = self.movement.vars[var].clone();
         let extent = info.extent;
-        let digit = MoveDigit { var: 0, weight: 1, radix: extent, cut: None };
+        let digit = MoveDigit { var: 0, weight: 1, radix: extent, cut: None, tuple: false };
         let place =
             Place { tensor, coords: vec![Coordinate::Linear { terms: vec![(0, 1)], constant: 0 }] };
         // Each element, on every rank that holds the tensor.
         let all = Move {
+            route: None,
             vars: vec![MoveVar { guarded: false, ..info }],
             digits: vec![digit],
             target: place.clone(),
-            value: MoveValue::Int(crate::plan::Number::Lit(0)),
+            value: MoveValue::Int(Number::Lit(0)),
             carrier: Side::Target,
             checks: Vec::new(),
             ..self.movement.clone()
@@ -109,7 +119,8 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         for digit in self.digits[looping..].iter_mut() {
             *digit = Ix::Lit(0);
         }
-        let vars = self.looping(0..looping, &[]);
+        let mut vars = self.tuples();
+        vars.extend(self.looping(0..looping, &[]));
         let guards = self.guards();
         let (share, copies) = self.copies();
         let put = self.put(run, vector, copies.as_ref());
@@ -251,13 +262,99 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         self.at.table_of(place.tensor)
     }
 
-    pub(super) fn carried(&self) -> &'m Place {
-        carried(self.movement)
+    /// The loops over the tuples of this rank.
+    fn tuples(&self) -> Vec<(Handle<Var>, i64)> {
+        let Some(tuple) = self.tuple.as_ref().filter(|_| !self.is_of_rank()) else {
+            return Vec::new();
+        };
+        let route = &self.at.schedule().routes[self.at.route(tuple.route)];
+        let choices = (!self.sums() && route.fan > 1).then_some((tuple.vars.fan, route.fan));
+        [(tuple.vars.position, route.positions_bound)].into_iter().chain(choices).collect()
+    }
+
+    /// Whether the tuples of a position are reduced.
+    fn sums(&self) -> bool {
+        let vars = self.movement.vars.iter().enumerate();
+        vars.into_iter().any(|(v, info)| info.tuple.is_some() && self.movement.value.reduces(v))
+    }
+
+    /// The value is one of the rank, whatever tuples it has.
+    fn is_of_rank(&self) -> bool {
+        matches!(self.movement.value, MoveValue::Int(Number::Dropped))
+    }
+
+    /// The tuple has a group and a slot.
+    pub(super) fn kept(&self) -> Option<Guard> {
+        let tuple = self.tuple.as_ref()?;
+        Some(Guard::Kept { route: self.at.route(tuple.route), tuple: tuple.number.clone() })
+    }
+
+    /// Which tuples there are; and of ranks that plan alike each does what lies at its own coordinates of the mesh
+    /// axes between them.
+    fn tuple_guards(&mut self) -> Vec<Guard> {
+        let Some(tuple) = self.tuple.clone() else { return Vec::new() };
+        let route = &self.at.schedule().routes[self.at.route(tuple.route)];
+        let (value, limit) = (Ix::Var(tuple.vars.position), route.positions.clone());
+        let whole = limit == Ix::Lit(route.positions_bound);
+        let mut out = Vec::new();
+        if let (Some(limit), true) = (self.at.holds(tuple.route), self.is_of_rank()) {
+            out.push(Guard::Below { value: Ix::Lit(0), limit });
+        }
+        if !self.is_of_rank() {
+            out.extend((!whole).then_some(Guard::Below { value, limit }));
+            out.extend(self.kept().filter(|_| !self.sums()));
+        }
+        let place = self.movement.target.clone();
+        let table = self.table(&place);
+        for (at, row) in table.digits.iter().enumerate() {
+            let Home::Mesh { weight, .. } = row.home else { continue };
+            let size = row.radix.bound();
+            if size > 1 && self.at.is_beside(tuple.route, (size, weight)) {
+                let value = self.digit(&place, row.axis, at);
+                out.push(Guard::Equal { value, to: coordinate_of_me(table, weight, size) });
+            }
+        }
+        for spread in &table.spread {
+            let beside = self.at.is_beside(tuple.route, (spread.size, spread.weight));
+            if let (SpreadKind::Only(at), true) = (spread.kind, beside && spread.size > 1) {
+                let value = coordinate_of_me(table, spread.weight, spread.size);
+                out.push(Guard::Equal { value, to: Ix::Lit(at) });
+            }
+        }
+        out
+    }
+
+    /// What the tuples of a rank name of the place lies on that rank.
+    pub(super) fn is_own(&self, place: &Place) -> bool {
+        let Some(tuple) = &self.tuple else { return false };
+        let table = self.table(place);
+        let cut = |row: &crate::layout::Digit| match row.home {
+            Home::Mesh { .. } => row.radix.bound() > 1,
+            Home::Owner => true,
+            _ => false,
+        };
+        let by_source = |axis: usize| {
+            let sources = self.at.sources(tuple.route);
+            let is = |k: &usize| self.movement.is_coord(place, axis, Coord::Source(*k));
+            (0..sources.len()).find(is).is_some_and(|k| table.is_cut_as(axis, &sources[k]))
+        };
+        let axes = table.digits.iter().filter(|row| cut(row)).map(|row| row.axis);
+        self.at.is_with(tuple.route, table)
+            && table.maps.is_empty()
+            && table.spread.iter().all(|s| s.kind == SpreadKind::Copy)
+            && axes.into_iter().all(by_source)
     }
 
     /// Which ranks take part, which points exist, which indices are legal.
     fn guards(&mut self) -> Vec<Guard> {
-        let place = self.carried();
+        let Some(place) = self.movement.carried() else {
+            let mut out = self.tuple_guards();
+            for i in (0..self.movement.vars.len()).filter(|i| !self.movement.value.reduces(*i)) {
+                out.extend(self.extent_guards(i));
+            }
+            out.extend(self.index_guards(&[], &[]));
+            return out;
+        };
         let table = self.table(place);
         let mut out = Vec::new();
         if table.first > 0 {
@@ -353,26 +450,35 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     /// copies share one sum; its own otherwise. Ranks with the same work take a part each.
     fn copies(&mut self) -> (Option<Share>, Option<(Handle<Var>, i64)>) {
         let target = self.table(&self.movement.target);
-        let copied = copy_axes(target);
+        let reached = target.spread.iter().filter(|s| self.reaches(s));
+        let copied: Vec<_> = reached.map(|s| (s.size, s.weight)).collect();
         let summed = match &self.movement.value {
             MoveValue::Read(place) => self.has_parts(place),
             _ => false,
         };
         let all = self.movement.carrier == Side::Source || summed;
-        let shared: Vec<_> = match self.movement.carrier {
-            Side::Source => copy_axes(self.table(self.carried())),
-            Side::Target if summed => copied.clone(),
-            Side::Target => Vec::new(),
-        };
-        let home = self.table(self.carried());
-        let count: i64 = shared.iter().map(|(size, _)| size).product();
-        let index = shared.iter().fold(Ix::Lit(0), |sum, (size, weight)| {
-            plus(times(sum, *size), coordinate_of_me(home, *weight, *size))
+        let share = self.movement.carried().and_then(|place| {
+            let home = self.table(place);
+            let shared: Vec<_> = match self.movement.carrier {
+                Side::Source => copy_axes(home),
+                Side::Target if summed => copied.clone(),
+                Side::Target => Vec::new(),
+            };
+            let count: i64 = shared.iter().map(|(size, _)| size).product();
+            let index = shared.iter().fold(Ix::Lit(0), |sum, (size, weight)| {
+                plus(times(sum, *size), coordinate_of_me(home, *weight, *size))
+            });
+            (count > 1).then_some(Share { index, count })
         });
-        let share = (count > 1).then_some(Share { index, count });
         let copies: i64 = copied.iter().map(|(size, _)| size).product();
         let var = (all && copies > 1).then(|| (self.at.var("copy"), copies));
         (share, var)
+    }
+
+    /// Whether a rank writes all copies along a mesh axis, and not its own alone, where it writes several.
+    pub(super) fn reaches(&self, spread: &Spread) -> bool {
+        let beside = |t: &Tuple| self.at.is_beside(t.route, (spread.size, spread.weight));
+        spread.kind == SpreadKind::Copy && !self.tuple.as_ref().is_some_and(beside)
     }
 
     pub(super) fn has_parts(&self, place: &Place) -> bool {
@@ -395,12 +501,14 @@ struct Halves {
 /// The outermost looping digit that chooses the peer: each rank begins with another one, so that no link
 /// carries all of them at once.
 fn peer_digit(at: &Addresses<'_>, movement: &Move) -> Option<usize> {
-    let MoveValue::Read(source) = &movement.value else { return None };
+    let (MoveValue::Read(source), Some(carried)) = (&movement.value, movement.carried()) else {
+        return None;
+    };
     let peer = match movement.carrier {
         Side::Source => &movement.target,
         Side::Target => source,
     };
-    let (table, mine) = (at.table_of(peer.tensor), at.table_of(carried(movement).tensor));
+    let (table, mine) = (at.table_of(peer.tensor), at.table_of(carried.tensor));
     // Ranks that take parts of the same points must number them alike.
     if !copy_axes(mine).is_empty() {
         return None;
@@ -411,14 +519,6 @@ fn peer_digit(at: &Addresses<'_>, movement: &Move) -> Option<usize> {
             && digit.radix > 1
             && step(table, peer, &movement.digits, *i) == Step::Rank
     })
-}
-
-/// The place whose ranks carry the movement out.
-fn carried(movement: &Move) -> &Place {
-    match (movement.carrier, &movement.value) {
-        (Side::Source, MoveValue::Read(place)) => place,
-        _ => &movement.target,
-    }
 }
 
 /// (size, weight) of the mesh axes that hold copies.

@@ -6,7 +6,7 @@ use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::layout::{Home, Map, Owners, SpreadKind, Table as Digits};
-use crate::plan::{Coordinate, Number, Place, Side, piece_of};
+use crate::plan::{Coord, Coordinate, Number, Place, Side, piece_of};
 use crate::sema::hir::{self, Size};
 
 impl MoveLowering<'_, '_, '_> {
@@ -19,7 +19,11 @@ impl MoveLowering<'_, '_, '_> {
         side: Side,
         choice: Option<Ix>,
     ) -> Access {
-        let own = side == self.movement.carrier && choice.is_none();
+        let own = match self.tuple {
+            Some(_) => self.is_own(place),
+            None => side == self.movement.carrier,
+        };
+        let own = own && choice.is_none();
         let (rank, offset) = self.locate(place, choice);
         let tensor = self.at.tensor(place.tensor);
         let rank = if own || self.at.schedule().ranks == 1 { Ix::Me } else { rank };
@@ -53,7 +57,11 @@ impl MoveLowering<'_, '_, '_> {
                 Home::Memory { stride } => offset = plus(offset, times(value, stride)),
                 Home::Parent { stride } => group = plus(group, times(value, stride)),
                 Home::Rows { stride } => rows = Some((value, stride)),
-                Home::Group { .. } | Home::Packed { .. } => {}
+                Home::Group { stride } => {
+                    let first = self.first_row(place, row.axis);
+                    offset = plus(offset, times(first, stride));
+                }
+                Home::Packed { stride, .. } => offset = plus(offset, times(value, stride)),
             }
         }
         if let (Some((value, stride)), Some(counted)) = (rows, &table.counted) {
@@ -67,18 +75,23 @@ impl MoveLowering<'_, '_, '_> {
 
     /// What copies, single places and parts add to the rank.
     pub(super) fn spread_rank(&self, table: &Digits, choice: Option<Ix>) -> Ix {
-        let home = self.table(self.carried());
-        let same_mesh = (table.first, table.ranks) == (home.first, home.ranks);
+        let (first, ranks) = match self.movement.carried().map(|place| self.table(place)) {
+            Some(home) => (home.first, home.ranks),
+            None => (0, self.at.schedule().ranks),
+        };
+        let same_mesh = (table.first, table.ranks) == (first, ranks);
         let everywhere = |s: &crate::layout::Spread| {
             s.size == table.ranks
-                && table.first <= home.first
-                && home.first + home.ranks <= table.first + table.ranks
+                && table.first <= first
+                && first + ranks <= table.first + table.ranks
         };
         let mut out = Ix::Lit(0);
         let chosen = |s: &&crate::layout::Spread| match s.kind {
             SpreadKind::Sum => true,
             SpreadKind::Copy => {
-                choice.is_some() && !table.spread.iter().any(|s| s.kind == SpreadKind::Sum)
+                choice.is_some()
+                    && self.reaches(s)
+                    && !table.spread.iter().any(|s| s.kind == SpreadKind::Sum)
             }
             SpreadKind::Only(_) => false,
         };
@@ -185,12 +198,19 @@ impl MoveLowering<'_, '_, '_> {
         }
     }
 
-    pub(super) fn number(&self, number: &Number) -> Ix {
+    pub(super) fn number(&mut self, number: &Number) -> Ix {
         match number {
             Number::Lit(v) => Ix::Lit(*v),
             Number::Var(v) => self.var(*v),
+            Number::Count(v) => self.at.live(self.movement.route, self.var(*v)),
+            Number::First(v, tensor) => {
+                let group = self.var(*v);
+                self.at.first_of(self.movement.route, *tensor, group)
+            }
+            Number::Dropped => self.at.dropped(self.movement.route),
             Number::Binary { op, lhs, rhs } => {
-                Ix::binary(ix_op(*op), self.number(lhs), self.number(rhs))
+                let (lhs, rhs) = (self.number(lhs), self.number(rhs));
+                Ix::binary(ix_op(*op), lhs, rhs)
             }
         }
     }
@@ -198,8 +218,26 @@ impl MoveLowering<'_, '_, '_> {
     /// What the owner of a mapped coordinate adds to the rank.
     pub(super) fn owner_rank(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
         let at = self.coordinate(&place.coords[axis]);
-        let owner = self.owner(place.tensor, axis, map, at);
+        let owner = match self.read_by_plan(place, axis, map) {
+            Some((tables, _)) => Ix::Lookup { table: tables.owners, index: Box::new(at) },
+            None => self.owner(place.tensor, axis, map, at),
+        };
         owner_on_mesh(&owner, &map.parts)
+    }
+
+    /// How the groups of an axis lie, where its coordinate is the group of the tuple.
+    fn deal(&mut self, place: &Place, axis: usize) -> Option<Handle<Deal>> {
+        let route = self.movement.route?;
+        let is_group = self.movement.is_coord(place, axis, Coord::Group);
+        is_group.then(|| self.at.deal_at(route, place.tensor, axis)).flatten()
+    }
+
+    /// The first row of the tuple's group.
+    fn first_row(&mut self, place: &Place, axis: usize) -> Ix {
+        let Some(deal) = self.deal(place, axis) else { return Ix::Lit(0) };
+        let align = self.table(place).pack().unwrap_or(1);
+        let base = self.at.base(deal, align);
+        Ix::Base { base, group: Box::new(self.coordinate(&place.coords[axis])) }
     }
 
     pub(super) fn owner(
@@ -238,9 +276,25 @@ impl MoveLowering<'_, '_, '_> {
         (rank, self.at.element_of(place.tensor, at))
     }
 
+    /// The tables of the plan for owners that the launch has read which made it.
+    fn read_by_plan(
+        &mut self,
+        place: &Place,
+        axis: usize,
+        map: &Map,
+    ) -> Option<(DealTables, Handle<Table>)> {
+        map.owners.tensor()?;
+        let deal = self.deal(place, axis)?;
+        let deal = &self.at.schedule().deals[deal];
+        Some((deal.tables?, deal.read.as_ref()?.positions))
+    }
+
     /// The position of a mapped coordinate among those of its owner.
     pub(super) fn position(&mut self, place: &Place, axis: usize, map: &Map) -> Ix {
         let at = self.coordinate(&place.coords[axis]);
+        if let Some((_, table)) = self.read_by_plan(place, axis, map) {
+            return Ix::Lookup { table, index: Box::new(at) };
+        }
         let name = format!("position_{}", self.at.axis_name(place.tensor, axis));
         let table = match &map.owners {
             Owners::Known(values) => {

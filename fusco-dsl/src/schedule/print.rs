@@ -216,6 +216,9 @@ impl Printer<'_> {
             Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
             Guard::Valid { value, limit, .. } => format!("{} in 0..{limit}", self.ix(value)),
             Guard::NonZero { value } => format!("{} != 0", self.ix(value)),
+            Guard::Kept { route, tuple } => {
+                format!("kept {}[{}]", self.schedule.routes[*route].name, self.ix(tuple))
+            }
         };
         let all: Vec<String> = guards.iter().map(one).collect();
         if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }
@@ -312,6 +315,13 @@ impl Printer<'_> {
             }
             Ix::Live { group, .. } => format!("live[{}]", self.ix(group)),
             Ix::Dropped(_) => "dropped".to_string(),
+            Ix::Pair { route, tuple, part } => {
+                let part = match part {
+                    PairPart::Group => "group",
+                    PairPart::Slot => "slot",
+                };
+                format!("{part} {}[{}]", self.schedule.routes[*route].name, self.ix(tuple))
+            }
             Ix::Binary { op, lhs, rhs } => {
                 format!("({} {} {})", self.ix(lhs), op.symbol(), self.ix(rhs))
             }

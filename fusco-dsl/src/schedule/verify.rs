@@ -9,7 +9,7 @@
 //!     lookup of a computed table by an earlier kernel that computes it;
 //! (3) each counter's produced amount equals its awaited amount, per launch, or is the one that a consumer
 //!     is told to expect;
-//! (4) a counter is reset only before a handshake, and written only after it; a pulled buffer is
+//! (4) a counter is reset only before a handshake, and written only after that one; a pulled buffer is
 //!     released by a barrier and a second handshake at the end; a fill of a whole buffer comes before a handshake that
 //!     comes before any other write to it;
 //! (5) every signal belongs to one entry;
@@ -181,12 +181,15 @@ struct Checker<'a> {
     counts: BTreeMap<Handle<Signal>, Counts>,
     /// A handshake of this entry has completed.
     met: bool,
-    planned: bool,
+    /// Routes whose plan is taken, or has been made.
+    planned: BTreeSet<Handle<Route>>,
     /// Tensors pulled from peers since the last handshake, and whether all CTAs are known to have done theirs.
     pulled: bool,
     barrier_since_pull: bool,
-    resets_open: bool,
     barrier_since_reset: bool,
+    /// Counters that are reset since the last handshake began, and those that it will have told peers of.
+    resets: BTreeSet<Handle<Signal>>,
+    told: BTreeSet<Handle<Signal>>,
     /// Remote writes that no signal covers yet, and whether all CTAs are known to have done theirs.
     unreleased: bool,
     barrier_since_write: bool,
@@ -215,11 +218,12 @@ impl<'a> Checker<'a> {
             problems: Vec::new(),
             counts: BTreeMap::new(),
             met: false,
-            planned: !entry.takes.is_empty(),
+            planned: entry.takes.iter().copied().collect(),
             pulled: false,
             barrier_since_pull: false,
-            resets_open: false,
             barrier_since_reset: false,
+            resets: BTreeSet::new(),
+            told: BTreeSet::new(),
             unreleased: false,
             barrier_since_write: false,
             tables: BTreeSet::new(),
@@ -243,9 +247,11 @@ impl<'a> Checker<'a> {
         for (_, body) in &launch.roles {
             self.body(body, &Scope::default());
         }
-        if launch.roles.iter().any(|(kind, _)| *kind == RoleKind::Plan) {
-            self.planned = true;
-        }
+        let ops = launch.roles.iter().flat_map(|(_, body)| body.iter());
+        self.planned.extend(ops.filter_map(|op| match op {
+            Op::Slots { route } => Some(*route),
+            _ => None,
+        }));
         if let Between::Launch(_) = launch.between {
             (self.unreleased, self.pulled) = (false, false);
             self.counts.values_mut().for_each(|c| c.ended = true);
@@ -308,8 +314,9 @@ impl<'a> Checker<'a> {
             }
         }
         match op {
-            Op::Each { .. } | Op::Groups { .. } | Op::Padding { .. } if !self.planned => {
-                self.problem("(2) a plan is read before it is made")
+            Op::Each { route, .. } => self.reads_plan(*route),
+            Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
+                self.reads_plan(self.schedule.deals[*deal].route);
             }
             Op::Pull { from, .. } if from.rank != Ix::Me => {
                 self.pull();
@@ -366,6 +373,12 @@ impl<'a> Checker<'a> {
         self.vectors(op);
     }
 
+    fn reads_plan(&mut self, route: Handle<Route>) {
+        if !self.planned.contains(&route) {
+            self.problem("(2) a plan is read before it is made");
+        }
+    }
+
     fn tile(&mut self, tile: &Tile) {
         if tile.from.rank != Ix::Me {
             self.pull();
@@ -407,17 +420,34 @@ impl<'a> Checker<'a> {
     fn indices(&mut self, op: &'a Op) {
         let mut remote = false;
         let mut unknown = false;
+        let mut plans = BTreeSet::new();
         op.walk_own(&mut |ix| match ix {
             Ix::Element { rank, .. } => remote |= **rank != Ix::Me,
             Ix::Lookup { table, .. } => {
                 unknown |= match self.schedule.tables[*table].kind {
                     TableKind::Const(_) => false,
                     TableKind::Computed => !self.tables.contains(table),
-                    TableKind::Planned(_) => !self.planned,
+                    TableKind::Planned(route) => !self.planned.contains(&route),
                 };
+            }
+            Ix::Pair { route, .. } | Ix::Live { route, .. } | Ix::Dropped(route) => {
+                plans.insert(*route);
+            }
+            Ix::Base { base, .. } => {
+                plans.insert(self.schedule.deals[self.schedule.bases[*base].deal].route);
             }
             _ => {}
         });
+        let folds = match op {
+            Op::Put { value: Value::Sum { value, .. }, .. } => value.folds(),
+            _ => Vec::new(),
+        };
+        let guards = op.guards().iter().chain(folds.into_iter().flat_map(|f| &f.guards));
+        plans.extend(guards.filter_map(|g| match g {
+            Guard::Kept { route, .. } => Some(*route),
+            _ => None,
+        }));
+        plans.into_iter().for_each(|route| self.reads_plan(route));
         if remote {
             self.pull();
             if !self.met {
@@ -430,11 +460,12 @@ impl<'a> Checker<'a> {
     }
 
     fn reset(&mut self, signal: Handle<Signal>) {
-        if self.met {
+        let counts = self.counts.entry(signal).or_default();
+        counts.resets += 1;
+        if !counts.produced.is_empty() {
             self.problem("(4) a counter is reset after peers may have written it");
         }
-        self.counts.entry(signal).or_default().resets += 1;
-        self.resets_open = true;
+        self.resets.insert(signal);
         self.barrier_since_reset = false;
     }
 
@@ -444,10 +475,10 @@ impl<'a> Checker<'a> {
             (SignalKind::Epoch { per_cta }, Peer::All)
                 if *slot == Ix::Me && (per_cta || scope.once) =>
             {
-                if self.resets_open && !self.barrier_since_reset {
+                if !self.resets.is_empty() && !self.barrier_since_reset {
                     self.problem("(4) a handshake does not wait for the reset of all CTAs");
                 }
-                self.resets_open = false;
+                self.told.append(&mut self.resets);
                 if self.barrier_since_write {
                     self.unreleased = false;
                 }
@@ -459,7 +490,8 @@ impl<'a> Checker<'a> {
             (SignalKind::Tiles, Peer::Rank(rank)) => self.tile_amount(rank, slot, scope),
             _ => Amount::Other,
         };
-        if info.kind == SignalKind::Tiles && !self.met {
+        let fresh = self.resets.contains(&signal) || self.told.contains(&signal);
+        if info.kind == SignalKind::Tiles && (fresh || !self.met) {
             self.problem("(4) a counter is written before its reset is known to be done");
         }
         self.counts.entry(signal).or_default().produced.push(amount);
@@ -507,6 +539,7 @@ impl<'a> Checker<'a> {
         });
         if *until == Until::Epoch {
             self.met = true;
+            self.told.clear();
         }
     }
 

@@ -95,7 +95,9 @@ fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut im
                 value.walk(visit);
                 to.walk(visit);
             }
-            Guard::Valid { value, .. } | Guard::NonZero { value } => value.walk(visit),
+            Guard::Valid { value, .. }
+            | Guard::NonZero { value }
+            | Guard::Kept { tuple: value, .. } => value.walk(visit),
         }
     }
 }
@@ -114,6 +116,7 @@ impl Ix {
             Ix::Base { group: inner, .. }
             | Ix::Live { group: inner, .. }
             | Ix::DynAt { rank: inner, .. }
+            | Ix::Pair { tuple: inner, .. }
             | Ix::Lookup { index: inner, .. } => inner.walk(visit),
             Ix::Element { rank, at, .. } => {
                 rank.walk(visit);

@@ -62,7 +62,6 @@ impl Checker<'_> {
         self.dyns();
         self.tensors();
         self.routes();
-        self.one_mesh_for_routes();
         self.assumes();
         self.entries();
         self.finish_ragged();

@@ -8,6 +8,7 @@ use super::hir::{
     self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
 };
 use super::scope::Symbol;
+use super::static_index::size_of;
 use super::text;
 use crate::arena::{Arena, Handle};
 use crate::diag::Diagnostic;
@@ -165,14 +166,12 @@ impl Checker<'_> {
                 return Ok(assignment(frame, a, target, (index, value)));
             }
         }
-        let index = self.index(frame, target, &target_ref.index, target_ref.span, true)?;
-        frame.left = index
-            .iter()
-            .filter_map(|e| if let ExprKind::Var(v) = e.kind { Some(v) } else { None })
-            .collect();
-        self.no_diagonal(frame, target_ref)?;
+        let mut index = self.left_side(frame, target, target_ref)?;
         let want = self.hir.tensors[target].dtype.elem;
         let value = self.value(frame, &a.value, want)?;
+        self.rest_of_left(frame, target, target_ref, &mut index)?;
+        let index: Vec<Expr> = index.into_iter().flatten().collect();
+        self.at_tuple(frame, &index)?;
         self.same_type(target, &value, &a.value)?;
         self.no_conflict(frame, target_ref)?;
         self.covered(frame, target, target_ref, &value)?;
@@ -189,41 +188,74 @@ impl Checker<'_> {
         }
     }
 
-    /// The indices of a tensor. On the left, unknown names become variables of the axis's extent.
+    /// The indices of something read.
     pub fn index(
         &mut self,
         frame: &mut Frame,
         tensor: Handle<hir::Tensor>,
         args: &[ast::Expr],
         span: Span,
-        introduce: bool,
     ) -> Checked<Vec<Expr>> {
-        if frame.is_static {
-            return self.static_index(frame, tensor, args, span);
-        }
         self.arity(tensor, args.len(), span)?;
-        let mut vars: Vec<Handle<Var>> = Vec::new();
-        let mut out = Vec::new();
+        let mut index = vec![None; args.len()];
+        self.named_indices(frame, tensor, args, &mut index, false)?;
+        self.other_indices(frame, tensor, args, &mut index)?;
+        let index: Vec<Expr> = index.into_iter().flatten().collect();
+        self.in_range(frame, tensor, &index)?;
+        Ok(index)
+    }
+
+    /// Plain names, behind a route or without one.
+    pub fn named_indices(
+        &mut self,
+        frame: &mut Frame,
+        tensor: Handle<hir::Tensor>,
+        args: &[ast::Expr],
+        out: &mut [Option<Expr>],
+        left: bool,
+    ) -> Checked<()> {
+        if frame.is_static {
+            return self.plain_indices(frame, tensor, args, out, left);
+        }
         for (axis, arg) in args.iter().enumerate() {
-            let Ast::Name(name) = &arg.kind else {
-                return self.unsupported(arg.span, "an index that is not a variable");
-            };
-            let name = Ident { name: name.clone(), span: arg.span };
             if matches!(self.hir.tensors[tensor].axes[axis].extent, Extent::Counted { .. }) {
                 return self.unsupported(arg.span, "a counted axis in a statement with a route");
             }
-            let extent = self.axis_extent(tensor, axis, &vars);
+            let Ast::Name(name) = &arg.kind else { continue };
+            let name = Ident { name: name.clone(), span: arg.span };
             let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
+            if known.is_none() && self.is_size(&name.name) {
+                continue;
+            }
+            let extent = self.axis_extent(tensor, axis, out);
+            let introduced = left || frame.deferred.iter().any(|n| n.name == name.name);
             let var = match known {
                 Some(var) => var,
-                None if introduce => self.introduce(frame, tensor, axis, &name, &extent)?,
+                None if introduced => self.introduce(frame, tensor, axis, &name, &extent)?,
                 None => return self.unbound(&name),
             };
-            self.fits(frame, tensor, axis, (var, arg.span), &extent, vars.last().copied())?;
-            vars.push(var);
-            out.push(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
+            let parent = axis.checked_sub(1).and_then(|before| match out[before].as_ref()?.kind {
+                ExprKind::Var(v) => Some(v),
+                _ => None,
+            });
+            self.fits(frame, tensor, axis, (var, arg.span), &extent, parent)?;
+            out[axis] = Some(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
         }
-        Ok(out)
+        Ok(())
+    }
+
+    /// F0501 where the left would compute with a variable of the route: it names each tuple by its variables as they
+    /// are.
+    fn at_tuple(&mut self, frame: &Frame, index: &[Expr]) -> Checked<()> {
+        let Some(via) = &frame.via else { return Ok(()) };
+        let routed = |v: &Handle<Var>| via.sources.contains(v) || via.dests.contains(v);
+        let mut computed = index.iter().filter(|e| !matches!(e.kind, ExprKind::Var(_)));
+        match computed.find_map(|e| e.outside_sums(&routed)) {
+            Some((span, _)) => {
+                self.unsupported(span, "a variable of the route in a computed index on the left")
+            }
+            None => Ok(()),
+        }
     }
 
     /// The extent in terms of the statement's variables; `None` if ragged.
@@ -231,12 +263,11 @@ impl Checker<'_> {
         &self,
         tensor: Handle<hir::Tensor>,
         axis: usize,
-        vars: &[Handle<Var>],
+        index: &[Option<Expr>],
     ) -> Option<Size> {
         match &self.hir.tensors[tensor].axes[axis].extent {
             Extent::Fixed(size) => {
-                let index: Vec<Option<Size>> =
-                    vars.iter().map(|v| Some(Size::Coord(v.index()))).collect();
+                let index = Vec::from_iter(index.iter().map(|e| size_of(e.as_ref()?)));
                 rename(size, &index)
             }
             Extent::Ragged { .. } | Extent::Counted { .. } => None,

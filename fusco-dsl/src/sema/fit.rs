@@ -205,7 +205,13 @@ pub(super) fn swizzle(
 ) -> Option<Diagnostic> {
     let width = row_bytes(tensor.attrs.swizzle?);
     let bytes = tensor.dtype.elem.bytes();
-    let mut memory = tensor.placement.iter().filter(|t| is_memory(t)).rev();
+    // Packed groups of a route have room for any number of rows.
+    let packed = |term: &&Term| {
+        let routed = matches!(tensor.axes[term.axis].extent, Extent::Ragged { .. });
+        routed && matches!(term.kind, TermKind::Pack(_))
+    };
+    let memory = tensor.placement.iter().filter(|t| is_memory(t)).rev();
+    let mut memory = memory.take_while(|t| !packed(t));
     let inner = memory.next().map_or(Some(1), |t| radix(program, tensor, t, bound))?;
     let mut row = inner.checked_mul(bytes)?;
     for term in memory {

@@ -8,9 +8,6 @@ use crate::diag::{Diagnostic, Diagnostics};
 /// F0205 and F0206 for what params decide; the rest was decided by `check`. F0601 for integers.
 pub(super) fn indices(program: &Program, stmt: &Assign, bound: &Bindings, out: &mut Diagnostics) {
     out.0.extend(super::range::overflow(program, stmt, bound));
-    if stmt.via.is_some() {
-        return;
-    }
     inside(program, stmt, (stmt.target, &stmt.index), bound, out);
     reads(program, stmt, &stmt.value, bound, out);
     for (axis, e) in stmt.index.iter().enumerate() {

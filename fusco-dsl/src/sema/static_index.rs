@@ -16,23 +16,6 @@ use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind as Ast, Ident};
 
 impl Checker<'_> {
-    /// The indices of something read.
-    pub fn static_index(
-        &mut self,
-        frame: &mut Frame,
-        tensor: Handle<hir::Tensor>,
-        args: &[ast::Expr],
-        span: Span,
-    ) -> Checked<Vec<Expr>> {
-        self.arity(tensor, args.len(), span)?;
-        let mut index = vec![None; args.len()];
-        self.plain_indices(frame, tensor, args, &mut index, false)?;
-        self.other_indices(frame, tensor, args, &mut index)?;
-        let index: Vec<Expr> = index.into_iter().flatten().collect();
-        self.in_range(frame, tensor, &index)?;
-        Ok(index)
-    }
-
     /// Plain names. On the left they become variables; on the right only those that the left computes with.
     pub fn plain_indices(
         &mut self,
@@ -227,7 +210,7 @@ impl Checker<'_> {
         let table = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
         self.element_type(table, (tensor, axis), arg.span)?;
         frame.in_element = true;
-        let index = self.static_index(frame, table, args, arg.span);
+        let index = self.index(frame, table, args, arg.span);
         frame.in_element = false;
         let ty = self.hir.tensors[table].dtype.elem;
         Ok(Expr { kind: ExprKind::Read { tensor: table, index: index? }, ty, span: arg.span })

@@ -20,10 +20,23 @@ impl Checker<'_> {
         target: Handle<hir::Tensor>,
         left: &ast::Ref,
     ) -> Checked<(Vec<Expr>, Expr)> {
-        self.arity(target, left.index.len(), left.span)?;
         frame.is_static = true;
+        let mut index = self.left_side(frame, target, left)?;
+        let value = self.static_value(frame, target, &a.value)?;
+        self.rest_of_left(frame, target, left, &mut index)?;
+        Ok((index.into_iter().flatten().collect(), value))
+    }
+
+    /// The plain names of the left side, and what it computes with.
+    pub fn left_side(
+        &mut self,
+        frame: &mut Frame,
+        target: Handle<hir::Tensor>,
+        left: &ast::Ref,
+    ) -> Checked<Vec<Option<Expr>>> {
+        self.arity(target, left.index.len(), left.span)?;
         let mut index = vec![None; left.index.len()];
-        self.plain_indices(frame, target, &left.index, &mut index, true)?;
+        self.named_indices(frame, target, &left.index, &mut index, true)?;
         frame.left = index
             .iter()
             .flatten()
@@ -33,13 +46,22 @@ impl Checker<'_> {
         let mut computed = deferred(frame, &left.index, &index);
         computed.retain(|n| !self.is_size(&n.name));
         frame.deferred = computed;
-        let value = self.static_value(frame, target, &a.value)?;
+        Ok(index)
+    }
+
+    /// What the left side computes, once the right has given its variables their extents.
+    pub fn rest_of_left(
+        &mut self,
+        frame: &mut Frame,
+        target: Handle<hir::Tensor>,
+        left: &ast::Ref,
+        out: &mut [Option<Expr>],
+    ) -> Checked<()> {
         self.no_extent_missing(frame)?;
-        self.other_indices(frame, target, &left.index, &mut index)?;
-        let index: Vec<Expr> = index.into_iter().flatten().collect();
+        self.other_indices(frame, target, &left.index, out)?;
+        let index: Vec<Expr> = out.iter().flatten().cloned().collect();
         self.no_collision(frame, target, &index)?;
-        self.in_range(frame, target, &index)?;
-        Ok((index, value))
+        self.in_range(frame, target, &index)
     }
 
     /// F0502: every name in an index computed on the left is a plain index of something read.

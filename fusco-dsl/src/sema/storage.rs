@@ -138,8 +138,12 @@ impl Checker<'_> {
                 .help("declare the axis it is counted by before it"),
             );
         };
-        let adjacent =
-            i > 0 && terms[i - 1].axis == parent && matches!(terms[i - 1].kind, TermKind::Rest);
+        // All digits of the group, and the last of them directly before its rows.
+        let own = |t: &&Term| t.axis == parent && in_memory(t);
+        let memory = terms[..i].iter().rev().filter(|t| in_memory(t));
+        let behind = memory.take_while(|t| t.axis == parent).count();
+        let last = i.checked_sub(1).is_some_and(|before| own(&&terms[before]));
+        let adjacent = last && behind == terms.iter().filter(own).count();
         if matches!(term.kind, TermKind::Pack(_)) && !adjacent {
             return self.not_adjacent(axes, term, &[parent]);
         }

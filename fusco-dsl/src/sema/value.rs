@@ -269,7 +269,7 @@ impl Checker<'_> {
             }
             return self.unsupported(e.span, "reading an `out` that another entry writes");
         }
-        let index = self.index(frame, tensor, args, e.span, false)?;
+        let index = self.index(frame, tensor, args, e.span)?;
         if !frame.is_static {
             self.behind_route(tensor, e.span)?;
         }

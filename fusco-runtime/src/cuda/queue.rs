@@ -479,7 +479,14 @@ impl Seen {
         let rank = self.rank as usize;
         let (position, k) = (i64::from(self.peer), i64::from(self.slot));
         let planned = launches.iter().find_map(|r| {
-            let route = &r.schedule.routes[*r.entry().plans.first()?];
+            let [route] = r.entry().plans[..] else {
+                // Which of several routes it is, the report does not say.
+                let name = |p| r.schedule.tensors[r.schedule.routes[p].index].name.as_str();
+                let names = Vec::from_iter(r.entry().plans.iter().map(|p| name(*p)));
+                let at = format!("position {position}, choice {k}");
+                return (!names.is_empty()).then(|| (names.join(" or "), at));
+            };
+            let route = &r.schedule.routes[route];
             let positions = r.number(&route.positions, rank);
             let tuple = (route.member_of(rank as i64), position, k);
             let tensor = r.schedule.tensors[route.index].name.clone();

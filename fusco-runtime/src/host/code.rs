@@ -315,6 +315,10 @@ impl<'a> Resolver<'a> {
                 self.plan(*route)?.ranks[self.me].dropped.clone(),
                 Box::new(Number::Lit(0)),
             ),
+            Ix::Pair { route, tuple, part } => {
+                let pairs = self.plan(*route)?.ranks[self.me].pairs.clone();
+                Number::Pair(pairs, Box::new(self.number(tuple)?), *part)
+            }
             Ix::Binary { op, lhs, rhs } => {
                 Number::binary(*op, self.number(lhs)?, self.number(rhs)?)
             }

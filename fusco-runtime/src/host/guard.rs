@@ -4,7 +4,7 @@ use super::affine::{Affine, Piece};
 use super::code::Resolver;
 use super::index::{Number, wild};
 use crate::error::Error;
-use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp};
+use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp, PairPart};
 
 /// Which of the points: the `index`-th of `count` parts.
 pub(crate) struct Part(Option<(Number, i64)>);
@@ -20,6 +20,8 @@ enum TestKind {
     Below,
     /// `form == 0`
     Zero,
+    /// `form >= 0`: the group of a tuple that is kept.
+    Kept,
     /// `0 <= form < limit`, or the launch fails: the form was read from this tensor.
     Valid { limit: i64, tensor: String },
     /// `form != 0`, or the launch fails: it divides.
@@ -55,6 +57,10 @@ impl Resolver<'_> {
                     let tensor = self.schedule().tensors[*tensor].name.clone();
                     (self.number(value)?, TestKind::Valid { limit: *limit, tensor })
                 }
+                Guard::Kept { route, tuple } => {
+                    let (tuple, part) = (Box::new(tuple.clone()), PairPart::Group);
+                    (self.number(&Ix::Pair { route: *route, tuple, part })?, TestKind::Kept)
+                }
                 Guard::NonZero { value } => (self.number(value)?, TestKind::NonZero),
             };
             Ok(Test { form: Affine::of(&form), kind })
@@ -79,6 +85,7 @@ impl Test {
         match &self.kind {
             TestKind::Below => v < 0,
             TestKind::Zero => v == 0,
+            TestKind::Kept => v >= 0,
             TestKind::NonZero if v != 0 => true,
             TestKind::NonZero => {
                 wild(|| "a divisor is 0".to_string());
@@ -119,7 +126,10 @@ impl Test {
         let at = self.form.get(vars);
         match self.kind {
             TestKind::Zero if at % step == 0 => (from.max(-at / step), to.min(-at / step + 1)),
-            TestKind::Zero | TestKind::Valid { .. } | TestKind::NonZero => (from, from),
+            // A group is steady along its points.
+            TestKind::Zero | TestKind::Kept | TestKind::Valid { .. } | TestKind::NonZero => {
+                (from, from)
+            }
             TestKind::Below if step > 0 => (from, to.min((-at - 1).div_euclid(step) + 1)),
             TestKind::Below => (from.max(at.div_euclid(-step) + 1), to),
         }

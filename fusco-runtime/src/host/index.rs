@@ -2,8 +2,8 @@
 
 use super::access::Element;
 use super::affine::{Affine, Piece};
-use super::plan::Table;
-use fusco_dsl::schedule::ir::IxOp;
+use super::plan::{Pairs, Table, unpack};
+use fusco_dsl::schedule::ir::{IxOp, PairPart};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,6 +17,8 @@ pub(crate) enum Number {
     /// A table that data may index: outside its range it is 0 and the launch fails (see [`wild`]).
     Const(Arc<[i64]>, Box<Number>),
     Computed(Table, Box<Number>),
+    /// The group or the slot of a tuple, or -1.
+    Pair(Pairs, Box<Number>, PairPart),
     Element(Box<Element>),
     Shift(Box<Number>, u32),
     Mask(Box<Number>, i64),
@@ -67,6 +69,14 @@ impl Number {
             Number::Computed(table, at) => {
                 found(at.get(vars), table.len(), |i| i64::from(table[i].load(Relaxed) as i32))
             }
+            Number::Pair(pairs, tuple, part) => {
+                let pair = usize::try_from(tuple.get(vars)).ok().and_then(|i| pairs.get(i));
+                let pair = pair.and_then(|pair| unpack(pair.load(Relaxed)));
+                pair.map_or(-1, |(group, slot)| match part {
+                    PairPart::Group => group,
+                    PairPart::Slot => slot,
+                })
+            }
             Number::Element(element) => element.get(vars),
             Number::Shift(a, n) => a.get(vars) >> n,
             Number::Mask(a, m) => a.get(vars) & m,
@@ -102,9 +112,10 @@ impl Number {
             },
             Number::Shift(a, n) => a.piece(var, vars).divided(a.get(vars), 1 << n),
             Number::Mask(a, m) => a.piece(var, vars).wrapped(a.get(vars), m + 1),
-            Number::Table(_, a) | Number::Const(_, a) | Number::Computed(_, a) => {
-                a.piece(var, vars).steady()
-            }
+            Number::Table(_, a)
+            | Number::Const(_, a)
+            | Number::Computed(_, a)
+            | Number::Pair(_, a, _) => a.piece(var, vars).steady(),
             Number::Element(element) => element.piece(var, vars),
         }
     }
@@ -120,6 +131,7 @@ impl Number {
             | Number::Mask(a, _)
             | Number::Table(_, a)
             | Number::Const(_, a)
+            | Number::Pair(_, a, _)
             | Number::Computed(_, a) => Affine::of(a).joins(outer, inner),
             Number::Element(element) => element.joins(outer, inner),
             _ => !self.reads(outer) && !self.reads(inner.0),
@@ -135,6 +147,7 @@ impl Number {
             Number::Table(_, a)
             | Number::Const(_, a)
             | Number::Computed(_, a)
+            | Number::Pair(_, a, _)
             | Number::Shift(a, _)
             | Number::Mask(a, _) => a.reads(var),
             Number::Add(p) | Number::Sub(p) | Number::Mul(p) | Number::Div(p) | Number::Rem(p) => {
@@ -186,6 +199,7 @@ impl std::fmt::Debug for Number {
             Number::Table(_, a) | Number::Const(_, a) | Number::Computed(_, a) => {
                 write!(f, "table[{a:?}]")
             }
+            Number::Pair(_, a, part) => write!(f, "{part:?}[{a:?}]"),
             Number::Element(_) => f.write_str("element"),
         }
     }

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 
 /// A table that resolved index arithmetic reads.
 pub(crate) type Table = Arc<[AtomicU32]>;
+/// `(group, slot)` of each tuple as two i32, group -1 for a dropped one.
+pub(crate) type Pairs = Arc<[AtomicU64]>;
 
 pub(crate) struct HostPlan {
     pub ranks: Vec<Space>,
@@ -28,8 +30,7 @@ pub(crate) struct Space {
     pub hist: Table,
     /// `[2][members][bins]`.
     pub counts: Table,
-    /// `(group, slot)` of each tuple as two i32, group -1 for a dropped one.
-    pub pairs: Arc<[AtomicU64]>,
+    pub pairs: Pairs,
     pub live: Table,
     pub bases: BTreeMap<Handle<Base>, Table>,
     pub dropped: Table,

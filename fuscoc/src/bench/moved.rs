@@ -39,7 +39,8 @@ fn entry(ready: &Prepared, finished: &Finished, name: &str) -> Moved {
     };
     let mut out = Moved { read: planned(ready, name), ..Moved::default() };
     for movement in &plan.moves {
-        let (read, written) = moved::bytes(compiled, &ready.inputs, movement);
+        let along = movement.route.map_or(1, |route| rows(ready, finished, route));
+        let (read, written) = moved::bytes(compiled, &ready.inputs, movement, along);
         out = out.plus(Moved { read, written, fill: 0 });
     }
     plan.movements.iter().map(|m| routed(ready, finished, m)).fold(out, Moved::plus)

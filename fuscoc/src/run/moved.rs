@@ -9,8 +9,8 @@ use fusco_dsl::plan::{Live, Move, MoveVar};
 use fusco_dsl::sema::hir::{self, Extent, Size};
 
 /// Bytes read (every part of a sum; an element that several points name, once) and written (every copy of
-/// a target).
-pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> (i64, i64) {
+/// a target). Along a route there are so many rows.
+pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move, rows: i64) -> (i64, i64) {
     let replicas = |place: &fusco_dsl::plan::Place, kind: SpreadKind| -> i64 {
         let spread = &compiled.tables()[&place.tensor].spread;
         spread.iter().filter(|s| s.kind == kind).map(|s| s.size).product()
@@ -18,7 +18,8 @@ pub fn bytes(compiled: &Compiled, inputs: &Inputs, movement: &Move) -> (i64, i64
     let elem =
         |place: &fusco_dsl::plan::Place| compiled.hir.tensors[place.tensor].dtype.elem.bytes();
     let written = elem(&movement.target) * replicas(&movement.target, SpreadKind::Copy);
-    let points = |vars: &[MoveVar]| Points { compiled, inputs, vars }.count(&mut Vec::new());
+    let rows = if movement.over_tuples() { rows } else { 1 };
+    let points = |vars: &[MoveVar]| Points { compiled, inputs, vars }.count(&mut Vec::new()) * rows;
     let terms = points(&movement.vars);
     let read = |place: &&fusco_dsl::plan::Place| {
         let each = elem(place) * replicas(place, SpreadKind::Sum);
@@ -59,7 +60,8 @@ pub fn tensor(
             Extent::Counted { rows, .. } => Live::Size(rows.clone()),
             Extent::Ragged { .. } => return rows * run * tensor.dtype.elem.bytes(),
         };
-        vars.push(MoveVar { name: axis.name.clone(), extent: i64::MAX, live, guarded: false });
+        let (name, extent) = (axis.name.clone(), i64::MAX);
+        vars.push(MoveVar { name, extent, live, guarded: false, tuple: None });
     }
     let points = Points { compiled, inputs, vars: &vars };
     points.count(&mut Vec::new()) * tensor.dtype.elem.bytes()
@@ -76,6 +78,8 @@ impl Points<'_> {
     fn count(&self, at: &mut Vec<i64>) -> i64 {
         let Some(var) = self.vars.get(at.len()) else { return 1 };
         let extent = match &var.live {
+            // Rows are counted apart.
+            Live::Known if var.tuple.is_some() => 1,
             Live::Known => var.extent,
             Live::Size(size) => self.size(size, at).unwrap_or(0).clamp(0, var.extent),
         };
@@ -141,7 +145,7 @@ mod tests {
     fn both(body: &str) -> (i64, i64) {
         let text = format!("program p {{ mesh g {{ gpu: 2 }} {body} }}");
         let compiled = fusco_dsl::compile(&text, None, &Default::default()).expect("compiles");
-        bytes(&compiled, &Inputs::default(), &compiled.plan.entries[0].moves[0])
+        bytes(&compiled, &Inputs::default(), &compiled.plan.entries[0].moves[0], 1)
     }
 
     #[test]

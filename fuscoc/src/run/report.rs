@@ -5,9 +5,10 @@ use crate::failure::Failure;
 use crate::run::Prepared;
 use crate::table::{bar, bytes, print, thousands, three};
 use fusco_dsl::Compiled;
+use fusco_dsl::arena::Handle;
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::plan::Kind;
-use fusco_dsl::sema::hir::Elem;
+use fusco_dsl::plan::{Kind, Move};
+use fusco_dsl::sema::hir::{Elem, Route};
 use fusco_runtime::View;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -167,14 +168,18 @@ fn group_summary(t: &Traffic) -> String {
 /// Bytes of the rows that an entry moves by routes, read and written by its other statements.
 fn entry_bytes(compiled: &Compiled, inputs: &Inputs, finished: &Finished, entry: &str) -> i64 {
     let Some(plan) = compiled.plan.entries.iter().find(|e| e.name == entry) else { return 0 };
-    let both = |m| {
-        let (read, written) = super::moved::bytes(compiled, inputs, m);
+    let rows_of = |route: Handle<Route>| -> i64 {
+        let live = finished.live.get(&compiled.hir.routes[route].name);
+        live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum())
+    };
+    let both = |m: &Move| {
+        let rows = m.route.map_or(1, rows_of);
+        let (read, written) = super::moved::bytes(compiled, inputs, m, rows);
         read + written
     };
     let mut total = plan.moves.iter().map(both).sum();
     for m in &plan.movements {
-        let live = finished.live.get(&compiled.hir.routes[m.route].name);
-        let rows: i64 = live.map_or(0, |l| l.iter().map(|n| i64::from(*n)).sum());
+        let rows = rows_of(m.route);
         let row = m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes();
         total += match m.kind {
             Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. } | Kind::Reduce { .. } => {

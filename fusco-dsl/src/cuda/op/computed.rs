@@ -1,6 +1,6 @@
 //! Arithmetic on elements: operands are loaded, reductions looped over, and what comes of them is rounded once.
 
-use super::points::{condition, place};
+use super::points::{place, within};
 use super::reduce::operation;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
@@ -98,14 +98,12 @@ impl Text<'_> {
     /// The loops of a reduction from number `depth` on.
     fn looped(&mut self, out: &mut Out, fold: &Fold, acc: &str, depth: usize) {
         let Some((var, extent)) = fold.vars.get(depth) else {
-            let guard = condition(self.schedule, &fold.guards);
-            return match guard {
-                Some(guard) => {
-                    out.block(&format!("if ({guard})"), |out| self.term(out, fold, acc));
-                }
-                None if depth > 0 => self.term(out, fold, acc),
-                None => out.block("", |out| self.term(out, fold, acc)),
+            let schedule = self.schedule;
+            let mut all = |out: &mut Out| {
+                within(out, schedule, &fold.guards, &mut |out| self.term(out, fold, acc));
             };
+            // What the term needs is declared in a block of its own.
+            return if depth > 0 { all(out) } else { out.block("", all) };
         };
         let word = var_name(self.schedule, *var);
         let deep = if depth + 1 == fold.vars.len() { UNROLL.min(*extent) } else { 1 };

@@ -1,6 +1,6 @@
 //! Movements in runs: each thread takes vectors of the flattened grid, several in flight.
 
-use super::points::{Turns, condition, decode, place};
+use super::points::{Turns, condition, decode, leave, place};
 use super::{Emit, computed, vector_literal};
 use crate::cuda::index::stored;
 use crate::cuda::namer::var_name;
@@ -75,9 +75,7 @@ fn emit_point(out: &mut Out, parts: &Parts) {
     if parts.vecs() > 1 {
         out.line(&format!("const i32 v = point % {};", parts.vecs()));
     }
-    if let Some(all) = condition(parts.schedule, &parts.guards) {
-        out.line(&format!("if (!({all})) continue;"));
-    }
+    leave(out, parts.schedule, &parts.guards);
 }
 
 /// One vector at a time: sums, copies to several ranks, integers, literals.

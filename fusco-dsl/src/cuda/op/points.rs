@@ -34,7 +34,58 @@ pub(super) fn flat_type(points: i64) -> &'static str {
     if points < i64::from(i32::MAX) - (1 << 24) { "i32" } else { "i64" }
 }
 
-/// A condition for all guards; `None` if there are none.
+/// Leaves a point where a guard does not hold.
+pub(super) fn leave(out: &mut Out, schedule: &Schedule, guards: &[Guard]) {
+    let (before, kept) = first_kept(guards);
+    if let Some(all) = condition(schedule, before) {
+        out.line(&format!("if (!({all})) continue;"));
+    }
+    if let Some((tuple, after)) = kept {
+        out.line(&pair(schedule, tuple));
+        out.line("if (pair.group < 0) continue;");
+        leave(out, schedule, after);
+    }
+}
+
+/// `body` where all guards hold.
+pub(super) fn within(
+    out: &mut Out,
+    schedule: &Schedule,
+    guards: &[Guard],
+    body: &mut dyn FnMut(&mut Out),
+) {
+    let (before, kept) = first_kept(guards);
+    let inner = &mut |out: &mut Out| match kept {
+        Some((tuple, after)) => {
+            out.line(&pair(schedule, tuple));
+            out.block("if (pair.group >= 0)", |out| within(out, schedule, after, body));
+        }
+        None => body(out),
+    };
+    match condition(schedule, before) {
+        Some(all) => out.block(&format!("if ({all})"), inner),
+        None => inner(out),
+    }
+}
+
+/// What the plan says of a tuple.
+fn pair(schedule: &Schedule, tuple: &Ix) -> String {
+    format!("const Pair pair = plan->pairs[{}];", bare(schedule, tuple))
+}
+
+/// The guards before the first that keeps a tuple, and that tuple with the guards after it.
+fn first_kept(guards: &[Guard]) -> (&[Guard], Option<(&Ix, &[Guard])>) {
+    let kept = guards.iter().enumerate().find_map(|(i, g)| match g {
+        Guard::Kept { tuple, .. } => Some((i, tuple)),
+        _ => None,
+    });
+    match kept {
+        Some((i, tuple)) => (&guards[..i], Some((tuple, &guards[i + 1..]))),
+        None => (guards, None),
+    }
+}
+
+/// A condition for all guards, none of which keeps a tuple; `None` if there are none.
 pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String> {
     // An element has any value of its type until it is compared.
     let sides = |a: &Ix, b: &Ix| {
@@ -49,6 +100,8 @@ pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String>
             in_width(schedule, value, Width::Wide),
             tensor.index()
         ),
+        // Read where it is asked for: see [`leave`] and [`within`].
+        Guard::Kept { tuple, .. } => format!("plan->pairs[{}].group >= 0", bare(schedule, tuple)),
         Guard::NonZero { value } => {
             format!("divides({}, launch, me)", in_width(schedule, value, Width::Wide))
         }
@@ -76,7 +129,7 @@ impl Emit<'_> {
                     value.walk(&mut see);
                     other.walk(&mut see);
                 }
-                Guard::Valid { .. } | Guard::NonZero { .. } => return false,
+                Guard::Valid { .. } | Guard::NonZero { .. } | Guard::Kept { .. } => return false,
             }
             all
         };
