@@ -428,8 +428,6 @@ fn a_refusal_says_which_it_is() {
     let o = "out o: bf16[s: gpu, t: T[s], k: 4, h: 8] @ [s/gpu, t, k, h] with fill(0);";
     let statement = format!("{PUSH} o[s, t, 2 * k, h] <- x[s, t, h] via r;");
     refused(&with(o), &statement, "a variable of the route in a computed index on the left");
-    let ids = IDS.replace("s/gpu, t, k]", "only(0)/gpu, s, t, k]");
-    refused(&format!("{ids} {ROWS}"), PUSH, "an index of a route that not every rank has");
     let w = "in W: ix32(2)[q: 8] @ [copy/gpu, q];
         out v: bf16[e: 4, c: ragged, q: 8] @ [e, c.pack(2), q/gpu.map(W), q] with fill(0);";
     let statement = format!("{PUSH} v[e, c, q] <- x[s, t, q] via r;");

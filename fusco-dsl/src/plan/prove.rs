@@ -173,7 +173,8 @@ fn refute_covers(
 ) -> Option<Diagnostic> {
     let info = &program.tensors[tensor];
     let slab = info.placement.iter().any(|t| matches!(t.kind, TermKind::Slab(_)));
-    let padded = plan.tables[&tensor].pack().is_some_and(|a| a > 1) || slab;
+    let spaced = !info.attrs.stride.is_empty();
+    let padded = plan.tables[&tensor].pack().is_some_and(|a| a > 1) || slab || spaced;
     let Attrs { fill, .. } = &info.attrs;
     (padded && fill.is_none()).then(|| {
         Diagnostic::error(
