@@ -4,10 +4,13 @@
 //! other ranks than their route's, copies that rows are sent to ..), which the compiler must refuse, located, and never
 //! take for another.
 
+mod values;
+
 use crate::placements::Movement;
 use crate::{ELEMS, FLOATS, Named, Random};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
+use values::{Number, Place};
 
 /// A program with its inputs, and the entries to launch in order.
 pub struct Case {
@@ -675,7 +678,7 @@ impl Draw<'_> {
     fn statements(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         // One that counts `y.c` comes first.
-        let kinds: Vec<u64> = (0..self.random.below(5)).map(|_| self.random.below(12)).collect();
+        let kinds: Vec<u64> = (0..self.random.below(5)).map(|_| self.random.below(14)).collect();
         for (i, kind) in std::iter::once(0).chain(kinds).enumerate() {
             let statement = self.statement(i, kind);
             out.push(statement);
@@ -780,6 +783,18 @@ impl Draw<'_> {
                 self.declarations.push(format!("out m{i}: {slots};"));
                 format!("m{i}[e, c, k{names}] <- x{i}[{bare}{names}] via r;")
             }
+            // Computed of what the tuple has.
+            12 | 13 => {
+                let number = self.number();
+                let (of_tuple, row) = (true, &row[..]);
+                let place = Place { number, of_tuple, fetched: None, row, reduced: None };
+                let value = self.arithmetic(place, 2);
+                let (to, value) = self.stored(number, value);
+                let fill = self.fill(to.1);
+                let slots = self.slots(to.0, row, &[], fill);
+                self.declarations.push(format!("out v{i}: {slots};"));
+                format!("v{i}[e, c{names}] <- {value} via r;")
+            }
             // Without a route, beside the others.
             _ => {
                 let movement = Movement::new(self.random, &self.axes, 100 + i);
@@ -802,7 +817,12 @@ impl Draw<'_> {
         let slots = self.slots(elem.0, &row, &[], "");
         self.declarations.push(format!("out zy: {slots};"));
         self.declarations.push(format!("in z: {slots};"));
-        let mut factors = vec![format!("z[e, c{names}]")];
+        let fetched = format!("z[e, c{names}]");
+        let push = format!("zy[e, c{names}] <- zx[{bare}{names}] via r;");
+        if rarely(self.random, 2) {
+            return (push, self.fetch(elem, &fetched, &row));
+        }
+        let mut factors = vec![fetched];
         if !rarely(self.random, 4) {
             let weight = pick(self.random, &FLOATS);
             self.source_tensor("w", weight, true, &[]);
@@ -823,10 +843,72 @@ impl Draw<'_> {
             sum = self.around(sum, &bare, &row);
         }
         let value = if to.1 == Elem::F32 { sum } else { format!("cast({}, {sum})", to.0) };
-        (
-            format!("zy[e, c{names}] <- zx[{bare}{names}] via r;"),
-            format!("o[{bare}{names}] <- {value} via r;"),
-        )
+        (push, format!("o[{bare}{names}] <- {value} via r;"))
+    }
+
+    /// Rows of slots where their tuples are, reduced over the choice or one for each tuple.
+    fn fetch(&mut self, elem: Named, fetched: &str, row: &[(&'static str, i64)]) -> String {
+        let drawn = (self.declarations.len(), self.inputs.clone());
+        let statement = self.fetched(elem, fetched, row);
+        if statement.contains(fetched) {
+            return statement;
+        }
+        // Something has to read what was sent.
+        (_, self.inputs) = (self.declarations.truncate(drawn.0), drawn.1);
+        self.fetch(elem, fetched, row)
+    }
+
+    fn fetched(&mut self, elem: Named, fetched: &str, row: &[(&'static str, i64)]) -> String {
+        let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
+        let (bare, tuple) = (self.source_index(false, ""), self.source_index(true, ""));
+        let with = pick(self.random, &[KEEP, "fill(0)", "fill(2)"]);
+        let number = self.number();
+        let wide = format!("cast(f64, {fetched})");
+        let text = match number {
+            Number::F32 => Some(fetched),
+            Number::F64 => Some(wide.as_str()),
+            Number::Integer => None,
+        };
+        let place = Place { number, of_tuple: false, fetched: text, row, reduced: None };
+        let each = Place { of_tuple: true, ..place };
+        match self.random.below(6) {
+            // As they are.
+            0 => {
+                self.source_target("o", elem.0, true, row, with);
+                format!("o[{tuple}{names}] <- {fetched} via r;")
+            }
+            1 => {
+                self.source_target("o", elem.0, false, row, with);
+                format!("o[{bare}{names}] <- first(k: {fetched}) via r;")
+            }
+            2 => {
+                let value = self.arithmetic(each, 1);
+                let (to, value) = self.stored(number, value);
+                self.source_target("o", to.0, true, row, with);
+                format!("o[{tuple}{names}] <- {value} via r;")
+            }
+            3 => {
+                let inner = self.arithmetic(each, 1);
+                let value = format!("first(k: {inner}) + {}", self.arithmetic(place, 1));
+                let (to, value) = self.stored(number, value);
+                self.source_target("o", to.0, false, row, with);
+                format!("o[{bare}{names}] <- {value} via r;")
+            }
+            _ => {
+                let mut value = self.gathered(place);
+                while rarely(self.random, 2) {
+                    let other = match rarely(self.random, 3) {
+                        true => self.gathered(place),
+                        false => self.arithmetic(place, 1),
+                    };
+                    value = format!("({value} {} {other})", pick(self.random, &["+", "-", "*"]));
+                }
+                let (to, value) = self.stored(number, value);
+                let with = pick(self.random, &["", "", "fill(0)", KEEP]);
+                self.source_target("o", to.0, false, row, with);
+                format!("o[{bare}{names}] <- {value} via r;")
+            }
+        }
     }
 
     /// Arithmetic on a sum.

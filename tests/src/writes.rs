@@ -66,10 +66,12 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Each { route, position, k, group, slot, body, .. } => {
-                let at = self.value(position);
-                for (choice, e, c) in self.tuples(*route, at) {
-                    for (var, value) in [(k, choice), (group, e), (slot, c)] {
+            Op::Each { tuples, first, body } => {
+                let at = self.value(&tuples.position);
+                let most = if *first { 1 } else { usize::MAX };
+                for (choice, e, c) in self.tuples(tuples.route, at).into_iter().take(most) {
+                    let vars = [(tuples.k, choice), (tuples.group, e), (tuples.slot, c)];
+                    for (var, value) in vars {
                         self.vars[var.index()] = value;
                     }
                     self.ops(body);

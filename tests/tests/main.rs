@@ -6,6 +6,7 @@ mod consumer;
 mod graph;
 mod owners;
 mod placements;
+mod routed_values;
 mod routes;
 mod rows;
 mod ui;

@@ -1,6 +1,6 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{Kind, Movement, Plan, Tree, claims};
+use super::{Each, Kind, Movement, Plan, Tree, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Digit, Home};
@@ -117,7 +117,7 @@ fn refute_kept(
 ) -> Option<Diagnostic> {
     let info = &program.tensors[tensor];
     let writes = movements.iter().find(|m| m.target.tensor == tensor)?;
-    let partly = info.io == hir::Io::InOut && !matches!(writes.kind, Kind::Reduce { .. });
+    let partly = info.io == hir::Io::InOut && writes.each != Each::Position;
     partly.then(|| {
         Diagnostic::error(
             "F0801",
@@ -235,11 +235,14 @@ fn refute_vector(
 
 /// A push and a reduce over one route are inverse on kept tuples: both use the same slots.
 fn refute_inverse(plan: &Plan, first: usize, second: usize, claim: &Prove) -> Option<Diagnostic> {
-    let route = |entry: usize, want: fn(&Kind) -> bool| {
-        plan.entries[entry].movements.iter().find(|m| want(&m.kind)).map(|m| m.route)
+    let route = |entry: usize, want: fn(&Movement) -> bool| {
+        plan.entries[entry].movements.iter().find(|m| want(m)).map(|m| m.route)
     };
-    let pushes = route(first, |k| matches!(k, Kind::Push { .. }));
-    let reduces = route(second, |k| matches!(k, Kind::Reduce { value: Tree::Sum, .. }));
+    let pushes = route(first, |m| m.pushes() && matches!(m.kind, Kind::Row { .. }));
+    let reduces = route(second, |m| {
+        let sums = |value: &Tree| matches!(value, Tree::Fold { by: hir::Reducer::Sum, .. });
+        m.each == Each::Position && matches!(&m.kind, Kind::Computed { value, .. } if sums(value))
+    });
     (pushes.is_none() || pushes != reduces).then(|| {
         Diagnostic::error("F0802", claim.span, "the entries are not inverse")
             .note(

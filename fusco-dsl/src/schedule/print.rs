@@ -100,15 +100,9 @@ impl Printer<'_> {
             Op::Tokens { var: v, extent, .. } => {
                 format!("for {} in 0..{} by warp", var(v), self.ix(extent))
             }
-            Op::Each { route: r, position, k, group, slot, .. } => {
-                format!(
-                    "for {} ascending, kept ({}, {}) of {}[{}]",
-                    var(k),
-                    var(group),
-                    var(slot),
-                    route(r),
-                    self.ix(position)
-                )
+            Op::Each { tuples, first, .. } => {
+                let first = if *first { "first " } else { "" };
+                format!("for {first}{}", self.kept(tuples))
             }
             Op::Groups { deal, var: v, .. } => {
                 let deal = deal_name(self.schedule, &self.schedule.deals[*deal]);
@@ -174,6 +168,18 @@ impl Printer<'_> {
                 Until::Rows { extent } => format!("wait {} == {} rows", signal(s), self.ix(extent)),
             },
         }
+    }
+
+    fn kept(&self, tuples: &Kept) -> String {
+        let var = |v: Handle<Var>| &self.schedule.vars[v].name;
+        format!(
+            "{} ascending, kept ({}, {}) of {}[{}]",
+            var(tuples.k),
+            var(tuples.group),
+            var(tuples.slot),
+            self.schedule.routes[tuples.route].name,
+            self.ix(&tuples.position)
+        )
     }
 
     fn access(&self, a: &Access) -> String {
@@ -246,11 +252,13 @@ impl Printer<'_> {
         match value {
             Tree::Sum => "acc".to_string(),
             Tree::Row(access) | Tree::Scalar(access) => self.access(access),
-            Tree::Lit(v) => format!("{v:?}"),
+            Tree::Lit(v, _) => format!("{v:?}"),
+            Tree::Cast(to, inner) => format!("{}({})", to.name(), self.tree(inner)),
             Tree::Fold(fold) => format!(
-                "{}({}{}: {})",
+                "{}({}{}{}: {})",
                 fold.by.name(),
                 self.extents(&fold.vars),
+                fold.tuples.as_ref().map_or(String::new(), |t| format!(", {}", self.kept(t))),
                 self.guards(&fold.guards),
                 self.tree(&fold.term)
             ),

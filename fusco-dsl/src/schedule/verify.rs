@@ -191,7 +191,7 @@ impl<'a> Checker<'a> {
         match op {
             Op::Once { .. } => inner.once = true,
             Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
-            Op::Each { group, slot, .. } => inner.tuples = Some((*group, *slot)),
+            Op::Each { tuples, .. } => inner.tuples = Some((tuples.group, tuples.slot)),
             Op::Grid { .. } => inner.moving = true,
             _ => {}
         }
@@ -203,22 +203,16 @@ impl<'a> Checker<'a> {
             if scope.moving && *value != Tree::Sum && value.reads_sum() {
                 self.problem("arithmetic on a sum that no route gathers");
             }
-            if !scope.moving && !value.folds().is_empty() {
-                self.problem("a reduction that is not in a movement");
+            if value.folds().iter().any(|f| f.tuples.is_some()) && !self.planned {
+                self.problem("(2) a plan is read before it is made");
             }
-            match value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
-                true if !scope.moving => {
-                    self.problem("(2) arithmetic on a sum reads a row that is not its rank's own");
+            if value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
+                self.pull();
+                if !self.met {
+                    self.problem(
+                        "(2) a remote operand is read before its owner is known to be ready",
+                    );
                 }
-                true => {
-                    self.pull();
-                    if !self.met {
-                        self.problem(
-                            "(2) a remote operand is read before its owner is known to be ready",
-                        );
-                    }
-                }
-                false => {}
             }
         }
         match op {

@@ -35,7 +35,10 @@ impl Op {
         }
         match self {
             Op::Put { value: Value::Sum { value, .. }, .. } => {
-                value.folds().iter().for_each(|f| walk_points(&None, &f.guards, visit));
+                for fold in value.folds() {
+                    walk_points(&None, &fold.guards, visit);
+                    fold.tuples.iter().for_each(|t| t.position.walk(visit));
+                }
             }
             Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
                 ix.walk(visit)

@@ -5,12 +5,13 @@ use super::extent::rename;
 use super::facts::same;
 use super::frame::Frame;
 use super::hir::{
-    self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
+    self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Reducer, Size, Step, Var, VarExtent,
+    Via,
 };
 use super::scope::Symbol;
 use super::text;
 use crate::arena::{Arena, Handle};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, ExprKind as Ast, Ident, Stmt};
 
@@ -92,8 +93,7 @@ impl Checker<'_> {
             via: None,
             left: Vec::new(),
             reduced: Vec::new(),
-            in_sum: false,
-            in_tree: false,
+            number: None,
             target: a.targets.first().cloned(),
             is_static: false,
             deferred: Vec::new(),
@@ -171,10 +171,12 @@ impl Checker<'_> {
             .filter_map(|e| if let ExprKind::Var(v) = e.kind { Some(v) } else { None })
             .collect();
         self.no_diagonal(frame, target_ref)?;
-        let want = self.hir.tensors[target].dtype.elem;
-        let value = self.value(frame, &a.value, want)?;
+        let value = match metadata {
+            true => self.value(frame, &a.value, self.hir.tensors[target].dtype.elem)?,
+            false => self.assigned(frame, target, &a.value)?,
+        };
+        self.no_conflict(frame, target, target_ref, &a.value)?;
         self.same_type(target, &value, &a.value)?;
-        self.no_conflict(frame, target_ref)?;
         self.covered(frame, target, target_ref, &value)?;
         Ok(assignment(frame, a, target, (index, value)))
     }
@@ -216,7 +218,9 @@ impl Checker<'_> {
             let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
             let var = match known {
                 Some(var) => var,
-                None if introduce => self.introduce(frame, tensor, axis, &name, &extent)?,
+                None if introduce || frame.deferred.iter().any(|n| n.name == name.name) => {
+                    self.introduce(frame, tensor, axis, &name, &extent)?
+                }
                 None => return self.unbound(&name),
             };
             self.fits(frame, tensor, axis, (var, arg.span), &extent, vars.last().copied())?;
@@ -439,7 +443,13 @@ impl Checker<'_> {
     }
 
     /// F0501: the left side or a reducer determines every variable of the route.
-    fn no_conflict(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
+    fn no_conflict(
+        &mut self,
+        frame: &Frame,
+        written: Handle<hir::Tensor>,
+        target: &ast::Ref,
+        value: &ast::Expr,
+    ) -> Checked<()> {
         let Some(via) = &frame.via else { return Ok(()) };
         let bound = |v: &Handle<Var>| frame.left.contains(v) || frame.reduced.contains(v);
         if via.dests.iter().all(|v| frame.left.contains(v)) || via.sources.iter().all(bound) {
@@ -449,6 +459,10 @@ impl Checker<'_> {
         let side = if by_dest { &via.dests } else { &via.sources };
         let name = |v: &Handle<Var>| frame.vars[*v].name.clone();
         let missing: Vec<String> = side.iter().filter(|v| !bound(v)).map(name).collect();
+        let fix = match &missing[..] {
+            [k] if !by_dest => self.summed(written, k, value),
+            _ => None,
+        };
         let (missing, tensor) = (missing.join("`, `"), &target.name.name);
         let route = &self.hir.routes[via.route].name;
         let left =
@@ -471,8 +485,25 @@ impl Checker<'_> {
         )
         .label(format!("`{missing}` is bound by route `{route}` but does not appear here"))
         .note(format!("{many} values reach {tensor}[{left}]"))
-        .help(help);
+        .help(help)
+        .fixed(fix);
         self.fail(diagnostic)
+    }
+
+    /// A value summed over a source, in the type of the target.
+    fn summed(&self, target: Handle<hir::Tensor>, k: &str, value: &ast::Expr) -> Option<Fix> {
+        let to = self.hir.tensors[target].dtype.elem;
+        let inner = match &value.kind {
+            Ast::Call { base, args } if base.as_name() == Some("cast") => &args.get(1)?.value,
+            _ => value,
+        };
+        let sum = format!("sum({k}: {})", text::expr(inner));
+        let replacement = match to {
+            to if to.is_integer() => return None,
+            Elem::F32 | Elem::F64 => sum,
+            to => format!("cast({}, {sum})", to.name()),
+        };
+        Some(Fix { span: value.span, replacement })
     }
 
     /// F0503: an `out` without `fill` has no live element that nothing writes.
@@ -489,7 +520,8 @@ impl Checker<'_> {
         if self.hir.tensors[target].io == hir::Io::InOut {
             return Ok(());
         }
-        let reduces = value.sum().is_some();
+        let reduces = value.reduced_by(&|v| via.sources.contains(v));
+        let reduces = reduces.is_some_and(|by| by != Reducer::First);
         let has = |vars: &[Handle<Var>]| vars.iter().any(|v| frame.left.contains(v));
         let route = &self.hir.routes[via.route];
         let drops = route.steps.iter().any(|s| {

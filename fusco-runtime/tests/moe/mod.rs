@@ -261,7 +261,9 @@ impl Shape {
     }
 
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
-        Op::Each { route: n.route, position: Ix::Var(n.t), k: n.k, group: n.e, slot: n.c, body }
+        let position = Ix::Var(n.t);
+        let tuples = Kept { route: n.route, position, k: n.k, group: n.e, slot: n.c };
+        Op::Each { tuples, first: false, body }
     }
 
     fn owner(self, n: &Names) -> Ix {

@@ -10,6 +10,7 @@ mod produce;
 pub(super) mod reduce;
 pub(super) mod ring;
 mod route;
+mod rows;
 mod scale;
 mod signal;
 mod tables;

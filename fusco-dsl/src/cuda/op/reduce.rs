@@ -1,14 +1,14 @@
 //! Pull: a warp or a CTA reads the rows of a position's tuples and adds them up in ascending order, in f32.
 
+use super::computed::operation;
+use super::trip::{arrival, emit_arrival};
 use super::{Emit, ix};
 use crate::arena::Handle;
 use crate::cuda::form::Work;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{
-    Access, Factor, Ix, IxOp, Kernel, Op, Peer, Row, Schedule, Tree, Value, Var,
-};
+use crate::schedule::ir::{Access, Factor, Ix, Kernel, Op, Row, Schedule, Tree, Value, Var};
 use crate::sema::hir::Elem;
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
@@ -19,17 +19,6 @@ const WARP_VECTORS: i64 = 32;
 const WARPS: u32 = 8;
 /// Threads of a CTA that takes a position, at most.
 const MOST_THREADS: i64 = 512;
-
-/// An operation in f32 that no compiler fuses with another.
-pub(super) fn operation(op: IxOp, a: &str, b: &str) -> String {
-    let word = match op {
-        IxOp::Add => "__fadd_rn",
-        IxOp::Sub => "__fsub_rn",
-        IxOp::Mul => "__fmul_rn",
-        IxOp::Div | IxOp::Rem => "__fdiv_rn",
-    };
-    format!("{word}({a}, {b})")
-}
 
 /// Threads and positions of a CTA of a kernel that only adds up rows. Where such CTAs are dealt in order, what
 /// is read and written at one time is close in memory.
@@ -68,9 +57,7 @@ pub(super) struct Nest<'a> {
 impl<'a> Nest<'a> {
     pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
-        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
-            return None;
-        };
+        let Op::Each { tuples, first: false, body: each } = body.first()? else { return None };
         let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
             return None;
         };
@@ -86,11 +73,11 @@ impl<'a> Nest<'a> {
             schedule,
             position: var_name(schedule, *var),
             extent,
-            fan: schedule.routes[*route].fan,
-            each_position: position,
-            k: *k,
-            group: *group,
-            slot: *slot,
+            fan: schedule.routes[tuples.route].fan,
+            each_position: &tuples.position,
+            k: tuples.k,
+            group: tuples.group,
+            slot: tuples.slot,
             rows,
             factors,
             to,
@@ -126,9 +113,9 @@ impl<'a> Nest<'a> {
 
     fn tree(&self, value: &Tree, (acc, part): (&str, &str), next: &mut usize) -> String {
         match value {
-            // The verifier: folds stand in grids.
-            Tree::Sum | Tree::Fold(_) => acc.to_string(),
-            Tree::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
+            // The lowering: where a sum is in the accumulator, all else is plain arithmetic in f32.
+            Tree::Sum | Tree::Fold(_) | Tree::Cast(..) => acc.to_string(),
+            Tree::Lit(v, _) => format!("__uint_as_float({:#x}u)", (*v as f32).to_bits()),
             Tree::Row(access) => {
                 let (n, elem) = (*next, self.elem_of(access).name());
                 *next += 1;
@@ -140,7 +127,7 @@ impl<'a> Nest<'a> {
             }
             Tree::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.tree(lhs, (acc, part), next), self.tree(rhs, (acc, part), next));
-                operation(*op, &a, &b)
+                operation(*op, false, (&a, &b))
             }
         }
     }
@@ -159,7 +146,7 @@ impl<'a> Nest<'a> {
 
 impl Emit<'_> {
     pub(super) fn reduce(&mut self, op: &Op) {
-        let Some(nest) = Nest::of(self.schedule, op) else { return };
+        let Some(nest) = Nest::of(self.schedule, op) else { return self.gathered(op) };
         let (t, extent) = (&nest.position, bare(self.schedule, nest.extent));
         let team = self.form.work == Work::Team;
         let (first, step) = if team { ("cta", "CTAS") } else { ("warp", "warps") };
@@ -170,13 +157,11 @@ impl Emit<'_> {
                 emit_tuples(out, &nest, 0, nest.fan);
             }
             emit_sum(out, &nest, rounds, threads);
-            if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
+            if let Some(arrival) = nest.signal.and_then(|op| arrival(nest.schedule, op)) {
                 out.line(if team { "__syncthreads();" } else { "__syncwarp();" });
                 out.block(if team { "if (threadIdx.x == 0)" } else { "if (lane == 0)" }, |out| {
                     out.line("fence_peers();  // the row before its arrival");
-                    let counter = &nest.schedule.signals[*signal].name;
-                    let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
-                    out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+                    emit_arrival(out, nest.schedule, arrival);
                 });
             }
         });
