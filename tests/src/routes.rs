@@ -790,10 +790,18 @@ impl Draw<'_> {
                 let place = Place { number, of_tuple, fetched: None, row, reduced: None };
                 let value = self.arithmetic(place, 2);
                 let (to, value) = self.stored(number, value);
-                let fill = self.fill(to.1);
+                let filter = self.filter(true);
+                let fill = if filter.is_empty() { self.fill(to.1) } else { "fill(0)" };
                 let slots = self.slots(to.0, row, &[], fill);
                 self.declarations.push(format!("out v{i}: {slots};"));
-                format!("v{i}[e, c{names}] <- {value} via r;")
+                let mut target = format!("v{i}[e, c{names}]");
+                if rarely(self.random, 4) {
+                    // The same to another place, too.
+                    let slots = self.slots(to.0, row, &[], fill);
+                    self.declarations.push(format!("out also{i}: {slots};"));
+                    target = format!("({target}, also{i}[e, c{names}])");
+                }
+                format!("{target} <- {value} via r{filter};")
             }
             // Without a route, beside the others.
             _ => {
@@ -846,6 +854,25 @@ impl Draw<'_> {
         (push, format!("o[{bare}{names}] <- {value} via r;"))
     }
 
+    /// A condition, or none; on what is a position's, and of a tuple.
+    fn filter(&mut self, of_tuple: bool) -> String {
+        if !rarely(self.random, 3) {
+            return String::new();
+        }
+        let mut all = vec!["t < 2", "t % 2 == 0", "t != 1"];
+        all.extend(["s > 0", "s == 0"].iter().filter(|_| self.has_rank));
+        if of_tuple {
+            all.extend(["c < 2", "e % 2 == 1", "c != t"]);
+            all.extend(["k == 0", "k != 1"].iter().filter(|_| self.has_choice));
+        }
+        let (a, b) = (pick(self.random, &all), pick(self.random, &all));
+        match self.random.below(3) {
+            0 => format!(" where {a}"),
+            1 => format!(" where {a} && {b}"),
+            _ => format!(" where {a} || {b}"),
+        }
+    }
+
     /// Rows of slots where their tuples are, reduced over the choice or one for each tuple.
     fn fetch(&mut self, elem: Named, fetched: &str, row: &[(&'static str, i64)]) -> String {
         let drawn = (self.declarations.len(), self.inputs.clone());
@@ -875,11 +902,13 @@ impl Draw<'_> {
             // As they are.
             0 => {
                 self.source_target("o", elem.0, true, row, with);
-                format!("o[{tuple}{names}] <- {fetched} via r;")
+                let filter = self.filter(true);
+                format!("o[{tuple}{names}] <- {fetched} via r{filter};")
             }
             1 => {
                 self.source_target("o", elem.0, false, row, with);
-                format!("o[{bare}{names}] <- first(k: {fetched}) via r;")
+                let filter = self.filter(false);
+                format!("o[{bare}{names}] <- first(k: {fetched}) via r{filter};")
             }
             2 => {
                 let value = self.arithmetic(each, 1);
@@ -905,8 +934,9 @@ impl Draw<'_> {
                 }
                 let (to, value) = self.stored(number, value);
                 let with = pick(self.random, &["", "", "fill(0)", KEEP]);
+                let filter = if with.is_empty() { String::new() } else { self.filter(false) };
                 self.source_target("o", to.0, false, row, with);
-                format!("o[{bare}{names}] <- {value} via r;")
+                format!("o[{bare}{names}] <- {value} via r{filter};")
             }
         }
     }
@@ -978,7 +1008,8 @@ impl Draw<'_> {
         let schedule = self.schedule("push");
         let declarations = self.declarations.join("\n    ");
         let routed = statements.iter().filter(|s| s.contains("via r") || s.contains("(y0.c)"));
-        let targets = routed.filter_map(|s| Some(s.split_once('[')?.0.to_string())).collect();
+        let first = |s: &String| Some(s.trim_start_matches('(').split_once('[')?.0.to_string());
+        let targets = routed.filter_map(first).collect();
         let text = format!(
             "program routed {{\n    {declarations}\n    {route}\n    entry go {{\n        plan r;\n        {}\n        {schedule}\n    }}\n{back}}}\n",
             statements.join("\n        ")

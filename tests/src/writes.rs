@@ -6,7 +6,7 @@ use fusco_dsl::layout;
 use fusco_dsl::layout::{Local, RouteShape};
 use fusco_dsl::oracle::{Inputs, Relation};
 use fusco_dsl::schedule::ir::{
-    Access, Deal, DealTables, Entry, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
+    Access, Deal, DealTables, Entry, Guard, Ix, IxOp, Op, Route, Schedule, Table, TableKind, Tensor,
 };
 use fusco_dsl::sema::hir::Size;
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,6 +93,17 @@ impl Walk<'_> {
                 }
             }
             Op::Once { body } => self.ops(body),
+            Op::If { guards, body } => {
+                let holds = guards.iter().all(|guard| match guard {
+                    Guard::Holds(filter) => {
+                        filter.holds(&mut |n| Ok::<_, ()>(self.value(n))).expect("numbers")
+                    }
+                    _ => true,
+                });
+                if holds {
+                    self.ops(body);
+                }
+            }
             Op::Put { to, .. } => self.write(to, true),
             Op::Fill { to, .. } => self.write(to, false),
             Op::FillAll { tensor, .. } => {

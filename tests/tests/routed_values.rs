@@ -165,6 +165,56 @@ fn values_behind_a_route_compile_for_the_device() {
     }
 }
 
+/// What is written where a condition holds, and to several targets at once: declarations, and a statement.
+const PARTS: [(&str, &str); 8] = [
+    ("out o: bf16AT_SLOTS", "o[e, c, h] <- x[s, t, h] via r where t < 3 && k != 1;"),
+    ("out o: f32AT_SLOTS", "o[e, c, h] <- w[s, t, k] * x[s, t, h] via r where e == 1 || c > 2;"),
+    (
+        "out o: f32AT_SLOTS",
+        "o[e, c, h] <- w[s, t, k] * x[s, t, h] via r where topk[s, t, k] < 1 || s == 1;",
+    ),
+    ("out o: bf16AT_TUPLES", "o[s, t, k, h] <- z[e, c, h] via r where t % 2 == 0;"),
+    ("out o: f32AT_SOURCES", "o[s, t, h] <- sum(k: z[e, c, h] * w[s, t, k]) via r where t >= 2;"),
+    ("out o: bf16AT_SOURCES", "o[s, t, h] <- first(k: z[e, c, h]) via r where t != 2 || s == 0;"),
+    (
+        "out o: bf16AT_SLOTS; out p: bf16AT_TUPLES",
+        "(o[e, c, h], p[s, t, k, h]) <- x[s, t, h] via r;",
+    ),
+    (
+        "out o: f32AT_SOURCES; out p: f32AT_SOURCES",
+        "(o[s, t, h], p[s, t, h]) <- max(k: z[e, c, h]) via r;",
+    ),
+];
+
+fn placed(declarations: &str, ranks: usize) -> String {
+    let slots = AT_SLOTS.replace("GROUPS", &(2 * ranks).to_string());
+    declarations
+        .replace("AT_SLOTS", &slots)
+        .replace("AT_TUPLES", AT_TUPLES)
+        .replace("AT_SOURCES", AT_SOURCES)
+}
+
+#[test]
+fn conditions_and_several_targets_equal_the_oracle() {
+    for ranks in [1, 2, 3] {
+        let inputs = inputs(ranks);
+        for (declarations, statement) in PARTS {
+            let declarations = format!("{};", placed(declarations, ranks));
+            check(ranks, &program(ranks, &declarations, statement), &inputs);
+        }
+    }
+    if let Err(error) = jit::Nvrtc::find() {
+        return println!("skipped: {error}");
+    }
+    for (declarations, statement) in PARTS {
+        let text = program(2, &format!("{};", placed(declarations, 2)), statement);
+        let compiled = compile(&text, None, &Bindings::new()).expect("a program");
+        let unit = generate(&compiled.schedule, &Target::hopper(2)).expect("a text");
+        jit::compile(&unit.source, "parts", "sm_90a")
+            .unwrap_or_else(|e| panic!("{e}\n{}", unit.source));
+    }
+}
+
 /// Of nothing, the largest is minus infinity, and there is no first: a position whose tuples are all dropped keeps
 /// the fill.
 #[test]

@@ -424,17 +424,20 @@ fn a_refusal_says_which_it_is() {
     let slots = |h: &str| {
         format!("out u: f32[e: 4, c: ragged{h}] @ [e/gpu, e, c.pack(2){}];", h.replace(": 8", ""))
     };
-    let by_group = "a moved row that the group of a tuple chooses";
     let w = "in w: f32[s: gpu, t: T[s], e: 4] @ [s/gpu, t, e];";
     let with = |more: &str| format!("{IDS} {ROWS} {more}");
-    refused(
-        &with(&format!("{w} {}", slots(""))),
-        &format!("{PUSH} u[e, c] <- w[s, t, e] via r;"),
-        by_group,
-    );
+    // A row that the group of a tuple chooses, here or at the group's own rank.
+    let runs = |declarations: String, statement: &str, name: &str, shape: &[usize]| {
+        let mut array = Array::zeros(Elem::F32, shape.to_vec());
+        Random(5).fill(&mut array);
+        let text = program("gpu: 2", &with(&declarations), statement);
+        assert!(by_hand(text, &[(name, array)]) == End::Ran, "{statement}");
+    };
+    let statement = format!("{PUSH} u[e, c] <- w[s, t, e] via r;");
+    runs(format!("{w} {}", slots("")), &statement, "w", &[2, 5, 4]);
     let b = "in b: f32[e: 4, h: 8] @ [e/gpu, e, h];";
     let statement = format!("{PUSH} u[e, c, h] <- b[e, h] via r;");
-    refused(&with(&format!("{b} {}", slots(", h: 8"))), &statement, by_group);
+    runs(format!("{b} {}", slots(", h: 8")), &statement, "b", &[4, 8]);
     let phy = "in phy: f32[q: 4] @ [copy/gpu, q];";
     let statement = format!("{PUSH} u[e, c] <- phy[ids[s, t, k]] via r;");
     refused(&with(&format!("{phy} {}", slots(""))), &statement, "an index that is not a variable");

@@ -156,6 +156,9 @@ impl Statement<'_> {
     ) -> Result<(), Error> {
         let rows =
             Rows { scope: self.0.scope, lane, terms, extent: &|var, at| self.0.extent(var, at) };
+        if !self.0.assigns(values)? {
+            return Ok(());
+        }
         let taken;
         let mut value = &self.0.stmt.value;
         if self.0.stmt.gathers() == Some(Reducer::First) {

@@ -60,7 +60,10 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     if image::is_diagonal(movement) {
         return diagonal(program, bound, movement);
     }
-    let mut worst = Image::Bijective;
+    let mut worst = match movement.filter {
+        Some(_) => Image::Partial { missing: 0 },
+        None => Image::Bijective,
+    };
     for axis in 0..program.tensors[tensor].axes.len() {
         match axis_image(program, bound, movement, axis) {
             found @ Image::Conflict { .. } => return found,
@@ -79,7 +82,7 @@ fn diagonal(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     let read = |c: &Coordinate| matches!(c, Coordinate::Gather { .. });
     match movement.target.coords.iter().any(read) {
         true => Image::Unknown,
-        false if is_static && points == elements => Image::Bijective,
+        false if is_static && points == elements && movement.filter.is_none() => Image::Bijective,
         false => Image::Partial { missing: 0 },
     }
 }

@@ -27,6 +27,7 @@ pub(super) fn lower(
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;
     let vars = reader.vars()?;
+    let filter = reader.filter()?;
     let mut builder = Builder { program, tables, asked, target, value, vars, checked: Vec::new() };
     builder.supported(assign.span)?;
     let carrier = builder.carrier()?;
@@ -34,6 +35,8 @@ pub(super) fn lower(
     let mut digits = builder.digits(carrier);
     let checks = builder.cut(carrier, &mut digits);
     builder.checked = builder.compared(carrier, &checks);
+    let filtered = filter.iter().flat_map(|f| f.operands()).flat_map(|n| n.vars());
+    builder.checked.extend(filtered);
     builder.guard(&mut digits);
     let order = builder.order(&digits);
     let digits: Vec<MoveDigit> = order.into_iter().map(|i| digits[i].clone()).collect();
@@ -42,6 +45,7 @@ pub(super) fn lower(
         stmt,
         text: assign.text.clone(),
         span: assign.span,
+        filter,
         cast,
         carrier,
         checks,

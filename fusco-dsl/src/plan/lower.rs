@@ -144,6 +144,8 @@ impl<'a> Statement<'a> {
         self.reduced = reduced_in(&value);
         let reduced = self.reduced()?;
         let (kind, run) = self.kind(&value)?;
+        let filter = self.assign.filter.as_ref();
+        let filter = filter.map(|f| f.map(&mut |e| self.int(e))).transpose()?;
         let usage = match kind {
             // Each rank has all numbers of the plan, but for what it dropped itself.
             Kind::Derive { value: Derived::Count | Derived::Offset(..) } => Usage::Own,
@@ -158,6 +160,7 @@ impl<'a> Statement<'a> {
             target,
             each,
             kind,
+            filter,
             reduced,
             run,
         };
@@ -316,6 +319,9 @@ impl<'a> Statement<'a> {
                 .coord_of(*var)
                 .map(IntExpr::Coord)
                 .ok_or_else(|| no(value.span, "a value of a variable outside the route")),
+            ExprKind::Read { tensor, index } if !self.is_free_of(index) => {
+                Ok(IntExpr::Read(self.point(*tensor, index, 1)?))
+            }
             ExprKind::Binary { op, lhs, rhs } => Ok(IntExpr::Binary {
                 op: *op,
                 lhs: Box::new(self.int(lhs)?),

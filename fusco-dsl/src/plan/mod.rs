@@ -63,6 +63,8 @@ pub struct Movement {
     pub target: Point,
     pub each: Each,
     pub kind: Kind,
+    /// Where it does not hold nothing is written.
+    pub filter: Option<hir::Filter<IntExpr>>,
     /// Variables that the value is reduced over.
     pub reduced: Vec<Reduced>,
     /// Elements that are contiguous on every side: the product of the trailing common axes.
@@ -233,7 +235,13 @@ impl<P> Tree<P> {
 pub enum IntExpr {
     Lit(i64),
     Coord(Coord),
-    Binary { op: hir::BinOp, lhs: Box<IntExpr>, rhs: Box<IntExpr> },
+    /// An element of an integer tensor.
+    Read(Point),
+    Binary {
+        op: hir::BinOp,
+        lhs: Box<IntExpr>,
+        rhs: Box<IntExpr>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -107,6 +107,7 @@ fn int(of: Of<'_>, expr: &IntExpr) -> String {
     match expr {
         IntExpr::Lit(v) => v.to_string(),
         IntExpr::Coord(c) => of.coord(*c).to_string(),
+        IntExpr::Read(p) => point(of, p),
         IntExpr::Binary { op, lhs, rhs } => {
             format!("({} {} {})", int(of, lhs), op.symbol(), int(of, rhs))
         }

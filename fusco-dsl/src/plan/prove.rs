@@ -117,7 +117,8 @@ fn refute_kept(
 ) -> Option<Diagnostic> {
     let info = &program.tensors[tensor];
     let writes = movements.iter().find(|m| m.target.tensor == tensor)?;
-    let partly = info.io == hir::Io::InOut && writes.each != Each::Position;
+    let some = writes.each != Each::Position || writes.filter.is_some();
+    let partly = info.io == hir::Io::InOut && some;
     partly.then(|| {
         Diagnostic::error(
             "F0801",

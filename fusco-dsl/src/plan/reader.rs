@@ -63,8 +63,15 @@ impl Reader<'_> {
         })
     }
 
+    /// `where p`.
+    pub(super) fn filter(&self) -> Built<Option<hir::Filter<Number>>> {
+        let filter = self.assign.filter.as_ref();
+        filter.map(|f| f.map(&mut |e| self.number(e))).transpose()
+    }
+
     fn number(&self, e: &Expr) -> Built<Number> {
         match &e.kind {
+            ExprKind::Read { tensor, index } => Ok(Number::Read(self.place(*tensor, index)?)),
             ExprKind::Scalar(Scalar::Int(v)) => Ok(Number::Lit(*v)),
             ExprKind::Size(size) => Ok(Number::Lit(self.size(size, e.span)?)),
             ExprKind::Var(v) => Ok(Number::Var(v.index())),

@@ -13,7 +13,7 @@
 use crate::arena::{Arena, Handle};
 use crate::layout;
 pub use crate::layout::{DealForm, SlotOrder, Tuples};
-use crate::sema::hir::{Elem, Io, Reducer, Swizzle};
+use crate::sema::hir::{Elem, Filter, Io, Reducer, Swizzle};
 use crate::source::Span;
 
 /// Live rows in one arrival tile: a consumer may start on a tile when its counter is full.
@@ -404,6 +404,8 @@ pub enum Op {
     Padding { deal: Handle<Deal>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
     /// Once on the rank.
     Once { body: Vec<Op> },
+    /// The body, if the guards hold.
+    If { guards: Vec<Guard>, body: Vec<Op> },
     /// Every point of the product of the vars (major first) whose guards hold, dealt to the threads of the
     /// rank; consecutive points of the last var are neighbours in the target's memory. Bodies are straight
     /// lines of `Load`, `Pull`, `Reduce`, `Put` and `For`; an access of `run > 1` moves a whole run.
@@ -494,6 +496,8 @@ pub enum Guard {
         value: Ix,
         to: Ix,
     },
+    /// The statement's own condition.
+    Holds(Filter<Ix>),
     /// A divisor; where it is 0 the launch fails with F0906, and the point is passed over.
     NonZero {
         value: Ix,

@@ -16,6 +16,7 @@ use crate::plan::{
     Coord, Derived, Each, EntryPlan, IntExpr, Kind, Movement, Plan, Point, Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
+use std::convert::Infallible;
 
 /// Lowers every entry of a planned program.
 ///
@@ -286,11 +287,16 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let movements = self.movements;
         for movement in movements.iter().filter(|m| m.pushes()) {
             self.at.reduce_over(self.route, &movement.reduced);
-            let row = Row(text.len() as u32);
+            text.push(movement.text.clone());
+            let row = Row(text.len() as u32 - 1);
+            if movement.filter.is_some() {
+                let body = self.alone(movement, row);
+                puts.extend(self.filtered(movement, body));
+                continue;
+            }
             let value = match &movement.kind {
                 Kind::Row { source } => {
-                    self.load(row, source, movement.run, (&mut loads, &mut puts));
-                    Value::Row(row)
+                    Value::Row(self.load(row, source, movement.run, (&mut loads, &mut puts)))
                 }
                 Kind::Computed { value, to } => match self.scaled(value, movement.run) {
                     Some(factors) => {
@@ -306,7 +312,6 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
                 value,
                 to: self.at.access(self.route, &movement.target, movement.run),
             });
-            text.push(movement.text.clone());
         }
         for Tiles { deal, signal } in tiles {
             let owner = self.at.owner(self.route, *deal);
@@ -322,18 +327,36 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         self.role(RoleKind::Produce, text, body)
     }
 
-    /// A row of the position is loaded once, before its tuples; a row of a tuple with the tuple.
+    /// A row of the position is loaded once, before its tuples; a row of a tuple with the tuple. A row that another
+    /// statement has loaded is that one.
     fn load(
         &mut self,
         row: Row,
         source: &Point,
         run: i64,
         (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
-    ) {
-        let load = Op::Load { row, from: self.at.access(self.route, source, run) };
+    ) -> Row {
+        let from = self.at.access(self.route, source, run);
         let choice = self.plan.routes[&self.route].choice.map(Coord::Source);
-        let by_tuple = choice.is_some() && source.coords.contains(&choice);
-        if by_tuple { own.push(load) } else { shared.push(load) }
+        let by_tuple = source
+            .coords
+            .iter()
+            .flatten()
+            .any(|coord| matches!(coord, Coord::Group | Coord::Slot) || Some(*coord) == choice);
+        let loads = if by_tuple { own } else { shared };
+        let same = loads.iter().find_map(|op| match op {
+            Op::Load { row, from: other } | Op::Pull { row, from: other } if *other == from => {
+                Some(*row)
+            }
+            _ => None,
+        });
+        same.unwrap_or_else(|| {
+            loads.push(match from.rank == Ix::Me {
+                true => Op::Load { row, from },
+                false => Op::Pull { row, from },
+            });
+            row
+        })
     }
 
     /// The factors of a product that a row takes on its way, of which one is the row; `None` for another value.
@@ -419,10 +442,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             out.push(match factor {
                 Term::Lit(v) => Factor::Lit(*v),
                 Term::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
-                Term::Row(point) => {
-                    self.load(row, point, run, (shared, own));
-                    Factor::Row(row)
-                }
+                Term::Row(point) => Factor::Row(self.load(row, point, run, (shared, own))),
             });
         }
         out
@@ -479,6 +499,7 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         let full = |d: &layout::Deal| d.is_even() && places == d.most();
         let uneven = table.pack().is_none() && target.deal.as_ref().is_some_and(|d| !full(d));
         let partly = match movement.kind {
+            _ if movement.filter.is_some() => true,
             _ if movement.each == Each::Position => room,
             Kind::Derive { .. } => uneven || rounded,
             _ => by_source || uneven || rounded,
@@ -539,13 +560,27 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
 
     /// What is fetched for a tuple, to its own place.
     fn tuple(&mut self, route: Handle<Route>, movement: &Movement, first: bool) -> Op {
+        let body = self.alone(movement, Row(0));
+        let body = self.filtered(movement, body);
+        Op::Each { tuples: self.kept(route), first, body }
+    }
+
+    /// The ops under the condition of the statement, if it has one.
+    fn filtered(&mut self, movement: &Movement, body: Vec<Op>) -> Vec<Op> {
+        let Some(filter) = &movement.filter else { return body };
+        let Ok(filter) = filter.map(&mut |n| Ok::<_, Infallible>(self.int(n)));
+        vec![Op::If { guards: vec![Guard::Holds(filter)], body }]
+    }
+
+    /// The row of one tuple to its place, with nothing that others share.
+    fn alone(&mut self, movement: &Movement, row: Row) -> Vec<Op> {
         let run = movement.run;
         let mut body = Vec::new();
         let value = match &movement.kind {
             Kind::Row { source } => {
                 let from = self.at.access(self.route, source, run);
-                body.push(Op::Pull { row: Row(0), from });
-                Value::Row(Row(0))
+                body.push(Op::Pull { row, from });
+                Value::Row(row)
             }
             Kind::Computed { value, to } => {
                 Value::Sum { value: self.tree(value, run, false), to: *to }
@@ -554,14 +589,14 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             Kind::Derive { .. } => Value::Int(Ix::Lit(0)),
         };
         body.push(Op::Put { value, to: self.at.access(self.route, &movement.target, run) });
-        Op::Each { tuples: self.kept(route), first, body }
+        body
     }
 
     /// What the kept tuples of a position are reduced to.
     fn position(&mut self, route: Handle<Route>, movement: &Movement) -> Vec<Op> {
         let Kind::Computed { value, to } = &movement.kind else { return Vec::new() };
         let (run, mut body) = (movement.run, Vec::new());
-        let summed = self.summed(value, movement);
+        let summed = self.summed(value, movement).filter(|_| movement.filter.is_none());
         let is_summed = summed.is_some();
         if let Some(factors) = summed {
             let (mut each, mut terms) = (Vec::new(), Vec::new());
@@ -581,7 +616,8 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
             body.push(Op::Each { tuples: self.kept(route), first: false, body: each });
         }
         let value = Value::Sum { value: self.tree(value, run, is_summed), to: *to };
-        body.push(Op::Put { value, to: self.at.access(self.route, &movement.target, run) });
+        let to = self.at.access(self.route, &movement.target, run);
+        body.extend(self.filtered(movement, vec![Op::Put { value, to }]));
         body
     }
 
@@ -642,8 +678,12 @@ impl<'a, 'p> EntryLowering<'a, 'p> {
         Role { kind, text, span: self.entry.span, body }
     }
 
-    fn int(&self, value: &IntExpr) -> Ix {
+    fn int(&mut self, value: &IntExpr) -> Ix {
         match value {
+            IntExpr::Read(point) => {
+                let Access { tensor, rank, row, .. } = self.at.access(self.route, point, 1);
+                Ix::Element { tensor, rank: Box::new(rank), at: Box::new(row) }
+            }
             IntExpr::Lit(v) => Ix::Lit(*v),
             IntExpr::Coord(c) => self.at.coord(self.route, *c),
             IntExpr::Binary { op, lhs, rhs } => {
@@ -669,6 +709,10 @@ fn fetches(role: &Role) -> bool {
             if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
                 found |= value.reads().iter().any(|(access, _)| access.rank != Ix::Me);
             }
+            found |= matches!(op, Op::Pull { from, .. } if from.rank != Ix::Me);
+            op.walk_own(&mut |ix| {
+                found |= matches!(ix, Ix::Element { rank, .. } if **rank != Ix::Me);
+            });
         });
     }
     found

@@ -14,6 +14,7 @@ use crate::plan::{
     step,
 };
 use crate::sema::hir;
+use std::convert::Infallible;
 
 /// Tiles side by side along the source before the walk steps along the target.
 const GROUP: i64 = 2;
@@ -276,6 +277,10 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             out.extend(self.extent_guards(i));
         }
         // Only a point of this rank may fail the launch; a check that reads an index comes after it.
+        if let Some(filter) = &self.movement.filter {
+            let Ok(filter) = filter.map(&mut |n| Ok::<_, Infallible>(self.number(n)));
+            out.push(Guard::Holds(filter));
+        }
         let gathers = |axis: &usize| matches!(place.coords[*axis], Coordinate::Gather { .. });
         let checks = &self.movement.checks;
         for (axis, at) in checks.iter().filter(|(axis, _)| !gathers(axis)) {

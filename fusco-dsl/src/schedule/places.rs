@@ -185,8 +185,9 @@ impl MoveLowering<'_, '_, '_> {
         }
     }
 
-    pub(super) fn number(&self, number: &Number) -> Ix {
+    pub(super) fn number(&mut self, number: &Number) -> Ix {
         match number {
+            Number::Read(place) => self.element(place),
             Number::Lit(v) => Ix::Lit(*v),
             Number::Var(v) => self.var(*v),
             Number::Binary { op, lhs, rhs } => {

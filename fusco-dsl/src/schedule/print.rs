@@ -2,6 +2,7 @@
 
 use super::ir::*;
 use crate::arena::Handle;
+use crate::sema::hir::Filter;
 use std::fmt::Write;
 
 pub fn print(schedule: &Schedule) -> String {
@@ -130,6 +131,7 @@ impl Printer<'_> {
             Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
             Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
             Op::Reduce { factors, .. } => format!("reduce acc += {}", self.product(factors)),
+            Op::If { guards, .. } => format!("if{}", self.guards(guards)),
             Op::Grid { vars, share, guards, .. } => {
                 format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
             }
@@ -215,9 +217,20 @@ impl Printer<'_> {
             Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
             Guard::Valid { value, limit, .. } => format!("{} in 0..{limit}", self.ix(value)),
             Guard::NonZero { value } => format!("{} != 0", self.ix(value)),
+            Guard::Holds(filter) => self.filter(filter),
         };
         let all: Vec<String> = guards.iter().map(one).collect();
         if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }
+    }
+
+    fn filter(&self, filter: &Filter<Ix>) -> String {
+        match filter {
+            Filter::Compare { op, lhs, rhs } => {
+                format!("{} {} {}", self.ix(lhs), op.symbol(), self.ix(rhs))
+            }
+            Filter::And(a, b) => format!("({} && {})", self.filter(a), self.filter(b)),
+            Filter::Or(a, b) => format!("({} || {})", self.filter(a), self.filter(b)),
+        }
     }
 
     fn tile(&self, t: &Tile) -> String {

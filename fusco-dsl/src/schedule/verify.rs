@@ -134,6 +134,7 @@ struct Scope<'a> {
     tokens: Option<(&'a Ix, Handle<Var>)>,
     tuples: Option<(Handle<Var>, Handle<Var>)>,
     moving: bool,
+    conditional: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -174,12 +175,25 @@ impl<'a> Checker<'a> {
         for (i, op) in body.iter().enumerate() {
             self.op(op, scope);
             self.indices(op);
-            if let Op::Put { to, .. } | Op::Fill { to, .. } = op
-                && to.rank != Ix::Me
-                && !scope.moving
-                && !body[i + 1..].iter().any(|later| matches!(later, Op::Signal { to: Peer::Rank(rank), .. } if *rank == to.rank))
-            {
-                self.problem("(1) a remote write is not followed by a signal to its rank");
+            // What is written under a condition is told of without it.
+            let written = match op {
+                Op::If { body, .. } => &body[..],
+                _ if scope.conditional => &[],
+                op => std::slice::from_ref(op),
+            };
+            let signals = |rank: &Ix| {
+                body[i + 1..].iter().any(
+                    |later| matches!(later, Op::Signal { to: Peer::Rank(to), .. } if to == rank),
+                )
+            };
+            for op in written {
+                if let Op::Put { to, .. } | Op::Fill { to, .. } = op
+                    && to.rank != Ix::Me
+                    && !scope.moving
+                    && !signals(&to.rank)
+                {
+                    self.problem("(1) a remote write is not followed by a signal to its rank");
+                }
             }
             let inner = self.enter(op, scope);
             self.body(op.body(), &inner);
@@ -193,6 +207,7 @@ impl<'a> Checker<'a> {
             Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
             Op::Each { tuples, .. } => inner.tuples = Some((tuples.group, tuples.slot)),
             Op::Grid { .. } => inner.moving = true,
+            Op::If { .. } => inner.conditional = true,
             _ => {}
         }
         inner

@@ -13,6 +13,7 @@ impl Op {
             | Op::Groups { body, .. }
             | Op::Padding { body, .. }
             | Op::Once { body }
+            | Op::If { body, .. }
             | Op::Grid { body, .. }
             | Op::For { body, .. } => body,
             _ => &[],
@@ -48,6 +49,7 @@ impl Op {
                 claims.value.walk(visit);
             }
             Op::Tokens { extent, .. } => extent.walk(visit),
+            Op::If { guards, .. } => walk_points(&None, guards, visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
             Op::Prefix { guards, count, .. } => {
@@ -99,6 +101,7 @@ fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut im
                 to.walk(visit);
             }
             Guard::Valid { value, .. } | Guard::NonZero { value } => value.walk(visit),
+            Guard::Holds(filter) => filter.operands().into_iter().for_each(|n| n.walk(visit)),
         }
     }
 }

@@ -5,8 +5,8 @@ use super::extent::rename;
 use super::facts::same;
 use super::frame::Frame;
 use super::hir::{
-    self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Reducer, Size, Step, Var, VarExtent,
-    Via,
+    self, Assign, Elem, Entry, Expr, ExprKind, Extent, Filter, OrElse, Reducer, Size, Step, Var,
+    VarExtent, Via,
 };
 use super::scope::Symbol;
 use super::text;
@@ -57,7 +57,8 @@ impl Checker<'_> {
         let whole = self.diagnostics.0.len();
         for a in e.stmts.iter().filter_map(|s| if let Stmt::Assign(a) = s { Some(a) } else { None })
         {
-            self.statement(&mut entry, index, a, &outputs);
+            // What is wrong with the value is said once.
+            a.apart().all(|a| self.statement(&mut entry, index, &a, &outputs));
         }
         let is_whole = self.diagnostics.0.len() == whole;
         for s in &e.stmts {
@@ -86,7 +87,13 @@ impl Checker<'_> {
         entry.plans.push(route);
     }
 
-    fn statement(&mut self, entry: &mut Entry, index: usize, a: &ast::Assign, outputs: &[String]) {
+    fn statement(
+        &mut self,
+        entry: &mut Entry,
+        index: usize,
+        a: &ast::Assign,
+        outputs: &[String],
+    ) -> bool {
         let assumed = entry.assumes.clone();
         let mut frame = Frame {
             vars: Arena::default(),
@@ -103,7 +110,7 @@ impl Checker<'_> {
             needs: Vec::new(),
             counts: Vec::new(),
         };
-        let Ok(assign) = self.assign(&mut frame, a) else { return };
+        let Ok(assign) = self.assign(&mut frame, a) else { return false };
         if let Some(first) = entry.stmts.iter().find(|s| s.target == assign.target) {
             let name = self.hir.tensors[assign.target].name.clone();
             let diagnostic = Diagnostic::error(
@@ -114,7 +121,8 @@ impl Checker<'_> {
             .related(first.span, "first here")
             .note("statements of an entry are unordered: neither would be the last")
             .help("write two tensors, or two entries");
-            return self.push(diagnostic);
+            self.push(diagnostic);
+            return false;
         }
         for route in frame.needs.iter().copied().chain(assign.via.as_ref().map(|v| v.route)) {
             self.pending_takes.push((index, route));
@@ -122,18 +130,11 @@ impl Checker<'_> {
         self.pending_counts.extend(frame.counts.iter().map(|t| (index, *t)));
         self.written.entry(assign.target).or_insert(assign.span);
         entry.stmts.push(assign);
+        true
     }
 
     fn assign(&mut self, frame: &mut Frame, a: &ast::Assign) -> Checked<Assign> {
-        let [target_ref] = a.targets.as_slice() else {
-            return self.unsupported(
-                a.targets.first().map_or(a.span, |t| t.span),
-                "a statement with several targets",
-            );
-        };
-        if let Some(filter) = &a.filter {
-            return self.unsupported(filter.span, "`where` on a statement");
-        }
+        let Some(target_ref) = a.targets.first() else { return Err(Stop) };
         // The sides are separate mistakes: look at the target even if the route is unknown.
         let via = a.via.as_ref().map(|name| self.route_named(name)).transpose();
         let target = self.tensor_named(&target_ref.name);
@@ -162,7 +163,8 @@ impl Checker<'_> {
                 self.forgot_via(a)?;
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
                 self.same_type(target, &value, &a.value)?;
-                return Ok(assignment(frame, a, target, (index, value)));
+                let filter = a.filter.as_ref().map(|f| self.filter(frame, f)).transpose()?;
+                return Ok(assignment(frame, a, target, (index, value, filter)));
             }
         }
         let index = self.index(frame, target, &target_ref.index, target_ref.span, true)?;
@@ -177,8 +179,12 @@ impl Checker<'_> {
         };
         self.no_conflict(frame, target, target_ref, &a.value)?;
         self.same_type(target, &value, &a.value)?;
-        self.covered(frame, target, target_ref, &value)?;
-        Ok(assignment(frame, a, target, (index, value)))
+        if let (Some(filter), true) = (&a.filter, metadata) {
+            return self.unsupported(filter.span, "`where` on numbers of a plan");
+        }
+        let filter = a.filter.as_ref().map(|f| self.filter(frame, f)).transpose()?;
+        self.covered(frame, target, target_ref, (&value, filter.is_some()))?;
+        Ok(assignment(frame, a, target, (index, value, filter)))
     }
 
     pub fn no_diagonal(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
@@ -512,7 +518,7 @@ impl Checker<'_> {
         frame: &Frame,
         target: Handle<hir::Tensor>,
         written: &ast::Ref,
-        value: &Expr,
+        (value, filtered): (&Expr, bool),
     ) -> Checked<()> {
         let (Some(via), None) = (&frame.via, self.hir.tensors[target].attrs.fill) else {
             return Ok(());
@@ -532,11 +538,15 @@ impl Checker<'_> {
             )
         });
         let (by_source, by_dest) = (has(&via.sources), has(&via.dests));
-        if (by_source && reduces) || (by_source && !by_dest && !drops) || (by_dest && !by_source) {
+        let all =
+            (by_source && reduces) || (by_source && !by_dest && !drops) || (by_dest && !by_source);
+        if all && !filtered {
             return Ok(());
         }
         let name = &written.name.name;
-        let note = if by_dest {
+        let note = if filtered {
+            "where the condition is false nothing is written"
+        } else if by_dest {
             "a slot is written for its own source tuple only"
         } else {
             "a dropped tuple writes nothing"
@@ -590,7 +600,7 @@ fn assignment(
     frame: &mut Frame,
     a: &ast::Assign,
     target: Handle<hir::Tensor>,
-    (index, value): (Vec<Expr>, Expr),
+    (index, value, filter): (Vec<Expr>, Expr, Option<Filter>),
 ) -> Assign {
     let left = a.targets.first();
     let text = format!(
@@ -600,11 +610,16 @@ fn assignment(
         text::expr(&a.value)
     );
     let text = a.via.as_ref().map_or(text.clone(), |v| format!("{text} via {}", v.name));
+    let text = match &a.filter {
+        Some(filter) => format!("{text} where {}", text::expr(filter)),
+        None => text,
+    };
     Assign {
         target,
         index,
         value,
         via: frame.via.clone(),
+        filter,
         vars: std::mem::take(&mut frame.vars),
         span: a.span,
         text,

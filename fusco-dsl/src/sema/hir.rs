@@ -377,6 +377,8 @@ pub struct Assign {
     pub index: Vec<Expr>,
     pub value: Expr,
     pub via: Option<Via>,
+    /// `where p`: assignments for which it does not hold are not made.
+    pub filter: Option<Filter>,
     /// Every variable of the statement. Under `via`, all of the route's variables are here.
     pub vars: Arena<Var>,
     pub span: Span,
@@ -395,6 +397,48 @@ impl Assign {
         let Some(via) = &self.via else { return false };
         let dest = |index: &[Expr]| index.iter().any(|i| via.dests.iter().any(|d| i.mentions(*d)));
         self.gathers().is_some() || !dest(&self.index) && self.value.indices().into_iter().any(dest)
+    }
+}
+
+/// A condition over integers of the variables and elements of integer tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter<N = Expr> {
+    Compare { op: CmpOp, lhs: N, rhs: N },
+    And(Box<Filter<N>>, Box<Filter<N>>),
+    Or(Box<Filter<N>>, Box<Filter<N>>),
+}
+
+impl<N> Filter<N> {
+    /// What it compares.
+    pub fn operands(&self) -> Vec<&N> {
+        match self {
+            Filter::Compare { lhs, rhs, .. } => vec![lhs, rhs],
+            Filter::And(a, b) | Filter::Or(a, b) => {
+                let mut out = a.operands();
+                out.extend(b.operands());
+                out
+            }
+        }
+    }
+
+    /// The same condition over other numbers.
+    pub fn map<M, E>(&self, number: &mut impl FnMut(&N) -> Result<M, E>) -> Result<Filter<M>, E> {
+        Ok(match self {
+            Filter::Compare { op, lhs, rhs } => {
+                Filter::Compare { op: *op, lhs: number(lhs)?, rhs: number(rhs)? }
+            }
+            Filter::And(a, b) => Filter::And(Box::new(a.map(number)?), Box::new(b.map(number)?)),
+            Filter::Or(a, b) => Filter::Or(Box::new(a.map(number)?), Box::new(b.map(number)?)),
+        })
+    }
+
+    /// Whether it holds of these numbers.
+    pub fn holds<E>(&self, number: &mut impl FnMut(&N) -> Result<i64, E>) -> Result<bool, E> {
+        Ok(match self {
+            Filter::Compare { op, lhs, rhs } => op.holds(number(lhs)?, number(rhs)?),
+            Filter::And(a, b) => a.holds(number)? && b.holds(number)?,
+            Filter::Or(a, b) => a.holds(number)? || b.holds(number)?,
+        })
     }
 }
 
@@ -729,6 +773,17 @@ impl BinOp {
 }
 
 impl CmpOp {
+    pub fn holds(self, a: i64, b: i64) -> bool {
+        match self {
+            CmpOp::Lt => a < b,
+            CmpOp::Le => a <= b,
+            CmpOp::Eq => a == b,
+            CmpOp::Ne => a != b,
+            CmpOp::Ge => a >= b,
+            CmpOp::Gt => a > b,
+        }
+    }
+
     pub fn symbol(self) -> &'static str {
         match self {
             CmpOp::Lt => "<",

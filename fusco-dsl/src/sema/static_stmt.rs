@@ -253,7 +253,7 @@ impl Checker<'_> {
     }
 
     /// F0502: a reduced variable where no reducer gives it values, or what a route finds for it.
-    fn no_stray(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
+    pub fn no_stray(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
         let via = frame.via.as_ref();
         let gathered = via.filter(|via| via.sources.iter().any(|v| frame.reduced.contains(v)));
         let found = Stray {

@@ -50,6 +50,10 @@ pub(crate) enum Code {
     Once {
         body: Vec<Code>,
     },
+    If {
+        guards: Vec<Test>,
+        body: Vec<Code>,
+    },
     Grid(Box<Grid>),
     Tile(Box<Tile>),
     For {
@@ -262,6 +266,9 @@ impl<'a> Resolver<'a> {
                 }
             }
             Op::Once { body } => Code::Once { body: self.body(body)? },
+            Op::If { guards, body } => {
+                Code::If { guards: self.guards(guards)?, body: self.body(body)? }
+            }
             Op::Count { route } => self.route(RouteStep::Count, *route)?,
             Op::Scan { route } => self.route(RouteStep::Scan, *route)?,
             Op::Tables { route } => self.route(RouteStep::Tables, *route)?,

@@ -75,12 +75,10 @@ impl Grid {
         while let Some((var, extent)) = self.outer.last().copied() {
             let inner = self.inner;
             let Body::Moves(moves) = &self.body else { return };
-            let mut forms =
-                self.guards.iter().map(|g| &g.form).chain(moves.iter().flat_map(Move::forms));
-            if !forms.all(|form| form.joins(var, inner)) {
+            let guards = self.guards.iter().all(|g| g.joins(var, inner));
+            if !guards || !moves.iter().flat_map(Move::forms).all(|form| form.joins(var, inner)) {
                 return;
             }
-            drop(forms);
             self.outer.pop();
             self.joined.push(var);
             self.inner.1 *= extent;
@@ -166,9 +164,7 @@ fn goes_on(tree: &Tree, var: usize) -> bool {
         Tree::Sum | Tree::Lit(_) => true,
         Tree::Cast { of, .. } => goes_on(of, var),
         Tree::Binary(_, lhs, rhs) => goes_on(lhs, var) && goes_on(rhs, var),
-        Tree::Fold(fold) => {
-            fold.guards.iter().all(|g| !g.form.reads(var)) && goes_on(&fold.term, var)
-        }
+        Tree::Fold(fold) => fold.guards.iter().all(|g| !g.reads(var)) && goes_on(&fold.term, var),
     }
 }
 

@@ -117,6 +117,10 @@ impl<'a> Runner<'a> {
                 })
             }
             Code::Once { body } => self.body(body),
+            Code::If { guards, body } => match guards.iter().all(|g| g.holds(&self.vars)) {
+                true => self.body(body),
+                false => Ok(()),
+            },
             Code::Grid(grid) => grid.run(self).and(self.tame()),
             Code::Tile(tile) => tile.run(self).and(self.tame()),
             Code::For { var, extent, body } => (0..*extent).try_for_each(|v| {

@@ -45,7 +45,7 @@ pub(in crate::cuda) fn staged(
     let ops = kernel.roles.iter().flat_map(|r| &r.body);
     let mut tokens = ops.filter(|op| matches!(op, Op::Tokens { .. }));
     let trip = Trip::of(schedule, tokens.next()?)?;
-    if tokens.next().is_some() {
+    if tokens.next().is_some() || !trip.guarded.is_empty() {
         return None;
     }
     let mut parts = Vec::new();
@@ -54,7 +54,10 @@ pub(in crate::cuda) fn staged(
             Value::Int(_) => {}
             Value::Row(row) => match trip.loaded(*row)? {
                 Loaded::Shared(from) if from.vector == 16 && to.vector == 16 => {
-                    parts.push((*row, row_bytes(schedule, to)));
+                    // Written to several targets, it is there once.
+                    if !parts.iter().any(|(part, _)| part == row) {
+                        parts.push((*row, row_bytes(schedule, to)));
+                    }
                 }
                 Loaded::Shared(_) | Loaded::Own(_) => {
                     (row_bytes(schedule, to) / to.vector <= FEW).then_some(())?;

@@ -43,7 +43,9 @@ impl Emit<'_> {
     pub fn op(&mut self, op: &Op) {
         match op {
             Op::Tokens { body, .. }
-                if body.iter().any(|b| matches!(b, Op::Put { value: Value::Sum { .. }, .. })) =>
+                if body.iter().any(|b| {
+                    matches!(b, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. })
+                }) =>
             {
                 match &self.form.work {
                     Work::Ring(ring) => self.reduce_ring(op, ring),
@@ -77,6 +79,7 @@ impl Emit<'_> {
             Op::Claim(claims) => self.claim(claims),
             Op::Distinct(claims) => self.distinct(claims),
             Op::For { .. }
+            | Op::If { .. }
             | Op::Each { .. }
             | Op::Load { .. }
             | Op::Pull { .. }

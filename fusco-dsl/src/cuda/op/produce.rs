@@ -76,6 +76,9 @@ fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
 }
 
 fn emit_position(out: &mut Out, trip: &Trip) {
+    for (guards, body) in &trip.guarded {
+        each_tuple(out, trip, |out| rows::emit_if(out, trip.schedule, (guards, body)));
+    }
     for (value, to) in &trip.puts {
         if let Value::Int(value) = value {
             emit_tuples(out, trip, |out| {

@@ -2,10 +2,10 @@
 
 use super::trip::{arrival, emit_arrival};
 use super::{Emit, computed, points};
-use crate::cuda::index::bare;
+use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Op, Schedule, Tree, Value};
+use crate::schedule::ir::{Access, Guard, Op, Row, Schedule, Tree, Value};
 use crate::sema::hir::Elem;
 
 /// The row of a tuple or of a position at hand.
@@ -18,6 +18,41 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, value: &Tree, (to, elem):
     });
 }
 
+/// The ops of one row, if their condition holds.
+pub(super) fn emit_if(out: &mut Out, schedule: &Schedule, (guards, body): (&[Guard], &[Op])) {
+    let Some(guard) = points::condition(schedule, guards) else { return };
+    out.block(&format!("if ({guard})"), |out| {
+        for op in body {
+            let Op::Put { value, to } = op else { continue };
+            match value {
+                Value::Sum { value, to: elem } => emit(out, schedule, value, (to, *elem)),
+                Value::Row(row) => copy(out, schedule, body, (*row, to)),
+                Value::Int(ix) => {
+                    let elem = schedule.tensors[to.tensor].elem.name();
+                    let (at, value) = (pointer(schedule, to), stored(schedule, ix));
+                    out.line(&format!("if (lane == 0) *({at}) = {elem}({value});"));
+                }
+                // The lowering: a row alone is computed, moved or a number.
+                Value::Cast(..) | Value::Scaled { .. } => {}
+            }
+        }
+    });
+}
+
+/// A row as it is.
+fn copy(out: &mut Out, schedule: &Schedule, body: &[Op], (row, to): (Row, &Access)) {
+    let from = body.iter().find_map(|op| match op {
+        Op::Load { row: loaded, from } | Op::Pull { row: loaded, from } if *loaded == row => {
+            Some(from)
+        }
+        _ => None,
+    });
+    let Some(from) = from else { return };
+    let vecs = to.run * schedule.tensors[to.tensor].elem.bytes() / to.vector;
+    let [from, to] = [from, to].map(|access| points::place(schedule, access, "v"));
+    out.line(&format!("for (i32 v = lane; v < {vecs}; v += 32) store({to}, load({from}));"));
+}
+
 impl Emit<'_> {
     /// Positions whose rows are reduced in more ways than one sum of products.
     pub(super) fn gathered(&mut self, op: &Op) {
@@ -28,6 +63,9 @@ impl Emit<'_> {
             for op in body {
                 if let Op::Put { value: Value::Sum { value, to: elem }, to } = op {
                     emit(out, schedule, value, (to, *elem));
+                }
+                if let Op::If { guards, body } = op {
+                    emit_if(out, schedule, (guards, body));
                 }
                 if let Some(arrival) = arrival(schedule, op) {
                     out.line("__syncwarp();");

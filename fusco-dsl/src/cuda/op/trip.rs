@@ -5,7 +5,7 @@ use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Ix, Kept, Op, Peer, Route, Row, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Guard, Ix, Kept, Op, Peer, Route, Row, Schedule, Value, Var};
 
 /// The parts of a `Tokens { Load*, Each { (Load | Pull | Put)*, Signal* }, Signal? }` nest.
 pub(super) struct Trip<'a> {
@@ -19,6 +19,8 @@ pub(super) struct Trip<'a> {
     pub loads: Vec<(Row, &'a Access)>,
     pub tuple_loads: Vec<(Row, &'a Access)>,
     pub puts: Vec<(&'a Value, &'a Access)>,
+    /// What is done of each tuple under a condition.
+    pub guarded: Vec<(&'a [Guard], &'a [Op])>,
     /// Counters of arrivals: name, rank and slot.
     pub signals: Vec<(&'a str, &'a Ix, &'a Ix)>,
     /// The same, of positions.
@@ -56,6 +58,13 @@ impl<'a> Trip<'a> {
             loads: loads(outer),
             tuple_loads: loads(body),
             puts,
+            guarded: body
+                .iter()
+                .filter_map(|op| match op {
+                    Op::If { guards, body } => Some((&guards[..], &body[..])),
+                    _ => None,
+                })
+                .collect(),
             signals: body.iter().filter_map(|op| self::arrival(schedule, op)).collect(),
             arrival,
         })
