@@ -223,6 +223,7 @@ impl Moe {
                 target,
                 index,
                 value,
+                filter: None,
                 via: via.then(|| Via {
                     route: r,
                     sources: v[..3].to_vec(),

@@ -285,6 +285,9 @@ impl Run<'_> {
                 rest /= extent;
             }
             let holds = guards.iter().all(|guard| match guard {
+                Guard::Holds(filter) => {
+                    filter.holds(&mut |n| Ok::<_, ()>(self.ix(n))).expect("numbers")
+                }
                 Guard::Below { value, limit } => self.ix(value) < self.ix(limit),
                 Guard::Equal { value, to } => self.ix(value) == self.ix(to),
                 Guard::NonZero { value } => self.ix(value) != 0,

@@ -39,11 +39,14 @@ pub fn case(random: &mut Random, entries: usize) -> Case {
 struct Statement<'a> {
     random: &'a mut Random,
     mesh: &'a [(&'static str, i64)],
-    number: usize,
+    /// The number of the statement.
+    at: usize,
     /// (name, extent) of each variable.
     left: Vec<(&'static str, i64)>,
     reduced: Vec<(&'static str, i64)>,
     operands: usize,
+    /// What is computed in: f32, f64 or i64.
+    number: Elem,
     declarations: String,
     inputs: Vec<(String, Array)>,
 }
@@ -62,12 +65,14 @@ impl<'a> Statement<'a> {
         let left = LEFT[..rank].iter().map(|n| (*n, extent(40))).collect();
         let reduced = REDUCED.iter().map(|n| (*n, extent(12))).collect();
         Statement {
-            random,
             mesh,
-            number,
+            at: number,
             left,
             reduced,
             operands: 0,
+            number: [Elem::F32, Elem::F32, Elem::F32, Elem::F64, Elem::I64]
+                [random.below(5) as usize],
+            random,
             declarations: String::new(),
             inputs: Vec::new(),
         }
@@ -89,9 +94,13 @@ impl<'a> Statement<'a> {
         if value.starts_with(['x', 'c']) && !value.contains(") ") && !value.contains("] ") {
             value = format!("-{value}");
         }
-        let number = self.number;
-        let to = FLOATS[self.random.below(FLOATS.len() as u64) as usize];
-        if to.1 != Elem::F32 || self.random.below(4) == 0 {
+        let number = self.at;
+        let to = match (self.number, self.random.below(3)) {
+            (Elem::I64, _) => ("i64", Elem::I64),
+            (Elem::F64, 0) => ("f64", Elem::F64),
+            _ => FLOATS[self.random.below(FLOATS.len() as u64) as usize],
+        };
+        if to.1 != self.number || to.1 == Elem::F32 && self.random.below(4) == 0 {
             value = format!("cast({}, {value})", to.0);
         }
         let mut order: Vec<usize> = (0..self.left.len()).collect();
@@ -112,7 +121,25 @@ impl<'a> Statement<'a> {
             self.inputs.push((name.clone(), old));
         }
         let schedule = if self.random.below(4) == 0 { " schedule { pull; }" } else { "" };
-        format!("    entry e{number} {{ {name}[{}] <- {value};{schedule} }}\n", index.join(", "))
+        let filter = match kept || !fill.is_empty() {
+            true => self.filter(),
+            false => "",
+        };
+        format!(
+            "    entry e{number} {{ {name}[{}] <- {value}{filter};{schedule} }}\n",
+            index.join(", ")
+        )
+    }
+
+    /// A condition on the left's variables, or none.
+    fn filter(&mut self) -> &'static str {
+        match (self.random.below(6), self.left.len()) {
+            (0, _) => " where u < 3",
+            (1, _) => " where u % 3 != 1 && u > 0",
+            (2, 2) => " where u < v || v == 2",
+            (3, 2) => " where v * 2 >= u + 1",
+            _ => "",
+        }
     }
 
     /// The declaration of a tensor; the parts of one that is summed, or 0.
@@ -124,8 +151,9 @@ impl<'a> Statement<'a> {
         more: &str,
     ) -> i64 {
         let mut tables = Tables::default();
-        let (read, number) = (io == "in", self.number * 16 + self.operands);
+        let (read, number) = (io == "in", self.at * 16 + self.operands);
         let sums = FLOATS.iter().any(|f| f.1 == elem.1);
+        let sums = sums && self.number == Elem::F32;
         let placement = Placement::new(
             self.random,
             self.mesh,
@@ -156,7 +184,7 @@ impl<'a> Statement<'a> {
         let a = self.arithmetic(depth - 1, bound);
         match self.random.below(6) {
             0 => format!("(-{a})"),
-            1 => format!("({a} / {})", self.literal()),
+            1 if self.number != Elem::I64 => format!("({a} / {})", self.literal()),
             2 => format!("({} * {a})", self.literal()),
             3 => format!("({a} + {})", self.arithmetic(depth - 1, bound)),
             4 => format!("({a} - {})", self.arithmetic(depth - 1, bound)),
@@ -165,12 +193,18 @@ impl<'a> Statement<'a> {
     }
 
     fn literal(&mut self) -> &'static str {
+        if self.number == Elem::I64 {
+            return ["3", "1", "(-2)"][self.random.below(3) as usize];
+        }
         ["0.5", "3", "1.25", "-2.0", "0.1", "1.0"][self.random.below(6) as usize]
     }
 
     /// `sum((r, s): ..)` and the like; the first operand is read at all of its variables.
     fn reduction(&mut self) -> String {
-        let by = ["sum", "sum", "max", "min"][self.random.below(4) as usize];
+        let by = match self.number {
+            Elem::I64 => "sum",
+            _ => ["sum", "sum", "max", "min"][self.random.below(4) as usize],
+        };
         let mut bound = self.reduced[..1 + self.random.below(2) as usize].to_vec();
         if self.random.below(2) == 0 {
             bound.reverse();
@@ -217,11 +251,14 @@ impl<'a> Statement<'a> {
                 extents[axis] = factor * (extents[axis] - 1) + offset + 1;
             }
         }
-        let elem = match self.random.below(5) {
-            0 => ELEMS[self.random.below(ELEMS.len() as u64) as usize],
+        let whole = |e: &&crate::Named| e.1.is_integer() && e.1.bytes() == 1;
+        let elem = match (self.number, self.random.below(5)) {
+            (Elem::I64, at) => *ELEMS.iter().filter(whole).nth(at as usize % 2).expect("i8 or u8"),
+            (Elem::F64, 0..=3) => ("f64", Elem::F64),
+            (_, 0) => ELEMS[self.random.below(ELEMS.len() as u64) as usize],
             _ => FLOATS[self.random.below(FLOATS.len() as u64) as usize],
         };
-        let name = format!("x{}_{}", self.number, self.operands);
+        let name = format!("x{}_{}", self.at, self.operands);
         let parts = self.declare(("in", &name), elem, &extents, "");
         self.operands += 1;
         let mut shape: Vec<usize> = extents.iter().map(|n| *n as usize).collect();
@@ -233,8 +270,10 @@ impl<'a> Statement<'a> {
         self.odd(&mut array);
         self.inputs.push((name.clone(), array));
         let read = format!("{name}[{}]", index.join(", "));
-        let float = FLOATS.iter().any(|f| f.1 == elem.1) || elem.1 == Elem::E4m3;
-        if float { read } else { format!("cast(f32, {read})") }
+        match elem.1.number() == self.number {
+            true => read,
+            false => format!("cast({}, {read})", self.number.name()),
+        }
     }
 
     /// Some NaN, infinities and zeros of either sign.

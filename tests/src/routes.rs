@@ -4,10 +4,13 @@
 //! other ranks than their route's, copies that rows are sent to ..), which the compiler must refuse, located, and never
 //! take for another.
 
+mod values;
+
 use crate::placements::Movement;
 use crate::{ELEMS, FLOATS, Named, Random};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
+use values::{Number, Place};
 
 /// A program with its inputs, and the entries to launch in order.
 pub struct Case {
@@ -779,7 +782,7 @@ impl Draw<'_> {
     fn statements(&mut self) -> Vec<String> {
         let mut out = Vec::new();
         // One that counts `y.c` comes first.
-        let kinds: Vec<u64> = (0..self.random.below(5)).map(|_| self.random.below(12)).collect();
+        let kinds: Vec<u64> = (0..self.random.below(5)).map(|_| self.random.below(14)).collect();
         for (i, kind) in std::iter::once(0).chain(kinds).enumerate() {
             let statement = self.statement(i, kind);
             out.push(statement);
@@ -889,6 +892,26 @@ impl Draw<'_> {
                 self.declarations.push(format!("out m{i}: {slots};"));
                 format!("m{i}[e, c, k{names}] <- x{i}[{bare}{names}] via r;")
             }
+            // Computed of what the tuple has.
+            12 | 13 => {
+                let number = self.number();
+                let (of_tuple, row) = (true, &row[..]);
+                let place = Place { number, of_tuple, fetched: None, row, reduced: None };
+                let value = self.arithmetic(place, 2);
+                let (to, value) = self.stored(number, value);
+                let filter = self.filter(true);
+                let fill = if filter.is_empty() { self.fill(to.1) } else { "fill(0)" };
+                let slots = self.slots(to.0, row, &[], fill, Use::Written);
+                self.declarations.push(format!("out v{i}: {slots};"));
+                let mut target = format!("v{i}[e, c{names}]");
+                if rarely(self.random, 4) {
+                    // The same to another place, too.
+                    let slots = self.slots(to.0, row, &[], fill, Use::Written);
+                    self.declarations.push(format!("out also{i}: {slots};"));
+                    target = format!("({target}, also{i}[e, c{names}])");
+                }
+                format!("{target} <- {value} via r{filter};")
+            }
             // Without a route, beside the others.
             _ => {
                 let movement = Movement::new(self.random, &self.axes, 100 + i);
@@ -913,7 +936,12 @@ impl Draw<'_> {
         let slots = self.slots(elem.0, &part, &[], "", Use::Kept);
         self.declarations.push(format!("out zy: {slots};"));
         self.declarations.push(format!("in z: {slots};"));
-        let mut factors = vec![format!("z[e, c{read}]")];
+        let fetched = format!("z[e, c{read}]");
+        let push = format!("zy[e, c{all}] <- zx[{bare}{all}] via r;");
+        if rarely(self.random, 2) {
+            return (push, self.fetch(elem, &fetched, &row));
+        }
+        let mut factors = vec![fetched];
         if !rarely(self.random, 4) {
             let weight = pick(self.random, &FLOATS);
             self.source_tensor("w", weight, true, &[]);
@@ -942,7 +970,94 @@ impl Draw<'_> {
             self.source_target("rows", elem.0, true, &row, "fill(1)");
             pull += &format!(" rows[{tuple}{names}] <- z[e, c{read}] via r;");
         }
-        (format!("zy[e, c{all}] <- zx[{bare}{all}] via r;"), pull)
+        (push, pull)
+    }
+
+    /// A condition, or none; on what is a position's, and of a tuple.
+    fn filter(&mut self, of_tuple: bool) -> String {
+        if !rarely(self.random, 3) {
+            return String::new();
+        }
+        let mut all = vec!["t < 2", "t % 2 == 0", "t != 1"];
+        all.extend(["s > 0", "s == 0"].iter().filter(|_| self.has_rank));
+        if of_tuple {
+            all.extend(["c < 2", "e % 2 == 1", "c != t"]);
+            all.extend(["k == 0", "k != 1"].iter().filter(|_| self.has_choice));
+        }
+        let (a, b) = (pick(self.random, &all), pick(self.random, &all));
+        match self.random.below(3) {
+            0 => format!(" where {a}"),
+            1 => format!(" where {a} && {b}"),
+            _ => format!(" where {a} || {b}"),
+        }
+    }
+
+    /// Rows of slots where their tuples are, reduced over the choice or one for each tuple.
+    fn fetch(&mut self, elem: Named, fetched: &str, row: &[(&'static str, i64)]) -> String {
+        let drawn = (self.declarations.len(), self.inputs.clone());
+        let statement = self.fetched(elem, fetched, row);
+        if statement.contains(fetched) {
+            return statement;
+        }
+        // Something has to read what was sent.
+        (_, self.inputs) = (self.declarations.truncate(drawn.0), drawn.1);
+        self.fetch(elem, fetched, row)
+    }
+
+    fn fetched(&mut self, elem: Named, fetched: &str, row: &[(&'static str, i64)]) -> String {
+        let names: String = row.iter().map(|(n, _)| format!(", {n}")).collect();
+        let (bare, tuple) = (self.source_index(false, ""), self.source_index(true, ""));
+        let with = pick(self.random, &[KEEP, "fill(0)", "fill(2)"]);
+        let number = self.number();
+        let wide = format!("cast(f64, {fetched})");
+        let text = match number {
+            Number::F32 => Some(fetched),
+            Number::F64 => Some(wide.as_str()),
+            Number::Integer => None,
+        };
+        let place = Place { number, of_tuple: false, fetched: text, row, reduced: None };
+        let each = Place { of_tuple: true, ..place };
+        match self.random.below(6) {
+            // As they are.
+            0 => {
+                self.source_target("o", elem.0, true, row, with);
+                let filter = self.filter(true);
+                format!("o[{tuple}{names}] <- {fetched} via r{filter};")
+            }
+            1 => {
+                self.source_target("o", elem.0, false, row, with);
+                let filter = self.filter(false);
+                format!("o[{bare}{names}] <- first(k: {fetched}) via r{filter};")
+            }
+            2 => {
+                let value = self.arithmetic(each, 1);
+                let (to, value) = self.stored(number, value);
+                self.source_target("o", to.0, true, row, with);
+                format!("o[{tuple}{names}] <- {value} via r;")
+            }
+            3 => {
+                let inner = self.arithmetic(each, 1);
+                let value = format!("first(k: {inner}) + {}", self.arithmetic(place, 1));
+                let (to, value) = self.stored(number, value);
+                self.source_target("o", to.0, false, row, with);
+                format!("o[{bare}{names}] <- {value} via r;")
+            }
+            _ => {
+                let mut value = self.gathered(place);
+                while rarely(self.random, 2) {
+                    let other = match rarely(self.random, 3) {
+                        true => self.gathered(place),
+                        false => self.arithmetic(place, 1),
+                    };
+                    value = format!("({value} {} {other})", pick(self.random, &["+", "-", "*"]));
+                }
+                let (to, value) = self.stored(number, value);
+                let with = pick(self.random, &["", "", "fill(0)", KEEP]);
+                let filter = if with.is_empty() { String::new() } else { self.filter(false) };
+                self.source_target("o", to.0, false, row, with);
+                format!("o[{bare}{names}] <- {value} via r{filter};")
+            }
+        }
     }
 
     /// Arithmetic on a sum.
@@ -1013,7 +1128,8 @@ impl Draw<'_> {
         let schedule = self.schedule("push");
         let declarations = self.declarations.join("\n    ");
         let routed = statements.iter().filter(|s| s.contains("via r") || s.contains("(y0.c)"));
-        let targets = routed.filter_map(|s| Some(s.split_once('[')?.0.to_string())).collect();
+        let first = |s: &String| Some(s.trim_start_matches('(').split_once('[')?.0.to_string());
+        let targets = routed.filter_map(first).collect();
         let text = format!(
             "program routed {{\n    {declarations}\n    {route}\n    entry go {{\n        plan r;\n        {}\n        {schedule}\n    }}\n{back}}}\n",
             statements.join("\n        ")

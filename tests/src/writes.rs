@@ -75,10 +75,12 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Each { route, position, k, group, slot, body, .. } => {
-                let at = self.value(position);
-                for (choice, e, c) in self.tuples(*route, at) {
-                    for (var, value) in [(k, choice), (group, e), (slot, c)] {
+            Op::Each { tuples, first, body } => {
+                let at = self.value(&tuples.position);
+                let most = if *first { 1 } else { usize::MAX };
+                for (choice, e, c) in self.tuples(tuples.route, at).into_iter().take(most) {
+                    let vars = [(tuples.k, choice), (tuples.group, e), (tuples.slot, c)];
+                    for (var, value) in vars {
                         self.vars[var.index()] = value;
                     }
                     self.ops(body);
@@ -101,6 +103,11 @@ impl Walk<'_> {
             }
             Op::Once { body } => self.ops(body),
             Op::Grid { vars, guards, body, .. } => self.points(vars, guards, body),
+            Op::If { guards, body } => {
+                if guards.iter().all(|guard| self.holds(guard)) {
+                    self.ops(body);
+                }
+            }
             Op::For { var, extent, body } => {
                 for at in 0..*extent {
                     self.vars[var.index()] = at;
@@ -134,6 +141,9 @@ impl Walk<'_> {
             Guard::Below { value, limit } => self.value(value) < self.value(limit),
             Guard::Equal { value, to } => self.value(value) == self.value(to),
             Guard::Kept { route, tuple } => self.pair(*route, tuple).is_some(),
+            Guard::Holds(filter) => {
+                filter.holds(&mut |n| Ok::<_, ()>(self.value(n))).expect("numbers")
+            }
             Guard::Valid { .. } | Guard::NonZero { .. } => true,
         }
     }

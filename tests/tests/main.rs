@@ -8,6 +8,7 @@ mod emulated;
 mod graph;
 mod owners;
 mod placements;
+mod routed_values;
 mod routes;
 mod rows;
 mod ui;

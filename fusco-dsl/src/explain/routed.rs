@@ -4,47 +4,58 @@
 
 use crate::Compiled;
 use crate::layout::DealForm;
-use crate::plan::{Derived, Factor, Kind, Movement, Point};
+use crate::plan::{Derived, Each, Kind, Movement, Point, Tree};
 
 pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
     let bytes = |point: &Point| compiled.hir.tensors[point.tensor].dtype.elem.bytes();
     let row = |point: &Point| super::picture::elements(movement.run, bytes(point));
     let target = &movement.target;
     let access = format!("{} bytes an access", target.vector);
-    match &movement.kind {
-        Kind::Push { source } => vec![
-            format!("each kept tuple sends one row of {} to its slot, {access}", row(source)),
-            bound(compiled, movement, bytes(source)),
-        ],
-        Kind::Scale { factors, .. } => vec![
-            format!(
-                "each kept tuple sends one row of {}, times {} factors, {access}",
-                row(target),
-                factors.len()
-            ),
-            bound(compiled, movement, bytes(target)),
-        ],
-        Kind::PushInt { .. } => vec![
+    match (&movement.kind, movement.each) {
+        (Kind::Row { source }, each) => {
+            let what = match (movement.gathers(), each) {
+                (false, _) => "each kept tuple sends one row",
+                (true, Each::First) => "each position fetches the first row that its tuples name,",
+                (true, _) => "each kept tuple fetches one row",
+            };
+            let to = if movement.gathers() { "" } else { " to its slot" };
+            vec![
+                format!("{what} of {}{to}, {access}", row(source)),
+                bound(compiled, movement, bytes(source)),
+            ]
+        }
+        (Kind::Int { .. }, _) => vec![
             "each kept tuple writes an integer to its slot".to_string(),
             bound(compiled, movement, bytes(target)),
         ],
-        Kind::Reduce { factors, value, .. } => {
-            let read = factors.iter().find_map(|f| match f {
-                Factor::Row(point) => Some(point),
-                _ => None,
-            });
-            let read = read.unwrap_or(target);
+        (Kind::Computed { value, .. }, Each::Position) => {
+            let (gathered, own) = parted(value);
+            let read = gathered.iter().copied().find(|p| is_row(p)).unwrap_or(target);
             let added = format!(
                 "each position adds the rows of {} that its tuples name, ascending, in f32, {access}",
                 row(read)
             );
-            let own = value.points().into_iter().map(row).collect::<Vec<_>>().join(", ");
+            let own = own.into_iter().map(row).collect::<Vec<_>>().join(", ");
             let then = (!own.is_empty())
                 .then(|| format!("to the sum of a position comes what is its own of {own}"));
             let bound = bound(compiled, movement, bytes(read));
             [added].into_iter().chain(then).chain([bound]).collect()
         }
-        Kind::Derive { value } => vec![
+        (Kind::Computed { value, .. }, _) => {
+            let what = match movement.gathers() {
+                true => "fetches and computes",
+                false => "computes and sends",
+            };
+            vec![
+                format!(
+                    "each kept tuple {what} one row of {} from {} operands, {access}",
+                    row(target),
+                    value.points().len()
+                ),
+                bound(compiled, movement, bytes(target)),
+            ]
+        }
+        (Kind::Derive { value }, _) => vec![
             match value {
                 Derived::Count => "the rows of each group, read off the plan",
                 Derived::Offset(..) => "the first row of each group, read off the plan",
@@ -53,6 +64,26 @@ pub(super) fn lines(compiled: &Compiled, movement: &Movement) -> Vec<String> {
             .to_string(),
         ],
     }
+}
+
+/// What a value reads for each tuple, and once for the position.
+fn parted(value: &Tree) -> (Vec<&Point>, Vec<&Point>) {
+    match value {
+        Tree::Fold { term, .. } => (term.points(), Vec::new()),
+        Tree::Cast { of, .. } => parted(of),
+        Tree::Binary { lhs, rhs, .. } => {
+            let ((mut a, mut b), (c, d)) = (parted(lhs), parted(rhs));
+            a.extend(c);
+            b.extend(d);
+            (a, b)
+        }
+        other => (Vec::new(), other.points()),
+    }
+}
+
+/// Whether a point has a run.
+fn is_row(point: &Point) -> bool {
+    point.coords.contains(&None)
 }
 
 /// The most that one rank can send or fetch: every tuple kept, every partner on another rank.

@@ -8,7 +8,7 @@ use super::shape::{Loaded, Parts, Shape, count, row_bytes};
 use super::strategy::{Offer, Strategy};
 use super::work::Work;
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Factor, Ix, Op, Route, Schedule, Value};
+use crate::schedule::ir::{Access, Factor, Ix, Op, Route, Schedule, Tree, Value};
 
 /// Of one launch on one device, all of whose ranks it serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -120,7 +120,11 @@ impl Model<'_, '_> {
                             Factor::Row(row) => Some(*row),
                             _ => None,
                         }),
-                        Value::Int(_) | Value::Sum { .. } => None,
+                        Value::Sum { value, .. } => {
+                            self.computed(value, to, self.tuples(), cost);
+                            None
+                        }
+                        Value::Int(_) => None,
                     };
                     cost.read += match row.and_then(|row| trip.loaded(row)) {
                         Some(Loaded::Shared(from)) => {
@@ -132,7 +136,13 @@ impl Model<'_, '_> {
                         None => 0,
                     };
                 }
+                for (_, ops) in &trip.guarded {
+                    self.alone(ops, self.tuples(), cost);
+                }
                 cost.messages += self.remote(self.tuples() * trip.signals.len() as i64);
+            }
+            Ok(Shape::Rows(rows)) => {
+                rows.rows.iter().for_each(|(_, ops)| self.alone(ops, self.positions(), cost));
             }
             Ok(Shape::Gather(nest)) => {
                 for (_, from) in &nest.rows {
@@ -191,6 +201,33 @@ impl Model<'_, '_> {
         }
     }
 
+    /// So many rows that share nothing, wherever their condition may hold.
+    fn alone(&self, ops: &[Op], rows: i64, cost: &mut Cost) {
+        for op in ops {
+            match op {
+                Op::Load { from, .. } | Op::Pull { from, .. } => {
+                    self.moved(from, rows.saturating_mul(from.run), false, cost);
+                }
+                Op::Put { value, to } => {
+                    self.moved(to, rows.saturating_mul(to.run), true, cost);
+                    if let Value::Sum { value, .. } = value {
+                        self.computed(value, to, rows, cost);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// What is read for so many runs of a target: each operand once for each point of the folds.
+    fn computed(&self, value: &Tree, to: &Access, points: i64, cost: &mut Cost) {
+        let folded = value.folds().iter().fold(1i64, |n, f| n.saturating_mul(count(&f.vars)));
+        for (access, is_row) in value.reads() {
+            let times = if is_row { points.saturating_mul(to.run) } else { points };
+            self.moved(access, times.saturating_mul(folded), false, cost);
+        }
+    }
+
     /// `points` elements of an access.
     fn moved(&self, access: &Access, points: i64, writes: bool, cost: &mut Cost) {
         let bytes = points.saturating_mul(self.schedule().tensors[access.tensor].elem.bytes());
@@ -212,15 +249,10 @@ impl Model<'_, '_> {
             self.moved(from, elements.saturating_mul(parts_of_sum), false, cost);
             return;
         }
-        // Each operand once for each point of the folds.
         if let Op::Grid { body, .. } = op
             && let Some(Op::Put { value: Value::Sum { value, .. }, .. }) = body.last()
         {
-            let folded = value.folds().iter().fold(1i64, |n, f| n.saturating_mul(count(&f.vars)));
-            for (access, is_row) in value.reads() {
-                let times = if is_row { elements } else { points };
-                self.moved(access, times.saturating_mul(folded), false, cost);
-            }
+            self.computed(value, parts.to, points, cost);
         }
     }
 

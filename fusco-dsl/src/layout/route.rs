@@ -330,7 +330,7 @@ fn choice(
                 via.sources.iter().all(|s| index.contains(s)) && !index.iter().all(routed)
             })
         };
-    let apart = via.clone().any(own_row) && !via.any(|(a, _)| a.value.sum().is_some());
+    let apart = via.clone().any(own_row) && !via.any(|(a, _)| a.gathers().is_some());
     (distinct == Some(last) || !apart).then_some(last)
 }
 

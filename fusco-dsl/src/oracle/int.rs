@@ -44,6 +44,19 @@ impl Scope<'_> {
         })
     }
 
+    /// A number that a condition compares: an element as it is, whether it is none or not.
+    pub fn compared(&self, expr: &Expr, values: &[i64]) -> Result<i64, Error> {
+        let none = || Error::Unsupported("a condition on an index that is none".into());
+        let ExprKind::Read { tensor, index } = &expr.kind else {
+            return self.int(expr, values)?.ok_or_else(none);
+        };
+        let at = index.iter().map(|i| self.int(i, values)?.ok_or_else(none));
+        let at = at.collect::<Result<Vec<_>, _>>()?;
+        let (info, array) = (&self.program.tensors[*tensor], self.array(*tensor)?);
+        let flat = array.at(&at).ok_or_else(|| Error::outside(&info.name, &at, &array.shape))?;
+        Ok(array.get_i64(flat))
+    }
+
     fn read_int(&self, tensor: Handle<Tensor>, at: Vec<i64>) -> Result<Option<i64>, Error> {
         let info = &self.program.tensors[tensor];
         let array = self.array(tensor)?;

@@ -154,18 +154,11 @@ impl Evaluator<'_> {
 
     fn sum(&self, over: &[Handle<Var>], body: &Expr, values: &mut [i64]) -> Result<f64, Error> {
         let mut sum = 0.0;
-        match self.terms {
-            Some(routed) if over.contains(&routed.var) => {
-                for term in routed.terms() {
-                    term.for_each(|(v, x)| values[v] = x);
-                    sum += self.value(body, values)?;
-                }
-            }
-            _ => each(&|var, at| self.nest.extent(var, at), over, values, &mut |values| {
-                sum += self.value(body, values)?;
-                Ok(())
-            })?,
-        }
+        let extent = |var, at: &[i64]| self.nest.extent(var, at);
+        each((&extent, self.terms), over, values, &mut |values| {
+            sum += self.value(body, values)?;
+            Ok(())
+        })?;
         Ok(sum)
     }
 

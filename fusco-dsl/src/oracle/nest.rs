@@ -134,7 +134,10 @@ impl Nest<'_> {
                 let counts = |v| self.size(v).is_some_and(|s| names(s, lane.index()));
                 match usize::try_from(extent) {
                     Ok(0) | Err(_) => Ok(()),
-                    Ok(_) if self.stmt.vars.iter().any(|(v, _)| counts(v)) => {
+                    Ok(_)
+                        if self.stmt.filter.is_some()
+                            || self.stmt.vars.iter().any(|(v, _)| counts(v)) =>
+                    {
                         for value in 0..extent {
                             values[lane.index()] = value;
                             visit(None, terms, values)?;
@@ -151,6 +154,14 @@ impl Nest<'_> {
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Whether the statement assigns where its variables have these values.
+    pub fn assigns(&self, values: &[i64]) -> Result<bool, Error> {
+        match &self.stmt.filter {
+            Some(filter) => filter.holds(&mut |e| self.scope.compared(e, values)),
+            None => Ok(true),
         }
     }
 

@@ -10,6 +10,7 @@ pub(super) type Lane = Option<(Handle<Var>, usize)>;
 
 pub(super) enum Row {
     Float(Vec<f32>),
+    Double(Vec<f64>),
     Int(Vec<i64>),
 }
 
@@ -113,10 +114,11 @@ impl Rows<'_> {
     }
 
     pub fn row(&self, expr: &Expr, values: &mut [i64]) -> Result<Row, Error> {
-        if !number::is_float(expr.ty) {
-            return self.ints(expr, values).map(Row::Int);
+        match expr.ty.number() {
+            Elem::I64 => self.ints(expr, values).map(Row::Int),
+            Elem::F64 => self.doubles(expr, values).map(Row::Double),
+            _ => self.floats(expr, values).map(Row::Float),
         }
-        self.floats(expr, values).map(Row::Float)
     }
 
     fn ints(&self, expr: &Expr, values: &mut [i64]) -> Result<Vec<i64>, Error> {
@@ -130,19 +132,78 @@ impl Rows<'_> {
         Ok(out)
     }
 
-    /// An integer, or the sum of integers.
+    /// An integer, or arithmetic on integers and their sums.
     fn int(&self, expr: &Expr, values: &mut [i64]) -> Result<i64, Error> {
-        let none = || Error::Unsupported("a value that may be none".into());
-        let ExprKind::Reduce { by: Reducer::Sum, over, body } = &expr.kind else {
-            return self.scope.int(expr, values)?.ok_or_else(none);
-        };
-        let mut sum = 0i64;
-        each(self.extent, over, values, &mut |values| {
-            let term = self.scope.int(body, values)?.ok_or_else(none)?;
-            sum = sum.checked_add(term).ok_or_else(overflow)?;
-            Ok(())
-        })?;
-        Ok(sum)
+        match &expr.kind {
+            ExprKind::Reduce { by: Reducer::Sum, over, body } => {
+                let mut sum = 0i64;
+                self.each(over, values, &mut |values| {
+                    sum = sum.checked_add(self.int(body, values)?).ok_or_else(overflow)?;
+                    Ok(())
+                })?;
+                Ok(sum)
+            }
+            ExprKind::Binary { op, lhs, rhs } => {
+                op.apply(self.int(lhs, values)?, self.int(rhs, values)?).ok_or_else(overflow)
+            }
+            _ => {
+                let none = || Error::Unsupported("a value that may be none".into());
+                self.scope.int(expr, values)?.ok_or_else(none)
+            }
+        }
+    }
+
+    fn doubles(&self, expr: &Expr, values: &mut [i64]) -> Result<Vec<f64>, Error> {
+        Ok(match &expr.kind {
+            ExprKind::Scalar(Scalar::Int(v)) => vec![*v as f64; self.len()],
+            ExprKind::Scalar(Scalar::Float(v)) => vec![*v; self.len()],
+            ExprKind::Binary { op, lhs, rhs } => {
+                let (mut a, b) = (self.doubles(lhs, values)?, self.doubles(rhs, values)?);
+                a.iter_mut().zip(&b).try_for_each(|(a, b)| binary(*op, a, *b))?;
+                a
+            }
+            ExprKind::Reduce { by, over, body } => {
+                let mut acc = vec![start(*by); self.len()];
+                self.each(over, values, &mut |values| {
+                    if let (Reducer::Sum, ExprKind::Binary { op: BinOp::Mul, lhs, rhs }) =
+                        (by, &body.kind)
+                    {
+                        let (a, b) = (self.doubles(lhs, values)?, self.doubles(rhs, values)?);
+                        let terms = a.iter().zip(&b);
+                        acc.iter_mut().zip(terms).for_each(|(acc, (a, b))| {
+                            *acc = f64::mul_add(*a, *b, *acc);
+                        });
+                        return Ok(());
+                    }
+                    let a = self.doubles(body, values)?;
+                    acc.iter_mut().zip(&a).for_each(|(acc, a)| *acc = joined(*by, *acc, *a));
+                    Ok(())
+                })?;
+                acc
+            }
+            ExprKind::Read { tensor, index } => self.read_doubles(*tensor, index, values)?,
+            // Other numbers get to f64 through f32.
+            ExprKind::Cast(inner) if inner.ty == Elem::F64 => self.doubles(inner, values)?,
+            ExprKind::Cast(inner) => {
+                self.operand(inner, values)?.into_iter().map(f64::from).collect()
+            }
+            _ => self.ints(expr, values)?.into_iter().map(|v| v as f64).collect(),
+        })
+    }
+
+    fn read_doubles(
+        &self,
+        tensor: Handle<Tensor>,
+        index: &[Expr],
+        values: &mut [i64],
+    ) -> Result<Vec<f64>, Error> {
+        let array = self.scope.array(tensor)?;
+        let info = &self.scope.program.tensors[tensor];
+        if array.elem != Elem::F64 || deal::parts(&self.scope, info)?.is_some() {
+            return Ok(self.read(tensor, index, values)?.into_iter().map(f64::from).collect());
+        }
+        let place = self.place(&info.name, array, index, values)?;
+        Ok((0..self.len()).map(|i| f64::from_bits(array.get_bits(place.at(i)))).collect())
     }
 
     fn floats(&self, expr: &Expr, values: &mut [i64]) -> Result<Vec<f32>, Error> {
@@ -171,6 +232,7 @@ impl Rows<'_> {
             ExprKind::Read { tensor, index } => self.read(*tensor, index, values),
             _ => Ok(match self.row(expr, values)? {
                 Row::Float(row) => row,
+                Row::Double(row) => row.into_iter().map(|v| v as f32).collect(),
                 Row::Int(row) => row.into_iter().map(|v| v as f32).collect(),
             }),
         }
@@ -243,24 +305,18 @@ impl Rows<'_> {
         body: &Expr,
         values: &mut [i64],
     ) -> Result<Vec<f32>, Error> {
-        let start = match by {
-            Reducer::Sum => 0.0,
-            Reducer::Max => f32::NEG_INFINITY,
-            Reducer::Min => f32::INFINITY,
-        };
-        let mut acc = vec![start; self.len()];
-        match self.terms {
-            Some(routed) if over.contains(&routed.var) => {
-                for term in routed.terms() {
-                    term.for_each(|(v, x)| values[v] = x);
-                    self.add(by, body, values, &mut acc)?;
-                }
-            }
-            _ => {
-                each(self.extent, over, values, &mut |values| self.add(by, body, values, &mut acc))?
-            }
-        }
+        let mut acc = vec![start(by) as f32; self.len()];
+        self.each(over, values, &mut |values| self.add(by, body, values, &mut acc))?;
         Ok(acc)
+    }
+
+    fn each(
+        &self,
+        over: &[Handle<Var>],
+        values: &mut [i64],
+        visit: &mut dyn FnMut(&mut [i64]) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        each((self.extent, self.terms), over, values, visit)
     }
 
     fn add(
@@ -270,55 +326,103 @@ impl Rows<'_> {
         values: &mut [i64],
         acc: &mut [f32],
     ) -> Result<(), Error> {
-        if by != Reducer::Sum {
-            let a = self.operand(body, values)?;
-            acc.iter_mut().zip(&a).for_each(|(acc, a)| {
-                *acc = if by == Reducer::Max { larger(*acc, *a) } else { -larger(-*acc, -*a) };
-            });
-        } else if let ExprKind::Binary { op: BinOp::Mul, lhs, rhs } = &body.kind {
+        if let (Reducer::Sum, ExprKind::Binary { op: BinOp::Mul, lhs, rhs }) = (by, &body.kind) {
             let (a, b) = (self.operand(lhs, values)?, self.operand(rhs, values)?);
             acc.iter_mut().zip(a.iter().zip(&b)).for_each(|(acc, (a, b))| {
                 *acc = f32::mul_add(*a, *b, *acc);
             });
         } else {
             let a = self.operand(body, values)?;
-            acc.iter_mut().zip(&a).for_each(|(acc, a)| *acc += a);
+            acc.iter_mut().zip(&a).for_each(|(acc, a)| *acc = joined(by, *acc, *a));
         }
         Ok(())
     }
 }
 
-/// Visits all values of the variables, the last one's innermost.
+/// Visits all values of the variables, the last one's innermost; of a source that a route sums over, the kept tuples.
 pub(super) fn each(
-    extent: &Extents,
+    of: (&Extents, Terms),
     over: &[Handle<Var>],
     values: &mut [i64],
     visit: &mut dyn FnMut(&mut [i64]) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let [var, inner @ ..] = over else { return visit(values) };
-    for x in 0..extent(*var, values)? {
+    if let Some(routed) = of.1.filter(|t| t.var == *var) {
+        for term in routed.terms() {
+            term.for_each(|(v, x)| values[v] = x);
+            each(of, inner, values, visit)?;
+        }
+        return Ok(());
+    }
+    for x in 0..(of.0)(*var, values)? {
         values[var.index()] = x;
-        each(extent, inner, values, visit)?;
+        each(of, inner, values, visit)?;
     }
     Ok(())
 }
 
-fn larger(a: f32, b: f32) -> f32 {
-    match (a.is_nan(), b.is_nan()) {
+/// Of no terms.
+fn start(by: Reducer) -> f64 {
+    match by {
+        Reducer::Sum | Reducer::First => 0.0,
+        Reducer::Max => f64::NEG_INFINITY,
+        Reducer::Min => f64::INFINITY,
+    }
+}
+
+/// What a reduction is with one more term.
+fn joined<T: Number>(by: Reducer, acc: T, term: T) -> T {
+    match by {
+        Reducer::Sum => acc + term,
+        Reducer::Max => larger(acc, term),
+        Reducer::Min => -larger(-acc, -term),
+        // Statements take the first term where they bind its variables.
+        Reducer::First => term,
+    }
+}
+
+/// f32 or f64.
+trait Number:
+    Copy
+    + PartialOrd
+    + std::ops::Add<Output = Self>
+    + std::ops::Sub<Output = Self>
+    + std::ops::Mul<Output = Self>
+    + std::ops::Div<Output = Self>
+    + std::ops::Neg<Output = Self>
+{
+    fn is_positive(self) -> bool;
+}
+
+impl Number for f32 {
+    fn is_positive(self) -> bool {
+        self.is_sign_positive()
+    }
+}
+
+impl Number for f64 {
+    fn is_positive(self) -> bool {
+        self.is_sign_positive()
+    }
+}
+
+#[expect(clippy::eq_op, reason = "NaN alone differs from itself")]
+fn larger<T: Number>(a: T, b: T) -> T {
+    match (a != a, b != b) {
         (true, _) => a,
         (_, true) => b,
-        _ if a > b || (a == b && a.is_sign_positive()) => a,
+        _ if a > b || (a == b && a.is_positive()) => a,
         _ => b,
     }
 }
 
-fn binary(op: BinOp, a: &mut f32, b: f32) -> Result<(), Error> {
-    match op {
-        BinOp::Add => *a += b,
-        BinOp::Sub => *a -= b,
-        BinOp::Mul => *a *= b,
-        BinOp::Div => *a /= b,
+fn binary<T: Number>(op: BinOp, a: &mut T, b: T) -> Result<(), Error> {
+    *a = match op {
+        BinOp::Add => *a + b,
+        BinOp::Sub => *a - b,
+        BinOp::Mul => *a * b,
+        BinOp::Div => *a / b,
         BinOp::Rem => return Err(overflow()),
-    }
+    };
     Ok(())
 }

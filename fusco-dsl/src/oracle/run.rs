@@ -9,7 +9,7 @@ use super::scope::Scope;
 use super::shape::shape;
 use super::{Array, Error, Inputs, Physical, Relation, Watch, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Tensor};
+use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Reducer, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -156,9 +156,20 @@ impl Statement<'_> {
     ) -> Result<(), Error> {
         let rows =
             Rows { scope: self.0.scope, lane, terms, extent: &|var, at| self.0.extent(var, at) };
+        if !self.0.assigns(values)? {
+            return Ok(());
+        }
+        let taken;
+        let mut value = &self.0.stmt.value;
+        if self.0.stmt.gathers() == Some(Reducer::First) {
+            // Where no tuple is kept, nothing is assigned.
+            let Some(first) = terms.as_ref().and_then(|t| t.terms().next()) else { return Ok(()) };
+            first.for_each(|(v, x)| values[v] = x);
+            taken = value.at_first();
+            value = &taken;
+        }
         let info = &self.0.scope.program.tensors[self.0.stmt.target];
         let to = rows.place(&info.name, target, &self.0.stmt.index, values)?;
-        let mut value = &self.0.stmt.value;
         if let (ExprKind::Scalar(literal), Elem::F64) = (&value.kind, target.elem) {
             let bits = literal_bits(Elem::F64, *literal);
             (0..rows.len()).for_each(|i| target.set_bits(to.at(i), bits));
@@ -211,6 +222,7 @@ impl Statement<'_> {
         }
         match rows.row(value, values)? {
             Row::Float(row) => self.store_floats(&row, &to, target),
+            Row::Double(row) => self.store_doubles(&row, &to, target),
             Row::Int(row) => self.store_ints(&row, &to, target),
         }
     }
@@ -228,6 +240,18 @@ impl Statement<'_> {
                 }
                 _ => data[at..at + width].copy_from_slice(&bits.to_le_bytes()[..width]),
             }
+        }
+        Ok(())
+    }
+
+    fn store_doubles(&self, row: &[f64], to: &Place, target: &mut Array) -> Result<(), Error> {
+        if target.elem != Elem::F64 {
+            let row: Vec<f32> = row.iter().map(|x| *x as f32).collect();
+            return self.store_floats(&row, to, target);
+        }
+        for (i, x) in row.iter().enumerate() {
+            let bits = if x.is_nan() { 0x7fff_ffff_ffff_ffff } else { x.to_bits() };
+            target.set_bits(to.at(i), bits);
         }
         Ok(())
     }

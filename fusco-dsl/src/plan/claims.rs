@@ -60,7 +60,10 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     if image::is_diagonal(movement) {
         return diagonal(program, bound, movement);
     }
-    let mut worst = Image::Bijective;
+    let mut worst = match movement.filter {
+        Some(_) => Image::Partial { missing: 0 },
+        None => Image::Bijective,
+    };
     // The variables of a route reach each element at most once: `check` has seen to it.
     let by_tuple = |axis: &usize| {
         let coordinate = &movement.target.coords[*axis];
@@ -84,7 +87,7 @@ fn diagonal(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     let read = |c: &Coordinate| matches!(c, Coordinate::Gather { .. });
     match movement.target.coords.iter().any(read) {
         true => Image::Unknown,
-        false if is_static && points == elements => Image::Bijective,
+        false if is_static && points == elements && movement.filter.is_none() => Image::Bijective,
         false => Image::Partial { missing: 0 },
     }
 }

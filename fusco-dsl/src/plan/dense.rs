@@ -26,6 +26,7 @@ pub(super) fn lower(
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;
     let vars = reader.vars()?;
+    let filter = reader.filter()?;
     let (tables, checked) = (&plan.tables, Vec::new());
     let mut builder = Builder { program, tables, asked, shape, target, value, vars, checked };
     builder.supported(assign.span)?;
@@ -37,6 +38,8 @@ pub(super) fn lower(
     let mut digits = builder.digits(carrier);
     let checks = builder.cut(carrier, &mut digits);
     builder.checked = builder.compared(carrier, &checks);
+    let filtered = filter.iter().flat_map(|f| f.operands()).flat_map(|n| n.vars());
+    builder.checked.extend(filtered);
     builder.guard(&mut digits);
     let order = builder.order(&digits);
     let digits: Vec<MoveDigit> = order.into_iter().map(|i| digits[i].clone()).collect();
@@ -46,6 +49,7 @@ pub(super) fn lower(
         text: assign.text.clone(),
         span: assign.span,
         route,
+        filter,
         cast,
         carrier,
         checks,

@@ -2,7 +2,9 @@
 
 use super::refine::Asked;
 use super::routed::Usage;
-use super::{Coord, Derived, EntryPlan, Factor, IntExpr, Kind, Move, Movement, Plan, Point, Tree};
+use super::{
+    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Move, Movement, Plan, Point, Reduced, Tree,
+};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Home, RouteShape, Table, route_shape};
@@ -116,6 +118,8 @@ struct Statement<'a> {
     plan: &'a Plan,
     assign: &'a hir::Assign,
     route: Handle<hir::Route>,
+    /// The variables of reducers that the value is computed with.
+    reduced: Vec<Handle<hir::Var>>,
 }
 
 impl<'a> Statement<'a> {
@@ -127,11 +131,20 @@ impl<'a> Statement<'a> {
     ) -> Built<Self> {
         let route = super::routed::route_of(program, assign)
             .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?;
-        Ok(Statement { program, bound, plan, assign, route })
+        Ok(Statement { program, bound, plan, assign, route, reduced: Vec::new() })
     }
 
-    fn movement(&self, stmt: usize) -> Built<Movement> {
-        let (kind, run) = self.kind()?;
+    fn movement(mut self, stmt: usize) -> Built<Movement> {
+        let each = self.each()?;
+        let value = match each {
+            Each::First => self.assign.value.at_first(),
+            Each::Tuple | Each::Position => self.assign.value.clone(),
+        };
+        self.reduced = reduced_in(&value);
+        let reduced = self.reduced()?;
+        let (kind, run) = self.kind(&value)?;
+        let filter = self.assign.filter.as_ref();
+        let filter = filter.map(|f| f.map(&mut |e| self.int(e))).transpose()?;
         let usage = match kind {
             // Each rank has all numbers of the plan, but for what it dropped itself.
             Kind::Derive { value: Derived::Count | Derived::Offset(..) } => Usage::Own,
@@ -144,15 +157,57 @@ impl<'a> Statement<'a> {
             span: self.assign.span,
             route: self.route,
             target,
+            each,
             kind,
+            filter,
+            reduced,
             run,
         };
         self.even_vectors(&mut movement);
         Ok(movement)
     }
 
-    fn kind(&self) -> Built<(Kind, i64)> {
+    /// For what the statement does something: a reducer over the choice of the route has all tuples of a position.
+    fn each(&self) -> Built<Each> {
+        let Some(by) = self.assign.gathers() else { return Ok(Each::Tuple) };
+        let choice = self.shape().choice.map(Coord::Source);
         let value = &self.assign.value;
+        let choices = |v: &Handle<hir::Var>| choice.is_some() && self.coord_of(*v) == choice;
+        let sources = |v: &Handle<hir::Var>| matches!(self.coord_of(*v), Some(Coord::Source(_)));
+        if value.reduced_by(&|v| sources(v) && !choices(v)).is_some() {
+            let what =
+                format!("a {} over a variable other than the last source of the route", by.name());
+            return Err(no(value.span, &what));
+        }
+        match (by, value.at_first().reduced_by(&choices)) {
+            (hir::Reducer::First, None) => Ok(Each::First),
+            (hir::Reducer::First, Some(_)) => {
+                Err(no(value.span, "a `first` beside another reducer over the same variable"))
+            }
+            _ => Ok(Each::Position),
+        }
+    }
+
+    /// How many values the variables of reducers have.
+    fn reduced(&self) -> Built<Vec<Reduced>> {
+        let one = |var: &Handle<hir::Var>| {
+            let info = &self.assign.vars[*var];
+            let (name, choice) =
+                (info.name.clone(), self.coord_of(*var) != Some(Coord::Reduced(var.index())));
+            let extent = match (&info.extent, choice) {
+                (_, true) => self.shape().fan,
+                (hir::VarExtent::Fixed(size), _) => self
+                    .program
+                    .eval(size, self.bound)
+                    .ok_or_else(|| no(self.assign.span, "a reduced variable of run-time extent"))?,
+                _ => return Err(no(self.assign.span, "a reduced variable of run-time extent")),
+            };
+            Ok(Reduced { var: var.index(), name, extent, choice })
+        };
+        self.reduced.iter().map(one).collect()
+    }
+
+    fn kind(&self, value: &Expr) -> Built<(Kind, i64)> {
         match &value.kind {
             ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
@@ -163,26 +218,19 @@ impl<'a> Statement<'a> {
                 Err(no(value.span, "`dropped` of a source of which a rank has several values"))
             }
             ExprKind::Dropped { .. } => Ok((Kind::Derive { value: Derived::Dropped }, 1)),
-            ExprKind::Read { tensor, index } => self.push(*tensor, index),
-            ExprKind::Cast(inner) if value.sum().is_some() => self.reduce(inner, value.ty),
-            _ if value.sum().is_some() => self.reduce(value, hir::Elem::F32),
-            ExprKind::Cast(inner) if matches!(inner.kind, ExprKind::Binary { .. }) => {
-                self.scale(inner, value.ty)
+            ExprKind::Read { tensor, index } => self.row(*tensor, index),
+            // A value of the same type is moved as it is.
+            ExprKind::Cast(inner) if inner.ty == value.ty => self.kind(inner),
+            ExprKind::Cast(inner) => self.computed(inner, value.ty),
+            _ if !value.ty.is_integer() || !value.indices().is_empty() => {
+                self.computed(value, value.ty)
             }
-            ExprKind::Cast(inner) => match &inner.kind {
-                // A value of the same type is moved as it is.
-                ExprKind::Read { tensor, index } if inner.ty == value.ty => {
-                    self.push(*tensor, index)
-                }
-                ExprKind::Read { .. } => self.scale(inner, value.ty),
-                _ => Err(no(value.span, "this `cast` behind a route")),
-            },
             _ => {
                 let target = (self.assign.target, self.assign.index.as_slice());
                 if self.common_run(&[target])? > 1 {
                     return Err(no(self.assign.span, "a number in every element of a row"));
                 }
-                Ok((Kind::PushInt { value: self.int(value)? }, 1))
+                Ok((Kind::Int { value: self.int(value)? }, 1))
             }
         }
     }
@@ -195,150 +243,67 @@ impl<'a> Statement<'a> {
         &self.plan.routes[&self.route]
     }
 
-    fn push(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Built<(Kind, i64)> {
+    /// A row as it is.
+    fn row(&self, tensor: Handle<hir::Tensor>, index: &[Expr]) -> Built<(Kind, i64)> {
         let run = self.common_run(&[(tensor, index), (self.assign.target, &self.assign.index)])?;
         if self.elem(tensor) != self.elem(self.assign.target) {
             return Err(no(self.assign.value.span, "a move between element types"));
         }
-        let reads = |coord| {
-            let is =
-                |i: &&Expr| matches!(i.kind, ExprKind::Var(v) if self.coord_of(v) == Some(coord));
-            index.iter().find(is)
-        };
-        if reads(Coord::Slot).is_some() {
-            return Err(no(
-                self.assign.value.span,
-                "a move from the destination side of a route that is not a `sum`",
-            ));
-        }
-        if let Some(group) = reads(Coord::Group) {
-            return Err(no(group.span, "a moved row that the group of a tuple chooses"));
-        }
-        let source = self.point(tensor, index, run)?;
-        Ok((Kind::Push { source }, run))
+        Ok((Kind::Row { source: self.point(tensor, index, run)? }, run))
     }
 
-    /// A sum over the tuples of a position, and the arithmetic around it.
-    fn reduce(&self, value: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
-        let Some((sum, ExprKind::Reduce { by: hir::Reducer::Sum, over, body })) =
-            value.sum().map(|s| (s, &s.kind))
-        else {
-            return Err(no(value.span, "this reducer"));
-        };
-        let choice = self.shape().choice.map(Coord::Source);
-        let by_choice = |var| choice.is_some() && self.coord_of(var) == choice;
-        if !matches!(over[..], [var] if by_choice(var)) {
-            return Err(no(
-                sum.span,
-                "a sum over a variable other than the last source of the route",
-            ));
-        }
-        let mut parts = Vec::new();
-        flatten_product(body, &mut parts);
-        if parts.len() > 3 {
-            return Err(no(body.span, "a product of more than three factors"));
-        }
-        let mut rows: Vec<(Handle<hir::Tensor>, &[Expr])> =
-            parts.iter().filter_map(|p| self.row_of(p)).collect();
-        self.rows_around(value, &mut rows);
+    /// Arithmetic on the elements of rows.
+    fn computed(&self, value: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
+        let mut rows = Vec::new();
+        self.rows_in(value, &mut rows);
         rows.push((self.assign.target, &self.assign.index));
         let run = self.common_run(&rows)?;
-        let factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
-        let value = self.tree(value, run)?;
-        Ok((Kind::Reduce { factors, value, to }, run))
+        Ok((Kind::Computed { value: self.tree(value, run)?, to }, run))
     }
 
-    /// The rows that arithmetic on a sum reads outside of it.
-    fn rows_around<'e>(&self, e: &'e Expr, out: &mut Vec<(Handle<hir::Tensor>, &'e [Expr])>) {
+    /// The rows that a value reads.
+    fn rows_in<'e>(&self, e: &'e Expr, out: &mut Vec<(Handle<hir::Tensor>, &'e [Expr])>) {
         match &e.kind {
             ExprKind::Binary { lhs, rhs, .. } => {
-                self.rows_around(lhs, out);
-                self.rows_around(rhs, out);
+                self.rows_in(lhs, out);
+                self.rows_in(rhs, out);
             }
-            ExprKind::Reduce { .. } => {}
-            _ => out.extend(self.row_of(e)),
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => {
+                self.rows_in(inner, out);
+            }
+            ExprKind::Read { tensor, index } if self.is_free_of(index) => {
+                out.push((*tensor, index));
+            }
+            _ => {}
         }
     }
 
     fn tree(&self, e: &Expr, run: i64) -> Built<Tree> {
         Ok(match &e.kind {
-            ExprKind::Reduce { .. } => Tree::Sum,
+            ExprKind::Scalar(Scalar::Int(v)) => Tree::Lit(*v as f64, e.ty.number()),
+            ExprKind::Scalar(Scalar::Float(v)) => Tree::Lit(*v, e.ty.number()),
+            ExprKind::Read { tensor, index } => match self.is_free_of(index) {
+                true => Tree::Row(self.point(*tensor, index, run)?),
+                false => Tree::Scalar(self.point(*tensor, index, 1)?),
+            },
+            ExprKind::Cast(inner) => super::reader::cast(e.ty, inner.ty, self.tree(inner, run)?),
             ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
                 op: *op,
                 lhs: Box::new(self.tree(lhs, run)?),
                 rhs: Box::new(self.tree(rhs, run)?),
             },
-            _ => match self.factor(e, run)? {
-                Factor::Row(point) => Tree::Row(point),
-                Factor::Scalar(point) => Tree::Scalar(point),
-                Factor::Lit(v) => Tree::Lit(v),
+            ExprKind::Reduce { by, over, body } => Tree::Fold {
+                by: *by,
+                over: over.iter().map(|v| v.index()).collect(),
+                term: Box::new(self.tree(body, run)?),
             },
+            _ => return Err(no(e.span, "this value")),
         })
     }
 
-    /// One row times scalars; without a free variable, the first tensor is a row of one element.
-    fn scale(&self, product: &Expr, to: hir::Elem) -> Built<(Kind, i64)> {
-        let mut parts = Vec::new();
-        flatten_product(product, &mut parts);
-        if parts.len() > 3 {
-            return Err(no(product.span, "a product of more than three factors"));
-        }
-        let rows: Vec<(Handle<hir::Tensor>, &[Expr])> =
-            parts.iter().filter_map(|p| self.row_of(p)).collect();
-        if rows.len() > 1 {
-            return Err(no(product.span, "a product of several rows"));
-        }
-        let target = (self.assign.target, self.assign.index.as_slice());
-        if rows.is_empty() && self.assign.index.iter().any(|i| self.is_free(i)) {
-            return Err(no(product.span, "a product of scalars into a row"));
-        }
-        let run = self.common_run(&rows.into_iter().chain([target]).collect::<Vec<_>>())?;
-        let mut factors = parts.iter().map(|p| self.factor(p, run)).collect::<Built<Vec<_>>>()?;
-        if !factors.iter().any(|f| matches!(f, Factor::Row(_)))
-            && let Some(first) = factors.iter_mut().find(|f| matches!(f, Factor::Scalar(_)))
-            && let Factor::Scalar(point) = first
-        {
-            *first = Factor::Row(point.clone());
-        }
-        let at_dest =
-            |p: &Point| p.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot));
-        match factors.iter().find(|f| matches!(f, Factor::Row(p) | Factor::Scalar(p) if at_dest(p)))
-        {
-            Some(_) => Err(no(
-                product.span,
-                "a factor from the destination side of a route that is not in a `sum`",
-            )),
-            None => Ok((Kind::Scale { factors, to }, run)),
-        }
-    }
-
-    /// A factor that has an axis outside the route.
-    fn row_of<'e>(&self, part: &'e Expr) -> Option<(Handle<hir::Tensor>, &'e [Expr])> {
-        match &part.kind {
-            ExprKind::Cast(inner) => self.row_of(inner),
-            ExprKind::Read { tensor, index } if index.iter().any(|i| self.is_free(i)) => {
-                Some((*tensor, index))
-            }
-            _ => None,
-        }
-    }
-
-    fn factor(&self, part: &Expr, run: i64) -> Built<Factor> {
-        match &part.kind {
-            ExprKind::Scalar(Scalar::Int(v)) => Ok(Factor::Lit(*v as f64)),
-            ExprKind::Scalar(Scalar::Float(v)) => Ok(Factor::Lit(*v)),
-            ExprKind::Cast(inner) if part.ty == hir::Elem::F32 => self.factor(inner, run),
-            ExprKind::Read { tensor, index } => {
-                if !matches!(self.elem(*tensor), hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16)
-                {
-                    return Err(no(part.span, "a sum over this element type"));
-                }
-                let is_row = index.iter().any(|i| self.is_free(i));
-                let point = self.point(*tensor, index, if is_row { run } else { 1 })?;
-                Ok(if is_row { Factor::Row(point) } else { Factor::Scalar(point) })
-            }
-            _ => Err(no(part.span, "this factor of a sum")),
-        }
+    /// Whether an index has an axis outside of the route.
+    fn is_free_of(&self, index: &[Expr]) -> bool {
+        index.iter().any(|i| self.is_free(i))
     }
 
     fn int(&self, value: &Expr) -> Built<IntExpr> {
@@ -353,6 +318,9 @@ impl<'a> Statement<'a> {
                 .coord_of(*var)
                 .map(IntExpr::Coord)
                 .ok_or_else(|| no(value.span, "a value of a variable outside the route")),
+            ExprKind::Read { tensor, index } if !self.is_free_of(index) => {
+                Ok(IntExpr::Read(self.point(*tensor, index, 1)?))
+            }
             ExprKind::Binary { op, lhs, rhs } => Ok(IntExpr::Binary {
                 op: *op,
                 lhs: Box::new(self.int(lhs)?),
@@ -507,7 +475,9 @@ impl<'a> Statement<'a> {
         let Some(via) = &self.assign.via else {
             return self.coord_of_derived(var);
         };
+        let reduced = || self.reduced.contains(&var).then(|| Coord::Reduced(var.index()));
         super::routed::coord_of((&self.program.routes[self.route], shape), via, var)
+            .or_else(reduced)
     }
 
     /// Outside `via`, the one variable is the group of `count` and `offset`, the rank of `dropped`.
@@ -535,35 +505,23 @@ struct RowAxis {
 
 fn rows_of(kind: &mut Kind) -> Vec<&mut Point> {
     match kind {
-        Kind::Push { source } => vec![source],
-        Kind::Reduce { factors, value, .. } => {
-            let mut out = rows_of_product(factors);
-            out.extend(value.rows_mut());
-            out
-        }
-        Kind::Scale { factors, .. } => rows_of_product(factors),
-        _ => Vec::new(),
+        Kind::Row { source } => vec![source],
+        Kind::Computed { value, .. } => value.rows_mut(),
+        Kind::Int { .. } | Kind::Derive { .. } => Vec::new(),
     }
 }
 
-fn rows_of_product(factors: &mut [Factor]) -> Vec<&mut Point> {
-    let mut out = Vec::new();
-    for factor in factors {
-        if let Factor::Row(point) = factor {
-            out.push(point);
-        }
-    }
+/// The variables of all reducers of a value.
+fn reduced_in(value: &Expr) -> Vec<Handle<hir::Var>> {
+    let (mut out, mut inner) = match &value.kind {
+        ExprKind::Cast(inner) => (Vec::new(), reduced_in(inner)),
+        ExprKind::Reduce { over, body, .. } => (over.clone(), reduced_in(body)),
+        ExprKind::Binary { lhs, rhs, .. } => (reduced_in(lhs), reduced_in(rhs)),
+        _ => return Vec::new(),
+    };
+    inner.retain(|v| !out.contains(v));
+    out.append(&mut inner);
     out
-}
-
-fn flatten_product<'e>(expr: &'e Expr, out: &mut Vec<&'e Expr>) {
-    match &expr.kind {
-        ExprKind::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
-            flatten_product(lhs, out);
-            out.push(rhs);
-        }
-        _ => out.push(expr),
-    }
 }
 
 /// Widest access, in bytes, for runs of so many bytes in 16-byte aligned buffers.

@@ -70,9 +70,50 @@ pub struct Movement {
     pub span: Span,
     pub route: Handle<hir::Route>,
     pub target: Point,
+    pub each: Each,
     pub kind: Kind,
+    /// Where it does not hold nothing is written.
+    pub filter: Option<hir::Filter<IntExpr>>,
+    /// Variables that the value is reduced over.
+    pub reduced: Vec<Reduced>,
     /// Elements that are contiguous on every side: the product of the trailing common axes.
     pub run: i64,
+}
+
+/// What a movement does something for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Each {
+    /// Each kept tuple, or each group of numbers of the plan.
+    Tuple,
+    /// The first kept tuple of each position that has one.
+    First,
+    /// Each position, whatever tuples of it are kept.
+    Position,
+}
+
+/// A variable of a reducer.
+#[derive(Clone, Debug)]
+pub struct Reduced {
+    /// Its number in the statement.
+    pub var: usize,
+    pub name: String,
+    pub extent: i64,
+    /// It is the choice of the route: of its values only those of kept tuples count.
+    pub choice: bool,
+}
+
+impl Movement {
+    /// Whether ranks fetch what their own positions need, rather than send what they have to its slot.
+    pub fn gathers(&self) -> bool {
+        let dest =
+            |p: &Point| p.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot));
+        self.each != Each::Tuple || !dest(&self.target) && self.kind.points().into_iter().any(dest)
+    }
+
+    /// Along the route, from a source tuple to its slot.
+    pub fn pushes(&self) -> bool {
+        !self.gathers() && !matches!(self.kind, Kind::Derive { .. })
+    }
 }
 
 /// A tensor at coordinates that are bound variables, without its trailing run.
@@ -94,47 +135,52 @@ pub enum Coord {
     Source(usize),
     Group,
     Slot,
+    /// A variable that a reducer gives values, by its number in the statement.
+    Reduced(usize),
 }
 
 #[derive(Clone, Debug)]
 pub enum Kind {
-    /// Each kept tuple sends a row to its slot.
-    Push { source: Point },
-    /// Each kept tuple sends a row to its slot, times its scalars: f32, left to right, rounded to the element.
-    Scale { factors: Vec<Factor>, to: hir::Elem },
-    /// Each kept tuple sends an integer to its slot.
-    PushInt { value: IntExpr },
-    /// Each position adds up what its tuples name, ascending, in f32; what comes of the sum is rounded to the
-    /// element.
-    Reduce { factors: Vec<Factor>, value: Tree, to: hir::Elem },
+    /// A row as it is.
+    Row { source: Point },
+    /// Arithmetic on each element of a row, rounded to the element.
+    Computed { value: Tree, to: hir::Elem },
+    /// An integer of the tuple.
+    Int { value: IntExpr },
     /// Each group (or the source rank) gets a number of the plan.
     Derive { value: Derived },
 }
 
-/// A factor of a product.
-#[derive(Clone, Debug)]
-pub enum Factor {
-    /// A row at the destination of the tuple, or of the source position; the one row of a scaled push.
-    Row(Point),
-    /// One element at the source of the tuple.
-    Scalar(Point),
-    Lit(f64),
+impl Kind {
+    /// Every point that it reads.
+    pub fn points(&self) -> Vec<&Point> {
+        match self {
+            Kind::Row { source } => vec![source],
+            Kind::Computed { value, .. } => value.points(),
+            Kind::Int { .. } | Kind::Derive { .. } => Vec::new(),
+        }
+    }
 }
 
-/// Arithmetic in f32, each operation rounded, on elements of points behind a route or of places without one.
+/// Arithmetic on elements of points behind a route or of places without one: in f32 or f64, each operation rounded, or
+/// in integers, as the elements are.
 #[derive(Clone, Debug)]
 pub enum Tree<P = Point> {
-    /// What the tuples of a position add up to.
-    Sum,
-    /// A row of the position; without a route, any element.
+    /// A row; without a route, any element.
     Row(P),
-    /// One element of the position.
+    /// One element.
     Scalar(P),
-    Lit(f64),
+    /// As a number of f32, f64 or i64.
+    Lit(f64, hir::Elem),
     Binary {
         op: hir::BinOp,
         lhs: Box<Tree<P>>,
         rhs: Box<Tree<P>>,
+    },
+    /// Rounded to the element type, or converted from another kind of number.
+    Cast {
+        to: hir::Elem,
+        of: Box<Tree<P>>,
     },
     /// The terms for all values of these variables, ascending, the last one's innermost. Those of a sum that are a
     /// product are fused with the addition.
@@ -146,6 +192,16 @@ pub enum Tree<P = Point> {
 }
 
 impl<P> Tree<P> {
+    /// Whether it takes the first of several terms.
+    pub fn takes_first(&self) -> bool {
+        match self {
+            Tree::Fold { by, term, .. } => *by == hir::Reducer::First || term.takes_first(),
+            Tree::Binary { lhs, rhs, .. } => lhs.takes_first() || rhs.takes_first(),
+            Tree::Cast { of, .. } => of.takes_first(),
+            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(..) => false,
+        }
+    }
+
     /// The points of its rows.
     pub fn rows_mut(&mut self) -> Vec<&mut P> {
         match self {
@@ -155,8 +211,8 @@ impl<P> Tree<P> {
                 out.extend(rhs.rows_mut());
                 out
             }
-            Tree::Fold { term, .. } => term.rows_mut(),
-            Tree::Sum | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
+            Tree::Cast { of: inner, .. } | Tree::Fold { term: inner, .. } => inner.rows_mut(),
+            Tree::Scalar(_) | Tree::Lit(..) => Vec::new(),
         }
     }
 
@@ -165,8 +221,8 @@ impl<P> Tree<P> {
         match self {
             Tree::Row(point) | Tree::Scalar(point) => vec![point],
             Tree::Binary { lhs, rhs, .. } => [lhs.points(), rhs.points()].concat(),
-            Tree::Fold { term, .. } => term.points(),
-            Tree::Sum | Tree::Lit(_) => Vec::new(),
+            Tree::Cast { of: inner, .. } | Tree::Fold { term: inner, .. } => inner.points(),
+            Tree::Lit(..) => Vec::new(),
         }
     }
 
@@ -174,8 +230,21 @@ impl<P> Tree<P> {
     pub fn reduced(&self) -> Vec<usize> {
         match self {
             Tree::Binary { lhs, rhs, .. } => [lhs.reduced(), rhs.reduced()].concat(),
+            Tree::Cast { of, .. } => of.reduced(),
             Tree::Fold { over, term, .. } => [over.clone(), term.reduced()].concat(),
-            Tree::Sum | Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
+            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(..) => Vec::new(),
+        }
+    }
+
+    /// The factors of a product, left to right; of another value, itself.
+    pub fn factors(&self) -> Vec<&Tree<P>> {
+        match self {
+            Tree::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
+                let mut out = lhs.factors();
+                out.push(rhs);
+                out
+            }
+            other => vec![other],
         }
     }
 }
@@ -185,7 +254,13 @@ impl<P> Tree<P> {
 pub enum IntExpr {
     Lit(i64),
     Coord(Coord),
-    Binary { op: hir::BinOp, lhs: Box<IntExpr>, rhs: Box<IntExpr> },
+    /// An element of an integer tensor.
+    Read(Point),
+    Binary {
+        op: hir::BinOp,
+        lhs: Box<IntExpr>,
+        rhs: Box<IntExpr>,
+    },
 }
 
 #[derive(Clone, Debug)]

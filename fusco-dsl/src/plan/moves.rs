@@ -24,6 +24,8 @@ pub struct Move {
     pub digits: Vec<MoveDigit>,
     pub target: Place,
     pub value: MoveValue,
+    /// Where it does not hold nothing is written.
+    pub filter: Option<hir::Filter<Number>>,
     /// The element type that the value is rounded to, if it is converted.
     pub cast: Option<hir::Elem>,
     /// Whose ranks carry it out.
@@ -158,11 +160,34 @@ pub enum Number {
     First(usize, Handle<hir::Tensor>),
     /// Tuples of this rank that are left out.
     Dropped,
+    /// An element of an integer tensor.
+    Read(Place),
     Binary {
         op: hir::BinOp,
         lhs: Box<Number>,
         rhs: Box<Number>,
     },
+}
+
+impl Number {
+    /// The variables that it names.
+    pub fn vars(&self) -> Vec<usize> {
+        fn of(coords: &[Coordinate]) -> Vec<usize> {
+            coords.iter().flat_map(one).collect()
+        }
+        fn one(coordinate: &Coordinate) -> Vec<usize> {
+            match coordinate {
+                Coordinate::Linear { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
+                Coordinate::Gather { coords, .. } => of(coords),
+            }
+        }
+        match self {
+            Number::Lit(_) | Number::Dropped => Vec::new(),
+            Number::Var(v) | Number::Count(v) | Number::First(v, _) => vec![*v],
+            Number::Read(place) => of(&place.coords),
+            Number::Binary { lhs, rhs, .. } => [lhs.vars(), rhs.vars()].concat(),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

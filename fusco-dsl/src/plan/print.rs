@@ -1,7 +1,7 @@
 //! Movements as text (`--stage plan`).
 
 use super::{
-    Coord, Factor, IntExpr, Kind, Move, MoveValue, Movement, Place, Plan, Point, Shape, Side, Step,
+    Coord, Each, IntExpr, Kind, Move, MoveValue, Movement, Place, Plan, Point, Shape, Side, Step,
     Tree, step,
 };
 use crate::sema::hir::{Program, Route};
@@ -43,45 +43,40 @@ fn line(program: &Program, movement: &Movement) -> String {
     let of = Of { program, route: &program.routes[movement.route] };
     let to = point(of, &movement.target);
     let run = movement.run;
+    let word = match (movement.gathers(), movement.each) {
+        (false, _) => "push",
+        (true, Each::Tuple) => "pull",
+        (true, Each::First) => "pull first",
+        (true, Each::Position) => "reduce",
+    };
     match &movement.kind {
-        Kind::Push { source } => format!("push {} -> {to}, run {run}", point(of, source)),
-        Kind::PushInt { value } => format!("push {} -> {to}", int(of, value)),
-        Kind::Reduce { factors, value, to: elem } => {
-            let factors = product(of, factors);
-            let value = match value {
-                Tree::Sum => String::new(),
-                value => format!(", then {}", tree(of, value)),
-            };
-            format!("reduce ascending {factors}{value} as {} -> {to}, run {run}", elem.name())
-        }
-        Kind::Scale { factors, to: elem } => {
-            format!("push {} as {} -> {to}, run {run}", product(of, factors), elem.name())
+        Kind::Row { source } => format!("{word} {} -> {to}, run {run}", point(of, source)),
+        Kind::Int { value } => format!("{word} {} -> {to}", int(of, value)),
+        Kind::Computed { value, to: elem } => {
+            format!("{word} {} as {} -> {to}, run {run}", tree(of, movement, value), elem.name())
         }
         Kind::Derive { value } => format!("derive {value:?} -> {to}"),
     }
 }
 
-fn tree(of: Of<'_>, value: &Tree) -> String {
+fn tree(of: Of<'_>, movement: &Movement, value: &Tree) -> String {
+    let inner = |value| tree(of, movement, value);
     match value {
-        Tree::Sum => "sum".to_string(),
-        Tree::Row(p) | Tree::Scalar(p) => point(of, p),
-        Tree::Lit(v) => format!("{v:?}"),
-        Tree::Fold { by, term, .. } => format!("{}({})", by.name(), tree(of, term)),
-        Tree::Binary { op, lhs, rhs } => {
-            format!("({} {} {})", tree(of, lhs), op.symbol(), tree(of, rhs))
+        Tree::Row(p) => point(of, p),
+        Tree::Scalar(p) => format!("scalar {}", point(of, p)),
+        Tree::Lit(v, _) => format!("{v:?}"),
+        Tree::Cast { to, of } => format!("{}({})", to.name(), inner(of)),
+        Tree::Fold { by, over, term } => {
+            let name = |var: &usize| {
+                let found = movement.reduced.iter().find(|r| r.var == *var);
+                found.map_or("", |r| r.name.as_str())
+            };
+            let over: Vec<&str> = over.iter().map(name).collect();
+            format!("{}({}: {})", by.name(), over.join(", "), inner(term))
         }
-    }
-}
-
-fn product(of: Of<'_>, factors: &[Factor]) -> String {
-    factors.iter().map(|f| factor(of, f)).collect::<Vec<_>>().join(" * ")
-}
-
-fn factor(of: Of<'_>, factor: &Factor) -> String {
-    match factor {
-        Factor::Row(p) => point(of, p),
-        Factor::Scalar(p) => format!("scalar {}", point(of, p)),
-        Factor::Lit(v) => v.to_string(),
+        Tree::Binary { op, lhs, rhs } => {
+            format!("({} {} {})", inner(lhs), op.symbol(), inner(rhs))
+        }
     }
 }
 
@@ -103,6 +98,7 @@ impl<'a> Of<'a> {
             Coord::Source(i) => &self.route.vars[self.route.sources[i]].name,
             Coord::Group => "group",
             Coord::Slot => "slot",
+            Coord::Reduced(_) => "reduced",
         }
     }
 }
@@ -111,6 +107,7 @@ fn int(of: Of<'_>, expr: &IntExpr) -> String {
     match expr {
         IntExpr::Lit(v) => v.to_string(),
         IntExpr::Coord(c) => of.coord(*c).to_string(),
+        IntExpr::Read(p) => point(of, p),
         IntExpr::Binary { op, lhs, rhs } => {
             format!("({} {} {})", int(of, lhs), op.symbol(), int(of, rhs))
         }

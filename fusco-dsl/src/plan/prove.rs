@@ -1,6 +1,6 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{EntryPlan, Kind, Plan, Tree, claims};
+use super::{Each, EntryPlan, Kind, Movement, Plan, Tree, claims};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Digit, Home, Spread, SpreadKind};
@@ -33,8 +33,8 @@ struct Written {
     tensor: Handle<hir::Tensor>,
     route: Handle<hir::Route>,
     span: Span,
-    /// A sum writes each of its positions.
-    sums: bool,
+    /// Each of its positions, as a sum does: no tuple and no condition leaves one out.
+    whole: bool,
     /// What it reads of any rank.
     reads: Vec<Handle<hir::Tensor>>,
 }
@@ -44,7 +44,7 @@ fn written(entry: &EntryPlan) -> Vec<Written> {
         tensor: m.target.tensor,
         route: m.route,
         span: m.span,
-        sums: matches!(m.kind, Kind::Reduce { .. }),
+        whole: m.each == Each::Position && m.filter.is_none(),
         reads: Vec::new(),
     });
     let points = entry.moves.iter().filter_map(|m| {
@@ -53,7 +53,7 @@ fn written(entry: &EntryPlan) -> Vec<Written> {
             tensor: m.target.tensor,
             route: m.route?,
             span: m.span,
-            sums: (0..m.vars.len()).any(reduced),
+            whole: (0..m.vars.len()).any(reduced) && m.filter.is_none(),
             reads: m.value.places().iter().map(|p| p.tensor).collect(),
         })
     });
@@ -151,7 +151,7 @@ fn refute_kept(
 ) -> Option<Diagnostic> {
     let info = &program.tensors[tensor];
     let writes = movements.iter().find(|m| m.tensor == tensor)?;
-    let partly = info.io == hir::Io::InOut && !writes.sums;
+    let partly = info.io == hir::Io::InOut && !writes.whole;
     partly.then(|| {
         Diagnostic::error(
             "F0801",
@@ -283,11 +283,14 @@ fn refute_vector(
 
 /// A push and a reduce over one route are inverse on kept tuples: both use the same slots.
 fn refute_inverse(plan: &Plan, first: usize, second: usize, claim: &Prove) -> Option<Diagnostic> {
-    let route = |entry: usize, want: fn(&Kind) -> bool| {
-        plan.entries[entry].movements.iter().find(|m| want(&m.kind)).map(|m| m.route)
+    let route = |entry: usize, want: fn(&Movement) -> bool| {
+        plan.entries[entry].movements.iter().find(|m| want(m)).map(|m| m.route)
     };
-    let pushes = route(first, |k| matches!(k, Kind::Push { .. }));
-    let reduces = route(second, |k| matches!(k, Kind::Reduce { value: Tree::Sum, .. }));
+    let pushes = route(first, |m| m.pushes() && matches!(m.kind, Kind::Row { .. }));
+    let reduces = route(second, |m| {
+        let sums = |value: &Tree| matches!(value, Tree::Fold { by: hir::Reducer::Sum, .. });
+        m.each == Each::Position && matches!(&m.kind, Kind::Computed { value, .. } if sums(value))
+    });
     (pushes.is_none() || pushes != reduces).then(|| {
         Diagnostic::error("F0802", claim.span, "the entries are not inverse")
             .note(

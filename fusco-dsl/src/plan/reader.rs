@@ -8,6 +8,14 @@ use crate::sema::hir::{self, Bindings, Expr, ExprKind, Extent, Program, Scalar, 
 use crate::source::Span;
 use std::collections::BTreeMap;
 
+/// A value of one type as one of another, which may hold all of its values as they are.
+pub(super) fn cast<P>(to: hir::Elem, from: hir::Elem, of: Tree<P>) -> Tree<P> {
+    match to == from.number() || to == from {
+        true => of,
+        false => Tree::Cast { to, of: Box::new(of) },
+    }
+}
+
 /// The statement's text in numbers.
 pub(super) struct Reader<'a> {
     pub(super) program: &'a Program,
@@ -27,7 +35,7 @@ impl Reader<'_> {
         let out = match &inner.kind {
             ExprKind::Read { tensor, index } => MoveValue::Read(self.place(*tensor, index)?),
             ExprKind::Scalar(scalar) => MoveValue::Literal(*scalar),
-            _ if inner.ty == hir::Elem::F32 || inner.sum().is_some() => {
+            _ if !hir::Elem::is_integer(inner.ty) || !inner.indices().is_empty() => {
                 MoveValue::Computed(self.tree(inner)?)
             }
             _ => MoveValue::Int(self.number(inner)?),
@@ -40,11 +48,10 @@ impl Reader<'_> {
 
     fn tree(&self, e: &Expr) -> Built<Tree<Place>> {
         Ok(match &e.kind {
-            ExprKind::Scalar(Scalar::Int(v)) => Tree::Lit(*v as f64),
-            ExprKind::Scalar(Scalar::Float(v)) => Tree::Lit(*v),
+            ExprKind::Scalar(Scalar::Int(v)) => Tree::Lit(*v as f64, e.ty.number()),
+            ExprKind::Scalar(Scalar::Float(v)) => Tree::Lit(*v, e.ty.number()),
             ExprKind::Read { tensor, index } => Tree::Row(self.place(*tensor, index)?),
-            // Every operand is read as f32.
-            ExprKind::Cast(inner) => self.tree(inner)?,
+            ExprKind::Cast(inner) => cast(e.ty, inner.ty, self.tree(inner)?),
             ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
                 op: *op,
                 lhs: Box::new(self.tree(lhs)?),
@@ -59,8 +66,15 @@ impl Reader<'_> {
         })
     }
 
+    /// `where p`.
+    pub(super) fn filter(&self) -> Built<Option<hir::Filter<Number>>> {
+        let filter = self.assign.filter.as_ref();
+        filter.map(|f| f.map(&mut |e| self.number(e))).transpose()
+    }
+
     fn number(&self, e: &Expr) -> Built<Number> {
         match &e.kind {
+            ExprKind::Read { tensor, index } => Ok(Number::Read(self.place(*tensor, index)?)),
             ExprKind::Scalar(Scalar::Int(v)) => Ok(Number::Lit(*v)),
             ExprKind::Size(size) => Ok(Number::Lit(self.size(size, e.span)?)),
             ExprKind::Var(v) => Ok(Number::Var(v.index())),

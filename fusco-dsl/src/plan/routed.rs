@@ -92,6 +92,8 @@ pub(super) fn most_of(shape: &RouteShape, coord: Coord) -> i64 {
             let tuples = shape.positions_bound.saturating_mul(shape.fan * shape.ranks);
             shape.cap.map_or(tuples, |cap| cap.min(tuples))
         }
+        // It is none of the route's.
+        Coord::Reduced(_) => 0,
     }
 }
 
@@ -105,6 +107,9 @@ pub(super) fn movement(builder: &Builder<'_>, shape: &RouteShape, span: Span) ->
     let reduced = Vec::from_iter((0..builder.vars.len()).filter(reduces));
     if reduced.iter().any(|v| tuple(*v) != choice) {
         return no("a sum over a variable other than the last source of the route");
+    }
+    if matches!(&builder.value, MoveValue::Computed(tree) if tree.takes_first()) {
+        return no("`first` of rows that are not moved as whole runs");
     }
     let coord = |place: &Place, axis: usize| match &place.coords[axis] {
         Coordinate::Linear { terms, constant: 0 } => match terms[..] {

@@ -4,7 +4,7 @@ use super::arith::{cut, ix_op, minus, owner_on_mesh, plus, quotient, rest, times
 use super::ir::{Table as NumberTable, TableKind as NumberKind, *};
 use crate::arena::{Arena, Handle};
 use crate::layout::{self, Digit, Home, Local, Owners, Radix, Source, Table};
-use crate::plan::{Coord, Coordinate, Plan, Point};
+use crate::plan::{Coord, Coordinate, Plan, Point, Reduced};
 use crate::sema::hir::{self, Bindings, Program, Size};
 use std::collections::BTreeMap;
 
@@ -33,6 +33,8 @@ pub(super) struct Addresses<'p> {
     schedule: Schedule,
     /// Of each route, and the extents of its sources on this rank.
     vars: BTreeMap<Handle<hir::Route>, (TupleVars, Vec<Ix>)>,
+    /// Loops of the reducers of the movement at hand, by the numbers of their variables in the statement.
+    reduced: BTreeMap<usize, (Handle<Var>, i64)>,
 }
 
 impl<'p> Addresses<'p> {
@@ -49,7 +51,8 @@ impl<'p> Addresses<'p> {
             params,
             ..Schedule::default()
         };
-        let mut this = Addresses { program, bound, plan, schedule, vars: BTreeMap::new() };
+        let (vars, reduced) = (BTreeMap::new(), BTreeMap::new());
+        let mut this = Addresses { program, bound, plan, schedule, vars, reduced };
         this.declare(bound);
         this
     }
@@ -572,6 +575,7 @@ impl<'p> Addresses<'p> {
             Coord::Source(source) => return self.source(tuple.route, source),
             Coord::Group => PairPart::Group,
             Coord::Slot => PairPart::Slot,
+            Coord::Reduced(var) => return Ix::Var(self.reduced[&var].0),
         };
         let (route, number) = (self.route(tuple.route), Box::new(tuple.number.clone()));
         Ix::Pair { route, tuple: number, part }
@@ -642,7 +646,23 @@ impl<'p> Addresses<'p> {
             Coord::Source(source) => self.source(route, source),
             Coord::Group => Ix::Var(vars.group),
             Coord::Slot => Ix::Var(vars.slot),
+            Coord::Reduced(var) => Ix::Var(self.reduced[&var].0),
         }
+    }
+
+    /// Loop variables for the reducers of a movement.
+    pub fn reduce_over(&mut self, route: Handle<hir::Route>, reduced: &[Reduced]) {
+        self.reduced.clear();
+        for one in reduced {
+            let choice = self.vars[&route].0.fan;
+            let var = if one.choice { choice } else { self.var(&one.name) };
+            self.reduced.insert(one.var, (var, one.extent));
+        }
+    }
+
+    /// The loop of a variable of those reducers.
+    pub fn reduced(&self, var: usize) -> (Handle<Var>, i64) {
+        self.reduced[&var]
     }
 
     /// The value of a source: of its digits some are this rank's.
@@ -689,7 +709,9 @@ impl<'p> Addresses<'p> {
         // `plan::routed` has compared the mesh digits with these.
         let (mut rank, mut row) = (Ix::Me, self.by_sources(route, table, &point.coords, run));
         for digit in &table.digits {
-            let Some(coord @ (Coord::Group | Coord::Slot)) = point.coords[digit.axis] else {
+            let Some(coord @ (Coord::Group | Coord::Slot | Coord::Reduced(_))) =
+                point.coords[digit.axis]
+            else {
                 continue;
             };
             match digit.home {

@@ -17,8 +17,8 @@ impl MoveLowering<'_, '_, '_> {
         bound: &mut Vec<usize>,
     ) -> Tree {
         match tree {
-            PlanTree::Sum => Tree::Sum,
-            PlanTree::Lit(v) => Tree::Lit(*v as f32),
+            PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
+            PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, access, bound))),
             PlanTree::Row(place) | PlanTree::Scalar(place) => self.operand(place, access),
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: ix_op(*op),
@@ -35,7 +35,7 @@ impl MoveLowering<'_, '_, '_> {
                 bound.extend(over);
                 let term = self.tree(term, access, bound);
                 bound.truncate(outer);
-                Tree::Fold(Box::new(Fold { by: *by, vars, guards, term }))
+                Tree::Fold(Box::new(Fold { by: *by, vars, tuples: None, guards, term }))
             }
         }
     }
@@ -49,7 +49,8 @@ impl MoveLowering<'_, '_, '_> {
         let var = self.at.var("part");
         let term = self.leaf(place, access, Some(Ix::Var(var)));
         let vars = vec![(var, parts)];
-        Tree::Fold(Box::new(Fold { by: Reducer::Sum, vars, guards: Vec::new(), term }))
+        let (by, guards) = (Reducer::Sum, Vec::new());
+        Tree::Fold(Box::new(Fold { by, vars, tuples: None, guards, term }))
     }
 
     fn leaf(&mut self, place: &Place, (run, vector): (i64, i64), choice: Option<Ix>) -> Tree {

@@ -13,7 +13,7 @@
 use crate::arena::{Arena, Handle};
 use crate::layout;
 pub use crate::layout::{DealForm, SlotOrder, Tuples};
-use crate::sema::hir::{Elem, Io, Reducer, Swizzle};
+use crate::sema::hir::{Elem, Filter, Io, Reducer, Swizzle};
 use crate::source::Span;
 
 /// Live rows in one arrival tile: a consumer may start on a tile when its counter is full.
@@ -117,6 +117,16 @@ pub struct Route {
     /// `assume distinct`: a position never names one group twice. Allocations rely on it, so back ends check it.
     pub distinct: bool,
     pub span: Span,
+}
+
+/// The kept tuples of a position: each binds `k`, its group and its slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Kept {
+    pub route: Handle<Route>,
+    pub position: Ix,
+    pub k: Handle<Var>,
+    pub group: Handle<Var>,
+    pub slot: Handle<Var>,
 }
 
 /// An element that a route reads of a tuple, on the tuple's own rank.
@@ -298,26 +308,29 @@ pub enum Value {
     /// An integer, stored to the element type of the target.
     Int(Ix),
     /// Arithmetic, on the f32 accumulator of the enclosing `Each` or `Grid` point among others, rounded to `to`
-    /// (NaN becomes canonical). If `to` is an integer, it is a fold that sums up one element, in 64 bits.
+    /// (NaN becomes canonical). Integers fit it.
     Sum { value: Tree, to: Elem },
 }
 
-/// Arithmetic in f32, each operation rounded to nearest even.
+/// Arithmetic in f32 or f64, each operation rounded to nearest even, or in 64-bit integers: as [`Tree::number`] says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tree {
     /// The accumulator.
     Sum,
-    /// A row, element by element; of this rank, but in a `Grid`.
+    /// A row, element by element.
     Row(Access),
-    /// One element; of this rank, but in a `Grid`.
+    /// One element.
     Scalar(Access),
-    Lit(f32),
+    /// As a number of f32, f64 or i64.
+    Lit(f64, Elem),
     Binary {
         op: IxOp,
         lhs: Box<Tree>,
         rhs: Box<Tree>,
     },
-    /// In a `Grid`: terms made one.
+    /// Rounded to an element type, or converted: from f64 and to f64 through f32 but from f32 itself.
+    Cast(Elem, Box<Tree>),
+    /// Terms made one.
     Fold(Box<Fold>),
 }
 
@@ -327,6 +340,8 @@ pub enum Tree {
 pub struct Fold {
     pub by: Reducer,
     pub vars: Vec<(Handle<Var>, i64)>,
+    /// Of one of the vars only the values of kept tuples count.
+    pub tuples: Option<Kept>,
     pub guards: Vec<Guard>,
     pub term: Tree,
 }
@@ -338,8 +353,9 @@ impl Tree {
             Tree::Row(access) => vec![(access, true)],
             Tree::Scalar(access) => vec![(access, false)],
             Tree::Binary { lhs, rhs, .. } => [lhs.reads(), rhs.reads()].concat(),
+            Tree::Cast(_, inner) => inner.reads(),
             Tree::Fold(fold) => fold.term.reads(),
-            Tree::Sum | Tree::Lit(_) => Vec::new(),
+            Tree::Sum | Tree::Lit(..) => Vec::new(),
         }
     }
 
@@ -347,8 +363,9 @@ impl Tree {
     pub fn folds(&self) -> Vec<&Fold> {
         match self {
             Tree::Binary { lhs, rhs, .. } => [lhs.folds(), rhs.folds()].concat(),
+            Tree::Cast(_, inner) => inner.folds(),
             Tree::Fold(fold) => [vec![&**fold], fold.term.folds()].concat(),
-            Tree::Sum | Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => Vec::new(),
+            Tree::Sum | Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(..) => Vec::new(),
         }
     }
 
@@ -357,8 +374,23 @@ impl Tree {
         match self {
             Tree::Sum => true,
             Tree::Binary { lhs, rhs, .. } => lhs.reads_sum() || rhs.reads_sum(),
+            Tree::Cast(_, inner) => inner.reads_sum(),
             Tree::Fold(fold) => fold.term.reads_sum(),
-            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(_) => false,
+            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(..) => false,
+        }
+    }
+
+    /// The type in which it is computed: f32, f64 or i64.
+    pub fn number(&self, schedule: &Schedule) -> Elem {
+        match self {
+            Tree::Sum => Elem::F32,
+            Tree::Row(access) | Tree::Scalar(access) => {
+                schedule.tensors[access.tensor].elem.number()
+            }
+            Tree::Lit(_, number) => *number,
+            Tree::Binary { lhs, .. } => lhs.number(schedule),
+            Tree::Cast(to, _) => to.number(),
+            Tree::Fold(fold) => fold.term.number(schedule),
         }
     }
 }
@@ -376,21 +408,16 @@ pub enum Factor {
 pub enum Op {
     /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
-    /// The kept tuples of one position, ascending `k`: binds k, the group and the slot.
-    Each {
-        route: Handle<Route>,
-        position: Ix,
-        k: Handle<Var>,
-        group: Handle<Var>,
-        slot: Handle<Var>,
-        body: Vec<Op>,
-    },
+    /// The kept tuples of one position, ascending, or the `first` of them.
+    Each { tuples: Kept, first: bool, body: Vec<Op> },
     /// This rank's groups, by global number, ascending.
     Groups { deal: Handle<Deal>, var: Handle<Var>, body: Vec<Op> },
     /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.
     Padding { deal: Handle<Deal>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
     /// Once on the rank.
     Once { body: Vec<Op> },
+    /// The body, if the guards hold.
+    If { guards: Vec<Guard>, body: Vec<Op> },
     /// Every point of the product of the vars (major first) whose guards hold, dealt to the threads of the
     /// rank; consecutive points of the last var are neighbours in the target's memory. Bodies are straight
     /// lines of `Load`, `Pull`, `Reduce`, `Put` and `For`; an access of `run > 1` moves a whole run.
@@ -486,6 +513,8 @@ pub enum Guard {
         route: Handle<Route>,
         tuple: Ix,
     },
+    /// The statement's own condition.
+    Holds(Filter<Ix>),
     /// A divisor; where it is 0 the launch fails with F0906, and the point is passed over.
     NonZero {
         value: Ix,

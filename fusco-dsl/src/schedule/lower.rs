@@ -13,10 +13,10 @@ use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{self, Digit, Radix};
 use crate::plan::{
-    Coord, Derived, EntryPlan, Factor as PlanFactor, IntExpr, Kind, Move, Movement, Plan, Point,
-    Tree as PlanTree,
+    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Move, Movement, Plan, Point, Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
+use std::convert::Infallible;
 
 /// Lowers every entry of a planned program.
 ///
@@ -123,12 +123,11 @@ struct Steps {
 impl EntryLowering<'_, '_> {
     fn steps(&mut self, mut moved: Moved) -> Result<Steps, Box<Diagnostic>> {
         let route = self.at.route(self.route);
-        let pushes = self.movements.iter().any(|m| is_push(&m.kind));
-        let reduces =
-            self.movements.iter().filter(|m| matches!(m.kind, Kind::Reduce { .. })).count();
+        let pushes = self.movements.iter().any(|m| m.pushes());
+        let gathers = self.movements.iter().filter(|m| m.gathers()).count();
         let tiles = if pushes { self.tiles(route) } else { Vec::new() };
         // One counter says nothing about rows that two statements write.
-        let rows = (reduces == 1).then(|| self.rows(route));
+        let rows = (gathers == 1).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
             moved.fill(movement.target.tensor, &movement.text);
@@ -161,7 +160,7 @@ impl EntryLowering<'_, '_> {
     /// How the groups lie whose rows are signalled as they arrive.
     fn pushed(&mut self) -> Vec<Handle<Deal>> {
         let movements = self.movements.clone();
-        let pushed = || movements.iter().filter(|m| is_push(&m.kind)).map(|m| &m.target);
+        let pushed = || movements.iter().filter(|m| m.pushes()).map(|m| &m.target);
         let mut deals = Vec::new();
         for point in pushed().filter(|p| p.deal.is_some()) {
             let deal = self.at.deal_of(self.route, point);
@@ -257,11 +256,11 @@ impl EntryLowering<'_, '_> {
         roles.extend(self.derives(route));
         let movements = self.movements.clone();
         for movement in movements {
-            if let Kind::Reduce { factors, value, to } = &movement.kind {
-                roles.push(self.reduce(route, movement, factors, (value, *to), rows));
+            if movement.gathers() {
+                roles.push(self.gather(route, movement, rows));
             }
         }
-        let pulls = roles.iter().any(|r| r.kind == RoleKind::Reduce) || !moved.is_empty();
+        let pulls = roles.iter().any(fetches) || !moved.is_empty();
         roles.extend(moved);
         roles.push(self.close(route, tiles, pulls));
         roles
@@ -290,26 +289,33 @@ impl EntryLowering<'_, '_> {
         let vars = self.at.tuple_vars(self.route);
         let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
         let movements = self.movements.clone();
-        for movement in movements {
+        for movement in movements.into_iter().filter(|m| m.pushes()) {
+            self.at.reduce_over(self.route, &movement.reduced);
+            text.push(movement.text.clone());
+            let row = Row(text.len() as u32 - 1);
+            if movement.filter.is_some() {
+                let body = self.alone(movement, row);
+                puts.extend(self.filtered(movement, body));
+                continue;
+            }
             let value = match &movement.kind {
-                Kind::Push { source } => {
-                    let row = Row(text.len() as u32);
-                    self.load(row, source, movement.run, (&mut loads, &mut puts));
-                    Value::Row(row)
+                Kind::Row { source } => {
+                    Value::Row(self.load(row, source, movement.run, (&mut loads, &mut puts)))
                 }
-                Kind::Scale { factors, to } => {
-                    let row = Row(text.len() as u32);
-                    let factors = self.scale(row, factors, movement.run, (&mut loads, &mut puts));
-                    Value::Scaled { factors, to: *to }
-                }
-                Kind::PushInt { value } => Value::Int(self.int(value)),
-                _ => continue,
+                Kind::Computed { value, to } => match self.scaled(value, movement.run) {
+                    Some(factors) => {
+                        let (run, ops) = (movement.run, (&mut loads, &mut puts));
+                        Value::Scaled { factors: self.scale(row, &factors, run, ops), to: *to }
+                    }
+                    None => Value::Sum { value: self.tree(value, movement.run, false), to: *to },
+                },
+                Kind::Int { value } => Value::Int(self.int(value)),
+                Kind::Derive { .. } => continue,
             };
             puts.push(Op::Put {
                 value,
                 to: self.at.access(self.route, &movement.target, movement.run),
             });
-            text.push(movement.text.clone());
         }
         for Tiles { deal, signal } in tiles {
             let owner = self.at.owner(self.route, *deal);
@@ -319,50 +325,128 @@ impl EntryLowering<'_, '_> {
             let slot = Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS));
             puts.push(Op::Signal { signal: *signal, to: Peer::Rank(owner), slot });
         }
-        let each = Op::Each {
-            route,
-            position: Ix::Var(vars.position),
-            k: vars.fan,
-            group: vars.group,
-            slot: vars.slot,
-            body: puts,
-        };
-        loads.push(each);
+        loads.push(Op::Each { tuples: self.kept(route), first: false, body: puts });
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: vars.position, extent, body: loads }];
         self.role(RoleKind::Produce, text, body)
     }
 
-    /// A row of the position is loaded once, before its tuples; a row of a tuple with the tuple.
+    /// A row of the position is loaded once, before its tuples; a row of a tuple with the tuple. A row that another
+    /// statement has loaded is that one.
     fn load(
         &mut self,
         row: Row,
         source: &Point,
         run: i64,
         (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
-    ) {
-        let load = Op::Load { row, from: self.at.access(self.route, source, run) };
+    ) -> Row {
+        let from = self.at.access(self.route, source, run);
         let choice = self.plan.routes[&self.route].choice.map(Coord::Source);
-        let by_tuple = choice.is_some() && source.coords.contains(&choice);
-        if by_tuple { own.push(load) } else { shared.push(load) }
+        let by_tuple = source
+            .coords
+            .iter()
+            .flatten()
+            .any(|coord| matches!(coord, Coord::Group | Coord::Slot) || Some(*coord) == choice);
+        let loads = if by_tuple { own } else { shared };
+        let same = loads.iter().find_map(|op| match op {
+            Op::Load { row, from: other } | Op::Pull { row, from: other } if *other == from => {
+                Some(*row)
+            }
+            _ => None,
+        });
+        same.unwrap_or_else(|| {
+            loads.push(match from.rank == Ix::Me {
+                true => Op::Load { row, from },
+                false => Op::Pull { row, from },
+            });
+            row
+        })
+    }
+
+    /// The factors of a product that a row takes on its way, of which one is the row; `None` for another value.
+    fn scaled<'t>(&self, value: &'t PlanTree, run: i64) -> Option<Vec<Term<'t>>> {
+        let mut factors = self.product(value)?;
+        let own =
+            |p: &Point| !p.coords.iter().flatten().any(|c| matches!(c, Coord::Group | Coord::Slot));
+        let rows = factors.iter().filter(|f| matches!(f, Term::Row(_))).count();
+        let scalar = factors.iter().position(|f| matches!(f, Term::Scalar(_)));
+        match (rows, scalar) {
+            (1, _) => {}
+            // A row of one element.
+            (0, Some(at)) if run == 1 => {
+                if let Term::Scalar(point) = factors[at] {
+                    factors[at] = Term::Row(point);
+                }
+            }
+            _ => return None,
+        }
+        let all_own = factors.iter().all(|f| match f {
+            Term::Row(point) | Term::Scalar(point) => own(point),
+            Term::Lit(_) => true,
+        });
+        all_own.then_some(factors)
+    }
+
+    /// Up to three factors, elements that are exact in f32 and literals.
+    fn product<'t>(&self, value: &'t PlanTree) -> Option<Vec<Term<'t>>> {
+        let factors = value.factors();
+        let factor = |f: &&'t PlanTree| match f {
+            PlanTree::Row(point) if self.is_small(point) => Some(Term::Row(point)),
+            PlanTree::Scalar(point) if self.is_small(point) => Some(Term::Scalar(point)),
+            PlanTree::Lit(v, hir::Elem::F32) => Some(Term::Lit(*v as f32)),
+            _ => None,
+        };
+        let reads = factors.iter().any(|f| !matches!(f, PlanTree::Lit(..)));
+        let factors = factors.iter().map(factor).collect::<Option<Vec<_>>>()?;
+        (reads && factors.len() <= 3).then_some(factors)
+    }
+
+    fn is_small(&self, point: &Point) -> bool {
+        self.program.tensors[point.tensor].dtype.elem.number() == hir::Elem::F32
+    }
+
+    /// The term of the one sum over the tuples of a position that a value is computed from, a product with a row in
+    /// it; all else is arithmetic in f32 on what is the position's own.
+    fn summed<'t>(&self, value: &'t PlanTree, movement: &Movement) -> Option<Vec<Term<'t>>> {
+        let mut term = None;
+        let whole = self.around(value, movement, &mut term);
+        let factors = self.product(term?)?;
+        (whole && factors.iter().any(|f| matches!(f, Term::Row(_)))).then_some(factors)
+    }
+
+    fn around<'t>(
+        &self,
+        value: &'t PlanTree,
+        movement: &Movement,
+        found: &mut Option<&'t PlanTree>,
+    ) -> bool {
+        match value {
+            PlanTree::Row(point) | PlanTree::Scalar(point) => self.is_small(point),
+            PlanTree::Lit(..) => true,
+            PlanTree::Binary { lhs, rhs, .. } => {
+                self.around(lhs, movement, found) && self.around(rhs, movement, found)
+            }
+            PlanTree::Fold { by: hir::Reducer::Sum, over, term } => {
+                let choice = |v: &usize| movement.reduced.iter().any(|r| r.choice && r.var == *v);
+                found.replace(term).is_none() && over.len() == 1 && over.iter().all(choice)
+            }
+            PlanTree::Cast { .. } | PlanTree::Fold { .. } => false,
+        }
     }
 
     fn scale(
         &mut self,
         row: Row,
-        factors: &[PlanFactor],
+        factors: &[Term],
         run: i64,
         (shared, own): (&mut Vec<Op>, &mut Vec<Op>),
     ) -> Vec<Factor> {
         let mut out = Vec::new();
         for factor in factors {
             out.push(match factor {
-                PlanFactor::Lit(v) => Factor::Lit(*v as f32),
-                PlanFactor::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
-                PlanFactor::Row(point) => {
-                    self.load(row, point, run, (shared, own));
-                    Factor::Row(row)
-                }
+                Term::Lit(v) => Factor::Lit(*v),
+                Term::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
+                Term::Row(point) => Factor::Row(self.load(row, point, run, (shared, own))),
             });
         }
         out
@@ -373,7 +457,7 @@ impl EntryLowering<'_, '_> {
         let movements = self.movements.clone();
         for movement in movements {
             let tensor = &self.program.tensors[movement.target.tensor];
-            let by_rows = is_push(&movement.kind) && !self.fills_whole(movement);
+            let by_rows = movement.pushes() && !self.fills_whole(movement);
             let (Some(fill), true) = (tensor.attrs.fill, by_rows) else { continue };
             let vars = self.at.tuple_vars(self.route);
             let Some(until) = self.at.storage_end(movement.target.tensor, route, vars.group) else {
@@ -419,7 +503,8 @@ impl EntryLowering<'_, '_> {
         let full = |d: &layout::Deal| d.is_even() && places == d.most();
         let uneven = table.pack().is_none() && target.deal.as_ref().is_some_and(|d| !full(d));
         let partly = match movement.kind {
-            Kind::Reduce { .. } => room,
+            _ if movement.filter.is_some() => true,
+            _ if movement.each == Each::Position => room,
             Kind::Derive { .. } => uneven || rounded,
             _ => by_source || uneven || rounded,
         };
@@ -455,66 +540,117 @@ impl EntryLowering<'_, '_> {
         roles
     }
 
-    fn reduce(
+    /// Ranks fetch what their own positions need.
+    fn gather(
         &mut self,
         route: Handle<Route>,
         movement: &Movement,
-        factors: &[PlanFactor],
-        (value, to): (&PlanTree, hir::Elem),
         rows: Option<Handle<Signal>>,
     ) -> Role {
-        let vars = self.at.tuple_vars(self.route);
-        let (mut each, mut terms) = (Vec::new(), Vec::new());
-        for factor in factors {
-            terms.push(match factor {
-                PlanFactor::Lit(v) => Factor::Lit(*v as f32),
-                PlanFactor::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
-                PlanFactor::Row(point) => {
-                    let row = Row(each.len() as u32);
-                    each.push(Op::Pull {
-                        row,
-                        from: self.at.access(self.route, point, movement.run),
-                    });
-                    Factor::Row(row)
-                }
-            });
-        }
-        each.push(Op::Reduce { factors: terms, run: movement.run });
-        let mut body = vec![
-            Op::Each {
-                route,
-                position: Ix::Var(vars.position),
-                k: vars.fan,
-                group: vars.group,
-                slot: vars.slot,
-                body: each,
-            },
-            Op::Put {
-                value: Value::Sum { value: self.tree(value, movement.run), to },
-                to: self.at.access(self.route, &movement.target, movement.run),
-            },
-        ];
+        let position = self.at.tuple_vars(self.route).position;
+        self.at.reduce_over(self.route, &movement.reduced);
+        let mut body = match movement.each {
+            Each::Position => self.position(route, movement),
+            each => vec![self.tuple(route, movement, each == Each::First)],
+        };
         if let Some(signal) = rows {
-            let slot = Ix::binary(IxOp::Div, Ix::Var(vars.position), Ix::Lit(TILE_ROWS));
+            let slot = Ix::binary(IxOp::Div, Ix::Var(position), Ix::Lit(TILE_ROWS));
             body.push(Op::Signal { signal, to: Peer::Rank(Ix::Me), slot });
         }
         let extent = self.at.schedule().routes[route].positions.clone();
-        let body = vec![Op::Tokens { var: vars.position, extent, body }];
+        let body = vec![Op::Tokens { var: position, extent, body }];
         self.role(RoleKind::Reduce, vec![movement.text.clone()], body)
     }
 
-    fn tree(&mut self, value: &PlanTree, run: i64) -> Tree {
+    /// What is fetched for a tuple, to its own place.
+    fn tuple(&mut self, route: Handle<Route>, movement: &Movement, first: bool) -> Op {
+        let body = self.alone(movement, Row(0));
+        let body = self.filtered(movement, body);
+        Op::Each { tuples: self.kept(route), first, body }
+    }
+
+    /// The ops under the condition of the statement, if it has one.
+    fn filtered(&mut self, movement: &Movement, body: Vec<Op>) -> Vec<Op> {
+        let Some(filter) = &movement.filter else { return body };
+        let Ok(filter) = filter.map(&mut |n| Ok::<_, Infallible>(self.int(n)));
+        vec![Op::If { guards: vec![Guard::Holds(filter)], body }]
+    }
+
+    /// The row of one tuple to its place, with nothing that others share.
+    fn alone(&mut self, movement: &Movement, row: Row) -> Vec<Op> {
+        let run = movement.run;
+        let mut body = Vec::new();
+        let value = match &movement.kind {
+            Kind::Row { source } => {
+                let from = self.at.access(self.route, source, run);
+                body.push(Op::Pull { row, from });
+                Value::Row(row)
+            }
+            Kind::Computed { value, to } => {
+                Value::Sum { value: self.tree(value, run, false), to: *to }
+            }
+            Kind::Int { value } => Value::Int(self.int(value)),
+            Kind::Derive { .. } => Value::Int(Ix::Lit(0)),
+        };
+        body.push(Op::Put { value, to: self.at.access(self.route, &movement.target, run) });
+        body
+    }
+
+    /// What the kept tuples of a position are reduced to.
+    fn position(&mut self, route: Handle<Route>, movement: &Movement) -> Vec<Op> {
+        let Kind::Computed { value, to } = &movement.kind else { return Vec::new() };
+        let (run, mut body) = (movement.run, Vec::new());
+        let summed = self.summed(value, movement).filter(|_| movement.filter.is_none());
+        let is_summed = summed.is_some();
+        if let Some(factors) = summed {
+            let (mut each, mut terms) = (Vec::new(), Vec::new());
+            for factor in factors {
+                terms.push(match factor {
+                    Term::Lit(v) => Factor::Lit(v),
+                    Term::Scalar(point) => Factor::Scalar(self.at.access(self.route, point, 1)),
+                    Term::Row(point) => {
+                        let row = Row(each.len() as u32);
+                        let from = self.at.access(self.route, point, run);
+                        each.push(Op::Pull { row, from });
+                        Factor::Row(row)
+                    }
+                });
+            }
+            each.push(Op::Reduce { factors: terms, run });
+            body.push(Op::Each { tuples: self.kept(route), first: false, body: each });
+        }
+        let value = Value::Sum { value: self.tree(value, run, is_summed), to: *to };
+        let to = self.at.access(self.route, &movement.target, run);
+        body.extend(self.filtered(movement, vec![Op::Put { value, to }]));
+        body
+    }
+
+    /// The kept tuples of the position at hand.
+    fn kept(&self, route: Handle<Route>) -> Kept {
+        let vars = self.at.tuple_vars(self.route);
+        let position = Ix::Var(vars.position);
+        Kept { route, position, k: vars.fan, group: vars.group, slot: vars.slot }
+    }
+
+    /// Arithmetic on what the points name; `summed` if its one sum over tuples is in the accumulator.
+    fn tree(&mut self, value: &PlanTree, run: i64, summed: bool) -> Tree {
         match value {
-            PlanTree::Sum => Tree::Sum,
             PlanTree::Row(point) => Tree::Row(self.at.access(self.route, point, run)),
             PlanTree::Scalar(point) => Tree::Scalar(self.at.access(self.route, point, 1)),
-            PlanTree::Lit(v) => Tree::Lit(*v as f32),
-            // A route sums over its tuples alone.
-            PlanTree::Fold { term, .. } => self.tree(term, run),
+            PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
+            PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, run, summed))),
+            PlanTree::Fold { .. } if summed => Tree::Sum,
+            PlanTree::Fold { by, over, term } => {
+                let kept = self.kept(self.at.route(self.route));
+                let vars: Vec<_> = over.iter().map(|v| self.at.reduced(*v)).collect();
+                let tuples = vars.iter().any(|(var, _)| *var == kept.k).then_some(kept);
+                let term = self.tree(term, run, false);
+                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, guards: Vec::new(), term }))
+            }
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),
-                lhs: Box::new(self.tree(lhs, run)),
-                rhs: Box::new(self.tree(rhs, run)),
+                lhs: Box::new(self.tree(lhs, run, summed)),
+                rhs: Box::new(self.tree(rhs, run, summed)),
             },
         }
     }
@@ -546,8 +682,12 @@ impl EntryLowering<'_, '_> {
         Role { kind, text, span: self.entry.span, body }
     }
 
-    fn int(&self, value: &IntExpr) -> Ix {
+    fn int(&mut self, value: &IntExpr) -> Ix {
         match value {
+            IntExpr::Read(point) => {
+                let Access { tensor, rank, row, .. } = self.at.access(self.route, point, 1);
+                Ix::Element { tensor, rank: Box::new(rank), at: Box::new(row) }
+            }
             IntExpr::Lit(v) => Ix::Lit(*v),
             IntExpr::Coord(c) => self.at.coord(self.route, *c),
             IntExpr::Binary { op, lhs, rhs } => {
@@ -557,9 +697,29 @@ impl EntryLowering<'_, '_> {
     }
 }
 
-/// Along the route, from a source tuple to its slot.
-fn is_push(kind: &Kind) -> bool {
-    matches!(kind, Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. })
+/// A factor of a product.
+#[derive(Clone, Copy)]
+enum Term<'t> {
+    Row(&'t Point),
+    Scalar(&'t Point),
+    Lit(f32),
+}
+
+/// Whether a role reads what may lie on another rank.
+fn fetches(role: &Role) -> bool {
+    let mut found = role.kind == RoleKind::Reduce;
+    for op in &role.body {
+        op.walk(&mut |op| {
+            if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
+                found |= value.reads().iter().any(|(access, _)| access.rank != Ix::Me);
+            }
+            found |= matches!(op, Op::Pull { from, .. } if from.rank != Ix::Me);
+            op.walk_own(&mut |ix| {
+                found |= matches!(ix, Ix::Element { rank, .. } if **rank != Ix::Me);
+            });
+        });
+    }
+    found
 }
 
 fn show(value: Scalar) -> String {

@@ -67,8 +67,9 @@ impl Moved {
                 body,
             });
             let target = movement.target.tensor;
-            let whole =
-                !movement.over_tuples() && image::is_everything(at.table_of(target), movement);
+            let whole = movement.filter.is_none()
+                && !movement.over_tuples()
+                && image::is_everything(at.table_of(target), movement);
             if !whole && self.fills.iter().all(|(filled, _)| *filled != target) {
                 self.fills.push((target, movement.text.clone()));
             }

@@ -14,6 +14,7 @@ use crate::plan::{
     TileShape, step,
 };
 use crate::sema::hir;
+use std::convert::Infallible;
 
 /// Tiles side by side along the source before the walk steps along the target.
 const GROUP: i64 = 2;
@@ -352,6 +353,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             for i in (0..self.movement.vars.len()).filter(|i| !self.movement.value.reduces(*i)) {
                 out.extend(self.extent_guards(i));
             }
+            out.extend(self.condition());
             out.extend(self.index_guards(&[], &[]));
             return out;
         };
@@ -373,6 +375,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             out.extend(self.extent_guards(i));
         }
         // Only a point of this rank may fail the launch; a check that reads an index comes after it.
+        out.extend(self.condition());
         let gathers = |axis: &usize| matches!(place.coords[*axis], Coordinate::Gather { .. });
         let checks = &self.movement.checks;
         for (axis, at) in checks.iter().filter(|(axis, _)| !gathers(axis)) {
@@ -383,6 +386,13 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             out.push(self.check(place, *axis, *at));
         }
         out
+    }
+
+    /// The statement's own.
+    fn condition(&mut self) -> Option<Guard> {
+        let filter = self.movement.filter.as_ref()?;
+        let Ok(filter) = filter.map(&mut |n| Ok::<_, Infallible>(self.number(n)));
+        Some(Guard::Holds(filter))
     }
 
     /// The variable is below its extent; one that was read from a tensor is at most its bound.

@@ -200,6 +200,7 @@ impl MoveLowering<'_, '_, '_> {
 
     pub(super) fn number(&mut self, number: &Number) -> Ix {
         match number {
+            Number::Read(place) => self.element(place),
             Number::Lit(v) => Ix::Lit(*v),
             Number::Var(v) => self.var(*v),
             Number::Count(v) => self.at.live(self.movement.route, self.var(*v)),

@@ -2,6 +2,7 @@
 
 use super::ir::*;
 use crate::arena::Handle;
+use crate::sema::hir::Filter;
 use std::fmt::Write;
 
 pub fn print(schedule: &Schedule) -> String {
@@ -107,15 +108,9 @@ impl Printer<'_> {
             Op::Tokens { var: v, extent, .. } => {
                 format!("for {} in 0..{} by warp", var(v), self.ix(extent))
             }
-            Op::Each { route: r, position, k, group, slot, .. } => {
-                format!(
-                    "for {} ascending, kept ({}, {}) of {}[{}]",
-                    var(k),
-                    var(group),
-                    var(slot),
-                    route(r),
-                    self.ix(position)
-                )
+            Op::Each { tuples, first, .. } => {
+                let first = if *first { "first " } else { "" };
+                format!("for {first}{}", self.kept(tuples))
             }
             Op::Groups { deal, var: v, .. } => {
                 let deal = deal_name(self.schedule, &self.schedule.deals[*deal]);
@@ -143,6 +138,7 @@ impl Printer<'_> {
             Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
             Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
             Op::Reduce { factors, .. } => format!("reduce acc += {}", self.product(factors)),
+            Op::If { guards, .. } => format!("if{}", self.guards(guards)),
             Op::Grid { vars, share, guards, .. } => {
                 format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
             }
@@ -183,6 +179,18 @@ impl Printer<'_> {
         }
     }
 
+    fn kept(&self, tuples: &Kept) -> String {
+        let var = |v: Handle<Var>| &self.schedule.vars[v].name;
+        format!(
+            "{} ascending, kept ({}, {}) of {}[{}]",
+            var(tuples.k),
+            var(tuples.group),
+            var(tuples.slot),
+            self.schedule.routes[tuples.route].name,
+            self.ix(&tuples.position)
+        )
+    }
+
     fn access(&self, a: &Access) -> String {
         let name = &self.schedule.tensors[a.tensor].name;
         let run = if a.unit == a.run { String::new() } else { format!(" run {}", a.run) };
@@ -219,9 +227,20 @@ impl Printer<'_> {
             Guard::Kept { route, tuple } => {
                 format!("kept {}[{}]", self.schedule.routes[*route].name, self.ix(tuple))
             }
+            Guard::Holds(filter) => self.filter(filter),
         };
         let all: Vec<String> = guards.iter().map(one).collect();
         if all.is_empty() { String::new() } else { format!(" where {}", all.join(", ")) }
+    }
+
+    fn filter(&self, filter: &Filter<Ix>) -> String {
+        match filter {
+            Filter::Compare { op, lhs, rhs } => {
+                format!("{} {} {}", self.ix(lhs), op.symbol(), self.ix(rhs))
+            }
+            Filter::And(a, b) => format!("({} && {})", self.filter(a), self.filter(b)),
+            Filter::Or(a, b) => format!("({} || {})", self.filter(a), self.filter(b)),
+        }
     }
 
     fn tile(&self, t: &Tile) -> String {
@@ -256,11 +275,13 @@ impl Printer<'_> {
         match value {
             Tree::Sum => "acc".to_string(),
             Tree::Row(access) | Tree::Scalar(access) => self.access(access),
-            Tree::Lit(v) => format!("{v:?}"),
+            Tree::Lit(v, _) => format!("{v:?}"),
+            Tree::Cast(to, inner) => format!("{}({})", to.name(), self.tree(inner)),
             Tree::Fold(fold) => format!(
-                "{}({}{}: {})",
+                "{}({}{}{}: {})",
                 fold.by.name(),
                 self.extents(&fold.vars),
+                fold.tuples.as_ref().map_or(String::new(), |t| format!(", {}", self.kept(t))),
                 self.guards(&fold.guards),
                 self.tree(&fold.term)
             ),

@@ -208,6 +208,7 @@ struct Scope<'a> {
     tokens: Option<(&'a Ix, Handle<Var>)>,
     tuples: Option<(Handle<Var>, Handle<Var>)>,
     moving: bool,
+    conditional: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -266,12 +267,25 @@ impl<'a> Checker<'a> {
         for (i, op) in body.iter().enumerate() {
             self.op(op, scope);
             self.indices(op);
-            if let Op::Put { to, .. } | Op::Fill { to, .. } = op
-                && to.rank != Ix::Me
-                && !scope.moving
-                && !body[i + 1..].iter().any(|later| matches!(later, Op::Signal { to: Peer::Rank(rank), .. } if *rank == to.rank))
-            {
-                self.problem("(1) a remote write is not followed by a signal to its rank");
+            // What is written under a condition is told of without it.
+            let written = match op {
+                Op::If { body, .. } => &body[..],
+                _ if scope.conditional => &[],
+                op => std::slice::from_ref(op),
+            };
+            let signals = |rank: &Ix| {
+                body[i + 1..].iter().any(
+                    |later| matches!(later, Op::Signal { to: Peer::Rank(to), .. } if to == rank),
+                )
+            };
+            for op in written {
+                if let Op::Put { to, .. } | Op::Fill { to, .. } = op
+                    && to.rank != Ix::Me
+                    && !scope.moving
+                    && !signals(&to.rank)
+                {
+                    self.problem("(1) a remote write is not followed by a signal to its rank");
+                }
             }
             let inner = self.enter(op, scope);
             self.body(op.body(), &inner);
@@ -283,8 +297,9 @@ impl<'a> Checker<'a> {
         match op {
             Op::Once { .. } => inner.once = true,
             Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
-            Op::Each { group, slot, .. } => inner.tuples = Some((*group, *slot)),
+            Op::Each { tuples, .. } => inner.tuples = Some((tuples.group, tuples.slot)),
             Op::Grid { .. } => inner.moving = true,
+            Op::If { .. } => inner.conditional = true,
             _ => {}
         }
         inner
@@ -295,26 +310,20 @@ impl<'a> Checker<'a> {
             if scope.moving && *value != Tree::Sum && value.reads_sum() {
                 self.problem("arithmetic on a sum that no route gathers");
             }
-            if !scope.moving && !value.folds().is_empty() {
-                self.problem("a reduction that is not in a movement");
+            for tuples in value.folds().iter().filter_map(|f| f.tuples.as_ref()) {
+                self.reads_plan(tuples.route);
             }
-            match value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
-                true if !scope.moving => {
-                    self.problem("(2) arithmetic on a sum reads a row that is not its rank's own");
+            if value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
+                self.pull();
+                if !self.met {
+                    self.problem(
+                        "(2) a remote operand is read before its owner is known to be ready",
+                    );
                 }
-                true => {
-                    self.pull();
-                    if !self.met {
-                        self.problem(
-                            "(2) a remote operand is read before its owner is known to be ready",
-                        );
-                    }
-                }
-                false => {}
             }
         }
         match op {
-            Op::Each { route, .. } => self.reads_plan(*route),
+            Op::Each { tuples, .. } => self.reads_plan(tuples.route),
             Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
                 self.reads_plan(self.schedule.deals[*deal].route);
             }
@@ -324,13 +333,14 @@ impl<'a> Checker<'a> {
                     self.problem("(2) a remote row is read before its owner is known to be ready");
                 }
             }
-            Op::Put { to, .. } if to.rank != Ix::Me && !self.met => {
+            Op::Put { to, .. } | Op::Fill { to, .. } if to.rank != Ix::Me && !self.met => {
                 self.problem("(4) a remote row is written before its owner is known to be ready")
             }
             Op::Load { from, .. } if from.rank != Ix::Me => {
                 self.problem("(2) a load names another rank")
             }
-            Op::Fill { to, .. } if to.rank != Ix::Me => {
+            // A literal that moves is stored as any other value.
+            Op::Fill { to, .. } if to.rank != Ix::Me && !scope.moving => {
                 self.problem("(1) a fill names another rank")
             }
             Op::Tables { .. } | Op::Slots { .. } if !self.met => {

@@ -13,6 +13,7 @@ impl Op {
             | Op::Groups { body, .. }
             | Op::Padding { body, .. }
             | Op::Once { body }
+            | Op::If { body, .. }
             | Op::Grid { body, .. }
             | Op::For { body, .. } => body,
             _ => &[],
@@ -35,7 +36,10 @@ impl Op {
         }
         match self {
             Op::Put { value: Value::Sum { value, .. }, .. } => {
-                value.folds().iter().for_each(|f| walk_points(&None, &f.guards, visit));
+                for fold in value.folds() {
+                    walk_points(&None, &fold.guards, visit);
+                    fold.tuples.iter().for_each(|t| t.position.walk(visit));
+                }
             }
             Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
                 ix.walk(visit)
@@ -45,6 +49,7 @@ impl Op {
                 claims.value.walk(visit);
             }
             Op::Tokens { extent, .. } => extent.walk(visit),
+            Op::If { guards, .. } => walk_points(&None, guards, visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
             Op::Prefix { guards, count, .. } => {
@@ -98,6 +103,7 @@ fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut im
             Guard::Valid { value, .. }
             | Guard::NonZero { value }
             | Guard::Kept { tuple: value, .. } => value.walk(visit),
+            Guard::Holds(filter) => filter.operands().into_iter().for_each(|n| n.walk(visit)),
         }
     }
 }

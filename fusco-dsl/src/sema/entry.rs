@@ -5,13 +5,14 @@ use super::extent::rename;
 use super::facts::same;
 use super::frame::Frame;
 use super::hir::{
-    self, Assign, Elem, Entry, Expr, ExprKind, Extent, OrElse, Size, Step, Var, VarExtent, Via,
+    self, Assign, Elem, Entry, Expr, ExprKind, Extent, Filter, OrElse, Reducer, Size, Step, Var,
+    VarExtent, Via,
 };
 use super::scope::Symbol;
 use super::static_index::size_of;
 use super::text;
 use crate::arena::{Arena, Handle};
-use crate::diag::Diagnostic;
+use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, ExprKind as Ast, Ident, Stmt};
 
@@ -57,7 +58,8 @@ impl Checker<'_> {
         let whole = self.diagnostics.0.len();
         for a in e.stmts.iter().filter_map(|s| if let Stmt::Assign(a) = s { Some(a) } else { None })
         {
-            self.statement(&mut entry, index, a, &outputs);
+            // What is wrong with the value is said once.
+            a.apart().all(|a| self.statement(&mut entry, index, &a, &outputs));
         }
         let is_whole = self.diagnostics.0.len() == whole;
         for s in &e.stmts {
@@ -86,15 +88,20 @@ impl Checker<'_> {
         entry.plans.push(route);
     }
 
-    fn statement(&mut self, entry: &mut Entry, index: usize, a: &ast::Assign, outputs: &[String]) {
+    fn statement(
+        &mut self,
+        entry: &mut Entry,
+        index: usize,
+        a: &ast::Assign,
+        outputs: &[String],
+    ) -> bool {
         let assumed = entry.assumes.clone();
         let mut frame = Frame {
             vars: Arena::default(),
             via: None,
             left: Vec::new(),
             reduced: Vec::new(),
-            in_sum: false,
-            in_tree: false,
+            number: None,
             target: a.targets.first().cloned(),
             is_static: false,
             deferred: Vec::new(),
@@ -104,7 +111,7 @@ impl Checker<'_> {
             needs: Vec::new(),
             counts: Vec::new(),
         };
-        let Ok(assign) = self.assign(&mut frame, a) else { return };
+        let Ok(assign) = self.assign(&mut frame, a) else { return false };
         if let Some(first) = entry.stmts.iter().find(|s| s.target == assign.target) {
             let name = self.hir.tensors[assign.target].name.clone();
             let diagnostic = Diagnostic::error(
@@ -115,7 +122,8 @@ impl Checker<'_> {
             .related(first.span, "first here")
             .note("statements of an entry are unordered: neither would be the last")
             .help("write two tensors, or two entries");
-            return self.push(diagnostic);
+            self.push(diagnostic);
+            return false;
         }
         for route in frame.needs.iter().copied().chain(assign.via.as_ref().map(|v| v.route)) {
             self.pending_takes.push((index, route));
@@ -123,18 +131,11 @@ impl Checker<'_> {
         self.pending_counts.extend(frame.counts.iter().map(|t| (index, *t)));
         self.written.entry(assign.target).or_insert(assign.span);
         entry.stmts.push(assign);
+        true
     }
 
     fn assign(&mut self, frame: &mut Frame, a: &ast::Assign) -> Checked<Assign> {
-        let [target_ref] = a.targets.as_slice() else {
-            return self.unsupported(
-                a.targets.first().map_or(a.span, |t| t.span),
-                "a statement with several targets",
-            );
-        };
-        if let Some(filter) = &a.filter {
-            return self.unsupported(filter.span, "`where` on a statement");
-        }
+        let Some(target_ref) = a.targets.first() else { return Err(Stop) };
         // The sides are separate mistakes: look at the target even if the route is unknown.
         let via = a.via.as_ref().map(|name| self.route_named(name)).transpose();
         let target = self.tensor_named(&target_ref.name);
@@ -163,19 +164,26 @@ impl Checker<'_> {
                 self.forgot_via(a)?;
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
                 self.same_type(target, &value, &a.value)?;
-                return Ok(assignment(frame, a, target, (index, value)));
+                let filter = a.filter.as_ref().map(|f| self.filter(frame, f)).transpose()?;
+                return Ok(assignment(frame, a, target, (index, value, filter)));
             }
         }
         let mut index = self.left_side(frame, target, target_ref)?;
-        let want = self.hir.tensors[target].dtype.elem;
-        let value = self.value(frame, &a.value, want)?;
+        let value = match metadata {
+            true => self.value(frame, &a.value, self.hir.tensors[target].dtype.elem)?,
+            false => self.assigned(frame, target, &a.value)?,
+        };
         self.rest_of_left(frame, target, target_ref, &mut index)?;
         let index: Vec<Expr> = index.into_iter().flatten().collect();
         self.at_tuple(frame, &index)?;
+        self.no_conflict(frame, target, target_ref, &a.value)?;
         self.same_type(target, &value, &a.value)?;
-        self.no_conflict(frame, target_ref)?;
-        self.covered(frame, target, target_ref, &value)?;
-        Ok(assignment(frame, a, target, (index, value)))
+        if let (Some(filter), true) = (&a.filter, metadata) {
+            return self.unsupported(filter.span, "`where` on numbers of a plan");
+        }
+        let filter = a.filter.as_ref().map(|f| self.filter(frame, f)).transpose()?;
+        self.covered(frame, target, target_ref, (&value, filter.is_some()))?;
+        Ok(assignment(frame, a, target, (index, value, filter)))
     }
 
     pub fn no_diagonal(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
@@ -248,11 +256,12 @@ impl Checker<'_> {
     /// are.
     fn at_tuple(&mut self, frame: &Frame, index: &[Expr]) -> Checked<()> {
         let Some(via) = &frame.via else { return Ok(()) };
-        let routed = |v: &Handle<Var>| via.sources.contains(v) || via.dests.contains(v);
+        let routed = |e: &&Expr| via.sources.iter().chain(&via.dests).any(|v| e.mentions(*v));
         let mut computed = index.iter().filter(|e| !matches!(e.kind, ExprKind::Var(_)));
-        match computed.find_map(|e| e.outside_sums(&routed)) {
-            Some((span, _)) => {
-                self.unsupported(span, "a variable of the route in a computed index on the left")
+        match computed.find(routed) {
+            Some(e) => {
+                let what = "a variable of the route in a computed index on the left";
+                self.unsupported(e.span, what)
             }
             None => Ok(()),
         }
@@ -470,7 +479,13 @@ impl Checker<'_> {
     }
 
     /// F0501: the left side or a reducer determines every variable of the route.
-    fn no_conflict(&mut self, frame: &Frame, target: &ast::Ref) -> Checked<()> {
+    fn no_conflict(
+        &mut self,
+        frame: &Frame,
+        written: Handle<hir::Tensor>,
+        target: &ast::Ref,
+        value: &ast::Expr,
+    ) -> Checked<()> {
         let Some(via) = &frame.via else { return Ok(()) };
         let bound = |v: &Handle<Var>| frame.left.contains(v) || frame.reduced.contains(v);
         if via.dests.iter().all(|v| frame.left.contains(v)) || via.sources.iter().all(bound) {
@@ -480,6 +495,10 @@ impl Checker<'_> {
         let side = if by_dest { &via.dests } else { &via.sources };
         let name = |v: &Handle<Var>| frame.vars[*v].name.clone();
         let missing: Vec<String> = side.iter().filter(|v| !bound(v)).map(name).collect();
+        let fix = match &missing[..] {
+            [k] if !by_dest => self.summed(written, k, value),
+            _ => None,
+        };
         let (missing, tensor) = (missing.join("`, `"), &target.name.name);
         let route = &self.hir.routes[via.route].name;
         let left =
@@ -502,8 +521,25 @@ impl Checker<'_> {
         )
         .label(format!("`{missing}` is bound by route `{route}` but does not appear here"))
         .note(format!("{many} values reach {tensor}[{left}]"))
-        .help(help);
+        .help(help)
+        .fixed(fix);
         self.fail(diagnostic)
+    }
+
+    /// A value summed over a source, in the type of the target.
+    fn summed(&self, target: Handle<hir::Tensor>, k: &str, value: &ast::Expr) -> Option<Fix> {
+        let to = self.hir.tensors[target].dtype.elem;
+        let inner = match &value.kind {
+            Ast::Call { base, args } if base.as_name() == Some("cast") => &args.get(1)?.value,
+            _ => value,
+        };
+        let sum = format!("sum({k}: {})", text::expr(inner));
+        let replacement = match to {
+            to if to.is_integer() => return None,
+            Elem::F32 | Elem::F64 => sum,
+            to => format!("cast({}, {sum})", to.name()),
+        };
+        Some(Fix { span: value.span, replacement })
     }
 
     /// F0503: an `out` without `fill` has no live element that nothing writes.
@@ -512,7 +548,7 @@ impl Checker<'_> {
         frame: &Frame,
         target: Handle<hir::Tensor>,
         written: &ast::Ref,
-        value: &Expr,
+        (value, filtered): (&Expr, bool),
     ) -> Checked<()> {
         let (Some(via), None) = (&frame.via, self.hir.tensors[target].attrs.fill) else {
             return Ok(());
@@ -520,7 +556,8 @@ impl Checker<'_> {
         if self.hir.tensors[target].io == hir::Io::InOut {
             return Ok(());
         }
-        let reduces = value.sum().is_some();
+        let reduces = value.reduced_by(&|v| via.sources.contains(v));
+        let reduces = reduces.is_some_and(|by| by != Reducer::First);
         let has = |vars: &[Handle<Var>]| vars.iter().any(|v| frame.left.contains(v));
         let route = &self.hir.routes[via.route];
         let drops = route.steps.iter().any(|s| {
@@ -531,11 +568,15 @@ impl Checker<'_> {
             )
         });
         let (by_source, by_dest) = (has(&via.sources), has(&via.dests));
-        if (by_source && reduces) || (by_source && !by_dest && !drops) || (by_dest && !by_source) {
+        let all =
+            (by_source && reduces) || (by_source && !by_dest && !drops) || (by_dest && !by_source);
+        if all && !filtered {
             return Ok(());
         }
         let name = &written.name.name;
-        let note = if by_dest {
+        let note = if filtered {
+            "where the condition is false nothing is written"
+        } else if by_dest {
             "a slot is written for its own source tuple only"
         } else {
             "a dropped tuple writes nothing"
@@ -589,7 +630,7 @@ fn assignment(
     frame: &mut Frame,
     a: &ast::Assign,
     target: Handle<hir::Tensor>,
-    (index, value): (Vec<Expr>, Expr),
+    (index, value, filter): (Vec<Expr>, Expr, Option<Filter>),
 ) -> Assign {
     let left = a.targets.first();
     let text = format!(
@@ -599,11 +640,16 @@ fn assignment(
         text::expr(&a.value)
     );
     let text = a.via.as_ref().map_or(text.clone(), |v| format!("{text} via {}", v.name));
+    let text = match &a.filter {
+        Some(filter) => format!("{text} where {}", text::expr(filter)),
+        None => text,
+    };
     Assign {
         target,
         index,
         value,
         via: frame.via.clone(),
+        filter,
         vars: std::mem::take(&mut frame.vars),
         span: a.span,
         text,

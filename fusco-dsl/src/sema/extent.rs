@@ -383,7 +383,7 @@ pub(super) fn arithmetic(op: Op) -> Option<BinOp> {
     }
 }
 
-fn comparison(op: Op) -> Option<CmpOp> {
+pub(super) fn comparison(op: Op) -> Option<CmpOp> {
     match op {
         Op::Lt => Some(CmpOp::Lt),
         Op::Le => Some(CmpOp::Le),

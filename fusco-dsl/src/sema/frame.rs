@@ -1,6 +1,6 @@
 //! One statement while it is read: its variables, and what it may name.
 
-use super::hir::{self, Var, Via};
+use super::hir::{self, Elem, Var, Via};
 use crate::arena::{Arena, Handle};
 use crate::syntax::ast::{self, Ident};
 
@@ -11,9 +11,8 @@ pub(super) struct Frame<'a> {
     /// Variables of the left side.
     pub left: Vec<Handle<Var>>,
     pub reduced: Vec<Handle<Var>>,
-    pub in_sum: bool,
-    /// In arithmetic on a sum, outside of it.
-    pub in_tree: bool,
+    /// In arithmetic on elements: the type in which it is done, f32, f64 or i64.
+    pub number: Option<Elem>,
     /// The left side as written.
     pub target: Option<ast::Ref>,
     /// Without a route: the left side's variables are all there are.

@@ -2,7 +2,7 @@
 //!
 //! Enters: a construct that is refused. Leaves: the diagnostic in the user's words, with an edit where one is sure.
 
-use super::checker::{Checked, Checker, unsupported};
+use super::checker::{Checked, Checker};
 use super::edits::insert;
 use super::frame::Frame;
 use super::hir::{self, Axis, Extent, Size};
@@ -11,7 +11,7 @@ use super::text;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
-use crate::syntax::ast::{self, Decl, Expr, ExprKind, Ident, Op};
+use crate::syntax::ast::{self, Decl, Expr, ExprKind, Ident};
 use crate::syntax::words;
 
 impl Checker<'_> {
@@ -104,66 +104,6 @@ impl Checker<'_> {
         }
         terms.extend(bare.into_iter().flatten());
         terms.join(", ")
-    }
-
-    /// Whether the expression computes with data: elements, calls or fractions, not only sizes and variables.
-    fn holds_data(&self, e: &Expr) -> bool {
-        match &e.kind {
-            ExprKind::Float(_) | ExprKind::Call { .. } => true,
-            ExprKind::Index { base, .. } => {
-                matches!(&base.kind, ExprKind::Name(n)
-                    if matches!(self.scope.get(n), Some(Symbol::Tensor(_))))
-            }
-            ExprKind::Neg(inner) => self.holds_data(inner),
-            ExprKind::Binary { lhs, rhs, .. } => self.holds_data(lhs) || self.holds_data(rhs),
-            _ => false,
-        }
-    }
-
-    /// F0999 for arithmetic on data where this version has none, once for the whole expression.
-    pub fn no_arithmetic(&mut self, frame: &Frame, e: &Expr, op: Op) -> Checked<()> {
-        if !self.holds_data(e) {
-            return Ok(());
-        }
-        let help = match op {
-            Op::Mul => {
-                "a product behind a route is said inside of a `cast`: `y[e, c, h] <- cast(bf16, 2.0 * x[s, t, h]) via r`"
-            }
-            _ => {
-                "behind a route rows are added where a `sum` is: `cast(bf16, sum(k: w[s, t, k] * z[e, c, h]) + x[s, t, h]) via r`; a row on its way to its slot takes factors: `cast(bf16, 2.0 * x[s, t, h]) via r`"
-            }
-        };
-        let mut diagnostic = unsupported(e.span, "arithmetic on tensor elements outside a `sum`");
-        diagnostic.help = Some(help.to_string());
-        if let (Op::Mul, Some((ty, text))) = (op, self.summed(frame, e)) {
-            let text = format!("cast({ty}, {text})");
-            diagnostic.help = Some(format!("write `{text}`"));
-            diagnostic = diagnostic.fix(e.span, text);
-        }
-        self.fail(diagnostic)
-    }
-
-    /// A product behind a route as its rows want it: the sources that the left side lacks are summed.
-    fn summed(&self, frame: &Frame, e: &Expr) -> Option<(&'static str, String)> {
-        let via = frame.via.as_ref()?;
-        let target = frame.target.as_ref()?;
-        let Some(Symbol::Tensor(t)) = self.scope.get(&target.name.name) else { return None };
-        let ty = self.hir.tensors[t].dtype.elem;
-        if !matches!(ty, hir::Elem::F32 | hir::Elem::F16 | hir::Elem::Bf16) {
-            return None;
-        }
-        let open: Vec<&str> = via
-            .sources
-            .iter()
-            .filter(|v| !frame.left.contains(v))
-            .map(|v| frame.vars[*v].name.as_str())
-            .collect();
-        let into_groups = via.dests.iter().any(|d| frame.left.contains(d));
-        match open[..] {
-            _ if into_groups => Some((ty.name(), text::expr(e))),
-            [k] => Some((ty.name(), format!("sum({k}: {})", text::expr(e)))),
-            _ => None,
-        }
     }
 
     /// F0502: a statement over the variables of a route that names no route.

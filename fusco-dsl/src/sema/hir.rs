@@ -377,10 +377,69 @@ pub struct Assign {
     pub index: Vec<Expr>,
     pub value: Expr,
     pub via: Option<Via>,
+    /// `where p`: assignments for which it does not hold are not made.
+    pub filter: Option<Filter>,
     /// Every variable of the statement. Under `via`, all of the route's variables are here.
     pub vars: Arena<Var>,
     pub span: Span,
     pub text: String,
+}
+
+impl Assign {
+    /// What reduces the value over a source of its route.
+    pub fn gathers(&self) -> Option<Reducer> {
+        let via = self.via.as_ref()?;
+        self.value.reduced_by(&|v| via.sources.contains(v))
+    }
+
+    /// Whether it needs what lies at the other side of its route.
+    pub fn fetches(&self) -> bool {
+        let Some(via) = &self.via else { return false };
+        let dest = |index: &[Expr]| index.iter().any(|i| via.dests.iter().any(|d| i.mentions(*d)));
+        self.gathers().is_some() || !dest(&self.index) && self.value.indices().into_iter().any(dest)
+    }
+}
+
+/// A condition over integers of the variables and elements of integer tensors.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Filter<N = Expr> {
+    Compare { op: CmpOp, lhs: N, rhs: N },
+    And(Box<Filter<N>>, Box<Filter<N>>),
+    Or(Box<Filter<N>>, Box<Filter<N>>),
+}
+
+impl<N> Filter<N> {
+    /// What it compares.
+    pub fn operands(&self) -> Vec<&N> {
+        match self {
+            Filter::Compare { lhs, rhs, .. } => vec![lhs, rhs],
+            Filter::And(a, b) | Filter::Or(a, b) => {
+                let mut out = a.operands();
+                out.extend(b.operands());
+                out
+            }
+        }
+    }
+
+    /// The same condition over other numbers.
+    pub fn map<M, E>(&self, number: &mut impl FnMut(&N) -> Result<M, E>) -> Result<Filter<M>, E> {
+        Ok(match self {
+            Filter::Compare { op, lhs, rhs } => {
+                Filter::Compare { op: *op, lhs: number(lhs)?, rhs: number(rhs)? }
+            }
+            Filter::And(a, b) => Filter::And(Box::new(a.map(number)?), Box::new(b.map(number)?)),
+            Filter::Or(a, b) => Filter::Or(Box::new(a.map(number)?), Box::new(b.map(number)?)),
+        })
+    }
+
+    /// Whether it holds of these numbers.
+    pub fn holds<E>(&self, number: &mut impl FnMut(&N) -> Result<i64, E>) -> Result<bool, E> {
+        Ok(match self {
+            Filter::Compare { op, lhs, rhs } => op.holds(number(lhs)?, number(rhs)?),
+            Filter::And(a, b) => a.holds(number)? && b.holds(number)?,
+            Filter::Or(a, b) => a.holds(number)? || b.holds(number)?,
+        })
+    }
 }
 
 /// The join with a route: its variables, named in this statement's arena.
@@ -407,6 +466,35 @@ impl Expr {
             ExprKind::Binary { lhs, rhs, .. } => lhs.sum().or_else(|| rhs.sum()),
             _ => None,
         }
+    }
+
+    /// What reduces it over a variable for which `wanted` holds.
+    pub fn reduced_by(&self, wanted: &impl Fn(&Handle<Var>) -> bool) -> Option<Reducer> {
+        match &self.kind {
+            ExprKind::Reduce { by, over, .. } if over.iter().any(wanted) => Some(*by),
+            ExprKind::Reduce { body: inner, .. } | ExprKind::Cast(inner) => {
+                inner.reduced_by(wanted)
+            }
+            ExprKind::Binary { lhs, rhs, .. } => {
+                lhs.reduced_by(wanted).or_else(|| rhs.reduced_by(wanted))
+            }
+            _ => None,
+        }
+    }
+
+    /// The value where the variables of each `first` have the values that it takes.
+    pub fn at_first(&self) -> Expr {
+        let kind = match &self.kind {
+            ExprKind::Reduce { by: Reducer::First, body, .. } => return body.at_first(),
+            ExprKind::Cast(inner) => ExprKind::Cast(Box::new(inner.at_first())),
+            ExprKind::Binary { op, lhs, rhs } => ExprKind::Binary {
+                op: *op,
+                lhs: Box::new(lhs.at_first()),
+                rhs: Box::new(rhs.at_first()),
+            },
+            _ => return self.clone(),
+        };
+        Expr { kind, ..*self }
     }
 
     /// Whether it computes with a variable.
@@ -438,31 +526,16 @@ impl Expr {
             _ => Vec::new(),
         }
     }
-
-    /// A variable for which `wanted` holds in an index that is not inside of a `sum`, and where.
-    pub fn outside_sums(
-        &self,
-        wanted: &impl Fn(&Handle<Var>) -> bool,
-    ) -> Option<(Span, Handle<Var>)> {
-        match &self.kind {
-            ExprKind::Var(var) => wanted(var).then_some((self.span, *var)),
-            ExprKind::Read { index, .. } => index.iter().find_map(|i| i.outside_sums(wanted)),
-            ExprKind::Cast(inner) => inner.outside_sums(wanted),
-            ExprKind::Binary { lhs, rhs, .. } => {
-                lhs.outside_sums(wanted).or_else(|| rhs.outside_sums(wanted))
-            }
-            _ => None,
-        }
-    }
 }
 
-/// What becomes of the terms of a reducer: their sum from +0, or the largest or least of them from an infinity.
-/// NaN stays, and +0 is more than -0.
+/// What becomes of the terms of a reducer: their sum from +0, the largest or least of them from an infinity, or the
+/// first of them, without which there is no value. NaN stays, and +0 is more than -0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reducer {
     Sum,
     Max,
     Min,
+    First,
 }
 
 impl Reducer {
@@ -471,6 +544,7 @@ impl Reducer {
             Reducer::Sum => "sum",
             Reducer::Max => "max",
             Reducer::Min => "min",
+            Reducer::First => "first",
         }
     }
 }
@@ -492,8 +566,8 @@ pub enum ExprKind {
     },
     /// Round to nearest even.
     Cast(Box<Expr>),
-    /// `sum((j, k): body)`: f32, ascending, the last variable innermost; `acc = fma(a, b, acc)` when the body is a
-    /// product.
+    /// `sum((j, k): body)`: ascending, the last variable innermost; `acc = fma(a, b, acc)` when the body is a product of
+    /// floats.
     Reduce {
         by: Reducer,
         over: Vec<Handle<Var>>,
@@ -699,6 +773,17 @@ impl BinOp {
 }
 
 impl CmpOp {
+    pub fn holds(self, a: i64, b: i64) -> bool {
+        match self {
+            CmpOp::Lt => a < b,
+            CmpOp::Le => a <= b,
+            CmpOp::Eq => a == b,
+            CmpOp::Ne => a != b,
+            CmpOp::Ge => a >= b,
+            CmpOp::Gt => a > b,
+        }
+    }
+
     pub fn symbol(self) -> &'static str {
         match self {
             CmpOp::Lt => "<",
@@ -730,6 +815,15 @@ impl Elem {
             Elem::F16 | Elem::Bf16 | Elem::I16 | Elem::U16 => 2,
             Elem::F32 | Elem::I32 | Elem::U32 => 4,
             Elem::F64 | Elem::I64 | Elem::U64 => 8,
+        }
+    }
+
+    /// The type in which arithmetic on its elements is done: f32, f64 or i64.
+    pub fn number(self) -> Elem {
+        match self {
+            Elem::F64 => Elem::F64,
+            elem if elem.is_integer() => Elem::I64,
+            _ => Elem::F32,
         }
     }
 

@@ -14,6 +14,7 @@ mod edits;
 mod entry;
 mod extent;
 mod facts;
+mod filter;
 mod fit;
 mod fix;
 mod foreign;

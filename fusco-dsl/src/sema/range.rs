@@ -1,7 +1,9 @@
 //! What values an integer that a statement stores can have, and whether the target's type holds them.
 
 use super::dtype::is_integer;
-use super::hir::{self, Assign, BinOp, Bindings, Expr, ExprKind, Program, Scalar, Size, VarExtent};
+use super::hir::{
+    self, Assign, BinOp, Bindings, Expr, ExprKind, Program, Reducer, Scalar, Size, VarExtent,
+};
 use super::static_stmt::integer_range;
 use crate::diag::Diagnostic;
 
@@ -12,7 +14,8 @@ type Range = (i128, i128);
 /// F0999 if only the sizes of a launch decide it.
 pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Option<Diagnostic> {
     let target = &program.tensors[stmt.target];
-    if !is_integer(stmt.value.ty) || !is_integer(target.dtype.elem) {
+    let moved = matches!(stmt.value.at_first().kind, ExprKind::Read { .. });
+    if moved || !is_integer(stmt.value.ty) || !is_integer(target.dtype.elem) {
         return None;
     }
     let ranges = Ranges { program, stmt, bound };
@@ -35,7 +38,7 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     }
     let past = if range.0 < least { range.0 } else { range.1 };
     let note = format!("{} holds {least}..={most}", elem.name());
-    let summed = part.sum().is_some();
+    let summed = !part.indices().is_empty();
     let known =
         !summed && ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
     if !known {
@@ -87,19 +90,21 @@ impl<'a> Ranges<'a> {
                 let most = self.extent(var.index()).map(|(n, _)| i128::from(n));
                 most.filter(|n| *n > 0).map(|n| (0, n - 1))
             }
+            ExprKind::Read { tensor, .. } => match self.program.tensors[*tensor].dtype.elem {
+                hir::Elem::U64 => return Ok(Some((0, i128::from(u64::MAX)))),
+                elem => {
+                    let holds = integer_range(elem);
+                    return Ok(Some((i128::from(*holds.start()), i128::from(*holds.end()))));
+                }
+            },
+            ExprKind::Reduce { by: Reducer::First, body, .. } => self.of(body)?,
             ExprKind::Reduce { over, body, .. } => {
-                let (least, most) = match body.ty {
-                    hir::Elem::U64 => (0, i128::from(u64::MAX)),
-                    elem => {
-                        let holds = integer_range(elem);
-                        (i128::from(*holds.start()), i128::from(*holds.end()))
-                    }
-                };
+                let Some((least, most)) = self.of(body)? else { return Ok(None) };
                 let extents = over.iter().map(|v| self.extent(v.index()).map(|(n, _)| n.max(0)));
                 let mut terms = extents.map(|n| n.map(i128::from));
                 terms
                     .try_fold(1i128, |all, n| Some(all.saturating_mul(n?)))
-                    .map(|n| (least.saturating_mul(n), most.saturating_mul(n)))
+                    .map(|n| (least.saturating_mul(n).min(0), most.saturating_mul(n).max(0)))
             }
             ExprKind::Binary { op, lhs, rhs } => {
                 let (Some(a), Some(b)) = (self.of(lhs)?, self.of(rhs)?) else { return Ok(None) };

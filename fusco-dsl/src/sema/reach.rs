@@ -10,6 +10,9 @@ pub(super) fn indices(program: &Program, stmt: &Assign, bound: &Bindings, out: &
     out.0.extend(super::range::overflow(program, stmt, bound));
     inside(program, stmt, (stmt.target, &stmt.index), bound, out);
     reads(program, stmt, &stmt.value, bound, out);
+    for compared in stmt.filter.iter().flat_map(|filter| filter.operands()) {
+        reads(program, stmt, compared, bound, out);
+    }
     for (axis, e) in stmt.index.iter().enumerate() {
         let Some(mut linear) = linear::of(e) else { continue };
         linear.terms.retain(|(v, _)| !linear::alone(&stmt.index, axis, *v));

@@ -1,7 +1,7 @@
 //! What a tensor behind a route may not be: one that would keep rows of another plan.
 
 use super::checker::{Checked, Checker, unsupported};
-use super::hir;
+use super::hir::{self, SpreadKind};
 use crate::arena::Handle;
 use crate::source::Span;
 
@@ -16,5 +16,20 @@ impl Checker<'_> {
         let found = unsupported(span, "an `inout` tensor of ragged rows behind a route");
         let why = "what it holds before the launch are rows of another plan: none keeps its place";
         self.fail(found.note(why).help("declare it an `out` with a fill"))
+    }
+
+    /// F0999 for what a route cannot read to name groups. Reported where it is read.
+    pub fn in_route(&mut self, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
+        let info = &self.hir.tensors[tensor];
+        let spread = info.spread.iter().find_map(|s| match s.kind {
+            SpreadKind::Copy => None,
+            SpreadKind::Only(_) => Some("a tensor on one rank only"),
+            SpreadKind::Sum { .. } => Some("partial sums"),
+        });
+        let found = spread.or(info.attrs.swizzle.is_some().then_some("a swizzle"));
+        match found {
+            Some(what) => self.unsupported(span, format!("{what} in the body of a route")),
+            None => Ok(()),
+        }
     }
 }

@@ -346,7 +346,7 @@ impl Work {
             match &stmt.value.kind {
                 Count { .. } | Offset { .. } | Dropped { .. } => {}
                 _ if stmt.via.is_none() => work.moved = true,
-                _ if stmt.value.sum().is_some() => work.summed = true,
+                _ if stmt.fetches() => work.summed = true,
                 _ => work.pushed = true,
             }
         }

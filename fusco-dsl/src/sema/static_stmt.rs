@@ -1,10 +1,11 @@
-//! Statements without a route: `Y[f(v)] <- E(v)` over the variables of the left side.
-//! A value is a tree: elements, literals and reducers, with arithmetic between them.
+//! Statements without a route: `Y[f(v)] <- E(v)` over the variables of the left side; and the values of all
+//! statements, trees of elements, literals and reducers, with arithmetic between them.
 
 use super::checker::{Checked, Checker};
 use super::dtype::{is_integer, literal};
 use super::frame::Frame;
 use super::hir::{self, Elem, Expr, ExprKind, Reducer, Scalar, Var};
+use super::scope::Symbol;
 use super::text;
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
@@ -22,7 +23,7 @@ impl Checker<'_> {
     ) -> Checked<(Vec<Expr>, Expr)> {
         frame.is_static = true;
         let mut index = self.left_side(frame, target, left)?;
-        let value = self.static_value(frame, target, &a.value)?;
+        let value = self.assigned(frame, target, &a.value)?;
         self.rest_of_left(frame, target, left, &mut index)?;
         Ok((index.into_iter().flatten().collect(), value))
     }
@@ -83,8 +84,8 @@ impl Checker<'_> {
         )
     }
 
-    /// Arithmetic on elements, a cast of it, an integer of the variables, or a literal.
-    fn static_value(
+    /// What a statement assigns: arithmetic on elements, a cast of it, an integer of the variables, or a literal.
+    pub fn assigned(
         &mut self,
         frame: &mut Frame,
         target: Handle<hir::Tensor>,
@@ -95,25 +96,54 @@ impl Checker<'_> {
             Some(value) => self.literal_value(target, value, e),
             None => {
                 let value = match computes(e) {
-                    true => self.operands(frame, e),
+                    true => self.operands(frame, e, want.number()),
                     false => self.value(frame, e, want),
                 }?;
                 self.no_stray(frame, &value)?;
-                Ok(value)
+                Ok(match is_integer(value.ty) && computes(e) {
+                    // Integers are exact: what the type does not hold is refused with their ranges.
+                    true => Expr { ty: want, ..value },
+                    false => value,
+                })
             }
         }
     }
 
-    /// Arithmetic in f32, each operation rounded.
-    fn operands(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
-        let outer = std::mem::replace(&mut frame.in_tree, true);
-        let value = self.value(frame, e, Elem::F32);
-        frame.in_tree = outer;
+    /// Arithmetic in f32 or f64, each operation rounded, or in integers.
+    fn operands(&mut self, frame: &mut Frame, e: &ast::Expr, number: Elem) -> Checked<Expr> {
+        let outer = frame.number.replace(number);
+        let value = self.value(frame, e, number);
+        frame.number = outer;
         value
     }
 
-    /// `sum((j, k): body)`, `max(..)`, `min(..)`: over variables that the left does not name. A variable has the
-    /// extent of the axis that it indexes by itself.
+    /// What is asked of a value outside of arithmetic.
+    fn apart(&mut self, frame: &mut Frame, e: &ast::Expr, want: Elem) -> Checked<Expr> {
+        let outer = frame.number.take();
+        let value = self.value(frame, e, want);
+        frame.number = outer;
+        value
+    }
+
+    /// The type in which arithmetic is done that nothing around it decides: that of its first element.
+    fn number_of(&self, e: &ast::Expr) -> Option<Elem> {
+        match &e.kind {
+            Ast::Index { base, .. } => match self.scope.get(base.as_name()?) {
+                Some(Symbol::Tensor(t)) => Some(self.hir.tensors[t].dtype.elem.number()),
+                _ => None,
+            },
+            Ast::Call { base, args } if base.as_name() == Some("cast") => {
+                super::dtype::elem(args.first()?.value.as_name()?).map(Elem::number)
+            }
+            Ast::Call { args, .. } => self.number_of(&args.last()?.value),
+            Ast::Binary { lhs, rhs, .. } => self.number_of(lhs).or_else(|| self.number_of(rhs)),
+            Ast::Neg(inner) => self.number_of(inner),
+            _ => None,
+        }
+    }
+
+    /// `sum((j, k): body)`, `max(..)`, `min(..)`, `first(..)`: over sources of the route, or variables that the left
+    /// does not name. The latter have the extent of the axis that they index by themselves.
     pub fn reduced(
         &mut self,
         frame: &mut Frame,
@@ -123,15 +153,31 @@ impl Checker<'_> {
     ) -> Checked<(ExprKind, Elem)> {
         let [Arg { binder: Some(names), named: None, value: body }] = args else {
             let names = if args.len() > 1 { "(i, j)" } else { "j" };
-            let form = format!("{}({names}: a[i, j])", by.name());
+            let form = match frame.via {
+                Some(_) => format!("{}(k: w[s, t, k] * z[e, c, h])", by.name()),
+                None => format!("{}({names}: a[i, j])", by.name()),
+            };
             return match (by, args) {
-                (Reducer::Sum, [Arg { binder: None, named: None, .. }]) => self.fail(
+                (Reducer::Sum, [Arg { binder: None, named: None, .. }]) if frame.is_static => self.fail(
                     Diagnostic::error("F0203", e.span, "this `sum` says nothing to sum over")
                         .help(format!("write `{form}`; parts that lie on different ranks are added by the placement of the input, `@ [sum/gpu, m, h]`, and `y[m, h] <- x[m, h]`")),
                 ),
                 _ => self.malformed(e, &form),
             };
         };
+        let before = frame.deferred.len();
+        let reduced = self.reduction(frame, e, (by, names, body), want);
+        frame.deferred.truncate(before);
+        reduced
+    }
+
+    fn reduction(
+        &mut self,
+        frame: &mut Frame,
+        e: &ast::Expr,
+        (by, names, body): (Reducer, &[Ident], &ast::Expr),
+        want: Elem,
+    ) -> Checked<(ExprKind, Elem)> {
         let before = frame.deferred.len();
         for (i, name) in names.iter().enumerate() {
             let on_left = frame.left.iter().any(|v| frame.vars[*v].name == name.name);
@@ -146,12 +192,16 @@ impl Checker<'_> {
             }
             frame.deferred.push(name.clone());
         }
+        self.by_route(frame, e, by, names)?;
         self.extents(frame, names, body)?;
-        let integers = is_integer(want) && !frame.in_tree;
-        let body = match integers {
-            true => self.summand(frame, by, body, want)?,
-            false => self.operands(frame, body)?,
+        let number = frame.number.unwrap_or(want.number());
+        let body = match frame.number {
+            None if by == Reducer::First && !computes(body) => self.value(frame, body, want)?,
+            _ => self.operands(frame, body, number)?,
         };
+        if is_integer(number) && matches!(by, Reducer::Max | Reducer::Min) {
+            return self.unsupported(body.span, format!("`{}` of integers", by.name()));
+        }
         let mut over = Vec::new();
         for name in names {
             match frame.vars.iter().find(|(_, v)| v.name == name.name) {
@@ -159,41 +209,42 @@ impl Checker<'_> {
                 None => return self.without_extent(name),
             }
         }
-        frame.deferred.truncate(before);
         frame.reduced.extend(&over);
-        let ty = if integers { want } else { Elem::F32 };
+        let ty = match (frame.number, by) {
+            (None, Reducer::First) => body.ty,
+            (None, _) if is_integer(number) => want,
+            _ => number,
+        };
         Ok((ExprKind::Reduce { by, over, body: Box::new(body) }, ty))
     }
 
-    /// What a sum of integers adds, exactly: an element.
-    fn summand(
+    /// What a reducer may do with the variables of a route.
+    fn by_route(
         &mut self,
-        frame: &mut Frame,
+        frame: &Frame,
+        e: &ast::Expr,
         by: Reducer,
-        body: &ast::Expr,
-        want: Elem,
-    ) -> Checked<Expr> {
-        if by != Reducer::Sum {
-            return self.unsupported(body.span, format!("`{}` of integers", by.name()));
+        names: &[Ident],
+    ) -> Checked<()> {
+        let of = |vars: &[Handle<Var>], name: &Ident| {
+            vars.iter().any(|v| frame.vars[*v].name == name.name)
+        };
+        let (sources, dests) =
+            frame.via.as_ref().map_or((&[][..], &[][..]), |via| (&via.sources[..], &via.dests[..]));
+        if let Some(name) = names.iter().find(|n| of(dests, n)) {
+            let what = "a reducer over a variable that is not a source of the route";
+            return self.unsupported(name.span, what);
         }
-        if !matches!(body.kind, Ast::Index { .. }) {
+        let gathers = names.iter().any(|n| of(sources, n));
+        if gathers && dests.iter().any(|d| frame.left.contains(d)) {
+            let what = format!("a `{}` into the destination side of a route", by.name());
+            return self.unsupported(e.span, what);
+        }
+        if by == Reducer::First && !gathers {
             return self
-                .unsupported(body.span, "a sum of integers other than elements as they are");
+                .unsupported(e.span, "a `first` over other variables than those of a route");
         }
-        let body = self.value(frame, body, want)?;
-        if matches!(body.kind, ExprKind::Read { tensor, .. } if self.hir.tensors[tensor].dtype.index.is_some())
-        {
-            return self.unsupported(body.span, "a sum of indices");
-        }
-        if is_integer(body.ty) {
-            return Ok(body);
-        }
-        let (from, to) = (body.ty.name(), want.name());
-        self.fail(
-            Diagnostic::error("F0601", body.span, format!("the target is {to}, this is {from}"))
-                .note("there is no implicit conversion")
-                .help("declare the target f32"),
-        )
+        Ok(())
     }
 
     /// The extents of reduced variables, wherever in the body they are an index by themselves.
@@ -215,19 +266,37 @@ impl Checker<'_> {
                 let name = Ident { name: name.clone(), span: base.span };
                 let tensor = self.tensor_named(&name)?;
                 self.arity(tensor, args.len(), e.span)?;
-                self.plain_indices(frame, tensor, args, &mut vec![None; args.len()], false)
+                if !frame.is_static && args.iter().any(|a| self.is_later(frame, a)) {
+                    return Ok(());
+                }
+                self.named_indices(frame, tensor, args, &mut vec![None; args.len()], false)
             }
             _ => Ok(()),
         }
     }
 
-    /// F0502: a reduced variable where no reducer gives it values.
-    fn no_stray(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
-        match stray(value, &frame.reduced, &mut Vec::new()) {
+    /// Whether it is a name that a reducer further in may give a value.
+    fn is_later(&self, frame: &Frame, e: &ast::Expr) -> bool {
+        e.as_name().is_some_and(|name| {
+            let known = frame.vars.iter().any(|(_, v)| v.name == *name);
+            !known && !frame.deferred.iter().any(|n| n.name == *name) && !self.is_size(name)
+        })
+    }
+
+    /// F0502: a reduced variable where no reducer gives it values, or what a route finds for it.
+    pub fn no_stray(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
+        let via = frame.via.as_ref();
+        let gathered = via.filter(|via| via.sources.iter().any(|v| frame.reduced.contains(v)));
+        let found = Stray {
+            reduced: &frame.reduced,
+            sources: gathered.map_or(&[], |via| &via.sources),
+            dests: gathered.map_or(&[], |via| &via.dests),
+        };
+        match found.in_value(value, &mut Vec::new()) {
             None => Ok(()),
             Some((span, var)) => {
-                let by = reducer_of(value, var).unwrap_or(Reducer::Sum);
-                self.no_value_outside(frame, span, var, by)
+                let by = value.reduced_by(&|v| *v == var || found.sources.contains(v));
+                self.no_value_outside(frame, span, var, by.unwrap_or(Reducer::Sum))
             }
         }
     }
@@ -263,43 +332,49 @@ impl Checker<'_> {
         )
     }
 
-    /// `cast(T, value)`: to any floating point type; an operand of arithmetic to f32.
-    pub fn static_cast(
+    /// `cast(T, value)`: to any floating point type.
+    pub fn cast(
         &mut self,
         frame: &mut Frame,
         e: &ast::Expr,
         args: &[Arg],
     ) -> Checked<(ExprKind, Elem)> {
-        let form = "cast(bf16, x[m, n])";
+        let form = match frame.via {
+            Some(_) => "cast(bf16, sum(k: ..))",
+            None => "cast(bf16, x[m, n])",
+        };
         let [ty, inner] = args else { return self.malformed(e, form) };
         let Ast::Name(ty_name) = &ty.value.kind else { return self.malformed(e, form) };
         if [ty, inner].iter().any(|a| a.binder.is_some() || a.named.is_some()) {
             return self.malformed(e, form);
         }
         let to = self.elem_named(&Ident { name: ty_name.clone(), span: ty.value.span })?;
+        let number = self.number_of(&inner.value).unwrap_or(Elem::F32);
         let value = match &inner.value.kind {
-            Ast::Index { .. } => {
-                let operand = std::mem::take(&mut frame.in_tree);
-                let value = self.value(frame, &inner.value, to);
-                frame.in_tree = operand;
-                value?
-            }
-            Ast::Call { .. } if !frame.in_tree => self.value(frame, &inner.value, to)?,
-            _ if computes(&inner.value) && !frame.in_tree => self.operands(frame, &inner.value)?,
+            Ast::Index { .. } => self.apart(frame, &inner.value, to)?,
+            Ast::Call { .. } => self.apart(frame, &inner.value, number)?,
+            _ if computes(&inner.value) => self.operands(frame, &inner.value, number)?,
             _ => return self.unsupported(inner.value.span, "a `cast` of this value"),
         };
         if matches!(value.kind, ExprKind::Cast(_)) {
             return self.unsupported(inner.value.span, "a `cast` of a `cast`");
         }
-        if frame.in_tree && to != Elem::F32 && !is_integer(to) {
-            return self.unsupported(e.span, "a `cast` to anything but f32 inside of arithmetic");
-        }
-        let computed = !matches!(value.kind, ExprKind::Read { .. });
-        if to == Elem::F64 && (computed || is_integer(value.ty)) {
-            let what = "a `cast` to f64 of anything but an element of another float type";
-            return self.unsupported(e.span, what);
-        }
         match (is_integer(value.ty), is_integer(to)) {
+            (true, false) if to == Elem::F64 => {
+                self.unsupported(e.span, "a `cast` from integers to f64")
+            }
+            (_, false) if frame.number.is_some_and(|number| number != to.number()) => {
+                let around = frame.number.unwrap_or(Elem::F32).name();
+                self.fail(
+                    Diagnostic::error(
+                        "F0601",
+                        e.span,
+                        format!("this is {}, arithmetic on elements is {around} here", to.name()),
+                    )
+                    .note("there is no implicit conversion")
+                    .help(format!("write `cast({around}, ..)`")),
+                )
+            }
             (_, false) => Ok((ExprKind::Cast(Box::new(value)), to)),
             (true, true) => self.unsupported(e.span, "a `cast` from integer to integer"),
             (false, true) => self.fail(
@@ -328,38 +403,39 @@ fn computes(e: &ast::Expr) -> bool {
     matches!(e.kind, Ast::Binary { .. } | Ast::Neg(_)) && has_operand(e)
 }
 
-/// The first of the reduced variables that stands outside of its reducers.
-fn stray(
-    e: &Expr,
-    reduced: &[Handle<Var>],
-    bound: &mut Vec<Handle<Var>>,
-) -> Option<(Span, Handle<Var>)> {
-    match &e.kind {
-        ExprKind::Var(v) if reduced.contains(v) && !bound.contains(v) => Some((e.span, *v)),
-        ExprKind::Read { index, .. } => index.iter().find_map(|i| stray(i, reduced, bound)),
-        ExprKind::Cast(inner) => stray(inner, reduced, bound),
-        ExprKind::Binary { lhs, rhs, .. } => {
-            stray(lhs, reduced, bound).or_else(|| stray(rhs, reduced, bound))
-        }
-        ExprKind::Reduce { over, body, .. } => {
-            let outer = bound.len();
-            bound.extend(over);
-            let found = stray(body, reduced, bound);
-            bound.truncate(outer);
-            found
-        }
-        _ => None,
-    }
+/// Variables that have a value inside of reducers only.
+struct Stray<'a> {
+    reduced: &'a [Handle<Var>],
+    /// Of a route over which something is reduced: a reducer over one of its sources gives its other side a value, too.
+    sources: &'a [Handle<Var>],
+    dests: &'a [Handle<Var>],
 }
 
-/// What reduces a variable.
-fn reducer_of(e: &Expr, var: Handle<Var>) -> Option<Reducer> {
-    match &e.kind {
-        ExprKind::Cast(inner) => reducer_of(inner, var),
-        ExprKind::Binary { lhs, rhs, .. } => reducer_of(lhs, var).or_else(|| reducer_of(rhs, var)),
-        ExprKind::Reduce { by, over, .. } if over.contains(&var) => Some(*by),
-        ExprKind::Reduce { body, .. } => reducer_of(body, var),
-        _ => None,
+impl Stray<'_> {
+    /// The first that stands outside of its reducers.
+    fn in_value(&self, e: &Expr, bound: &mut Vec<Handle<Var>>) -> Option<(Span, Handle<Var>)> {
+        match &e.kind {
+            ExprKind::Var(v) => {
+                let stray = self.reduced.contains(v) || self.dests.contains(v);
+                (stray && !bound.contains(v)).then_some((e.span, *v))
+            }
+            ExprKind::Read { index, .. } => index.iter().find_map(|i| self.in_value(i, bound)),
+            ExprKind::Cast(inner) => self.in_value(inner, bound),
+            ExprKind::Binary { lhs, rhs, .. } => {
+                self.in_value(lhs, bound).or_else(|| self.in_value(rhs, bound))
+            }
+            ExprKind::Reduce { over, body, .. } => {
+                let outer = bound.len();
+                bound.extend(over);
+                if over.iter().any(|v| self.sources.contains(v)) {
+                    bound.extend(self.dests);
+                }
+                let found = self.in_value(body, bound);
+                bound.truncate(outer);
+                found
+            }
+            _ => None,
+        }
     }
 }
 

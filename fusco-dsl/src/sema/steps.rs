@@ -145,6 +145,7 @@ impl Checker<'_> {
         let Ast::Name(name) = &base.kind else { return self.fail(unread(base.span)) };
         let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
         self.behind_route(tensor, base.span)?;
+        self.in_route(tensor, base.span)?;
         self.arity(tensor, args.len(), e.span)?;
         let info = &self.hir.tensors[tensor];
         let none = info.dtype.index.as_ref().and_then(|i| i.none);

@@ -12,8 +12,8 @@ use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
-const CALLS: [&str; 5] = ["cast", "sum", "count", "offset", "dropped"];
-const LATER: [&str; 6] = ["quant", "max", "min", "first", "arrivals", "pick"];
+const CALLS: [&str; 8] = ["cast", "sum", "max", "min", "first", "count", "offset", "dropped"];
+const LATER: [&str; 3] = ["quant", "arrivals", "pick"];
 
 /// `count(y.c)`, `offset(y.c)`, `dropped(r, s)`: read the plan, not the data.
 pub(super) fn is_metadata(e: &ast::Expr) -> bool {
@@ -30,50 +30,36 @@ pub(super) fn literal(e: &ast::Expr) -> Option<f64> {
     }
 }
 
-/// How many `sum(..)` a value has.
-fn sums(e: &ast::Expr) -> usize {
-    match &e.kind {
-        Ast::Call { base, args } => {
-            let own = usize::from(matches!(&base.kind, Ast::Name(name) if name == "sum"));
-            own + args.iter().map(|a| sums(&a.value)).sum::<usize>()
-        }
-        Ast::Binary { lhs, rhs, .. } => sums(lhs) + sums(rhs),
-        Ast::Neg(inner) => sums(inner),
-        _ => 0,
+/// An integer as a literal of arithmetic in that type.
+fn in_type(value: i64, number: Elem) -> Scalar {
+    match is_integer(number) {
+        true => Scalar::Int(value),
+        false => Scalar::Float(value as f64),
     }
-}
-
-fn is_arithmetic(e: &ast::Expr) -> bool {
-    matches!(e.kind, Ast::Binary { .. } | Ast::Neg(_))
 }
 
 impl Checker<'_> {
     /// `want` is the element type that integers of unknown width take.
     pub fn value(&mut self, frame: &mut Frame, e: &ast::Expr, want: Elem) -> Checked<Expr> {
         let width = if is_integer(want) { want } else { Elem::I64 };
-        let (kind, ty) = match &e.kind {
-            Ast::Int(v) if frame.in_sum || frame.in_tree => {
-                (ExprKind::Scalar(Scalar::Float(*v as f64)), Elem::F32)
+        let (kind, ty) = match (&e.kind, frame.number) {
+            (Ast::Int(v), None) => (ExprKind::Scalar(Scalar::Int(*v)), width),
+            (Ast::Int(v), Some(number)) => (ExprKind::Scalar(in_type(*v, number)), number),
+            (Ast::Float(v), Some(number)) if v.is_finite() && !is_integer(number) => {
+                (ExprKind::Scalar(Scalar::Float(*v)), number)
             }
-            Ast::Int(v) => (ExprKind::Scalar(Scalar::Int(*v)), width),
-            Ast::Float(v) if (frame.in_sum || frame.in_tree) && v.is_finite() => {
-                (ExprKind::Scalar(Scalar::Float(*v)), Elem::F32)
-            }
-            Ast::Name(name) => {
+            (Ast::Name(name), _) => {
                 self.named_value(frame, &Ident { name: name.clone(), span: e.span }, width)?
             }
-            Ast::Neg(inner) if frame.in_tree && !frame.in_sum => {
+            (Ast::Neg(inner), Some(number)) => {
                 // Exact, and -0 stays what it is.
-                let minus = ExprKind::Scalar(Scalar::Float(-1.0));
-                let minus = Expr { kind: minus, ty: Elem::F32, span: e.span };
-                let inner = self.value(frame, inner, Elem::F32)?;
+                let minus = ExprKind::Scalar(in_type(-1, number));
+                let minus = Expr { kind: minus, ty: number, span: e.span };
+                let inner = self.value(frame, inner, number)?;
                 let (lhs, rhs) = (Box::new(minus), Box::new(inner));
-                (ExprKind::Binary { op: BinOp::Mul, lhs, rhs }, Elem::F32)
+                (ExprKind::Binary { op: BinOp::Mul, lhs, rhs }, number)
             }
-            Ast::Neg(_) if !frame.in_sum && frame.via.is_some() && sums(e) > 0 => {
-                return self.around_sum(frame, e);
-            }
-            Ast::Neg(inner) if !frame.in_sum => {
+            (Ast::Neg(inner), None) => {
                 let zero = Expr { kind: ExprKind::Scalar(Scalar::Int(0)), ty: width, span: e.span };
                 let inner = self.integer(frame, inner, want)?;
                 (
@@ -81,19 +67,17 @@ impl Checker<'_> {
                     width,
                 )
             }
-            Ast::Binary { op: written, lhs, rhs } => match arithmetic(*written) {
-                Some(op) if frame.in_sum => self.product(frame, e, op, lhs, rhs)?,
-                Some(op) if frame.in_tree => self.tree(frame, e, op, lhs, rhs)?,
-                Some(_) if frame.via.is_some() && sums(e) > 0 => return self.around_sum(frame, e),
-                Some(op) => {
-                    self.no_arithmetic(frame, e, *written)?;
+            (Ast::Binary { op: written, lhs, rhs }, number) => match (arithmetic(*written), number)
+            {
+                (Some(op), Some(number)) => self.tree(frame, e, (op, number), (lhs, rhs))?,
+                (Some(op), None) => {
                     let (l, r) = (self.integer(frame, lhs, want), self.integer(frame, rhs, want));
                     (ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, width)
                 }
-                None => return self.unsupported(e.span, "a condition as a value"),
+                (None, _) => return self.unsupported(e.span, "a condition as a value"),
             },
-            Ast::Index { base, args } => self.read(frame, e, base, args)?,
-            Ast::Call { base, args } => self.call(frame, e, base, args, want)?,
+            (Ast::Index { base, args }, _) => self.read(frame, e, base, args)?,
+            (Ast::Call { base, args }, _) => self.call(frame, e, base, args, want)?,
             _ => {
                 if let Some(found) = self.foreign_value(frame, e) {
                     return self.fail(found);
@@ -112,47 +96,22 @@ impl Checker<'_> {
             | ExprKind::Size(_)
             | ExprKind::Var(_)
             | ExprKind::Binary { .. } => Ok(out),
-            _ => self.unsupported(e.span, "arithmetic on tensor elements outside a `sum`"),
+            _ => self.unsupported(e.span, "this in integer arithmetic"),
         }
-    }
-
-    fn product(
-        &mut self,
-        frame: &mut Frame,
-        e: &ast::Expr,
-        op: BinOp,
-        lhs: &ast::Expr,
-        rhs: &ast::Expr,
-    ) -> Checked<(ExprKind, Elem)> {
-        if op != BinOp::Mul {
-            return self.unsupported(e.span, format!("`{}` inside a `sum`", op.symbol()));
-        }
-        let (l, r) = (self.value(frame, lhs, Elem::F32), self.value(frame, rhs, Elem::F32));
-        Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, Elem::F32))
-    }
-
-    /// Arithmetic on a sum of rows: `sum(k: ..) + x[s, t, h]`, in f32, each operation rounded.
-    fn around_sum(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
-        if sums(e) > 1 {
-            return self.unsupported(e.span, "arithmetic on several sums");
-        }
-        frame.in_tree = true;
-        let value = self.value(frame, e, Elem::F32);
-        frame.in_tree = false;
-        let value = value?;
-        self.bound_outside(frame, &value)?;
-        Ok(value)
     }
 
     fn tree(
         &mut self,
         frame: &mut Frame,
         e: &ast::Expr,
-        op: BinOp,
-        lhs: &ast::Expr,
-        rhs: &ast::Expr,
+        (op, number): (BinOp, Elem),
+        (lhs, rhs): (&ast::Expr, &ast::Expr),
     ) -> Checked<(ExprKind, Elem)> {
         match (op, literal(rhs)) {
+            (BinOp::Rem | BinOp::Div, _) if is_integer(number) => {
+                let what = format!("`{}` of integer elements", op.symbol());
+                return self.unsupported(e.span, what);
+            }
             (BinOp::Rem, _) => return self.unsupported(e.span, "`%` of what is no integer"),
             (BinOp::Div, None) => {
                 return self.unsupported(e.span, "a division by anything but a literal");
@@ -160,24 +119,14 @@ impl Checker<'_> {
             (BinOp::Div, Some(0.0)) => return self.divides_by_zero(rhs.span),
             _ => {}
         }
-        let (l, r) = (self.value(frame, lhs, Elem::F32), self.value(frame, rhs, Elem::F32));
-        Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, Elem::F32))
+        let (l, r) = (self.value(frame, lhs, number), self.value(frame, rhs, number));
+        Ok((ExprKind::Binary { op, lhs: Box::new(l?), rhs: Box::new(r?) }, number))
     }
 
     pub(super) fn divides_by_zero<T>(&mut self, span: Span) -> Checked<T> {
         self.fail(
             Diagnostic::error("F0203", span, "a division by zero").help("divide by another number"),
         )
-    }
-
-    /// F0502: outside of the sum its variable has no value, and neither has where a term of it lies.
-    fn bound_outside(&mut self, frame: &Frame, value: &Expr) -> Checked<()> {
-        let Some(via) = &frame.via else { return Ok(()) };
-        let unbound = |v: &Handle<hir::Var>| frame.reduced.contains(v) || via.dests.contains(v);
-        match value.outside_sums(&unbound) {
-            None => Ok(()),
-            Some((span, var)) => self.no_value_outside(frame, span, var, Reducer::Sum),
-        }
     }
 
     pub fn no_value_outside<T>(
@@ -206,12 +155,8 @@ impl Checker<'_> {
         width: Elem,
     ) -> Checked<(ExprKind, Elem)> {
         let var = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
-        if frame.in_sum || frame.in_tree {
-            let what = match frame.is_static {
-                true => "an integer in arithmetic on elements",
-                false => "a factor of a `sum` that is not a tensor or literal",
-            };
-            return self.unsupported(name.span, what);
+        if frame.number.is_some() {
+            return self.unsupported(name.span, "an integer in arithmetic on elements");
         }
         if let Some(var) = var {
             return Ok((ExprKind::Var(var), width));
@@ -274,33 +219,24 @@ impl Checker<'_> {
             self.behind_route(tensor, e.span)?;
         }
         let elem = self.hir.tensors[tensor].dtype.elem;
-        if (frame.in_sum || frame.in_tree) && is_integer(elem) {
-            return self.fail(
-                Diagnostic::error(
-                    "F0601",
-                    e.span,
-                    match frame.is_static {
-                        true => {
-                            format!("`{name}` is {}, arithmetic on elements is f32", elem.name())
-                        }
-                        false => format!("`{name}` is {}, `sum` adds in f32", elem.name()),
-                    },
-                )
-                .note("there is no implicit conversion")
-                .help(match frame.is_static {
-                    true => format!("write `cast(f32, {})`", text::expr(e)),
-                    false => "declare it f32, f16 or bf16".to_string(),
-                }),
-            );
+        if let Some(number) = frame.number
+            && elem.number() != number
+        {
+            let name = &self.hir.tensors[tensor].name;
+            let (from, to) = (elem.name(), number.name());
+            let found = Diagnostic::error(
+                "F0601",
+                e.span,
+                format!("`{name}` is {from}, arithmetic on elements is {to} here"),
+            )
+            .note("there is no implicit conversion");
+            return self.fail(match is_integer(number) {
+                true => found.help("declare the target f32, or write `cast(f32, ..)` around it"),
+                false => found.help(format!("write `cast({to}, {})`", text::expr(e))),
+            });
         }
-        if (frame.in_sum || frame.in_tree) && elem == Elem::F64 {
-            let mut found = super::checker::unsupported(e.span, "arithmetic in f64");
-            found.help = Some(format!("write `cast(f32, {})`", text::expr(e)));
-            return self.fail(found);
-        }
-        let computed = !frame.is_static && (frame.in_sum || frame.in_tree);
-        if computed && !matches!(elem, Elem::F32 | Elem::F16 | Elem::Bf16) {
-            return self.unsupported(e.span, format!("a sum over {}", elem.name()));
+        if frame.number.is_some() && self.hir.tensors[tensor].dtype.index.is_some() {
+            return self.unsupported(e.span, "arithmetic on indices");
         }
         Ok((ExprKind::Read { tensor, index }, elem))
     }
@@ -320,16 +256,15 @@ impl Checker<'_> {
             return self.unsupported(base.span, format!("`{}(..)`", text::expr(base)));
         };
         match name.as_str() {
-            "cast" if frame.is_static => self.static_cast(frame, e, args),
             "cast" => self.cast(frame, e, args),
-            "sum" if frame.is_static => self.reduced(frame, e, (Reducer::Sum, args), want),
-            "max" if frame.is_static => self.reduced(frame, e, (Reducer::Max, args), want),
-            "min" if frame.is_static => self.reduced(frame, e, (Reducer::Min, args), want),
-            "sum" => self.sum(frame, e, args),
+            "sum" => self.reduced(frame, e, (Reducer::Sum, args), want),
+            "max" => self.reduced(frame, e, (Reducer::Max, args), want),
+            "min" => self.reduced(frame, e, (Reducer::Min, args), want),
+            "first" => self.reduced(frame, e, (Reducer::First, args), want),
             "count" | "offset" | "dropped" if frame.via.is_some() => {
                 self.unsupported(e.span, format!("`{name}` in a statement with `via`"))
             }
-            "count" | "offset" | "dropped" if frame.in_tree => {
+            "count" | "offset" | "dropped" if frame.number.is_some() => {
                 self.unsupported(e.span, format!("`{name}` in arithmetic"))
             }
             "count" | "offset" => self.group_metadata(frame, e, name, args, want),
@@ -358,106 +293,6 @@ impl Checker<'_> {
                 .help(format!("write `{form}`"))
                 .fixed(self.reordered(e)),
         )
-    }
-
-    fn cast(
-        &mut self,
-        frame: &mut Frame,
-        e: &ast::Expr,
-        args: &[Arg],
-    ) -> Checked<(ExprKind, Elem)> {
-        let [ty, inner] = args else { return self.malformed(e, "cast(bf16, sum(k: ..))") };
-        let Ast::Name(ty_name) = &ty.value.kind else {
-            return self.malformed(e, "cast(bf16, sum(k: ..))");
-        };
-        if [ty, inner].iter().any(|a| a.binder.is_some() || a.named.is_some()) {
-            return self.malformed(e, "cast(bf16, sum(k: ..))");
-        }
-        let to = self.elem_named(&Ident { name: ty_name.clone(), span: ty.value.span })?;
-        let around = !frame.in_sum && !frame.in_tree && frame.via.is_some();
-        if around && sums(&inner.value) > 0 && is_arithmetic(&inner.value) {
-            if !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
-                return self.unsupported(e.span, "a sum rounded to anything but f32, f16 or bf16");
-            }
-            let value = self.around_sum(frame, &inner.value)?;
-            return Ok((ExprKind::Cast(Box::new(value)), to));
-        }
-        if let (Ast::Binary { op: ast::Op::Mul, .. }, Some(_), false) =
-            (&inner.value.kind, &frame.via, frame.in_sum)
-        {
-            return self.scaled(frame, e, &inner.value, to);
-        }
-        if around && matches!(inner.value.kind, Ast::Index { .. }) {
-            return self.scaled(frame, e, &inner.value, to);
-        }
-        let value = self.value(frame, &inner.value, to)?;
-        let fine = match frame.in_sum || frame.in_tree {
-            true => to == Elem::F32,
-            false => matches!(value.kind, ExprKind::Reduce { .. }),
-        };
-        if !fine || !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
-            return self.unsupported(e.span, "a `cast` other than to f32, f16 or bf16 of a `sum`");
-        }
-        Ok((ExprKind::Cast(Box::new(value)), to))
-    }
-
-    /// `cast(T, x[s, t, h]) via r` and `cast(T, w[s, t, k] * x[s, t, h]) via r`: a row and the scalars of its
-    /// tuple, multiplied left to right in f32 and rounded once.
-    fn scaled(
-        &mut self,
-        frame: &mut Frame,
-        e: &ast::Expr,
-        product: &ast::Expr,
-        to: Elem,
-    ) -> Checked<(ExprKind, Elem)> {
-        if !matches!(to, Elem::F32 | Elem::F16 | Elem::Bf16) {
-            return self.unsupported(e.span, "a product rounded to anything but f32, f16 or bf16");
-        }
-        // The factors are those of a sum: float tensors and literals.
-        frame.in_sum = true;
-        let product = self.value(frame, product, Elem::F32);
-        frame.in_sum = false;
-        Ok((ExprKind::Cast(Box::new(product?)), to))
-    }
-
-    /// `sum(k: body)` behind a route: `k` is a source of it that is not on the left.
-    fn sum(&mut self, frame: &mut Frame, e: &ast::Expr, args: &[Arg]) -> Checked<(ExprKind, Elem)> {
-        let [Arg { binder: Some(names), value: body, .. }] = args else {
-            return self.malformed(e, "sum(k: w[s, t, k] * z[e, c, h])");
-        };
-        let ([name], false) = (names.as_slice(), frame.in_sum) else {
-            return self.unsupported(e.span, "a sum over several variables");
-        };
-        let Some(via) = frame.via.clone() else { return Err(Stop) };
-        let sources: Vec<String> =
-            via.sources.iter().map(|v| frame.vars[*v].name.clone()).collect();
-        let Some(at) = sources.iter().position(|s| *s == name.name) else {
-            if frame.vars.iter().any(|(_, v)| v.name == name.name) {
-                return self.unsupported(
-                    name.span,
-                    "a sum over a variable that is not a source of the route",
-                );
-            }
-            return self.fail(unknown(
-                "F0101",
-                "source",
-                name,
-                &sources.iter().map(String::as_str).collect::<Vec<_>>(),
-            ));
-        };
-        let var = via.sources[at];
-        if frame.left.contains(&var) {
-            return self.left_and_reduced(name);
-        }
-        if via.dests.iter().any(|d| frame.left.contains(d)) {
-            return self.unsupported(e.span, "a sum into the destination side of a route");
-        }
-        frame.reduced.push(var);
-        frame.in_sum = true;
-        let body = self.value(frame, body, Elem::F32);
-        frame.in_sum = false;
-        let (by, body) = (Reducer::Sum, Box::new(body?));
-        Ok((ExprKind::Reduce { by, over: vec![var], body }, Elem::F32))
     }
 
     pub fn left_and_reduced<T>(&mut self, name: &Ident) -> Checked<T> {
@@ -648,15 +483,24 @@ impl Checker<'_> {
         }
         let fix = self.fix_cast(written, value.ty, to);
         let (from, to) = (value.ty.name(), to.name());
-        if let Some(Expr { kind: ExprKind::Reduce { by, .. }, .. }) = value.sum() {
-            let (does, by) = (if *by == Reducer::Sum { "adds" } else { "compares" }, by.name());
+        if let Some(Expr { kind: ExprKind::Reduce { by, .. }, .. }) =
+            value.sum().filter(|_| !matches!(value.kind, ExprKind::Cast(_)))
+        {
+            let does = match by {
+                Reducer::Sum => "adds",
+                Reducer::Max | Reducer::Min => "compares",
+                Reducer::First => "computes",
+            };
+            let by = by.name();
             return self.fail(
                 Diagnostic::error(
                     "F0506",
                     value.span,
-                    format!("result of `{by}` is f32, `{name}` is {to}"),
+                    format!("result of `{by}` is {from}, `{name}` is {to}"),
                 )
-                .note(format!("`{by}` {does} in f32; rounding its result is part of the meaning"))
+                .note(format!(
+                    "`{by}` {does} in {from}; rounding its result is part of the meaning"
+                ))
                 .help(format!("add `cast({to}, ..)`"))
                 .fixed(fix),
             );

@@ -209,6 +209,15 @@ pub struct Assign {
     pub span: Span,
 }
 
+impl Assign {
+    /// The same value for each of the targets alone.
+    pub fn apart(&self) -> impl Iterator<Item = Assign> {
+        let alone =
+            |target: &Ref| Assign { targets: vec![target.clone()], tuple: false, ..self.clone() };
+        self.targets.iter().map(alone)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Ref {
     pub name: Ident,

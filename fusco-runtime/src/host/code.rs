@@ -29,12 +29,9 @@ pub(crate) enum Code {
         body: Vec<Code>,
     },
     Each {
-        plan: Arc<HostPlan>,
-        fan: i64,
-        position: Number,
-        k: usize,
-        group: usize,
-        slot: usize,
+        tuples: Kept,
+        /// The body is done for the first kept tuple only.
+        first: bool,
         body: Vec<Code>,
     },
     Groups {
@@ -51,6 +48,10 @@ pub(crate) enum Code {
         body: Vec<Code>,
     },
     Once {
+        body: Vec<Code>,
+    },
+    If {
+        guards: Vec<Test>,
         body: Vec<Code>,
     },
     Grid(Box<Grid>),
@@ -120,24 +121,48 @@ pub(crate) enum Source {
     Scaled(Vec<Term>, Elem),
     Int(Number),
     Sum(Elem),
-    /// What comes of arithmetic, rounded.
-    Computed(Tree, Elem),
+    /// What comes of arithmetic in f32, f64 or i64, rounded to the element type.
+    Computed {
+        value: Tree,
+        number: Elem,
+        to: Elem,
+    },
 }
 
-/// Arithmetic in f32.
+/// Arithmetic.
 pub(crate) enum Tree {
     /// What the terms noted before add up to.
     Sum,
-    Term(Term),
+    Scalar(At),
     Row(At),
+    Lit(f64),
     Binary(IxOp, Box<Tree>, Box<Tree>),
+    /// Arithmetic in `number`, rounded to an element type.
+    Cast {
+        to: Elem,
+        number: Elem,
+        of: Box<Tree>,
+    },
     Fold(Box<Fold>),
+}
+
+/// The kept tuples of a position, as the plan knows them where it is made.
+pub(crate) struct Kept {
+    pub plan: Arc<HostPlan>,
+    pub fan: i64,
+    pub position: Number,
+    /// Variables that a tuple gives values.
+    pub k: usize,
+    pub group: usize,
+    pub slot: usize,
 }
 
 /// A reduction over loops of its own.
 pub(crate) struct Fold {
     pub by: Reducer,
     pub vars: Vec<(usize, i64)>,
+    /// Of one of the variables only the values of kept tuples count.
+    pub tuples: Option<Kept>,
     pub guards: Vec<Test>,
     pub term: Tree,
 }
@@ -220,15 +245,9 @@ impl<'a> Resolver<'a> {
                 chunk: self.chunk,
                 body: self.body(body)?,
             },
-            Op::Each { route, position, k, group, slot, body } => Code::Each {
-                plan: self.plan(*route)?,
-                fan: self.schedule().routes[*route].fan,
-                position: self.number(position)?,
-                k: k.index(),
-                group: group.index(),
-                slot: slot.index(),
-                body: self.body(body)?,
-            },
+            Op::Each { tuples, first, body } => {
+                Code::Each { tuples: self.kept(tuples)?, first: *first, body: self.body(body)? }
+            }
             Op::Groups { deal, var, body } => {
                 let groups = self.own_groups(*deal)?;
                 Code::Groups { var: var.index(), groups, body: self.body(body)? }
@@ -247,6 +266,9 @@ impl<'a> Resolver<'a> {
                 }
             }
             Op::Once { body } => Code::Once { body: self.body(body)? },
+            Op::If { guards, body } => {
+                Code::If { guards: self.guards(guards)?, body: self.body(body)? }
+            }
             Op::Count { route } => self.route(RouteStep::Count, *route)?,
             Op::Scan { route } => self.route(RouteStep::Scan, *route)?,
             Op::Tables { route } => self.route(RouteStep::Tables, *route)?,
@@ -397,7 +419,10 @@ impl<'a> Resolver<'a> {
             Value::Scaled { factors, to } => Source::Scaled(self.factors(factors)?, *to),
             Value::Int(ix) => Source::Int(self.number(ix)?),
             Value::Sum { value: ir::Tree::Sum, to } => Source::Sum(*to),
-            Value::Sum { value, to } => Source::Computed(self.tree(value)?, *to),
+            Value::Sum { value, to } => {
+                let number = value.number(self.schedule());
+                Source::Computed { value: self.tree(value)?, number, to: *to }
+            }
             Value::Cast(row, _) => Source::Cast(row.0 as usize),
         })
     }
@@ -406,17 +431,33 @@ impl<'a> Resolver<'a> {
         Ok(match value {
             ir::Tree::Sum => Tree::Sum,
             ir::Tree::Row(access) => Tree::Row(self.at(access)?),
-            ir::Tree::Scalar(access) => Tree::Term(Term::Scalar(self.at(access)?)),
-            ir::Tree::Lit(v) => Tree::Term(Term::Lit(*v)),
+            ir::Tree::Scalar(access) => Tree::Scalar(self.at(access)?),
+            ir::Tree::Lit(v, _) => Tree::Lit(*v),
+            ir::Tree::Cast(to, of) => {
+                let number = of.number(self.schedule());
+                Tree::Cast { to: *to, number, of: Box::new(self.tree(of)?) }
+            }
             ir::Tree::Binary { op, lhs, rhs } => {
                 Tree::Binary(*op, Box::new(self.tree(lhs)?), Box::new(self.tree(rhs)?))
             }
             ir::Tree::Fold(fold) => Tree::Fold(Box::new(Fold {
                 by: fold.by,
                 vars: fold.vars.iter().map(|(v, n)| (v.index(), *n)).collect(),
+                tuples: fold.tuples.as_ref().map(|tuples| self.kept(tuples)).transpose()?,
                 guards: self.guards(&fold.guards)?,
                 term: self.tree(&fold.term)?,
             })),
+        })
+    }
+
+    fn kept(&self, tuples: &ir::Kept) -> Result<Kept, Error> {
+        Ok(Kept {
+            plan: self.plan(tuples.route)?,
+            fan: self.schedule().routes[tuples.route].fan,
+            position: self.number(&tuples.position)?,
+            k: tuples.k.index(),
+            group: tuples.group.index(),
+            slot: tuples.slot.index(),
         })
     }
 

@@ -75,12 +75,10 @@ impl Grid {
         while let Some((var, extent)) = self.outer.last().copied() {
             let inner = self.inner;
             let Body::Moves(moves) = &self.body else { return };
-            let mut forms =
-                self.guards.iter().map(|g| &g.form).chain(moves.iter().flat_map(Move::forms));
-            if !forms.all(|form| form.joins(var, inner)) {
+            let guards = self.guards.iter().all(|g| g.joins(var, inner));
+            if !guards || !moves.iter().flat_map(Move::forms).all(|form| form.joins(var, inner)) {
                 return;
             }
-            drop(forms);
             self.outer.pop();
             self.joined.push(var);
             self.inner.1 *= extent;
@@ -162,12 +160,11 @@ impl Body {
 fn goes_on(tree: &Tree, var: usize) -> bool {
     match tree {
         Tree::Row(at) => at.step(var) == Some(at.bytes as i64),
-        Tree::Term(Term::Scalar(at)) => !at.reads(var),
-        Tree::Sum | Tree::Term(Term::Row(_) | Term::Lit(_)) => true,
+        Tree::Scalar(at) => !at.reads(var),
+        Tree::Sum | Tree::Lit(_) => true,
+        Tree::Cast { of, .. } => goes_on(of, var),
         Tree::Binary(_, lhs, rhs) => goes_on(lhs, var) && goes_on(rhs, var),
-        Tree::Fold(fold) => {
-            fold.guards.iter().all(|g| !g.form.reads(var)) && goes_on(&fold.term, var)
-        }
+        Tree::Fold(fold) => fold.guards.iter().all(|g| !g.reads(var)) && goes_on(&fold.term, var),
     }
 }
 
@@ -184,7 +181,9 @@ fn runs_on(op: &Code, var: usize) -> bool {
         Code::Load { from, .. } => contiguous(from),
         Code::Put { value: Source::Int(n), to } => !n.reads(var) && contiguous(to),
         Code::Put { value: Source::Scaled(factors, _), to } => still(factors) && contiguous(to),
-        Code::Put { value: Source::Computed(tree, _), to } => goes_on(tree, var) && contiguous(to),
+        Code::Put { value: Source::Computed { value, .. }, to } => {
+            goes_on(value, var) && contiguous(to)
+        }
         Code::Put { to, .. } => contiguous(to),
         Code::Reduce { factors } => still(factors),
         Code::For { body, .. } => body.iter().all(|op| runs_on(op, var)),

@@ -5,13 +5,15 @@ use super::code::Resolver;
 use super::index::{Number, wild};
 use crate::error::Error;
 use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp, PairPart};
+use fusco_dsl::sema::hir::Filter;
+use std::convert::Infallible;
 
 /// Which of the points: the `index`-th of `count` parts.
 pub(crate) struct Part(Option<(Number, i64)>);
 
 /// A guard as a comparison of a form.
 pub(crate) struct Test {
-    pub form: Affine,
+    form: Affine,
     kind: TestKind,
 }
 
@@ -26,6 +28,8 @@ enum TestKind {
     Valid { limit: i64, tensor: String },
     /// `form != 0`, or the launch fails: it divides.
     NonZero,
+    /// A condition on other numbers.
+    Holds(Filter<Number>),
 }
 
 pub(crate) fn points(vars: &[(usize, i64)]) -> i64 {
@@ -62,6 +66,9 @@ impl Resolver<'_> {
                     (self.number(&Ix::Pair { route: *route, tuple, part })?, TestKind::Kept)
                 }
                 Guard::NonZero { value } => (self.number(value)?, TestKind::NonZero),
+                Guard::Holds(filter) => {
+                    (Number::Lit(0), TestKind::Holds(filter.map(&mut |n| self.number(n))?))
+                }
             };
             Ok(Test { form: Affine::of(&form), kind })
         };
@@ -86,6 +93,9 @@ impl Test {
             TestKind::Below => v < 0,
             TestKind::Zero => v == 0,
             TestKind::Kept => v >= 0,
+            TestKind::Holds(filter) => filter
+                .holds(&mut |n| Ok::<_, Infallible>(n.get(vars)))
+                .unwrap_or_else(|e| match e {}),
             TestKind::NonZero if v != 0 => true,
             TestKind::NonZero => {
                 wild(|| "a divisor is 0".to_string());
@@ -101,13 +111,36 @@ impl Test {
 
     /// As of a number: see [`Affine::piece`].
     pub(crate) fn piece(&self, var: usize, vars: &[i64]) -> Piece {
+        if let TestKind::Holds(filter) = &self.kind {
+            let pieces = filter.operands().into_iter().map(|n| n.piece(var, vars).steady());
+            return pieces.fold(Piece::still(), Piece::within);
+        }
         let piece = self.form.piece(var, vars);
         if self.fails() { piece.steady() } else { piece }
     }
 
     /// What the form grows by with a variable, if it is linear and [`Self::narrow`] can use that.
     pub(crate) fn step(&self, var: usize) -> Option<i64> {
+        if matches!(self.kind, TestKind::Holds(_)) {
+            return (!self.reads(var)).then_some(0);
+        }
         self.form.step(var).filter(|step| *step == 0 || !self.fails())
+    }
+
+    /// Whether it depends on the variable.
+    pub(crate) fn reads(&self, var: usize) -> bool {
+        match &self.kind {
+            TestKind::Holds(filter) => filter.operands().into_iter().any(|n| n.reads(var)),
+            _ => self.form.reads(var),
+        }
+    }
+
+    /// Whether it depends on two variables as on one longer loop.
+    pub(crate) fn joins(&self, var: usize, inner: (usize, i64)) -> bool {
+        match self.kind {
+            TestKind::Holds(_) => !self.reads(var) && !self.reads(inner.0),
+            _ => self.form.joins(var, inner),
+        }
     }
 
     /// Where it does not hold the launch fails.
@@ -127,9 +160,11 @@ impl Test {
         match self.kind {
             TestKind::Zero if at % step == 0 => (from.max(-at / step), to.min(-at / step + 1)),
             // A group is steady along its points.
-            TestKind::Zero | TestKind::Kept | TestKind::Valid { .. } | TestKind::NonZero => {
-                (from, from)
-            }
+            TestKind::Zero
+            | TestKind::Kept
+            | TestKind::Valid { .. }
+            | TestKind::NonZero
+            | TestKind::Holds(_) => (from, from),
             TestKind::Below if step > 0 => (from, to.min((-at - 1).div_euclid(step) + 1)),
             TestKind::Below => (from.max(at.div_euclid(-step) + 1), to),
         }

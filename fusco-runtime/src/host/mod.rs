@@ -21,6 +21,7 @@ mod table;
 mod tile;
 mod turn;
 mod wait;
+mod wide;
 
 pub(crate) use backend::Host;
 pub(crate) use plan::{HostPlan, tile_rows};

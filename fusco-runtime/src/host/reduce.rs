@@ -36,6 +36,8 @@ pub(crate) enum Computed {
     /// What a reduction made of each element.
     Values(Vec<f32>),
     Binary(IxOp, Box<Computed>, Box<Computed>),
+    /// Each element rounded to the type.
+    Rounded(Elem, Box<Computed>),
 }
 
 const BLOCK: usize = 64;
@@ -145,7 +147,7 @@ unsafe fn computed_plain(
 /// Of no terms.
 pub(crate) fn start(by: Reducer) -> f32 {
     match by {
-        Reducer::Sum => 0.0,
+        Reducer::Sum | Reducer::First => 0.0,
         Reducer::Max => f32::NEG_INFINITY,
         Reducer::Min => f32::INFINITY,
     }
@@ -197,6 +199,7 @@ unsafe fn fold_plain(by: Reducer, term: &Computed, acc: &mut [f32]) {
                             Reducer::Sum => *acc + a,
                             Reducer::Max => larger(*acc, *a),
                             Reducer::Min => -larger(-*acc, -a),
+                            Reducer::First => *a,
                         };
                     });
                 }
@@ -214,6 +217,19 @@ fn larger(a: f32, b: f32) -> f32 {
 }
 
 impl Computed {
+    /// The first `run` elements of a value that no addends make.
+    ///
+    /// # Safety
+    /// Its rows have `run` elements.
+    pub(crate) unsafe fn all(&self, run: usize) -> Vec<f32> {
+        let mut out = vec![0f32; run];
+        for (i, out) in out.chunks_mut(BLOCK).enumerate() {
+            // SAFETY: by the caller.
+            unsafe { self.block(i * BLOCK, &[], out) }
+        }
+        out
+    }
+
     /// Elements `at..` of the value, from the sums.
     ///
     /// # Safety
@@ -224,6 +240,15 @@ impl Computed {
             Computed::Values(values) => out.copy_from_slice(&values[at..at + out.len()]),
             // SAFETY: by the caller.
             Computed::Operand(operand) => unsafe { expand(operand, at, out) },
+            Computed::Rounded(elem, value) => {
+                // SAFETY: by the caller.
+                unsafe { value.block(at, sums, out) };
+                out.iter_mut().for_each(|v| {
+                    let bits = number::round(*elem, *v).to_le_bytes();
+                    // SAFETY: an element has at most 8 bytes.
+                    *v = unsafe { number::load(*elem, bits.as_ptr()) };
+                });
+            }
             Computed::Binary(op, lhs, rhs) => {
                 let mut other = [0f32; BLOCK];
                 let other = &mut other[..out.len()];

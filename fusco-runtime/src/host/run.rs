@@ -1,19 +1,20 @@
 //! The interpreter of resolved kernels: one rank, one CTA, ops in order.
 
 use super::access::At;
-use super::code::{Code, Fold, RouteStep, Source, Term, Tree};
+use super::code::{Code, Fold, Kept, RouteStep, Source, Term, Tree};
 use super::index::take_wild;
-use super::number::{int_bits, load, load_int, store};
+use super::number::{int_bits, load, store};
 use super::pending::Pending;
 use super::plan::HostPlan;
 use super::reduce::{self, Addend, Computed, Operand};
 use super::tile::Stage;
 use super::wait::Watch;
+use super::wide::Wide;
 use super::{cast, copy};
 use crate::error::Error;
 use fusco_dsl::arena::Handle;
-use fusco_dsl::schedule::ir::Signal;
-use fusco_dsl::sema::hir::Elem;
+use fusco_dsl::schedule::ir::{IxOp, Signal};
+use fusco_dsl::sema::hir::{Elem, Reducer};
 use std::sync::atomic::Ordering::*;
 
 /// Why a rank stopped.
@@ -100,10 +101,7 @@ impl<'a> Runner<'a> {
             Code::Tokens { var, extent, chunk, body } => {
                 self.tokens(*var, extent.get(&self.vars), *chunk, body)
             }
-            Code::Each { plan, fan, position, k, group, slot, body } => {
-                let first = position.get(&self.vars) * fan;
-                self.each(plan, first, *fan, (*k, *group, *slot), body)
-            }
+            Code::Each { tuples, first, body } => self.each(tuples, *first, body),
             Code::Groups { var, groups, body } => groups.list().iter().try_for_each(|g| {
                 self.vars[*var] = *g;
                 self.body(body)
@@ -119,6 +117,10 @@ impl<'a> Runner<'a> {
                 })
             }
             Code::Once { body } => self.body(body),
+            Code::If { guards, body } => match guards.iter().all(|g| g.holds(&self.vars)) {
+                true => self.body(body),
+                false => Ok(()),
+            },
             Code::Grid(grid) => grid.run(self).and(self.tame()),
             Code::Tile(tile) => tile.run(self).and(self.tame()),
             Code::For { var, extent, body } => (0..*extent).try_for_each(|v| {
@@ -181,26 +183,30 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    fn each(
-        &mut self,
-        plan: &HostPlan,
-        first: i64,
-        fan: i64,
-        vars: (usize, usize, usize),
-        body: &[Code],
-    ) -> Result<(), Stop> {
+    fn each(&mut self, tuples: &Kept, first: bool, body: &[Code]) -> Result<(), Stop> {
         self.addends.clear();
         self.shortest = usize::MAX;
-        for k in 0..fan {
-            let Some((group, slot)) = plan.ranks[self.me].pair((first + k) as usize) else {
-                continue;
-            };
-            self.vars[vars.0] = k;
-            self.vars[vars.1] = group;
-            self.vars[vars.2] = slot;
-            self.body(body)?;
+        for k in 0..tuples.fan {
+            if self.bind(tuples, k) {
+                self.body(body)?;
+                if first {
+                    break;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Whether the tuple is kept; then its variables have its values.
+    fn bind(&mut self, tuples: &Kept, k: i64) -> bool {
+        let number = tuples.position.get(&self.vars) * tuples.fan + k;
+        let pair = tuples.plan.ranks[self.me].pair(number as usize);
+        if let Some((group, slot)) = pair {
+            self.vars[tuples.k] = k;
+            self.vars[tuples.group] = group;
+            self.vars[tuples.slot] = slot;
+        }
+        pair.is_some()
     }
 
     /// A body whose sums begin anew, on accesses `scale` times as long.
@@ -303,27 +309,44 @@ impl<'a> Runner<'a> {
                 unsafe { reduce::sum(&self.addends, run, *elem, at, large) }
                 self.scatter(at, run * elem.bytes() as usize, to)
             }
-            Source::Computed(Tree::Fold(fold), elem) if elem.is_integer() => {
+            Source::Computed { value, number, to: elem } => {
                 let run = to.bytes * self.scale / elem.bytes() as usize;
-                let mut sums = vec![0i64; run];
-                self.count(fold, 0, &mut sums)?;
-                let at = self.target(to)?;
-                for (i, sum) in sums.iter().enumerate() {
-                    // SAFETY: `at` has `run` elements.
-                    unsafe { store(at.add(i * elem.bytes() as usize), *elem, *sum as u64) }
+                match number {
+                    Elem::I64 => {
+                        let values: Vec<i64> = self.wide(value, run)?;
+                        self.write_wide(&values, *elem, to)
+                    }
+                    Elem::F64 => {
+                        let values: Vec<f64> = self.wide(value, run)?;
+                        self.write_wide(&values, *elem, to)
+                    }
+                    _ => self.write_computed(value, (run, *elem), to),
                 }
-                self.scatter(at, run * elem.bytes() as usize, to)
-            }
-            Source::Computed(tree, elem) => {
-                let run = to.bytes * self.scale / elem.bytes() as usize;
-                let (value, shortest) = self.computed(tree, run)?;
-                let at = self.target(to)?;
-                let run = run.min(self.shortest).min(shortest);
-                // SAFETY: as for a sum; no row of the arithmetic is shorter.
-                unsafe { reduce::computed(&self.addends, &value, run, *elem, at) }
-                self.scatter(at, run * elem.bytes() as usize, to)
             }
         }
+    }
+
+    fn write_computed(
+        &mut self,
+        tree: &Tree,
+        (run, elem): (usize, Elem),
+        to: &At,
+    ) -> Result<(), Stop> {
+        let (value, shortest) = self.computed(tree, run)?;
+        let at = self.target(to)?;
+        let run = run.min(self.shortest).min(shortest);
+        // SAFETY: as for a sum; no row of the arithmetic is shorter.
+        unsafe { reduce::computed(&self.addends, &value, run, elem, at) }
+        self.scatter(at, run * elem.bytes() as usize, to)
+    }
+
+    fn write_wide<W: Wide>(&mut self, values: &[W], elem: Elem, to: &At) -> Result<(), Stop> {
+        let (at, width) = (self.target(to)?, elem.bytes() as usize);
+        for (i, value) in values.iter().enumerate() {
+            // SAFETY: `at` has an element for each value.
+            unsafe { store(at.add(i * width), elem, value.bits(elem)) }
+        }
+        self.scatter(at, values.len() * width, to)
     }
 
     pub(super) fn write_row(&mut self, row: Loaded, to: &At) -> Result<(), Stop> {
@@ -373,10 +396,8 @@ impl<'a> Runner<'a> {
     fn computed(&mut self, tree: &Tree, run: usize) -> Result<(Computed, usize), Stop> {
         Ok(match tree {
             Tree::Sum => (Computed::Sum, usize::MAX),
-            Tree::Term(term) => {
-                let (addend, shortest) = self.addend(std::slice::from_ref(term))?;
-                (Computed::Operand(addend.factors[0]), shortest)
-            }
+            Tree::Scalar(at) => (Computed::Operand(Operand::Number(self.scalar(at)?)), usize::MAX),
+            Tree::Lit(v) => (Computed::Operand(Operand::Number(*v as f32)), usize::MAX),
             Tree::Row(at) => {
                 let row = self.read(at)?;
                 let elements = row.bytes / at.elem.bytes() as usize;
@@ -386,65 +407,145 @@ impl<'a> Runner<'a> {
                 let ((lhs, a), (rhs, b)) = (self.computed(lhs, run)?, self.computed(rhs, run)?);
                 (Computed::Binary(*op, Box::new(lhs), Box::new(rhs)), a.min(b))
             }
+            Tree::Cast { to, number, of } => {
+                let (value, shortest) = match (&**of, number) {
+                    // An operand is read as f32, whatever it is.
+                    (Tree::Row(_) | Tree::Scalar(_), _) | (_, Elem::F32) => {
+                        self.computed(of, run)?
+                    }
+                    (_, Elem::F64) => {
+                        let values: Vec<f64> = self.wide(of, run)?;
+                        (Computed::Values(values.iter().map(|v| *v as f32).collect()), usize::MAX)
+                    }
+                    _ => {
+                        let values: Vec<i64> = self.wide(of, run)?;
+                        (Computed::Values(values.iter().map(|v| *v as f32).collect()), usize::MAX)
+                    }
+                };
+                match to {
+                    Elem::F32 => (value, shortest),
+                    _ => (Computed::Rounded(*to, Box::new(value)), shortest),
+                }
+            }
             Tree::Fold(fold) => {
                 let mut acc = vec![reduce::start(fold.by); run];
-                let shortest = self.fold(fold, 0, &mut acc)?;
+                let mut shortest = usize::MAX;
+                self.terms(fold, 0, &mut |runner| {
+                    let (term, elements) = runner.computed(&fold.term, run)?;
+                    let run = run.min(elements);
+                    // SAFETY: no row of the term is shorter.
+                    unsafe { reduce::fold(fold.by, &term, &mut acc[..run]) }
+                    shortest = shortest.min(run);
+                    Ok(())
+                })?;
                 (Computed::Values(acc), shortest)
             }
         })
     }
 
-    /// The elements that a sum of integers adds, from loop number `depth` on.
-    fn count(&mut self, fold: &Fold, depth: usize, sums: &mut [i64]) -> Result<(), Stop> {
-        if let Some((var, extent)) = fold.vars.get(depth) {
-            return (0..*extent).try_for_each(|v| {
-                self.vars[*var] = v;
-                self.count(fold, depth + 1, sums)
-            });
-        }
-        if !fold.guards.iter().all(|g| g.holds(&self.vars)) {
+    /// The terms of a reduction, from loop number `depth` on. Rows that are put together for a term are free after it.
+    fn terms(
+        &mut self,
+        fold: &Fold,
+        depth: usize,
+        visit: &mut dyn FnMut(&mut Self) -> Result<(), Stop>,
+    ) -> Result<(), Stop> {
+        let Some((var, extent)) = fold.vars.get(depth) else {
+            if fold.guards.iter().all(|g| g.holds(&self.vars)) {
+                let used = self.used;
+                visit(self)?;
+                self.used = used;
+            }
             return Ok(());
-        }
-        let (at, still) = match &fold.term {
-            Tree::Row(at) => (at, false),
-            Tree::Term(Term::Scalar(at)) => (at, true),
-            _ => return Ok(()),
         };
-        let (used, scale) = (self.used, self.scale);
-        self.scale = if still { 1 } else { scale };
-        let row = self.read(at)?;
-        self.scale = scale;
-        let width = at.elem.bytes() as usize;
-        let most = if still { usize::MAX } else { row.bytes / width };
-        for (i, sum) in sums.iter_mut().enumerate().take(most) {
-            let i = if still { 0 } else { i };
-            // SAFETY: element `i` is within the row.
-            *sum = sum.wrapping_add(unsafe { load_int(at.elem, row.at.add(i * width)) });
+        for v in 0..*extent {
+            self.vars[*var] = v;
+            let kept = match fold.tuples.as_ref().filter(|t| t.k == *var) {
+                Some(tuples) => self.bind(tuples, v),
+                None => true,
+            };
+            if kept {
+                self.terms(fold, depth + 1, visit)?;
+            }
         }
-        self.used = used;
         Ok(())
     }
 
-    /// The terms of a reduction from loop number `depth` on; the elements of the shortest row.
-    fn fold(&mut self, fold: &Fold, depth: usize, acc: &mut [f32]) -> Result<usize, Stop> {
-        let mut shortest = usize::MAX;
-        if let Some((var, extent)) = fold.vars.get(depth) {
-            for v in 0..*extent {
-                self.vars[*var] = v;
-                shortest = shortest.min(self.fold(fold, depth + 1, acc)?);
+    /// The bytes of one element, of whatever strip.
+    fn single(&mut self, at: &At) -> Result<*const u8, Stop> {
+        let scale = std::mem::replace(&mut self.scale, 1);
+        let row = self.read(at);
+        self.scale = scale;
+        Ok(row?.at)
+    }
+
+    fn scalar(&mut self, at: &At) -> Result<f32, Stop> {
+        let one = self.single(at)?;
+        // SAFETY: an access has at least one readable element.
+        Ok(unsafe { load(at.elem, one) })
+    }
+
+    /// `run` elements of what comes of the tree.
+    fn wide<W: Wide>(&mut self, tree: &Tree, run: usize) -> Result<Vec<W>, Stop> {
+        Ok(match tree {
+            // What adds up elsewhere is f32.
+            Tree::Sum => vec![W::literal(0.0); run],
+            Tree::Lit(v) => vec![W::literal(*v); run],
+            Tree::Scalar(at) => {
+                let one = self.single(at)?;
+                // SAFETY: an access has at least one readable element.
+                vec![unsafe { W::element(at.elem, one) }; run]
             }
-            return Ok(shortest);
-        }
-        if fold.guards.iter().all(|g| g.holds(&self.vars)) {
-            // Rows that are put together for the term are free after it.
-            let used = self.used;
-            let (term, elements) = self.computed(&fold.term, acc.len())?;
-            let run = acc.len().min(elements);
-            // SAFETY: no row of the term is shorter.
-            unsafe { reduce::fold(fold.by, &term, &mut acc[..run]) }
-            (self.used, shortest) = (used, run);
-        }
-        Ok(shortest)
+            Tree::Row(at) => self.wide_row(at, run)?,
+            Tree::Binary(op, lhs, rhs) => {
+                let (a, b) = (self.wide::<W>(lhs, run)?, self.wide::<W>(rhs, run)?);
+                a.iter().zip(&b).map(|(a, b)| W::apply(*op, *a, *b)).collect()
+            }
+            Tree::Cast { number: Elem::F32, of, .. } => {
+                let (value, shortest) = self.computed(of, run)?;
+                // SAFETY: no row of it is shorter.
+                let values = unsafe { value.all(run.min(shortest)) };
+                values.into_iter().map(W::of_f32).collect()
+            }
+            Tree::Cast { of, .. } => self.wide(of, run)?,
+            Tree::Fold(fold) => self.wide_fold(fold, run)?,
+        })
+    }
+
+    fn wide_row<W: Wide>(&mut self, at: &At, run: usize) -> Result<Vec<W>, Stop> {
+        let row = self.read(at)?;
+        let width = at.elem.bytes() as usize;
+        let elements = 0..run.min(row.bytes / width);
+        // SAFETY: element `i` lies within the row.
+        Ok(elements.map(|i| unsafe { W::element(at.elem, row.at.add(i * width)) }).collect())
+    }
+
+    fn wide_fold<W: Wide>(&mut self, fold: &Fold, run: usize) -> Result<Vec<W>, Stop> {
+        let start = match fold.by {
+            Reducer::Sum | Reducer::First => 0.0,
+            Reducer::Max => f64::NEG_INFINITY,
+            Reducer::Min => f64::INFINITY,
+        };
+        let mut acc = vec![W::literal(start); run];
+        self.terms(fold, 0, &mut |runner| {
+            if let (Reducer::Sum, Tree::Binary(IxOp::Mul, lhs, rhs)) = (fold.by, &fold.term) {
+                let (a, b) = (runner.wide::<W>(lhs, run)?, runner.wide::<W>(rhs, run)?);
+                let terms = a.iter().zip(&b);
+                acc.iter_mut().zip(terms).for_each(|(acc, (a, b))| *acc = W::fused(*a, *b, *acc));
+                return Ok(());
+            }
+            let terms = runner.wide::<W>(&fold.term, run)?;
+            acc.iter_mut().zip(terms).for_each(|(acc, term)| {
+                *acc = match fold.by {
+                    Reducer::Sum => W::apply(IxOp::Add, *acc, term),
+                    Reducer::Max => W::larger(*acc, term),
+                    Reducer::Min => W::smaller(*acc, term),
+                    Reducer::First => term,
+                };
+            });
+            Ok(())
+        })?;
+        Ok(acc)
     }
 
     /// The product, and the elements of its shortest row.
@@ -453,13 +554,7 @@ impl<'a> Runner<'a> {
         for (to, factor) in addend.factors.iter_mut().zip(factors) {
             *to = match factor {
                 Term::Lit(v) => Operand::Number(*v),
-                Term::Scalar(at) => {
-                    let scale = std::mem::replace(&mut self.scale, 1);
-                    let row = self.read(at);
-                    self.scale = scale;
-                    // SAFETY: a row has at least one readable element.
-                    Operand::Number(unsafe { load(at.elem, row?.at) })
-                }
+                Term::Scalar(at) => Operand::Number(self.scalar(at)?),
                 Term::Row(row) => {
                     let row = self.rows[*row];
                     shortest = shortest.min(row.bytes / row.elem.bytes() as usize);

@@ -51,7 +51,7 @@ impl Shape {
             source(Vec::new(), self.fan),
         ];
         let names = ["s", "t", "k"].map(String::from).to_vec();
-        Tuples { names, sources, positions: vec![0, 1], choice: Some(2), stride: 1 }
+        Tuples { names, sources, positions: vec![0, 1], choice: Some(2), stride: 1, first: 0 }
     }
 
     pub fn rows(&self) -> i64 {
@@ -261,7 +261,9 @@ impl Shape {
     }
 
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
-        Op::Each { route: n.route, position: Ix::Var(n.t), k: n.k, group: n.e, slot: n.c, body }
+        let position = Ix::Var(n.t);
+        let tuples = Kept { route: n.route, position, k: n.k, group: n.e, slot: n.c };
+        Op::Each { tuples, first: false, body }
     }
 
     fn owner(self, n: &Names) -> Ix {

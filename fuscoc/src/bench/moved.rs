@@ -3,7 +3,7 @@
 use crate::data;
 use crate::run::{Finished, Prepared, moved};
 use fusco_dsl::arena::Handle;
-use fusco_dsl::plan::{Factor, Kind, Movement};
+use fusco_dsl::plan::Movement;
 use fusco_dsl::sema::hir::{Extent, Route, Tensor};
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,19 +71,7 @@ fn routed(ready: &Prepared, finished: &Finished, movement: &Movement) -> Moved {
         let times = if ragged { plans } else { copies };
         moved::tensor(compiled, &ready.inputs, tensor, (rows, movement.run)) * times
     };
-    let factor = |f: &Factor| match f {
-        Factor::Row(p) | Factor::Scalar(p) => bytes(p.tensor),
-        Factor::Lit(_) => 0,
-    };
-    let read = match &movement.kind {
-        Kind::Push { source } => bytes(source.tensor),
-        Kind::Scale { factors, .. } => factors.iter().map(factor).sum(),
-        Kind::Reduce { factors, value, .. } => {
-            let own: i64 = value.points().into_iter().map(|p| bytes(p.tensor)).sum();
-            factors.iter().map(factor).sum::<i64>() + own
-        }
-        Kind::PushInt { .. } | Kind::Derive { .. } => 0,
-    };
+    let read = movement.kind.points().into_iter().map(|p| bytes(p.tensor)).sum();
     let written = bytes(movement.target.tensor);
     Moved { read, written, fill: fill(ready, finished, movement.target.tensor, written) }
 }

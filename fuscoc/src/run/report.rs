@@ -29,8 +29,8 @@ fn traffic(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Vec<Tra
         let name = compiled.hir.routes[*handle].name.clone();
         let live = finished.live.get(&name).cloned().unwrap_or_default();
         let movements = compiled.plan.entries.iter().flat_map(|e| &e.movements);
-        let pushes =
-            movements.filter(|m| m.route == *handle && matches!(m.kind, Kind::Push { .. }));
+        let pushes = movements
+            .filter(|m| m.route == *handle && m.pushes() && matches!(m.kind, Kind::Row { .. }));
         let deal = pushes.clone().find_map(|m| m.target.deal.clone());
         let known = deal.clone().and_then(|d| crate::data::dealt(compiled, d, inputs));
         let count = |group: &i64| live.get(*group as usize).map_or(0, |n| u64::from(*n));
@@ -182,9 +182,7 @@ fn entry_bytes(compiled: &Compiled, inputs: &Inputs, finished: &Finished, entry:
         let rows = rows_of(m.route);
         let row = m.run * compiled.hir.tensors[m.target.tensor].dtype.elem.bytes();
         total += match m.kind {
-            Kind::Push { .. } | Kind::Scale { .. } | Kind::PushInt { .. } | Kind::Reduce { .. } => {
-                rows * row
-            }
+            Kind::Row { .. } | Kind::Computed { .. } | Kind::Int { .. } => rows * row,
             Kind::Derive { .. } => 0,
         };
     }

@@ -15,6 +15,7 @@ template <> __device__ __forceinline__ f64 from_f32<f64>(float x) { return x == 
 template <> __device__ __forceinline__ e4m3 from_f32<e4m3>(float x) { u16 r; asm("cvt.rn.satfinite.e4m3x2.f32 %0, %1, %2;" : "=h"(r) : "f"(0.f), "f"(x)); return {u8(r)}; }
 template <> __device__ __forceinline__ e5m2 from_f32<e5m2>(float x) { u16 r; asm("cvt.rn.satfinite.e5m2x2.f32 %0, %1, %2;" : "=h"(r) : "f"(0.f), "f"(x)); return {u8(r)}; }
 __device__ __forceinline__ float canonical(float x) { return x == x ? x : __uint_as_float(0x7fffffffu); }
+__device__ __forceinline__ f64 canonical(f64 x) { return x == x ? x : __longlong_as_double(0x7fffffffffffffffll); }
 template <class From, class To, i32 N> __device__ __forceinline__ Vec<N * i32(sizeof(To))> cast(const Vec<N * i32(sizeof(From))>& row) {
     Vec<N * i32(sizeof(To))> out;
 #pragma unroll

@@ -10,3 +10,9 @@ __device__ __forceinline__ float smaller(float a, float b) {
     asm("min.f32 %0, %1, %2;" : "=f"(r) : "f"(a), "f"(b));
     return a != a ? a : b != b ? b : r;
 }
+
+__device__ __forceinline__ f64 larger(f64 a, f64 b) {
+    return a != a ? a : b != b ? b : a > b || (a == b && __double_as_longlong(a) >= 0) ? a : b;
+}
+
+__device__ __forceinline__ f64 smaller(f64 a, f64 b) { return -larger(-a, -b); }

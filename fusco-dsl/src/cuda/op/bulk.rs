@@ -151,7 +151,7 @@ impl Nest<'_> {
     /// `dropped`: what it does about a pair that is.
     fn pairs(&self, out: &mut Out, dropped: &str, body: impl FnOnce(&mut Out)) {
         let (trip, fan) = (self.trip, self.trip.route.fan);
-        let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
+        let (k, group, slot) = trip.names();
         let head = format!(
             "for (i32 i = threadIdx.x; i < min(each, total - begin) * {fan}; i += blockDim.x)"
         );
@@ -161,7 +161,7 @@ impl Nest<'_> {
             self.dealt.plan(out);
             out.line(&format!(
                 "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-                super::ix(trip.schedule, trip.base_position)
+                super::ix(trip.schedule, &trip.tuples.position)
             ));
             out.line(&format!("if (pair.group < 0) {dropped}"));
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));

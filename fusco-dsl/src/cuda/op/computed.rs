@@ -1,10 +1,10 @@
 //! Arithmetic on elements: operands are loaded, reductions looped over, and what comes of them is rounded once.
 
 use super::points::{place, within};
-use super::reduce::operation;
+use crate::cuda::index::index;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Fold, IxOp, Schedule, Tree};
+use crate::schedule::ir::{Access, Fold, IxOp, Kept, Schedule, Tree};
 use crate::sema::hir::{Elem, Reducer};
 
 /// Terms whose operands are in flight at once.
@@ -17,8 +17,6 @@ struct Text<'a> {
     width: i64,
     /// The vector of a run.
     v: &'a str,
-    /// Numbers are i64, not float.
-    integers: bool,
     operands: usize,
     folds: usize,
 }
@@ -31,19 +29,17 @@ pub(super) fn emit(
     (to, elem): (&Access, Elem),
     v: &str,
 ) {
-    let integers = elem.is_integer();
-    let mut text = Text { schedule, width, v, integers, operands: 0, folds: 0 };
-    let value = text.tree(out, tree);
-    let elem = elem.name();
+    let mut text = Text { schedule, width, v, operands: 0, folds: 0 };
+    let number = tree.number(schedule);
+    let value = text.tree(out, tree, number);
+    let stored = match (number, elem) {
+        (Elem::I64, _) => format!("{}({value})", elem.name()),
+        (Elem::F64, Elem::F64) => format!("canonical({value})"),
+        (Elem::F64, _) => format!("from_f32<{}>(canonical(to_f32({value})))", elem.name()),
+        _ => format!("from_f32<{}>(canonical({value}))", elem.name()),
+    };
     out.line(&format!("Vec<{}> value;", to.vector));
-    if integers {
-        let stored = format!("reinterpret_cast<{elem}*>(&value)[elem] = {elem}({value});");
-        return text.each(out, &stored);
-    }
-    text.each(
-        out,
-        &format!("reinterpret_cast<{elem}*>(&value)[elem] = from_f32<{elem}>(canonical({value}));"),
-    );
+    text.each(out, &format!("reinterpret_cast<{}*>(&value)[elem] = {stored};", elem.name()));
 }
 
 impl Text<'_> {
@@ -52,51 +48,75 @@ impl Text<'_> {
         out.line(&format!("for (i32 elem = 0; elem < {}; ++elem) {statement}", self.width));
     }
 
-    /// Element `elem` of the tree; what it needs is written before.
-    fn tree(&mut self, out: &mut Out, tree: &Tree) -> String {
+    /// Element `elem` of the tree, a number of that type; what it needs is written before.
+    fn tree(&mut self, out: &mut Out, tree: &Tree, number: Elem) -> String {
         match tree {
-            Tree::Row(access) => self.operand(out, access, self.v, "elem"),
-            Tree::Scalar(access) => self.operand(out, access, "0", "0"),
-            Tree::Lit(v) => number(*v),
+            Tree::Row(access) => self.operand(out, access, (self.v, "elem"), number),
+            Tree::Scalar(access) => self.operand(out, access, ("0", "0"), number),
+            Tree::Lit(v, _) => literal(*v, number),
             Tree::Binary { op, lhs, rhs } => {
-                let (a, b) = (self.tree(out, lhs), self.tree(out, rhs));
-                operation(*op, &a, &b)
+                let (a, b) = (self.tree(out, lhs, number), self.tree(out, rhs, number));
+                arithmetic(*op, (&a, &b), number)
             }
-            Tree::Fold(fold) => self.fold(out, fold),
-            // The verifier: nothing adds up in a grid beside its own reductions.
-            Tree::Sum => number(0.0),
+            Tree::Cast(to, inner) => self.cast(out, *to, inner),
+            Tree::Fold(fold) => self.fold(out, fold, number),
+            // The verifier: what adds up in the accumulator is rounded by whoever adds it up.
+            Tree::Sum => literal(0.0, number),
         }
     }
 
-    fn operand(&mut self, out: &mut Out, access: &Access, v: &str, at: &str) -> String {
+    fn cast(&mut self, out: &mut Out, to: Elem, inner: &Tree) -> String {
+        let from = inner.number(self.schedule);
+        let value = match (inner, from) {
+            (Tree::Row(access), Elem::I64) => {
+                self.operand(out, access, (self.v, "elem"), Elem::F32)
+            }
+            (Tree::Scalar(access), Elem::I64) => self.operand(out, access, ("0", "0"), Elem::F32),
+            (_, Elem::F32) => self.tree(out, inner, from),
+            _ => format!("to_f32({})", self.tree(out, inner, from)),
+        };
+        match to {
+            Elem::F32 => value,
+            Elem::F64 => format!("f64({value})"),
+            _ => format!("to_f32(from_f32<{}>(canonical({value})))", to.name()),
+        }
+    }
+
+    fn operand(
+        &mut self,
+        out: &mut Out,
+        access: &Access,
+        (v, at): (&str, &str),
+        number: Elem,
+    ) -> String {
         let own = format!("own{}", self.operands);
         self.operands += 1;
         out.line(&format!("const auto {own} = load({});", place(self.schedule, access, v)));
         let elem = self.schedule.tensors[access.tensor].elem.name();
-        let word = if self.integers { "i64" } else { "to_f32" };
+        let word = match number {
+            Elem::F32 => "to_f32",
+            number => number.name(),
+        };
         format!("{word}(reinterpret_cast<const {elem}*>(&{own})[{at}])")
     }
 
-    fn fold(&mut self, out: &mut Out, fold: &Fold) -> String {
+    fn fold(&mut self, out: &mut Out, fold: &Fold, number: Elem) -> String {
         let acc = format!("acc{}", self.folds);
         self.folds += 1;
         let start = match fold.by {
-            Reducer::Sum => 0.0,
-            Reducer::Max => f32::NEG_INFINITY,
-            Reducer::Min => f32::INFINITY,
+            Reducer::Sum | Reducer::First => 0.0,
+            Reducer::Max => f64::NEG_INFINITY,
+            Reducer::Min => f64::INFINITY,
         };
-        let (ty, start) = match self.integers {
-            true => ("i64", "0".to_string()),
-            false => ("float", number(start)),
-        };
+        let ty = if number == Elem::F32 { "float" } else { number.name() };
         out.line(&format!("{ty} {acc}[{}];", self.width));
-        self.each(out, &format!("{acc}[elem] = {start};"));
-        self.looped(out, fold, &acc, 0);
+        self.each(out, &format!("{acc}[elem] = {};", literal(start, number)));
+        self.looped(out, fold, (&acc, number), 0);
         format!("{acc}[elem]")
     }
 
     /// The loops of a reduction from number `depth` on.
-    fn looped(&mut self, out: &mut Out, fold: &Fold, acc: &str, depth: usize) {
+    fn looped(&mut self, out: &mut Out, fold: &Fold, acc: (&str, Elem), depth: usize) {
         let Some((var, extent)) = fold.vars.get(depth) else {
             let schedule = self.schedule;
             let mut all = |out: &mut Out| {
@@ -109,24 +129,29 @@ impl Text<'_> {
         let deep = if depth + 1 == fold.vars.len() { UNROLL.min(*extent) } else { 1 };
         out.line(&format!("#pragma unroll {deep}"));
         out.block(&format!("for (i32 {word} = 0; {word} < {extent}; ++{word})"), |out| {
+            if let Some(tuples) = fold.tuples.as_ref().filter(|t| t.k == *var) {
+                pair(out, self.schedule, tuples);
+            }
             self.looped(out, fold, acc, depth + 1);
         });
     }
 
-    fn term(&mut self, out: &mut Out, fold: &Fold, acc: &str) {
+    fn term(&mut self, out: &mut Out, fold: &Fold, (acc, number): (&str, Elem)) {
         let acc = format!("{acc}[elem]");
         let next = match (fold.by, &fold.term) {
-            (Reducer::Sum, Tree::Binary { op: IxOp::Mul, lhs, rhs }) => {
-                let (a, b) = (self.tree(out, lhs), self.tree(out, rhs));
-                format!("__fmaf_rn({a}, {b}, {acc})")
+            (Reducer::Sum, Tree::Binary { op: IxOp::Mul, lhs, rhs }) if number != Elem::I64 => {
+                let (a, b) = (self.tree(out, lhs, number), self.tree(out, rhs, number));
+                let word = if number == Elem::F64 { "__fma_rn" } else { "__fmaf_rn" };
+                format!("{word}({a}, {b}, {acc})")
             }
             (by, term) => {
-                let a = self.tree(out, term);
+                let a = self.tree(out, term, number);
                 match by {
-                    Reducer::Sum if self.integers => format!("{acc} + {a}"),
-                    Reducer::Sum => format!("__fadd_rn({acc}, {a})"),
+                    Reducer::Sum => arithmetic(IxOp::Add, (&acc, &a), number),
                     Reducer::Max => format!("larger({acc}, {a})"),
                     Reducer::Min => format!("smaller({acc}, {a})"),
+                    // The first kept tuple is a matter of its loop.
+                    Reducer::First => a,
                 }
             }
         };
@@ -134,7 +159,40 @@ impl Text<'_> {
     }
 }
 
+/// Of tuple `k`, if it is kept: its group and slot; else on to the next.
+pub(super) fn pair(out: &mut Out, schedule: &Schedule, tuples: &Kept) {
+    let [k, group, slot] = [tuples.k, tuples.group, tuples.slot].map(|v| var_name(schedule, v));
+    let fan = schedule.routes[tuples.route].fan;
+    let position = index(schedule, &tuples.position);
+    out.line(&format!("const Pair pair = plan->pairs[{position} * {fan} + {k}];"));
+    out.line("if (pair.group < 0) continue;");
+    out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+}
+
+/// An operation in f32, or in f64 if `wide`, that no compiler fuses with another.
+pub(super) fn operation(op: IxOp, wide: bool, (a, b): (&str, &str)) -> String {
+    let word = match op {
+        IxOp::Add => "add",
+        IxOp::Sub => "sub",
+        IxOp::Mul => "mul",
+        IxOp::Div | IxOp::Rem => "div",
+    };
+    format!("__{}{word}_rn({a}, {b})", if wide { 'd' } else { 'f' })
+}
+
+/// An operation on numbers of the type.
+fn arithmetic(op: IxOp, (a, b): (&str, &str), number: Elem) -> String {
+    match number {
+        Elem::I64 => format!("({a} {} {b})", op.symbol()),
+        _ => operation(op, number == Elem::F64, (a, b)),
+    }
+}
+
 /// The number with these very bits.
-fn number(v: f32) -> String {
-    format!("__uint_as_float({:#x}u)", v.to_bits())
+fn literal(v: f64, number: Elem) -> String {
+    match number {
+        Elem::I64 => format!("i64({v})"),
+        Elem::F64 => format!("__longlong_as_double({:#x}ll)", v.to_bits()),
+        _ => format!("__uint_as_float({:#x}u)", (v as f32).to_bits()),
+    }
 }

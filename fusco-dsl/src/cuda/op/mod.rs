@@ -10,6 +10,7 @@ mod produce;
 mod reduce;
 mod ring;
 mod route;
+mod rows;
 mod scale;
 mod signal;
 mod tables;
@@ -56,6 +57,7 @@ impl Emit<'_> {
                     self.produce(&trip, 1)
                 }
             },
+            Ok(Shape::Rows(rows)) => self.gathered(&rows),
             Ok(Shape::Grid(parts)) => self.grid(parts),
             Ok(Shape::Tile(tile)) => self.tile(tile),
             Ok(Shape::Padding(padding)) => self.padding(&padding),

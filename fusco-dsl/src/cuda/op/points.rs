@@ -7,6 +7,7 @@ use crate::cuda::namer::{name, var_name};
 use crate::cuda::out::Out;
 use crate::kernel::Form;
 use crate::schedule::ir::{Access, Guard, Ix, Schedule, Share, Var};
+use crate::sema::hir::Filter;
 
 /// `const i32 n = i / 8 % 64;`, one line a variable, from flat number `flat` with `inner` steps below the
 /// last variable.
@@ -105,9 +106,26 @@ pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String>
         Guard::NonZero { value } => {
             format!("divides({}, launch, me)", in_width(schedule, value, Width::Wide))
         }
+        Guard::Holds(filter) => holds(schedule, filter),
     };
     let all: Vec<String> = guards.iter().map(one).collect();
     (!all.is_empty()).then(|| all.join(" && "))
+}
+
+/// The condition of a statement.
+fn holds(schedule: &Schedule, filter: &Filter<Ix>) -> String {
+    let inner = |f: &Filter<Ix>| match f {
+        Filter::Compare { .. } => holds(schedule, f),
+        Filter::And(..) | Filter::Or(..) => format!("({})", holds(schedule, f)),
+    };
+    match filter {
+        Filter::Compare { op, lhs, rhs } => {
+            let wide = |n: &Ix| in_width(schedule, n, Width::Wide);
+            format!("{} {} {}", wide(lhs), op.symbol(), wide(rhs))
+        }
+        Filter::And(a, b) => format!("{} && {}", inner(a), inner(b)),
+        Filter::Or(a, b) => format!("({} || {})", inner(a), inner(b)),
+    }
 }
 
 fn reads_element(ix: &Ix) -> bool {
@@ -129,7 +147,10 @@ impl Emit<'_> {
                     value.walk(&mut see);
                     other.walk(&mut see);
                 }
-                Guard::Valid { .. } | Guard::NonZero { .. } | Guard::Kept { .. } => return false,
+                Guard::Valid { .. }
+                | Guard::NonZero { .. }
+                | Guard::Kept { .. }
+                | Guard::Holds(_) => return false,
             }
             all
         };

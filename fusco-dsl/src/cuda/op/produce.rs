@@ -1,7 +1,7 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
-use super::trip::{emit_places, emit_tuple};
-use super::{Emit, ix, scale, unroll};
+use super::trip::{each_tuple, emit_arrival, emit_places, emit_tuple};
+use super::{Emit, ix, rows, scale, unroll};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Loaded, Trip};
@@ -28,6 +28,15 @@ impl Emit<'_> {
                 out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
                     emit_position(out, trip)
                 });
+                if let Some(arrival) = trip.arrival {
+                    out.line("__syncwarp();");
+                    out.block("if (lane == 0)", |out| {
+                        out.line("fence_peers();  // the rows before their arrival");
+                        out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
+                            emit_arrival(out, trip.schedule, arrival)
+                        });
+                    });
+                }
                 if !trip.signals.is_empty() {
                     out.line("__syncwarp();");
                     out.line("fence_peers();  // the rows before their arrival");
@@ -42,12 +51,11 @@ impl Emit<'_> {
 
 /// Each lane takes one tuple; more tuples than lanes go in rounds.
 fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
-    let (k, fan) = (trip.var(trip.k), trip.route.fan);
-    let (group, slot) = (trip.var(trip.group), trip.var(trip.slot));
+    let ((k, group, slot), fan) = (trip.names(), trip.route.fan);
     let inner = |out: &mut Out| {
         out.line(&format!(
             "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-            ix(trip.schedule, trip.base_position)
+            ix(trip.schedule, &trip.tuples.position)
         ));
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
@@ -65,6 +73,9 @@ fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
 }
 
 fn emit_position(out: &mut Out, trip: &Trip) {
+    for row in &trip.guarded {
+        each_tuple(out, trip, |out| rows::emit_if(out, trip.schedule, *row));
+    }
     for (value, to) in &trip.puts {
         if let Value::Int(value) = value {
             emit_tuples(out, trip, |out| {
@@ -80,6 +91,9 @@ fn emit_position(out: &mut Out, trip: &Trip) {
     for (value, to) in &trip.puts {
         if let Value::Scaled { factors, to: elem } = value {
             scale::emit(out, trip, to, factors, *elem);
+        }
+        if let Value::Sum { value, to: elem } = value {
+            each_tuple(out, trip, |out| rows::emit(out, trip.schedule, value, (to, *elem)));
         }
         let Value::Row(row) = value else { continue };
         match trip.loaded(*row) {

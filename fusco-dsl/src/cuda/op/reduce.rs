@@ -1,26 +1,17 @@
 //! Pull: a warp or a CTA reads the rows of a position's tuples and adds them up in ascending order, in f32.
 
+use super::computed::operation;
+use super::trip::emit_arrival;
 use super::{Emit, ix};
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::kernel::shape::Nest;
-use crate::schedule::ir::{Factor, IxOp, Op, Peer, Tree, Var};
+use crate::kernel::shape::{Nest, arrival};
+use crate::schedule::ir::{Factor, Tree, Var};
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
 const IN_FLIGHT: i64 = 4;
-
-/// An operation in f32 that no compiler fuses with another.
-pub(super) fn operation(op: IxOp, a: &str, b: &str) -> String {
-    let word = match op {
-        IxOp::Add => "__fadd_rn",
-        IxOp::Sub => "__fsub_rn",
-        IxOp::Mul => "__fmul_rn",
-        IxOp::Div | IxOp::Rem => "__fdiv_rn",
-    };
-    format!("{word}({a}, {b})")
-}
 
 impl Nest<'_> {
     pub fn var(&self, var: Handle<Var>) -> String {
@@ -35,9 +26,9 @@ impl Nest<'_> {
 
     fn tree(&self, value: &Tree, (acc, part): (&str, &str), next: &mut usize) -> String {
         match value {
-            // The verifier: folds stand in grids.
-            Tree::Sum | Tree::Fold(_) => acc.to_string(),
-            Tree::Lit(v) => format!("__uint_as_float({:#x}u)", v.to_bits()),
+            // The lowering: where a sum is in the accumulator, all else is plain arithmetic in f32.
+            Tree::Sum | Tree::Fold(_) | Tree::Cast(..) => acc.to_string(),
+            Tree::Lit(v, _) => format!("__uint_as_float({:#x}u)", (*v as f32).to_bits()),
             Tree::Row(access) => {
                 let (n, elem) = (*next, self.elem_of(access).name());
                 *next += 1;
@@ -49,7 +40,7 @@ impl Nest<'_> {
             }
             Tree::Binary { op, lhs, rhs } => {
                 let (a, b) = (self.tree(lhs, (acc, part), next), self.tree(rhs, (acc, part), next));
-                operation(*op, &a, &b)
+                operation(*op, false, (&a, &b))
             }
         }
     }
@@ -78,13 +69,11 @@ impl Emit<'_> {
                 emit_tuples(out, nest, 0, nest.fan);
             }
             emit_sum(out, nest, rounds, threads);
-            if let Some(Op::Signal { signal, to: Peer::Rank(rank), slot }) = nest.signal {
+            if let Some(arrival) = nest.signal.and_then(|op| arrival(nest.schedule, op)) {
                 out.line(if team { "__syncthreads();" } else { "__syncwarp();" });
                 out.block(if team { "if (threadIdx.x == 0)" } else { "if (lane == 0)" }, |out| {
                     out.line("fence_peers();  // the row before its arrival");
-                    let counter = &nest.schedule.signals[*signal].name;
-                    let (rank, slot) = (bare(nest.schedule, rank), bare(nest.schedule, slot));
-                    out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+                    emit_arrival(out, nest.schedule, arrival);
                 });
             }
         });

@@ -1,24 +1,27 @@
 //! The trip of a row from its position to the slots of its tuples, as text.
 
-use super::ix;
+use super::{computed, ix};
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::kernel::shape::Trip;
-use crate::schedule::ir::{Access, Var};
+use crate::kernel::shape::{Arrival, Trip};
+use crate::schedule::ir::{Access, Kept, Schedule, Var};
 
 impl Trip<'_> {
     /// A tuple's row has arrived wherever it was put.
     pub(super) fn arrive(&self, out: &mut Out) {
-        for (counter, rank, slot) in &self.signals {
-            let [rank, slot] = [rank, slot].map(|ix| bare(self.schedule, ix));
-            out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
-        }
+        self.signals.iter().for_each(|signal| emit_arrival(out, self.schedule, *signal));
     }
 
     pub(super) fn var(&self, var: Handle<Var>) -> String {
         var_name(self.schedule, var)
+    }
+
+    /// The variables of a tuple: its choice, group and slot.
+    pub(super) fn names(&self) -> (String, String, String) {
+        let Kept { k, group, slot, .. } = *self.tuples;
+        (self.var(k), self.var(group), self.var(slot))
     }
 
     /// Rounds of at most 32 tuples.
@@ -31,6 +34,11 @@ impl Trip<'_> {
     }
 }
 
+pub(super) fn emit_arrival(out: &mut Out, schedule: &Schedule, (counter, rank, slot): Arrival) {
+    let [rank, slot] = [rank, slot].map(|ix| bare(schedule, ix));
+    out.line(&format!("add_peer(&plans.at[{rank}]->{counter}[{slot}], 1);"));
+}
+
 /// Lane k holds the place of tuple k, and its scalars as (variable, value).
 pub(super) fn emit_places(
     out: &mut Out,
@@ -40,7 +48,7 @@ pub(super) fn emit_places(
     scalars: &[(String, String)],
 ) {
     let fan = trip.tuples(round);
-    let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
+    let (k, group, slot) = trip.names();
     let width = to.vector;
     out.line(&format!("Vec<{width}>* place = nullptr;  // lane {k}: where tuple {k} goes"));
     for (variable, _) in scalars {
@@ -54,7 +62,7 @@ pub(super) fn emit_places(
         ));
         out.line(&format!(
             "const Pair pair = plan->pairs[{} * {} + {k}];",
-            ix(trip.schedule, trip.base_position),
+            ix(trip.schedule, &trip.tuples.position),
             trip.route.fan
         ));
         out.block("if (pair.group >= 0)", |out| {
@@ -70,7 +78,19 @@ pub(super) fn emit_places(
     });
 }
 
-/// A loop over the kept tuples, with `from` and `to` at the tuple's rows.
+/// A loop over the kept tuples.
+pub(super) fn each_tuple(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
+    let (k, fan) = (trip.names().0, trip.route.fan);
+    out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
+        computed::pair(out, trip.schedule, trip.tuples);
+        body(out);
+        if trip.first {
+            out.line("break;");
+        }
+    });
+}
+
+/// The same with `from` and `to` at the tuple's rows.
 pub(super) fn emit_tuple(
     out: &mut Out,
     trip: &Trip,
@@ -78,15 +98,7 @@ pub(super) fn emit_tuple(
     to: &Access,
     body: impl FnOnce(&mut Out),
 ) {
-    let (k, group, slot) = (trip.var(trip.k), trip.var(trip.group), trip.var(trip.slot));
-    let fan = trip.route.fan;
-    out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-            ix(trip.schedule, trip.base_position)
-        ));
-        out.line("if (pair.group < 0) continue;");
-        out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+    each_tuple(out, trip, |out| {
         out.line(&format!(
             "const auto* from = reinterpret_cast<const Vec<{}>*>({});",
             from.vector,

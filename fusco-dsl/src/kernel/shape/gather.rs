@@ -27,9 +27,7 @@ pub struct Nest<'a> {
 impl<'a> Nest<'a> {
     pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
-        let Op::Each { route, position, k, group, slot, body: each } = body.first()? else {
-            return None;
-        };
+        let Op::Each { tuples, first: false, body: each } = body.first()? else { return None };
         let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
             return None;
         };
@@ -45,11 +43,11 @@ impl<'a> Nest<'a> {
             schedule,
             position: *var,
             extent,
-            fan: schedule.routes[*route].fan,
-            each_position: position,
-            k: *k,
-            group: *group,
-            slot: *slot,
+            fan: schedule.routes[tuples.route].fan,
+            each_position: &tuples.position,
+            k: tuples.k,
+            group: tuples.group,
+            slot: tuples.slot,
             rows,
             factors,
             to,

@@ -5,12 +5,14 @@
 
 mod gather;
 mod grid;
+mod rows;
 mod scatter;
 mod size;
 mod tile;
 
 pub use gather::Nest;
 pub use grid::{Parts, UNROLL, Written};
+pub use rows::{Arrival, Guarded, Rows, arrival};
 pub use scatter::{Loaded, Trip};
 pub use size::{count, row_bytes};
 pub use tile::{bytes as tile_bytes, is_large};
@@ -26,6 +28,7 @@ use std::fmt;
 pub enum Shape<'a> {
     Scatter(Trip<'a>),
     Gather(Nest<'a>),
+    Rows(Rows<'a>),
     Grid(Parts<'a>),
     Tile(&'a Tile),
     Padding(Padding<'a>),
@@ -110,9 +113,10 @@ impl<'a> Shape<'a> {
     /// Why it has none.
     pub fn of(schedule: &'a Schedule, op: &'a Op, threads: i64) -> Result<Shape<'a>, Gap> {
         match op {
-            Op::Tokens { .. } if sums(op) => {
-                Nest::of(schedule, op).map(Shape::Gather).ok_or(Gap::Tokens)
-            }
+            Op::Tokens { .. } if sums(op) => Nest::of(schedule, op)
+                .map(Shape::Gather)
+                .or_else(|| Rows::of(schedule, op).map(Shape::Rows))
+                .ok_or(Gap::Tokens),
             Op::Tokens { .. } => Trip::of(schedule, op).map(Shape::Scatter).ok_or(Gap::Tokens),
             Op::Grid { .. } => Parts::of(schedule, op, threads).map(Shape::Grid).ok_or(Gap::Grid),
             Op::Tile(tile) => Ok(Shape::Tile(tile)),
@@ -152,6 +156,7 @@ impl<'a> Shape<'a> {
             Op::Signal { to: Peer::Rank(_), .. } => Err(Gap::Signal),
             Op::Wait { signal, until } => Ok(Shape::Wait { signal: *signal, until }),
             Op::For { .. } => Err(Gap::Loose("a loop")),
+            Op::If { .. } => Err(Gap::Loose("a condition")),
             Op::Each { .. } => Err(Gap::Loose("a loop over tuples")),
             Op::Load { .. } | Op::Pull { .. } => Err(Gap::Loose("a load")),
             Op::Put { .. } | Op::Fill { .. } => Err(Gap::Loose("a store of rows")),
@@ -160,9 +165,10 @@ impl<'a> Shape<'a> {
     }
 }
 
-/// Whether a loop over positions leaves a sum for each.
+/// Whether a loop over positions leaves a row for each, which is computed.
 pub fn sums(op: &Op) -> bool {
-    op.body().iter().any(|op| matches!(op, Op::Put { value: Value::Sum { .. }, .. }))
+    let row = |op: &Op| matches!(op, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. });
+    op.body().iter().any(row)
 }
 
 impl fmt::Display for Gap {

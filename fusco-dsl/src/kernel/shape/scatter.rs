@@ -1,35 +1,39 @@
 //! The trip of a row from its position to the slots of its tuples.
 
+use super::rows::{Arrival, Guarded, arrival, is_alone};
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Ix, Op, Peer, Route, Row, Schedule, Value, Var};
+use crate::schedule::ir::{Access, Ix, Kept, Op, Route, Row, Schedule, Value, Var};
 
-/// The parts of a `Tokens { Load*, Each { (Load | Put)*, Signal* } }` nest.
+/// The parts of a `Tokens { Load*, Each { (Load | Pull | Put | If)*, Signal* }, Signal? }` nest.
 pub struct Trip<'a> {
     pub schedule: &'a Schedule,
     /// The variable of a position, and how many there are.
     pub position: Handle<Var>,
     pub extent: &'a Ix,
     pub route: &'a Route,
-    pub base_position: &'a Ix,
-    pub k: Handle<Var>,
-    pub group: Handle<Var>,
-    pub slot: Handle<Var>,
+    pub tuples: &'a Kept,
+    /// Only the first kept tuple of each position makes the trip.
+    pub first: bool,
     pub loads: Vec<(Row, &'a Access)>,
     pub tuple_loads: Vec<(Row, &'a Access)>,
     pub puts: Vec<(&'a Value, &'a Access)>,
-    /// Counters of arrivals: name, rank and slot.
-    pub signals: Vec<(&'a str, &'a Ix, &'a Ix)>,
+    /// What is done of each tuple under a condition.
+    pub guarded: Vec<Guarded<'a>>,
+    /// Counters of arrivals, of tuples and of positions.
+    pub signals: Vec<Arrival<'a>>,
+    pub arrival: Option<Arrival<'a>>,
 }
 
 impl<'a> Trip<'a> {
     pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Trip<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
-        let (each, outer) = body.split_last()?;
-        let Op::Each { route, position, k, group, slot, body } = each else { return None };
+        let at_end = body.last().and_then(|op| arrival(schedule, op));
+        let (each, outer) = body[..body.len() - usize::from(at_end.is_some())].split_last()?;
+        let Op::Each { tuples, first, body } = each else { return None };
         let loads = |ops: &'a [Op]| -> Vec<(Row, &'a Access)> {
             ops.iter()
                 .filter_map(|op| match op {
-                    Op::Load { row, from } => Some((*row, from)),
+                    Op::Load { row, from } | Op::Pull { row, from } => Some((*row, from)),
                     _ => None,
                 })
                 .collect()
@@ -41,27 +45,29 @@ impl<'a> Trip<'a> {
                 _ => None,
             })
             .collect();
+        let guarded: Vec<Guarded> = body
+            .iter()
+            .filter_map(|op| match op {
+                Op::If { guards, body } => Some((&guards[..], &body[..])),
+                _ => None,
+            })
+            .collect();
+        if !guarded.iter().all(|(_, ops)| is_alone(ops)) {
+            return None;
+        }
         Some(Trip {
             schedule,
             position: *var,
             extent,
-            route: &schedule.routes[*route],
-            base_position: position,
-            k: *k,
-            group: *group,
-            slot: *slot,
+            route: &schedule.routes[tuples.route],
+            tuples,
+            first: *first,
             loads: loads(outer),
             tuple_loads: loads(body),
             puts,
-            signals: body
-                .iter()
-                .filter_map(|op| match op {
-                    Op::Signal { signal, to: Peer::Rank(rank), slot } => {
-                        Some((schedule.signals[*signal].name.as_str(), rank, slot))
-                    }
-                    _ => None,
-                })
-                .collect(),
+            guarded,
+            signals: body.iter().filter_map(|op| arrival(schedule, op)).collect(),
+            arrival: at_end,
         })
     }
 

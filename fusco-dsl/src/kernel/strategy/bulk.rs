@@ -75,13 +75,19 @@ fn staged(work: &Work) -> Result<Bulk, Refusal> {
     let (schedule, tuning) = (work.schedule, &work.kernel.tuning);
     let shared = room(work.target)?;
     let trip = work.scatter().ok_or(Refusal::NoScatter)?;
+    if !trip.guarded.is_empty() || trip.first || trip.arrival.is_some() {
+        return Err(Refusal::Chosen);
+    }
     let mut parts: Vec<(Row, i64)> = Vec::new();
     for (value, to) in &trip.puts {
         match value {
             Value::Int(_) => {}
             Value::Row(row) => match trip.loaded(*row).ok_or(Refusal::NoScatter)? {
                 Loaded::Shared(from) if from.vector == 16 && to.vector == 16 => {
-                    parts.push((*row, row_bytes(schedule, to)));
+                    // Written to several targets, it is there once.
+                    if !parts.iter().any(|(part, _)| part == row) {
+                        parts.push((*row, row_bytes(schedule, to)));
+                    }
                 }
                 Loaded::Shared(_) | Loaded::Own(_) => {
                     let vectors = row_bytes(schedule, to) / to.vector;

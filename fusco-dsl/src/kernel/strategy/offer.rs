@@ -66,6 +66,8 @@ pub enum Refusal {
     NoSum,
     /// Rows change on the way.
     Computes,
+    /// Only some rows are moved: where a condition holds, or the first of a position.
+    Chosen,
     /// A row is moved in accesses of so many bytes, not 16.
     Narrow {
         bytes: i64,
@@ -149,6 +151,7 @@ impl fmt::Display for Refusal {
             Refusal::NoScatter => write!(f, "the kernel is not one scatter of rows"),
             Refusal::NoSum => write!(f, "the kernel is not one sum of rows"),
             Refusal::Computes => write!(f, "rows change on the way"),
+            Refusal::Chosen => write!(f, "only some rows are moved"),
             Refusal::Narrow { bytes } => write!(f, "accesses of {bytes} bytes, not 16"),
             Refusal::Beside { vectors, most } => {
                 write!(f, "a row beside the long ones has {vectors} vectors, at most {most}")

@@ -148,10 +148,13 @@ impl Pass<'_> {
         at: Span,
     ) -> Found<Vec<Stmt>> {
         let mut stmts: Vec<Stmt> = Vec::new();
-        for stmt in &source.stmts {
-            let Stmt::Assign(assign) = stmt else { continue };
-            let Some(reversed) = self.statement(assign, input, at)? else { continue };
-            self.written_once(&stmts, &reversed, assign)?;
+        let assigned = source.stmts.iter().filter_map(|s| match s {
+            Stmt::Assign(assign) => Some(assign.apart()),
+            _ => None,
+        });
+        for assign in assigned.flatten() {
+            let Some(reversed) = self.statement(&assign, input, at)? else { continue };
+            self.written_once(&stmts, &reversed, &assign)?;
             self.cotangents(entry, &reversed, at)?;
             stmts.push(Stmt::Assign(reversed.assign));
         }
