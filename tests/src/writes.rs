@@ -103,11 +103,10 @@ impl Walk<'_> {
             }
             Op::Once { body } => self.ops(body),
             Op::Grid { vars, guards, body, .. } => self.points(vars, guards, body),
-            Op::If { guards, body } => {
-                if guards.iter().all(|guard| self.holds(guard)) {
-                    self.ops(body);
-                }
+            Op::If { guards, body } if guards.iter().all(|guard| self.holds(guard)) => {
+                self.ops(body)
             }
+            Op::If { .. } => {}
             Op::For { var, extent, body } => {
                 for at in 0..*extent {
                     self.vars[var.index()] = at;

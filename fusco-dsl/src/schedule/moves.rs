@@ -43,8 +43,8 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
             match (digit.cut, carried) {
                 _ if digit.tuple => {
                     let coord = movement.vars[digit.var].tuple;
-                    let value = tuple.iter().zip(coord).map(|(t, coord)| at.coord_of(t, coord));
-                    digits.push(value.last().unwrap_or(Ix::Lit(0)));
+                    let value = tuple.as_ref().zip(coord).map(|(t, coord)| at.coord_of(t, coord));
+                    digits.push(value.unwrap_or(Ix::Lit(0)));
                     loops.push(None);
                 }
                 (Some(cut), Some(carried)) => {
