@@ -91,11 +91,10 @@ fn kernels_race_nowhere() {
     }
 }
 
-/// An instruction that orders memory, and a program that lives by it.
-const ORDERS: [(&str, usize); 9] = [
+/// An instruction that orders memory, and a program that lives by it. `st.release` is for consumers of arrivals alone.
+const ORDERS: [(&str, usize); 8] = [
     ("fence_acq_rel", 0),
     ("ld_acquire", 0),
-    ("st_release", 0),
     ("red_release", 1),
     ("fence_proxy_async_shared", 14),
     ("mbarrier_try_wait", 1),
@@ -107,6 +106,7 @@ const ORDERS: [(&str, usize); 9] = [
 #[test]
 fn an_order_that_is_left_out_is_missed() {
     let Some(machine) = emulator() else { return };
+    let mut unmissed = Vec::new();
     for (order, at) in ORDERS {
         let case = &CASES[at];
         let mut command = machine.watched(env!("CARGO_BIN_EXE_fuscoc"), 4);
@@ -115,7 +115,10 @@ fn an_order_that_is_left_out_is_missed() {
         let scratch = tempfile::tempdir().expect("a folder");
         command.env("FUSCO_CACHE_DIR", scratch.path());
         let (end, said) = run(command, case, true);
-        assert_ne!(end, End::Passed, "nobody misses {order} in {}:\n{said}", case.file);
         println!("{order}: {end:?}");
+        if end == End::Passed {
+            unmissed.push((order, case.file, said));
+        }
     }
+    assert!(unmissed.is_empty(), "nobody misses {unmissed:?}");
 }

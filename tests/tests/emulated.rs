@@ -15,7 +15,7 @@ const TESTS: [(&str, u64); 7] = [
 ];
 
 #[test]
-fn tests_of_a_gpu_pass_on_an_emulated_one() {
+fn what_needs_a_device_passes_on_an_emulated_one() {
     let Some(machine) = Emulator::new(Path::new(env!("CARGO_TARGET_TMPDIR"))) else { return };
     for (name, programs) in TESTS {
         let mut command = machine.command(std::env::current_exe().expect("this binary"), 11);
