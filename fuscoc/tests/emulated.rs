@@ -85,7 +85,7 @@ fn kernels_race_nowhere() {
     let Some(machine) = emulator() else { return };
     for case in &CASES {
         let apart = !case.apart.is_empty();
-        let command = machine.watched(env!("CARGO_BIN_EXE_fuscoc"), 4);
+        let Some(command) = machine.watched(env!("CARGO_BIN_EXE_fuscoc"), 4) else { return };
         let (end, said) = run(command, case, apart);
         assert_eq!(end, End::Passed, "{} {}:\n{said}", case.file, case.given);
     }
@@ -109,7 +109,7 @@ fn an_order_that_is_left_out_is_missed() {
     let mut unmissed = Vec::new();
     for (order, at) in ORDERS {
         let case = &CASES[at];
-        let mut command = machine.watched(env!("CARGO_BIN_EXE_fuscoc"), 4);
+        let Some(mut command) = machine.watched(env!("CARGO_BIN_EXE_fuscoc"), 4) else { return };
         command.env("FUSCO_EMULATED_WITHOUT", order);
         // Such text must not be taken for the other.
         let scratch = tempfile::tempdir().expect("a folder");

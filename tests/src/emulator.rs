@@ -72,11 +72,17 @@ impl Emulator {
         command
     }
 
-    /// As [`command`](Self::command), watched by ThreadSanitizer: the first race ends it.
-    pub fn watched(&self, program: impl AsRef<Path>, seed: u64) -> Command {
+    /// As [`command`](Self::command), watched by ThreadSanitizer: the first race ends it. `None`, with a line that says
+    /// so, where there is none.
+    pub fn watched(&self, program: impl AsRef<Path>, seed: u64) -> Option<Command> {
         let mut command = self.command(program, seed);
         let found = Command::new("g++").arg("-print-file-name=libtsan.so").output();
         let library = String::from_utf8(found.expect("g++ runs").stdout).expect("a path");
+        // Of a library that it does not have g++ gives the bare name.
+        if !Path::new(library.trim()).exists() {
+            println!("skipped: g++ has no libtsan");
+            return None;
+        }
         command
             .env("LD_PRELOAD", library.trim())
             .env("FUSCO_EMULATED_WATCH", "1")
@@ -86,7 +92,7 @@ impl Emulator {
                 "TSAN_OPTIONS",
                 "exitcode=66 halt_on_error=1 history_size=3 ignore_interceptors_accesses=1 ignore_noninstrumented_modules=1",
             );
-        command
+        Some(command)
     }
 }
 
