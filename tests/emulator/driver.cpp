@@ -15,7 +15,7 @@ using std::vector;
 
 namespace {
 
-enum Status { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, INVALID_SOURCE = 300, TOO_LARGE = 720, PEER_ENABLED = 704 };
+enum Status { SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, INVALID_IMAGE = 200, INVALID_SOURCE = 300, NOT_FOUND = 500, NOT_READY = 600, TOO_LARGE = 720 };
 
 std::recursive_mutex machine;
 
@@ -155,10 +155,7 @@ CALL cuDeviceCanAccessPeer(int* can, int, int) { *can = 1; return SUCCESS; }
 CALL cuDevicePrimaryCtxRetain(void** context, int device) { *context = reinterpret_cast<void*>(intptr_t(device) + 1); return SUCCESS; }
 CALL cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
 CALL cuCtxSetCurrent(void* context) { current = int(reinterpret_cast<intptr_t>(context)) - 1; return SUCCESS; }
-CALL cuCtxEnablePeerAccess(void*, unsigned) {
-    static std::map<int, bool> enabled;
-    return SUCCESS;
-}
+CALL cuCtxEnablePeerAccess(void*, unsigned) { return SUCCESS; }
 CALL cuCtxSynchronize() { LOCKED; drain(current, true); return SUCCESS; }
 CALL cuGetErrorName(int, const char** text) { *text = "CUDA_ERROR"; return SUCCESS; }
 CALL cuGetErrorString(int status, const char** text) {
