@@ -106,7 +106,7 @@ const NO: Answer = Refused("F0999");
 /// A directive, and the answers in the order of [`ENTRIES`].
 const TABLE: [(&str, [Answer; 9]); 22] = [
     ("push", [Same, Same, NO, NO, Same, Same, NO, NO, NO]),
-    ("pull", [NO, NO, Same, NO, Obeyed, Obeyed, Same, Same, Same]),
+    ("pull", [Obeyed, Obeyed, Same, NO, Obeyed, Obeyed, Same, Same, Same]),
     ("stages 3", [Obeyed, Obeyed, NO, NO, NO, NO, NO, NO, NO]),
     ("stages 6", [Obeyed, Obeyed, Obeyed, NO, NO, NO, NO, NO, NO]),
     ("stages 600", [NO, NO, NO, NO, NO, NO, NO, NO, NO]),

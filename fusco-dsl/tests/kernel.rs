@@ -338,7 +338,10 @@ impl<'s> Mutants<'s> {
                     },
                 );
             }
-            let rows = matches!(kernel.strategy, Strategy::Bulk(_) | Strategy::Ring(_));
+            let rows = matches!(
+                kernel.strategy,
+                Strategy::Bulk(_) | Strategy::Once(_) | Strategy::Ring(_)
+            );
             if rows && region.memory == Memory::Dynamic {
                 self.add(
                     "a smaller region",

@@ -124,7 +124,7 @@ string instructions(const string& text) {
 string shared_variables(const string& text) {
     const std::regex dynamic("extern\\s+__shared__\\s+(__align__\\(\\d+\\)\\s+)?([\\w<>]+)\\s+(\\w+)\\[\\];");
     const string a = std::regex_replace(text, dynamic, "$2* const $3 = static_cast<$2*>(emu_dynamic_shared());");
-    const std::regex fixed("__shared__\\s+((?:__align__|alignas)\\((\\d+)\\)\\s+)?([\\w<>:]+)\\s+([^;(]+);");
+    const std::regex fixed("__shared__\\s+((?:__align__|alignas)\\((\\d+)\\)\\s+)?([\\w<>:]+\\*?)\\s+([^;(]+);");
     string out;
     size_t at = 0;
     for (auto i = std::sregex_iterator(a.begin(), a.end(), fixed); i != std::sregex_iterator(); ++i) {

@@ -1125,7 +1125,8 @@ impl Draw<'_> {
                 }
             }
         }
-        let schedule = self.schedule("push");
+        let carrier = if rarely(self.random, 2) { "push" } else { "pull" };
+        let schedule = self.schedule(carrier);
         let declarations = self.declarations.join("\n    ");
         let routed = statements.iter().filter(|s| s.contains("via r") || s.contains("(y0.c)"));
         let first = |s: &String| Some(s.trim_start_matches('(').split_once('[')?.0.to_string());
@@ -1144,6 +1145,10 @@ impl Draw<'_> {
             1 => format!("schedule {{ {carrier}; stages {}; }}", 1 + self.random.below(4)),
             2 if self.positions_text != "T" => String::new(),
             2 => format!("schedule when T <= 2 {{ {carrier}; }} schedule {{ {carrier}; }}"),
+            3 if self.positions_text == "T" && carrier == "pull" => {
+                "schedule when T <= 2 { stages 2; } schedule { pull; }".to_string()
+            }
+            3 => format!("schedule {{ {carrier}; }}"),
             _ => String::new(),
         }
     }

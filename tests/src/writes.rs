@@ -75,10 +75,20 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
+            Op::Peers { route, rank, body } => {
+                for peer in self.schedule.routes[*route].peers_of(self.me as i64) {
+                    self.vars[rank.index()] = peer;
+                    self.ops(body);
+                }
+            }
             Op::Each { tuples, first, body } => {
                 let at = self.value(&tuples.position);
                 let most = if *first { 1 } else { usize::MAX };
-                for (choice, e, c) in self.tuples(tuples.route, at).into_iter().take(most) {
+                let rank = tuples.of.map_or(self.me, |of| self.vars[of.rank.index()] as usize);
+                let own = tuples.of.map(|of| self.own_groups(of.deal));
+                let of_mine = |e: &i64| own.as_ref().is_none_or(|own| own.contains(e));
+                let kept = self.tuples(tuples.route, rank, at).into_iter();
+                for (choice, e, c) in kept.filter(|(_, e, _)| of_mine(e)).take(most) {
                     let vars = [(tuples.k, choice), (tuples.group, e), (tuples.slot, c)];
                     for (var, value) in vars {
                         self.vars[var.index()] = value;
@@ -150,7 +160,7 @@ impl Walk<'_> {
     /// Group and slot of an own tuple.
     fn pair(&self, route: Handle<Route>, tuple: &Ix) -> Option<(i64, i64)> {
         let (number, fan) = (self.value(tuple), self.schedule.routes[route].fan);
-        let tuples = self.tuples(route, number / fan);
+        let tuples = self.tuples(route, self.me, number / fan);
         tuples.into_iter().find(|(k, ..)| *k == number % fan).map(|(_, group, slot)| (group, slot))
     }
 
@@ -181,9 +191,9 @@ impl Walk<'_> {
         (0..group).filter(|g| deal.owner(*g) == owner).count() as i64
     }
 
-    /// Kept tuples of an own position: choice, group, slot.
-    fn tuples(&self, route: Handle<Route>, position: i64) -> Vec<(i64, i64, i64)> {
-        let member = self.schedule.routes[route].member_of(self.me as i64);
+    /// Kept tuples of a position of a rank: choice, group, slot.
+    fn tuples(&self, route: Handle<Route>, rank: usize, position: i64) -> Vec<(i64, i64, i64)> {
+        let member = self.schedule.routes[route].member_of(rank as i64);
         let own = |t: &&[i64]| {
             let (m, p, _) = self.numbers(t);
             (m, p) == (member, position)

@@ -76,7 +76,7 @@ fn emit_roles(out: &mut Out, schedule: &Schedule, kernel: &DeviceKernel) {
             publish(emit.out, role.kind, counter);
         }
     }
-    if matches!(kernel.strategy, Strategy::Bulk(_)) {
+    if matches!(kernel.strategy, Strategy::Bulk(_) | Strategy::Once(_)) {
         emit.out.line("wait_bulk_read<0>();  // the rows leave shared memory before the CTA does");
     }
 }

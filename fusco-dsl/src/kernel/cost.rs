@@ -4,7 +4,7 @@
 //! largest sizes that the bounds allow; a rank of a route is as likely as any other, and what is read twice is read
 //! from memory twice. A strategy reaches a part of what a copy of the same bytes would.
 
-use super::shape::{Loaded, Parts, Shape, count, row_bytes};
+use super::shape::{Loaded, Parts, Shape, Trip, count, row_bytes};
 use super::strategy::{Offer, Strategy};
 use super::work::Work;
 use crate::arena::Handle;
@@ -109,6 +109,7 @@ impl Model<'_, '_> {
     fn op(&self, op: &Op, cost: &mut Cost) {
         match Shape::of(self.schedule(), op, self.threads) {
             Ok(Shape::Scatter(trip)) => {
+                let rows = self.rows_read(&trip, cost);
                 for (value, to) in &trip.puts {
                     let bytes = row_bytes(self.schedule(), to);
                     let all = self.tuples().saturating_mul(bytes);
@@ -128,7 +129,7 @@ impl Model<'_, '_> {
                     };
                     cost.read += match row.and_then(|row| trip.loaded(row)) {
                         Some(Loaded::Shared(from)) => {
-                            self.positions().saturating_mul(row_bytes(self.schedule(), from))
+                            rows.saturating_mul(row_bytes(self.schedule(), from))
                         }
                         Some(Loaded::Own(from)) => {
                             self.tuples().saturating_mul(row_bytes(self.schedule(), from))
@@ -139,7 +140,9 @@ impl Model<'_, '_> {
                 for (_, ops) in &trip.guarded {
                     self.alone(ops, self.tuples(), cost);
                 }
-                cost.messages += self.remote(self.tuples() * trip.signals.len() as i64);
+                if trip.tuples.of.is_none() {
+                    cost.messages += self.remote(self.tuples() * trip.signals.len() as i64);
+                }
             }
             Ok(Shape::Rows(rows)) => {
                 rows.rows.iter().for_each(|(_, ops)| self.alone(ops, self.positions(), cost));
@@ -199,6 +202,20 @@ impl Model<'_, '_> {
             )
             | Err(_) => {}
         }
+    }
+
+    /// Rows that a rank reads of those that all tuples of a position share: its own; or, where they are fetched, those of
+    /// every rank that has a tuple here, which come over links.
+    fn rows_read(&self, trip: &Trip, cost: &mut Cost) -> i64 {
+        if trip.tuples.of.is_none() {
+            return self.positions();
+        }
+        let members = trip.route.members.max(1) as f64;
+        let any = 1.0 - (1.0 - 1.0 / members).powf(trip.route.fan as f64);
+        let rows = (self.positions() as f64 * members * any) as i64;
+        let bytes: i64 = trip.loads.iter().map(|(_, from)| row_bytes(self.schedule(), from)).sum();
+        cost.link += self.remote(rows.saturating_mul(bytes));
+        rows
     }
 
     /// So many rows that share nothing, wherever their condition may hold.

@@ -25,9 +25,9 @@ pub use print::print;
 pub use program::{Choice, DeviceKernel, DeviceProgram, DeviceRole, Epoch, Told};
 pub use region::{Memory, Region};
 pub use select::select;
-pub(crate) use strategy::{END, FIRST, PUSHERS};
+pub(crate) use strategy::{END, FIRST, PUSHERS, TELL};
 pub use strategy::{
-    Mail, Moves, Name, Plan, Rate, Reason, Refusal, Ring, Staged, Strategy, Team, Warps,
+    Mail, Moves, Name, Once, Plan, Rate, Reason, Refusal, Ring, Staged, Strategy, Team, Warps,
 };
 pub use verify::{Fault, Found, verify};
 pub use workspace::{Field, What, Workspace};

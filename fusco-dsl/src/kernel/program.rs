@@ -107,6 +107,7 @@ impl DeviceKernel {
     pub fn stages(&self) -> Option<i64> {
         match &self.strategy {
             Strategy::Bulk(staged) => Some(staged.stages),
+            Strategy::Once(once) => Some(once.slots),
             Strategy::Ring(ring) => Some(ring.slots),
             Strategy::Plan(_) | Strategy::Moves(_) | Strategy::Team(_) | Strategy::Warps(_) => None,
         }

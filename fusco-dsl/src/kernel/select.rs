@@ -3,7 +3,7 @@
 use super::arrange::workspaces;
 use super::cost::Cost;
 use super::program::{Choice, DeviceKernel, DeviceProgram, DeviceRole, Epoch, Told};
-use super::strategy::{self, Name, Offer, Refusal, Strategy};
+use super::strategy::{self, Name, Offer, Refusal, Strategy, once};
 use super::work::{Work, resident};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
@@ -84,28 +84,70 @@ fn nobody(entry: &Entry, kernel: &Kernel, rejected: &[Rejected]) -> Diagnostic {
 
 type Rejected = (Name, Refusal, Option<Cost>);
 
+/// What carries a kernel out, and its roles in the way that it is done.
+type Taken<'a> = (Work<'a>, Offer<Strategy>);
+
 /// The first strategy that makes an offer.
 fn choose(
     schedule: &Schedule,
     target: &Target,
     (entry, step, kernel): (usize, &Step, &Kernel),
 ) -> Result<DeviceKernel, Vec<Rejected>> {
-    let work = Work::new(schedule, target, kernel);
+    let last = step.alternatives.last().map_or(kernel, |a| &a.kernel);
+    let (mut taken, mut rejected) = ways(Work::new(schedule, target, last));
+    if last.name != kernel.name {
+        // Launches of one step count the same handshakes.
+        let fetches = taken.as_ref().is_some_and(|(work, _)| work.is_fetched());
+        let work = Work::new(schedule, target, kernel);
+        let work = work.fetched().filter(|_| fetches).unwrap_or(work);
+        let (offer, others) = offers(&work);
+        (taken, rejected) = (offer.map(|offer| (work, offer)), others);
+    }
+    let Some((work, offer)) = taken else { return Err(rejected) };
+    let choice =
+        Choice { reason: offer.reason, rate: offer.rate, cost: Cost::of(&work, &offer), rejected };
+    Ok(device_kernel(&work, (entry, step), offer, choice))
+}
+
+/// Rows are pushed, or fetched where that is expected to be quicker. Where all ranks share memory nothing crosses a
+/// link, and a row that is pushed is read once as it is.
+fn ways(pushed: Work) -> (Option<Taken>, Vec<Rejected>) {
+    let (first, mut rejected) = offers(&pushed);
+    let fetched = pushed.fetched().filter(|_| !pushed.alone);
+    let other = fetched.and_then(|work| Some((Cost::of(&work, &once(&work).ok()?), work)));
+    let cost = first.as_ref().map(|offer| Cost::of(&pushed, offer));
+    let quicker = |other: &Cost| cost.is_none_or(|cost| other.time < cost.time);
+    match other {
+        Some((other, work)) if quicker(&other) => {
+            rejected.retain(|(name, ..)| *name != Name::Once);
+            rejected.extend(first.map(|offer| (offer.parts.name(), Refusal::Slower, cost)));
+            (once(&work).ok().map(|offer| (work, offer)), rejected)
+        }
+        other => {
+            let slower = other.map(|(cost, _)| (Name::Once, Refusal::Slower, Some(cost)));
+            if slower.is_some() {
+                rejected.retain(|(name, ..)| *name != Name::Once);
+            }
+            rejected.extend(slower);
+            (first.map(|offer| (pushed, offer)), rejected)
+        }
+    }
+}
+
+/// The first offer, and why there is none of the others.
+fn offers(work: &Work) -> (Option<Offer<Strategy>>, Vec<Rejected>) {
     let mut rejected: Vec<Rejected> = Vec::new();
     let mut taken: Option<Offer<Strategy>> = None;
     for (name, consider) in strategy::ALL {
-        match consider(&work) {
+        match consider(work) {
             Err(refusal) => rejected.push((*name, refusal, None)),
             Ok(offer) if taken.is_some() => {
-                rejected.push((*name, Refusal::Later, Some(Cost::of(&work, &offer))));
+                rejected.push((*name, Refusal::Later, Some(Cost::of(work, &offer))));
             }
             Ok(offer) => taken = Some(offer),
         }
     }
-    let Some(offer) = taken else { return Err(rejected) };
-    let choice =
-        Choice { reason: offer.reason, rate: offer.rate, cost: Cost::of(&work, &offer), rejected };
-    Ok(device_kernel(&work, (entry, step), offer, choice))
+    (taken, rejected)
 }
 
 fn device_kernel(
@@ -121,14 +163,14 @@ fn device_kernel(
         true => counters(schedule, kernel.route).collect(),
         false => Vec::new(),
     };
-    let epochs = has_epoch(schedule, kernel);
+    let epochs = has_epoch(work);
     let told = match (epochs, shakes) {
         (true, true) => Told::Awaited,
         (true, false) if kernel.route.is_some() => Told::AtStart,
         _ => Told::Never,
     };
     let handshake = |r: &&Role| matches!(r.kind, RoleKind::Open | RoleKind::Close);
-    let roles = kernel.roles.iter().filter(|r| shakes || !handshake(r)).map(|role| DeviceRole {
+    let roles = work.roles.iter().filter(|r| shakes || !handshake(r)).map(|role| DeviceRole {
         kind: role.kind,
         text: role.text.clone(),
         ops: ops(role, &cleared),
@@ -145,7 +187,7 @@ fn device_kernel(
             .last()
             .filter(|_| epochs)
             .map(|last| Epoch { kernel: last.kernel.name.clone(), told }),
-        zeroed: if shakes { Vec::new() } else { opened(kernel) },
+        zeroed: if shakes { Vec::new() } else { opened(work.roles) },
         cleared,
         strategy: offer.parts,
         form: offer.form,
@@ -175,8 +217,8 @@ fn counters(
 }
 
 /// The counters that the handshake at the kernel's start would reset.
-fn opened(kernel: &Kernel) -> Vec<Handle<Signal>> {
-    let open = kernel.roles.iter().filter(|r| r.kind == RoleKind::Open).flat_map(|r| &r.body);
+fn opened(roles: &[Role]) -> Vec<Handle<Signal>> {
+    let open = roles.iter().filter(|r| r.kind == RoleKind::Open).flat_map(|r| &r.body);
     let reset = open.filter_map(|op| match op {
         Op::Reset { signal } => Some(*signal),
         _ => None,
@@ -184,10 +226,11 @@ fn opened(kernel: &Kernel) -> Vec<Handle<Signal>> {
     reset.collect()
 }
 
-fn has_epoch(schedule: &Schedule, kernel: &Kernel) -> bool {
+fn has_epoch(work: &Work) -> bool {
+    let schedule = work.schedule;
     let epoch = |signal: &Signal| matches!(signal.kind, SignalKind::Epoch { .. });
     let mut found = false;
-    for op in kernel.roles.iter().flat_map(|r| &r.body) {
+    for op in work.ops() {
         op.walk(&mut |op| {
             if let Op::Wait { signal, .. } | Op::Signal { signal, .. } = op {
                 found |= epoch(&schedule.signals[*signal]);

@@ -1,13 +1,16 @@
 //! What a strategy is asked to carry out: one kernel of a schedule on one target.
 
 use super::shape::{Nest, Trip, sums};
-use crate::schedule::ir::{Kernel, Op, RoleKind, Route, Schedule};
+use crate::schedule::ir::{Kernel, Op, Role, RoleKind, Route, Schedule};
 use crate::target::Target;
 
+#[derive(Clone, Copy)]
 pub(crate) struct Work<'a> {
     pub schedule: &'a Schedule,
     pub target: &'a Target,
     pub kernel: &'a Kernel,
+    /// What it does, in one of its ways.
+    pub roles: &'a [Role],
     /// All ranks share the launch.
     pub alone: bool,
 }
@@ -15,7 +18,17 @@ pub(crate) struct Work<'a> {
 impl<'a> Work<'a> {
     pub fn new(schedule: &'a Schedule, target: &'a Target, kernel: &'a Kernel) -> Work<'a> {
         let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
-        Work { schedule, target, kernel, alone }
+        Work { schedule, target, kernel, roles: &kernel.roles, alone }
+    }
+
+    /// The same, with rows fetched by the ranks that they go to, if that is a way to do it.
+    pub fn fetched(&self) -> Option<Work<'a>> {
+        Some(Work { roles: self.kernel.fetched.as_deref()?, ..*self })
+    }
+
+    /// It is done in that way.
+    pub fn is_fetched(&self) -> bool {
+        self.kernel.fetched.as_ref().is_some_and(|roles| std::ptr::eq(self.roles, &roles[..]))
     }
 
     pub fn route(&self) -> Option<&'a Route> {
@@ -23,12 +36,16 @@ impl<'a> Work<'a> {
     }
 
     pub fn ops(&self) -> impl Iterator<Item = &'a Op> + use<'a> {
-        self.kernel.roles.iter().flat_map(|r| &r.body)
+        self.roles.iter().flat_map(|r| &r.body)
     }
 
-    /// The loops over positions.
+    /// The loops over positions, of this rank or of peers.
     pub fn tokens(&self) -> impl Iterator<Item = &'a Op> + use<'a> {
-        self.ops().filter(|op| matches!(op, Op::Tokens { .. }))
+        let ops = self.ops().flat_map(|op| match op {
+            Op::Peers { body, .. } => &body[..],
+            op => std::slice::from_ref(op),
+        });
+        ops.filter(|op| matches!(op, Op::Tokens { .. }))
     }
 
     /// The only loop over positions, if it scatters rows.

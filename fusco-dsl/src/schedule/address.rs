@@ -446,6 +446,27 @@ impl<'p> Addresses<'p> {
         self.schedule.signals.append(Signal { name, route: Some(route), kind, slots })
     }
 
+    /// Counters of ranks, one a rank, which an entry that asks for them again has already.
+    pub fn handshake(&mut self, name: String, route: Handle<Route>) -> Handle<Signal> {
+        let own = |s: &Signal| s.route == Some(route) && s.name == name;
+        let found = self.schedule.signals.iter().find(|(_, s)| own(s)).map(|(handle, _)| handle);
+        let kind = SignalKind::Epoch { per_cta: false };
+        found.unwrap_or_else(|| self.signal(name, route, kind, self.schedule.ranks))
+    }
+
+    /// What an op touches of peers is reached by them.
+    pub fn reach_all(&mut self, op: &Op) {
+        let mut found = Vec::new();
+        op.walk(&mut |op| {
+            found.extend(op.accesses().iter().filter(|a| a.rank != Ix::Me).map(|a| a.tensor));
+            op.walk_own(&mut |ix| match ix {
+                Ix::Element { tensor, rank, .. } if **rank != Ix::Me => found.push(*tensor),
+                _ => {}
+            });
+        });
+        found.into_iter().for_each(|tensor| self.reach(tensor));
+    }
+
     /// The groups of a route, dealt so.
     pub fn deal(&mut self, route: Handle<Route>, groups: &layout::Deal) -> Handle<Deal> {
         let own = self.schedule.deals.iter().filter(|(_, d)| d.route == route);

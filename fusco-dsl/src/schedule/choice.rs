@@ -18,41 +18,108 @@ pub(super) fn always(entry: &hir::Entry) -> Option<&hir::Schedule> {
     entry.schedules.iter().find(|s| s.when.is_none())
 }
 
-/// The step that carries out an entry's statements. `variants`: the roles of each conditional schedule, which
-/// are those of the last unless its directives change them, then the last.
+/// The roles of a kernel in each way that it may be done.
+pub(super) struct Ways {
+    pub pushed: Vec<Role>,
+    /// Rows of a route are fetched by the ranks that they go to.
+    pub fetching: Option<Fetching>,
+}
+
+/// The roles of kernels of a step some of whose launches fetch rows: all make the same handshakes.
+pub(super) struct Fetching {
+    pub fetched: Vec<Role>,
+    pub pushed: Vec<Role>,
+}
+
+impl Ways {
+    /// The same, and with the movements of each conditional schedule in place of the last `count` before the end.
+    pub fn with_moves(
+        self,
+        count: usize,
+        variants: Vec<Option<Vec<Role>>>,
+    ) -> (Ways, Vec<Option<Ways>>) {
+        let with = |roles: &Vec<Role>, own: &[Role]| {
+            let (mut roles, end) = (roles.clone(), roles.len() - 1);
+            roles.splice(end - count..end, own.iter().cloned());
+            roles
+        };
+        let ways = |own: Vec<Role>| Ways {
+            pushed: with(&self.pushed, &own),
+            fetching: self.fetching.as_ref().map(|ways| Fetching {
+                fetched: with(&ways.fetched, &own),
+                pushed: with(&ways.pushed, &own),
+            }),
+        };
+        let variants = variants.into_iter().map(|own| own.map(ways)).collect();
+        (self, variants)
+    }
+
+    /// What the program asks for, where `pulled` says whether some launches are to fetch; and else the roles of a step
+    /// whose launches fetch where they may, if a back end finds that better.
+    fn asked(
+        &self,
+        schedule: Option<&hir::Schedule>,
+        pulled: bool,
+    ) -> (Vec<Role>, Option<Vec<Role>>) {
+        let asks = |kind| schedule.is_some_and(|s| s.directives.iter().any(|d| d.kind == kind));
+        let Some(ways) = &self.fetching else { return (self.pushed.clone(), None) };
+        let push = asks(hir::DirectiveKind::Push);
+        match (pulled, asks(hir::DirectiveKind::Pull)) {
+            (true, true) => (ways.fetched.clone(), None),
+            (true, false) => (ways.pushed.clone(), None),
+            (false, _) if push => (self.pushed.clone(), Some(ways.pushed.clone())),
+            (false, _) => (self.pushed.clone(), Some(ways.fetched.clone())),
+        }
+    }
+}
+
+/// Where an entry asks for rows to be fetched by the ranks that they go to.
+pub(super) fn pulled(entry: &hir::Entry) -> Option<Span> {
+    let directives = entry.schedules.iter().flat_map(|s| &s.directives);
+    directives.filter(|d| matches!(d.kind, hir::DirectiveKind::Pull)).map(|d| d.span).next()
+}
+
+/// The step that carries out an entry's statements. `ways`: those of the schedule without a condition, and of each
+/// conditional one if its directives change them.
 pub(super) fn step(
     (at, bound): (&Addresses<'_>, &Bindings),
     (entry, name): (&hir::Entry, &str),
     route: Option<Handle<Route>>,
-    variants: &[Option<Vec<Role>>],
-    last: Vec<Role>,
+    (last, variants): (Ways, Vec<Option<Ways>>),
 ) -> Result<Step, Box<Diagnostic>> {
     let mut made: Vec<(Option<When>, Kernel)> = Vec::new();
-    let plain =
-        Kernel { name: name.to_string(), route, roles: last, tuning: tuning(always(entry)) };
+    let pulled = pulled(entry).is_some();
+    let kernel = |name: &str, ways: &Ways, schedule: Option<&hir::Schedule>| {
+        let (roles, fetched) = ways.asked(schedule, pulled);
+        Kernel { name: name.to_string(), route, roles, fetched, tuning: tuning(schedule) }
+    };
+    let plain = kernel(name, &last, always(entry));
     for (i, schedule) in conditional(entry).enumerate() {
         let when = schedule.when.as_ref().map(|w| condition(at, bound, w)).transpose()?;
-        let tuning = tuning(Some(schedule));
-        let own = variants.get(i).and_then(Option::as_ref);
-        let name = match own {
-            None if tuning == plain.tuning => plain.name.clone(),
-            None => {
-                let mut before = (0..i).filter(|j| variants.get(*j).is_none_or(Option::is_none));
-                let same = before.find(|j| made[*j].1.tuning == tuning);
-                same.map_or(format!("{name}_when{i}"), |j| made[j].1.name.clone())
-            }
-            Some(_) => format!("{name}_when{i}"),
+        let ways = variants.get(i).and_then(Option::as_ref).unwrap_or(&last);
+        let mut own = kernel("", ways, Some(schedule));
+        let mut before = std::iter::once(&plain).chain(made.iter().map(|(_, kernel)| kernel));
+        own.name = match before.find(|k| k.does_as(&own)) {
+            Some(same) => same.name.clone(),
+            None => format!("{name}_when{i}"),
         };
-        let roles = own.unwrap_or(&plain.roles).clone();
-        made.push((when, Kernel { name, route, roles, tuning }));
+        made.push((when, own));
     }
     // A condition between equal kernels decides nothing.
     while made.last().is_some_and(|(_, kernel)| kernel.name == plain.name) {
         made.pop();
     }
     made.push((None, plain));
+    let fetches = |k: &Kernel| k.fetched.iter().flatten().flat_map(|r| &r.body).any(is_of_peers);
+    if !made.iter().any(|(_, kernel)| fetches(kernel)) {
+        made.iter_mut().for_each(|(_, kernel)| kernel.fetched = None);
+    }
     let alternatives = made.into_iter().map(|(when, kernel)| Alternative { when, kernel });
     Ok(Step { alternatives: alternatives.collect() })
+}
+
+fn is_of_peers(op: &Op) -> bool {
+    matches!(op, Op::Peers { .. })
 }
 
 /// What the program asks of a kernel.

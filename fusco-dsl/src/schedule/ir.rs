@@ -123,10 +123,19 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     pub route: Handle<Route>,
+    /// The position is another rank's, and only its tuples of this rank's groups count.
+    pub of: Option<Theirs>,
     pub position: Ix,
     pub k: Handle<Var>,
     pub group: Handle<Var>,
     pub slot: Handle<Var>,
+}
+
+/// Tuples of the rank that a variable names, as its plan has them, whose groups this rank has.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Theirs {
+    pub rank: Handle<Var>,
+    pub deal: Handle<Deal>,
 }
 
 /// An element that a route reads of a tuple, on the tuple's own rank.
@@ -408,6 +417,8 @@ pub enum Factor {
 pub enum Op {
     /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
+    /// The ranks that make the plan with this one, by their numbers from the next one on; this one last.
+    Peers { route: Handle<Route>, rank: Handle<Var>, body: Vec<Op> },
     /// The kept tuples of one position, ascending, or the `first` of them.
     Each { tuples: Kept, first: bool, body: Vec<Op> },
     /// This rank's groups, by global number, ascending.
@@ -599,7 +610,20 @@ pub struct Kernel {
     pub route: Option<Handle<Route>>,
     /// It advances this epoch counter of the workspace (one for each kernel name).
     pub roles: Vec<Role>,
+    /// The same, done otherwise: ranks do not push rows, each fetches those of which it has tuples, once. A back end
+    /// may choose, for all alternatives of a step: they make the same handshakes then, also those that are to push.
+    pub fetched: Option<Vec<Role>>,
     pub tuning: Tuning,
+}
+
+impl Kernel {
+    /// They differ in their names at most.
+    pub fn does_as(&self, other: &Kernel) -> bool {
+        self.route == other.route
+            && self.tuning == other.tuning
+            && self.roles == other.roles
+            && self.fetched == other.fetched
+    }
 }
 
 /// Never changes a value.

@@ -6,7 +6,8 @@
 
 use super::address::Addresses;
 use super::bits::bits_of;
-use super::choice;
+use super::choice::{self, Fetching, Ways};
+use super::fetched::fetched;
 use super::ir::*;
 use super::moved::{self, Moved};
 use crate::arena::Handle;
@@ -16,6 +17,7 @@ use crate::plan::{
     Coord, Derived, Each, EntryPlan, IntExpr, Kind, Move, Movement, Plan, Point, Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
+use crate::source::Span;
 use std::convert::Infallible;
 
 /// Lowers every entry of a planned program.
@@ -208,7 +210,13 @@ impl EntryLowering<'_, '_> {
         Step {
             alternatives: vec![Alternative {
                 when: None,
-                kernel: Kernel { name, route: Some(route), roles: vec![role], tuning },
+                kernel: Kernel {
+                    name,
+                    route: Some(route),
+                    roles: vec![role],
+                    fetched: None,
+                    tuning,
+                },
             }],
         }
     }
@@ -225,16 +233,43 @@ impl EntryLowering<'_, '_> {
         let Moved { roles: moved, variants, .. } = moved;
         // Those of movements come before the last.
         let count = moved.len();
-        let roles = self.roles(route, tiles, rows, arrivals, moved);
-        let with = |own: Vec<Role>| {
-            let end = roles.len() - 1;
-            let mut roles = roles.clone();
-            roles.splice(end - count..end, own);
-            roles
-        };
-        let variants: Vec<_> = variants.into_iter().map(|own| own.map(with)).collect();
+        let pushed = self.roles(route, tiles, rows, arrivals, (moved.clone(), false));
+        let fetching = self.fetched(route, tiles, &pushed).map(|fetched| Fetching {
+            fetched,
+            pushed: self.roles(route, tiles, rows, arrivals, (moved, true)),
+        });
+        if let (Some(span), None, false) = (choice::pulled(self.entry), &fetching, tiles.is_empty())
+        {
+            return Err(not_fetched(span));
+        }
+        let ways = Ways { pushed, fetching }.with_moves(count, variants);
         let of = (self.entry, self.name.as_str());
-        choice::step((&*self.at, self.bound), of, Some(route), &variants, roles)
+        choice::step((&*self.at, self.bound), of, Some(route), ways)
+    }
+
+    /// The roles of a kernel whose rows are fetched by the ranks that they go to; `None` where they can only be pushed.
+    fn fetched(
+        &mut self,
+        route: Handle<Route>,
+        tiles: &[Tiles],
+        roles: &[Role],
+    ) -> Option<Vec<Role>> {
+        let at = roles.iter().position(|r| r.kind == RoleKind::Produce)?;
+        let [produce] = &roles[at].body[..] else { return None };
+        let [_] = tiles else { return None };
+        let name = format!("{}_rank", self.program.routes[self.route].name);
+        let rank = self.at.var(&name);
+        let op = fetched(self.at.schedule(), (route, rank), produce)?;
+        self.at.reach_all(&op);
+        let mut out = roles.to_vec();
+        out[at] = Role { body: vec![op], ..roles[at].clone() };
+        // Plans of peers are made, and their rows are theirs again when all have them.
+        if !roles.iter().any(|r| r.kind == RoleKind::Open) {
+            out.insert(0, self.open(route, &[]));
+        }
+        out.pop();
+        out.push(self.close(route, tiles, (true, true)));
+        Some(out)
     }
 
     fn roles(
@@ -243,11 +278,13 @@ impl EntryLowering<'_, '_> {
         tiles: &[Tiles],
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
-        moved: Vec<Role>,
+        (moved, shakes): (Vec<Role>, bool),
     ) -> Vec<Role> {
         let mut roles = Vec::new();
         if !self.plans_here {
             roles.push(self.open(route, arrivals));
+        } else if shakes {
+            roles.push(self.open(route, &[]));
         }
         if !tiles.is_empty() {
             roles.push(self.produce(route, tiles));
@@ -262,18 +299,13 @@ impl EntryLowering<'_, '_> {
         }
         let pulls = roles.iter().any(fetches) || !moved.is_empty();
         roles.extend(moved);
-        roles.push(self.close(route, tiles, pulls));
+        roles.push(self.close(route, tiles, (pulls, shakes)));
         roles
     }
 
     /// Every rank is in: its buffers may be written and read by peers.
     fn open(&mut self, route: Handle<Route>, arrivals: &[Handle<Signal>]) -> Role {
-        let ready = self.at.signal(
-            format!("{}_ready", self.name),
-            route,
-            SignalKind::Epoch { per_cta: false },
-            self.plan.ranks,
-        );
+        let ready = self.at.handshake(format!("{}_ready", self.name), route);
         let mut body: Vec<Op> =
             arrivals.iter().map(|signal| Op::Reset { signal: *signal }).collect();
         body.extend([
@@ -629,7 +661,7 @@ impl EntryLowering<'_, '_> {
     fn kept(&self, route: Handle<Route>) -> Kept {
         let vars = self.at.tuple_vars(self.route);
         let position = Ix::Var(vars.position);
-        Kept { route, position, k: vars.fan, group: vars.group, slot: vars.slot }
+        Kept { route, of: None, position, k: vars.fan, group: vars.group, slot: vars.slot }
     }
 
     /// Arithmetic on what the points name; `summed` if its one sum over tuples is in the accumulator.
@@ -655,22 +687,23 @@ impl EntryLowering<'_, '_> {
         }
     }
 
-    /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them.
-    fn close(&mut self, route: Handle<Route>, tiles: &[Tiles], pulls: bool) -> Role {
+    /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them. `shakes`: other launches
+    /// of the step pull.
+    fn close(
+        &mut self,
+        route: Handle<Route>,
+        tiles: &[Tiles],
+        (pulls, shakes): (bool, bool),
+    ) -> Role {
         let mut body = Vec::new();
         for Tiles { deal, signal } in tiles {
             let base = self.at.base(*deal, TILE_ROWS);
             body.push(Op::Wait { signal: *signal, until: Until::Groups { base } });
         }
-        if pulls {
-            let done = self.at.signal(
-                format!("{}_done", self.name),
-                route,
-                SignalKind::Epoch { per_cta: false },
-                self.plan.ranks,
-            );
+        if pulls || shakes {
+            let done = self.at.handshake(format!("{}_done", self.name), route);
+            body.extend(pulls.then_some(Op::Barrier));
             body.extend([
-                Op::Barrier,
                 Op::Once { body: vec![Op::Signal { signal: done, to: Peer::All, slot: Ix::Me }] },
                 Op::Wait { signal: done, until: Until::Epoch },
             ]);
@@ -695,6 +728,14 @@ impl EntryLowering<'_, '_> {
             }
         }
     }
+}
+
+fn not_fetched(span: Span) -> Box<Diagnostic> {
+    let what = "`pull` of rows that change on their way, or of which only some move";
+    Box::new(
+        Diagnostic::unsupported(span, what)
+            .help("leave the directive out: the ranks that have such rows push them"),
+    )
 }
 
 /// A factor of a product.

@@ -5,6 +5,7 @@ mod arith;
 mod bits;
 mod choice;
 mod computed;
+mod fetched;
 pub mod ir;
 mod lookups;
 mod lower;

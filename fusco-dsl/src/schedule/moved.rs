@@ -6,7 +6,7 @@
 
 use super::address::Addresses;
 use super::bits::bits_of;
-use super::choice;
+use super::choice::{self, Ways};
 use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
@@ -131,7 +131,8 @@ impl Moved {
         let step = |(i, roles): (usize, Vec<Role>)| {
             let number = if i == 0 { String::new() } else { (i + 1).to_string() };
             let name = format!("{name}_prepare{number}");
-            let kernel = Kernel { name, route, roles, tuning: choice::beside(entry) };
+            let kernel =
+                Kernel { name, route, roles, fetched: None, tuning: choice::beside(entry) };
             Step { alternatives: vec![Alternative { when: None, kernel }] }
         };
         Ok(kernels.into_iter().enumerate().map(step).collect())
@@ -184,7 +185,9 @@ pub(super) fn entry(
             roles.push(close.clone());
         }
     }
-    steps.push(choice::step((&*at, bound), of, None, &variants, roles)?);
+    let ways = |pushed| Ways { pushed, fetching: None };
+    let variants = variants.into_iter().map(|own| own.map(ways)).collect();
+    steps.push(choice::step((&*at, bound), of, None, (ways(roles), variants))?);
     Ok(Entry {
         name: entry.name.clone(),
         span: entry.span,

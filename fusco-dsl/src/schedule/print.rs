@@ -76,6 +76,11 @@ impl Printer<'_> {
                 for role in &kernel.roles {
                     self.role(role);
                 }
+                let other = |r: &&Role| !kernel.roles.contains(r);
+                if let Some(fetched) = &kernel.fetched {
+                    _ = writeln!(self.out, "   or, to fetch rows:");
+                    fetched.iter().filter(other).for_each(|role| self.role(role));
+                }
             }
         }
     }
@@ -107,6 +112,9 @@ impl Printer<'_> {
         match op {
             Op::Tokens { var: v, extent, .. } => {
                 format!("for {} in 0..{} by warp", var(v), self.ix(extent))
+            }
+            Op::Peers { route: r, rank, .. } => {
+                format!("for {} in ranks that plan {}", var(rank), route(r))
             }
             Op::Each { tuples, first, .. } => {
                 let first = if *first { "first " } else { "" };
@@ -181,8 +189,12 @@ impl Printer<'_> {
 
     fn kept(&self, tuples: &Kept) -> String {
         let var = |v: Handle<Var>| &self.schedule.vars[v].name;
+        let theirs = tuples.of.map_or(String::new(), |of| {
+            let deal = deal_name(self.schedule, &self.schedule.deals[of.deal]);
+            format!(" of rank {}, own groups of {deal}", var(of.rank))
+        });
         format!(
-            "{} ascending, kept ({}, {}) of {}[{}]",
+            "{} ascending, kept ({}, {}) of {}[{}]{theirs}",
             var(tuples.k),
             var(tuples.group),
             var(tuples.slot),

@@ -36,7 +36,11 @@ impl Verify for Schedule {
 
     fn verify(&self) -> Result<(), Diagnostics> {
         let mut diagnostics = Diagnostics::default();
-        for (entry, problem) in obligations(self, |_, kernel| Launch::of(kernel)) {
+        let pushed = obligations(self, |_, kernel| Launch::of(&kernel.roles));
+        let fetched = obligations(self, |_, kernel| {
+            Launch::of(kernel.fetched.as_ref().unwrap_or(&kernel.roles))
+        });
+        for (entry, problem) in pushed.into_iter().chain(fetched) {
             let entry = &self.entries[entry];
             diagnostics.push(defect(entry.span, &entry.name, &problem.to_string()));
         }
@@ -51,8 +55,8 @@ pub(crate) struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    fn of(kernel: &Kernel) -> Launch<'_> {
-        let roles = kernel.roles.iter().map(|r| (r.kind, &r.body[..])).collect();
+    fn of(roles: &[Role]) -> Launch<'_> {
+        let roles = roles.iter().map(|r| (r.kind, &r.body[..])).collect();
         Launch { roles, between: Between::Handshakes }
     }
 }
@@ -181,8 +185,9 @@ struct Checker<'a> {
     counts: BTreeMap<Handle<Signal>, Counts>,
     /// A handshake of this entry has completed.
     met: bool,
-    /// Routes whose plan is taken, or has been made.
+    /// Routes whose plan is taken, or has been made; and those of which that is known of all ranks.
     planned: BTreeSet<Handle<Route>>,
+    shared: BTreeSet<Handle<Route>>,
     /// Tensors pulled from peers since the last handshake, and whether all CTAs are known to have done theirs.
     pulled: bool,
     barrier_since_pull: bool,
@@ -206,7 +211,7 @@ struct Checker<'a> {
 struct Scope<'a> {
     once: bool,
     tokens: Option<(&'a Ix, Handle<Var>)>,
-    tuples: Option<(Handle<Var>, Handle<Var>)>,
+    tuples: Option<&'a Kept>,
     moving: bool,
     conditional: bool,
 }
@@ -220,6 +225,7 @@ impl<'a> Checker<'a> {
             counts: BTreeMap::new(),
             met: false,
             planned: entry.takes.iter().copied().collect(),
+            shared: BTreeSet::new(),
             pulled: false,
             barrier_since_pull: false,
             barrier_since_reset: false,
@@ -243,6 +249,7 @@ impl<'a> Checker<'a> {
                     self.counts.entry(*signal).or_default().resets += 1;
                 }
                 self.met = true;
+                self.shared = self.planned.clone();
             }
         }
         for (_, body) in &launch.roles {
@@ -297,7 +304,7 @@ impl<'a> Checker<'a> {
         match op {
             Op::Once { .. } => inner.once = true,
             Op::Tokens { var, extent, .. } => inner.tokens = Some((extent, *var)),
-            Op::Each { tuples, .. } => inner.tuples = Some((tuples.group, tuples.slot)),
+            Op::Each { tuples, .. } => inner.tuples = Some(tuples),
             Op::Grid { .. } => inner.moving = true,
             Op::If { .. } => inner.conditional = true,
             _ => {}
@@ -323,7 +330,17 @@ impl<'a> Checker<'a> {
             }
         }
         match op {
-            Op::Each { tuples, .. } => self.reads_plan(tuples.route),
+            Op::Each { tuples, .. } => {
+                self.reads_plan(tuples.route);
+                if tuples.of.is_some() {
+                    self.pull();
+                    if !self.shared.contains(&tuples.route) {
+                        self.problem(
+                            "(2) the plan of a peer is read before it is known to be made",
+                        );
+                    }
+                }
+            }
             Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
                 self.reads_plan(self.schedule.deals[*deal].route);
             }
@@ -509,7 +526,8 @@ impl<'a> Checker<'a> {
 
     fn tile_amount(&self, rank: &Ix, slot: &Ix, scope: &Scope<'a>) -> Amount {
         match (scope.tuples, scope.tokens) {
-            (Some((group, at)), Some(_)) => {
+            (Some(tuples), Some(_)) => {
+                let (group, at) = (tuples.group, tuples.slot);
                 let base = self
                     .schedule
                     .bases
@@ -517,7 +535,11 @@ impl<'a> Checker<'a> {
                     .map(|(h, _)| h)
                     .find(|base| *slot == tuple_tile(*base, group, at));
                 let lands = |base: &Handle<Base>| {
-                    let deal = &self.schedule.deals[self.schedule.bases[*base].deal];
+                    let handle = self.schedule.bases[*base].deal;
+                    if let Some(theirs) = tuples.of {
+                        return theirs.deal == handle && *rank == Ix::Me;
+                    }
+                    let deal = &self.schedule.deals[handle];
                     let owner = deal.owner(Ix::Var(group));
                     let owner = self.schedule.routes[deal.route].rank_of(owner);
                     self.schedule.ranks == 1 || *rank == owner
@@ -549,6 +571,7 @@ impl<'a> Checker<'a> {
         });
         if *until == Until::Epoch {
             self.met = true;
+            self.shared = self.planned.clone();
             self.told.clear();
         }
     }

@@ -9,6 +9,7 @@ impl Op {
     pub fn body(&self) -> &[Op] {
         match self {
             Op::Tokens { body, .. }
+            | Op::Peers { body, .. }
             | Op::Each { body, .. }
             | Op::Groups { body, .. }
             | Op::Padding { body, .. }

@@ -101,7 +101,7 @@ impl Checker<'_> {
         )
     }
 
-    /// `push`, `pull`: rows of a route have one way each, other statements have the choice.
+    /// `push`, `pull`: rows that are added up along a route are pulled, all else has the choice.
     fn side(
         &mut self,
         d: &ast::Directive,
@@ -109,15 +109,9 @@ impl Checker<'_> {
         kind: DirectiveKind,
     ) -> Checked<DirectiveKind> {
         let Some(work) = entry.map(Work::of) else { return Ok(kind) };
-        let (word, against) = match kind {
-            DirectiveKind::Push => ("push", work.summed),
-            _ => ("pull", work.pushed),
-        };
-        if against {
-            let why = match word {
-                "push" => "rows that are added up along a route, which are pulled",
-                _ => "rows along a route, which are pushed",
-            };
+        let word = if kind == DirectiveKind::Push { "push" } else { "pull" };
+        if kind == DirectiveKind::Push && work.summed {
+            let why = "rows that are added up along a route, which are pulled";
             return self.unsupported(d.span, format!("`{word}` of {why}"));
         }
         if !work.routed() && !work.moved {

@@ -28,6 +28,12 @@ pub(crate) enum Code {
         chunk: i64,
         body: Vec<Code>,
     },
+    /// Ranks, in order.
+    Peers {
+        rank: usize,
+        peers: Vec<i64>,
+        body: Vec<Code>,
+    },
     Each {
         tuples: Kept,
         /// The body is done for the first kept tuple only.
@@ -150,11 +156,20 @@ pub(crate) enum Tree {
 pub(crate) struct Kept {
     pub plan: Arc<HostPlan>,
     pub fan: i64,
+    /// The tuples are another rank's; else this rank's, all of them.
+    pub theirs: Option<Theirs>,
     pub position: Number,
     /// Variables that a tuple gives values.
     pub k: usize,
     pub group: usize,
     pub slot: usize,
+}
+
+/// Tuples of the rank that a variable names, whose group's owner is this member of the plan.
+pub(crate) struct Theirs {
+    pub rank: usize,
+    pub owner: Number,
+    pub member: i64,
 }
 
 /// A reduction over loops of its own.
@@ -245,6 +260,13 @@ impl<'a> Resolver<'a> {
                 chunk: self.chunk,
                 body: self.body(body)?,
             },
+            Op::Peers { route, rank, body } => {
+                let info = &self.schedule().routes[*route];
+                let mut peers: Vec<i64> = info.peers_of(self.me as i64).collect();
+                let next = (info.member_of(self.me as i64) + 1) % info.members.max(1);
+                peers.rotate_left(next as usize);
+                Code::Peers { rank: rank.index(), peers, body: self.body(body)? }
+            }
             Op::Each { tuples, first, body } => {
                 Code::Each { tuples: self.kept(tuples)?, first: *first, body: self.body(body)? }
             }
@@ -451,7 +473,13 @@ impl<'a> Resolver<'a> {
     }
 
     fn kept(&self, tuples: &ir::Kept) -> Result<Kept, Error> {
+        let theirs = tuples.of.map(|of| {
+            let owner = self.schedule().deals[of.deal].owner(Ix::Var(tuples.group));
+            let member = self.schedule().routes[tuples.route].member_of(self.me as i64);
+            Ok(Theirs { rank: of.rank.index(), owner: self.number(&owner)?, member })
+        });
         Ok(Kept {
+            theirs: theirs.transpose()?,
             plan: self.plan(tuples.route)?,
             fan: self.schedule().routes[tuples.route].fan,
             position: self.number(&tuples.position)?,

@@ -101,6 +101,10 @@ impl<'a> Runner<'a> {
             Code::Tokens { var, extent, chunk, body } => {
                 self.tokens(*var, extent.get(&self.vars), *chunk, body)
             }
+            Code::Peers { rank, peers, body } => peers.iter().try_for_each(|peer| {
+                self.vars[*rank] = *peer;
+                self.body(body)
+            }),
             Code::Each { tuples, first, body } => self.each(tuples, *first, body),
             Code::Groups { var, groups, body } => groups.list().iter().try_for_each(|g| {
                 self.vars[*var] = *g;
@@ -200,13 +204,14 @@ impl<'a> Runner<'a> {
     /// Whether the tuple is kept; then its variables have its values.
     fn bind(&mut self, tuples: &Kept, k: i64) -> bool {
         let number = tuples.position.get(&self.vars) * tuples.fan + k;
-        let pair = tuples.plan.ranks[self.me].pair(number as usize);
-        if let Some((group, slot)) = pair {
-            self.vars[tuples.k] = k;
-            self.vars[tuples.group] = group;
-            self.vars[tuples.slot] = slot;
-        }
-        pair.is_some()
+        let rank = tuples.theirs.as_ref().map_or(self.me, |of| self.vars[of.rank] as usize);
+        let Some((group, slot)) = tuples.plan.ranks[rank].pair(number as usize) else {
+            return false;
+        };
+        self.vars[tuples.k] = k;
+        self.vars[tuples.group] = group;
+        self.vars[tuples.slot] = slot;
+        tuples.theirs.as_ref().is_none_or(|of| of.owner.get(&self.vars) == of.member)
     }
 
     /// A body whose sums begin anew, on accesses `scale` times as long.

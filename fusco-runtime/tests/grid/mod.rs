@@ -113,7 +113,7 @@ fn role(kind: RoleKind, body: Vec<Op>) -> Role {
 
 fn step(name: String, roles: Vec<Role>) -> Step {
     let tuning = Tuning { chunk: Some(1), ..Tuning::default() };
-    let kernel = Kernel { name, route: None, roles, tuning };
+    let kernel = Kernel { name, route: None, roles, fetched: None, tuning };
     Step { alternatives: vec![Alternative { when: None, kernel }] }
 }
 

@@ -262,7 +262,7 @@ impl Shape {
 
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
         let position = Ix::Var(n.t);
-        let tuples = Kept { route: n.route, position, k: n.k, group: n.e, slot: n.c };
+        let tuples = Kept { route: n.route, of: None, position, k: n.k, group: n.e, slot: n.c };
         Op::Each { tuples, first: false, body }
     }
 
@@ -294,7 +294,7 @@ fn step(name: &str, route: Handle<Route>, roles: Vec<Role>) -> Step {
     Step {
         alternatives: vec![Alternative {
             when: None,
-            kernel: Kernel { name: name.into(), route: Some(route), roles, tuning },
+            kernel: Kernel { name: name.into(), route: Some(route), roles, fetched: None, tuning },
         }],
     }
 }

@@ -84,7 +84,7 @@ impl Emit<'_> {
 }
 
 /// The function that stores a row.
-fn store(staged: &Staged) -> &'static str {
+pub(super) fn store(staged: &Staged) -> &'static str {
     if staged.streams { "stream_bulk" } else { "store_bulk" }
 }
 

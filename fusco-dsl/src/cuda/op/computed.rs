@@ -164,9 +164,16 @@ pub(super) fn pair(out: &mut Out, schedule: &Schedule, tuples: &Kept) {
     let [k, group, slot] = [tuples.k, tuples.group, tuples.slot].map(|v| var_name(schedule, v));
     let fan = schedule.routes[tuples.route].fan;
     let position = index(schedule, &tuples.position);
-    out.line(&format!("const Pair pair = plan->pairs[{position} * {fan} + {k}];"));
+    let plan = plan_of(schedule, tuples);
+    out.line(&format!("const Pair pair = {plan}->pairs[{position} * {fan} + {k}];"));
     out.line("if (pair.group < 0) continue;");
     out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+}
+
+/// The plan that knows the tuples: this rank's, or that of the rank whose rows are fetched.
+pub(super) fn plan_of(schedule: &Schedule, tuples: &Kept) -> String {
+    let theirs = tuples.of.map(|of| format!("plans.at[{}]", var_name(schedule, of.rank)));
+    theirs.unwrap_or_else(|| "plan".to_string())
 }
 
 /// An operation in f32, or in f64 if `wide`, that no compiler fuses with another.

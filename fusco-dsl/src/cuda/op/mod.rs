@@ -5,6 +5,7 @@ mod computed;
 mod dealt;
 mod grid;
 mod mail;
+mod once;
 mod points;
 mod produce;
 mod reduce;
@@ -23,7 +24,7 @@ use super::namer::{deal_type, table_name, var_name};
 use super::out::Out;
 use crate::arena::Handle;
 use crate::kernel::shape::{Padding, Shape};
-use crate::kernel::{DeviceKernel, Form, Strategy};
+use crate::kernel::{DeviceKernel, Form, Once, Strategy};
 use crate::schedule::ir::{Access, Deal, Ix, IxOp, Op, Schedule, Var};
 
 /// Where the text goes and what it is about.
@@ -46,12 +47,15 @@ impl Emit<'_> {
             Ok(Shape::Gather(nest)) => match &self.kernel.strategy {
                 Strategy::Ring(ring) => self.reduce_ring(&nest, ring),
                 Strategy::Team(team) => self.reduce(&nest, team.whole),
-                Strategy::Plan(_) | Strategy::Moves(_) | Strategy::Bulk(_) | Strategy::Warps(_) => {
-                    self.reduce(&nest, false)
-                }
+                Strategy::Plan(_)
+                | Strategy::Moves(_)
+                | Strategy::Bulk(_)
+                | Strategy::Once(_)
+                | Strategy::Warps(_) => self.reduce(&nest, false),
             },
             Ok(Shape::Scatter(trip)) => match &self.kernel.strategy {
                 Strategy::Bulk(staged) => self.produce_bulk(&trip, staged),
+                Strategy::Once(once) => self.produce_once(&trip, once),
                 Strategy::Warps(warps) => self.produce(&trip, warps.batch),
                 Strategy::Plan(_) | Strategy::Moves(_) | Strategy::Ring(_) | Strategy::Team(_) => {
                     self.produce(&trip, 1)
@@ -119,7 +123,7 @@ impl Emit<'_> {
     /// Rows past the live ones, dealt to the warps as (group, row) pairs.
     fn padding(&mut self, padding: &Padding) {
         let schedule = self.schedule;
-        if let Strategy::Bulk(staged) = &self.kernel.strategy
+        if let Strategy::Bulk(staged) | Strategy::Once(Once { staged, .. }) = &self.kernel.strategy
             && let Some(bytes) = staged.pads(schedule, padding)
         {
             return self.padding_bulk(padding, staged, bytes);

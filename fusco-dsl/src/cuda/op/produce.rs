@@ -1,7 +1,7 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
 use super::trip::{each_tuple, emit_arrival, emit_places, emit_tuple};
-use super::{Emit, ix, rows, scale, unroll};
+use super::{Emit, rows, scale, unroll};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Loaded, Trip};
@@ -19,49 +19,43 @@ impl Emit<'_> {
             "// A CTA takes {} positions between two signals, a warp {batch}.",
             batch * warps
         ));
-        self.out.block(
-            &format!(
-                "for (i32 begin = warp * {batch}; begin < {extent}; begin += warps * {batch})"
-            ),
-            |out| {
-                out.line(&format!("const i32 end = min(begin + {batch}, {extent});"));
-                out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                    emit_position(out, trip)
-                });
-                if let Some(arrival) = trip.arrival {
-                    out.line("__syncwarp();");
-                    out.block("if (lane == 0)", |out| {
+        let positions = |out: &mut Out| {
+            out.block(
+                &format!(
+                    "for (i32 begin = warp * {batch}; begin < {extent}; begin += warps * {batch})"
+                ),
+                |out| {
+                    out.line(&format!("const i32 end = min(begin + {batch}, {extent});"));
+                    out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
+                        emit_position(out, trip)
+                    });
+                    if let Some(arrival) = trip.arrival {
+                        out.line("__syncwarp();");
+                        out.block("if (lane == 0)", |out| {
+                            out.line("fence_peers();  // the rows before their arrival");
+                            out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
+                                emit_arrival(out, trip.schedule, arrival)
+                            });
+                        });
+                    }
+                    if !trip.signals.is_empty() {
+                        out.line("__syncwarp();");
                         out.line("fence_peers();  // the rows before their arrival");
                         out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                            emit_arrival(out, trip.schedule, arrival)
+                            emit_tuples(out, trip, |out| trip.arrive(out));
                         });
-                    });
-                }
-                if !trip.signals.is_empty() {
-                    out.line("__syncwarp();");
-                    out.line("fence_peers();  // the rows before their arrival");
-                    out.block(&format!("for (i32 {t} = begin; {t} < end; ++{t})"), |out| {
-                        emit_tuples(out, trip, |out| trip.arrive(out));
-                    });
-                }
-            },
-        );
+                    }
+                },
+            )
+        };
+        trip.each_rank(self.out, positions);
     }
 }
 
 /// Each lane takes one tuple; more tuples than lanes go in rounds.
 fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
-    let ((k, group, slot), fan) = (trip.names(), trip.route.fan);
-    let inner = |out: &mut Out| {
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-            ix(trip.schedule, &trip.tuples.position)
-        ));
-        out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-            body(out);
-        });
-    };
+    let ((k, ..), fan) = (trip.names(), trip.route.fan);
+    let inner = |out: &mut Out| trip.kept(out, body);
     if fan <= 32 {
         out.block(&format!("if (lane < {fan})"), |out| {
             out.line(&format!("const i32 {k} = lane;"));

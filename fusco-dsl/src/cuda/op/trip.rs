@@ -3,10 +3,10 @@
 use super::{computed, ix};
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
-use crate::cuda::namer::var_name;
+use crate::cuda::namer::{route_type, var_name};
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Arrival, Trip};
-use crate::schedule::ir::{Access, Kept, Schedule, Var};
+use crate::schedule::ir::{Access, Ix, Kept, Schedule, Var};
 
 impl Trip<'_> {
     /// A tuple's row has arrived wherever it was put.
@@ -32,6 +32,45 @@ impl Trip<'_> {
     pub(super) fn tuples(&self, round: i64) -> i64 {
         (self.route.fan - round * 32).min(32)
     }
+
+    /// Once; or for each rank whose rows are fetched, which has a name then.
+    pub(super) fn each_rank(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let Some(theirs) = self.tuples.of else { return body(out) };
+        let r = route_type(&self.route.name);
+        out.line("// The rows of all ranks that plan with this one, the next rank's first.");
+        out.block(&format!("for (i32 peer = 1; peer <= {r}::MEMBERS; ++peer)"), |out| {
+            let rank = self.var(theirs.rank);
+            out.line(&format!(
+                "const i32 {rank} = {r}::rank(({r}::member(me) + peer) % {r}::MEMBERS, me);"
+            ));
+            body(out);
+        });
+    }
+
+    /// The tuple {k} of the position at hand, if it is kept, and this rank's where another rank's rows are fetched.
+    pub(super) fn kept(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let (k, group, slot) = self.names();
+        let plan = computed::plan_of(self.schedule, self.tuples);
+        let position = ix(self.schedule, &self.tuples.position);
+        out.line(&format!(
+            "const Pair pair = {plan}->pairs[{position} * {} + {k}];",
+            self.route.fan
+        ));
+        out.block("if (pair.group >= 0)", |out| {
+            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+            match self.owner() {
+                None => body(out),
+                Some(owner) => out.block(&format!("if ({owner} == me)"), body),
+            }
+        });
+    }
+
+    /// The rank of a tuple's group, where it may be another.
+    fn owner(&self) -> Option<String> {
+        let deal = &self.schedule.deals[self.tuples.of?.deal];
+        let owner = self.route.rank_of(deal.owner(Ix::Var(self.tuples.group)));
+        Some(ix(self.schedule, &owner))
+    }
 }
 
 pub(super) fn emit_arrival(out: &mut Out, schedule: &Schedule, (counter, rank, slot): Arrival) {
@@ -48,7 +87,7 @@ pub(super) fn emit_places(
     scalars: &[(String, String)],
 ) {
     let fan = trip.tuples(round);
-    let (k, group, slot) = trip.names();
+    let k = trip.names().0;
     let width = to.vector;
     out.line(&format!("Vec<{width}>* place = nullptr;  // lane {k}: where tuple {k} goes"));
     for (variable, _) in scalars {
@@ -60,13 +99,7 @@ pub(super) fn emit_places(
             "const i32 {k} = lane{};",
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {} + {k}];",
-            ix(trip.schedule, &trip.tuples.position),
-            trip.route.fan
-        ));
-        out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+        trip.kept(out, |out| {
             out.line(&format!(
                 "place = reinterpret_cast<Vec<{width}>*>({});",
                 pointer(trip.schedule, to)
@@ -83,6 +116,9 @@ pub(super) fn each_tuple(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)
     let (k, fan) = (trip.names().0, trip.route.fan);
     out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
         computed::pair(out, trip.schedule, trip.tuples);
+        if let Some(owner) = trip.owner() {
+            out.line(&format!("if ({owner} != me) continue;"));
+        }
         body(out);
         if trip.first {
             out.line("break;");

@@ -117,6 +117,10 @@ impl<'a> Shape<'a> {
                 .map(Shape::Gather)
                 .or_else(|| Rows::of(schedule, op).map(Shape::Rows))
                 .ok_or(Gap::Tokens),
+            Op::Peers { body, .. } => match &body[..] {
+                [tokens] => Trip::of(schedule, tokens).map(Shape::Scatter).ok_or(Gap::Tokens),
+                _ => Err(Gap::Tokens),
+            },
             Op::Tokens { .. } => Trip::of(schedule, op).map(Shape::Scatter).ok_or(Gap::Tokens),
             Op::Grid { .. } => Parts::of(schedule, op, threads).map(Shape::Grid).ok_or(Gap::Grid),
             Op::Tile(tile) => Ok(Shape::Tile(tile)),

@@ -8,15 +8,15 @@ pub use super::staged::Staged as Bulk;
 use crate::kernel::form::Form;
 use crate::kernel::pipeline::{Act, Barrier, By, Channel, Group, Pipeline, Step};
 use crate::kernel::region::{LINE, Memory, Regions, lines};
-use crate::kernel::shape::{Loaded, row_bytes};
+use crate::kernel::shape::{Loaded, Trip, row_bytes};
 use crate::kernel::work::Work;
-use crate::schedule::ir::{Row, Value};
+use crate::schedule::ir::{Row, Schedule, Value};
 use crate::target::{Capability, Target};
 
 /// Threads of a CTA: the copy engine moves the rows, threads only find their places.
 const THREADS: u32 = 256;
 /// Shared memory of a CTA that is not for rows: barriers, and what is known of tuples.
-const BESIDE: i64 = 7 * 1024;
+pub(super) const BESIDE: i64 = 7 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 4096;
 /// Bytes that stay in L2 until the next kernel reads them.
@@ -75,6 +75,37 @@ fn staged(work: &Work) -> Result<Bulk, Refusal> {
     let (schedule, tuning) = (work.schedule, &work.kernel.tuning);
     let shared = room(work.target)?;
     let trip = work.scatter().ok_or(Refusal::NoScatter)?;
+    if trip.tuples.of.is_some() {
+        return Err(Refusal::Fetched(true));
+    }
+    let parts = parts(schedule, &trip)?;
+    let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
+    let room = shared / position.max(1);
+    let stages = match tuning.stages {
+        Some(asked) => asked.number,
+        None if work.alone || room < 2 => 1,
+        None => 2,
+    };
+    let rows = (room / stages).min(tuning.chunk()).min(i64::from(THREADS) / stages);
+    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * trip.route.members);
+    let streams = tuples.saturating_mul(position) > L2;
+    let pays = position >= SHORT || tuning.stages.is_some() && position > 0;
+    if !pays {
+        return Err(Refusal::Short { bytes: position, least: SHORT });
+    }
+    if rows <= 0 {
+        return Err(match tuning.stages {
+            Some(_) => {
+                Refusal::Stages { asked: stages, least: 1, most: room.min(i64::from(THREADS)) }
+            }
+            None => Refusal::Room { bytes: position, most: shared },
+        });
+    }
+    Ok(Bulk { rows, stages, parts, streams })
+}
+
+/// The rows of a position that pass through shared memory, and bytes of each; all else that it carries is short.
+pub(super) fn parts(schedule: &Schedule, trip: &Trip) -> Result<Vec<(Row, i64)>, Refusal> {
     if !trip.guarded.is_empty() || trip.first || trip.arrival.is_some() {
         return Err(Refusal::Chosen);
     }
@@ -101,29 +132,7 @@ fn staged(work: &Work) -> Result<Bulk, Refusal> {
             }
         }
     }
-    let position: i64 = parts.iter().map(|(_, bytes)| lines(*bytes)).sum();
-    let room = shared / position.max(1);
-    let stages = match tuning.stages {
-        Some(asked) => asked.number,
-        None if work.alone || room < 2 => 1,
-        None => 2,
-    };
-    let rows = (room / stages).min(tuning.chunk()).min(i64::from(THREADS) / stages);
-    let tuples = trip.route.positions_bound.saturating_mul(trip.route.fan * trip.route.members);
-    let streams = tuples.saturating_mul(position) > L2;
-    let pays = position >= SHORT || tuning.stages.is_some() && position > 0;
-    if !pays {
-        return Err(Refusal::Short { bytes: position, least: SHORT });
-    }
-    if rows <= 0 {
-        return Err(match tuning.stages {
-            Some(_) => {
-                Refusal::Stages { asked: stages, least: 1, most: room.min(i64::from(THREADS)) }
-            }
-            None => Refusal::Room { bytes: position, most: shared },
-        });
-    }
-    Ok(Bulk { rows, stages, parts, streams })
+    Ok(parts)
 }
 
 /// Rows of a turn are loaded while those of earlier ones are stored, if there is more than one stage. A place is free

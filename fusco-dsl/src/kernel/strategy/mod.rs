@@ -7,6 +7,7 @@ mod bulk;
 mod mail;
 mod moves;
 mod offer;
+mod once;
 mod plan;
 mod ring;
 mod staged;
@@ -16,6 +17,7 @@ mod warps;
 pub use mail::{END, FIRST, Mail, PUSHERS};
 pub use moves::Moves;
 pub use offer::{Offer, Rate, Reason, Refusal};
+pub use once::{Once, TELL};
 pub(super) use plan::threads as plan_threads;
 pub use plan::{Plan, plan_ctas};
 pub use ring::Ring;
@@ -66,6 +68,11 @@ macro_rules! strategies {
     };
 }
 
+/// What fetching rows once would take.
+pub(super) fn once(work: &Work) -> Result<Offer<Strategy>, Refusal> {
+    once::consider(work).map(|offer| offer.map(Strategy::Once))
+}
+
 strategies! {
     /// A part of the tuples to plan for each CTA.
     Plan = plan, "plan";
@@ -73,6 +80,8 @@ strategies! {
     Moves = moves, "moves";
     /// Positions whose rows pass through shared memory, by the copy engine.
     Bulk = bulk, "bulk scatter";
+    /// Positions of all ranks, whose rows are fetched once by the ranks that they go to, by the copy engine.
+    Once = once, "fetch once";
     /// Positions whose tuples' rows pass through shared memory on their way into a sum.
     Ring = ring, "ring reduce";
     /// A CTA for each position, or a warp for each short one.

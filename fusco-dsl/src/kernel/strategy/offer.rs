@@ -48,6 +48,8 @@ pub enum Reason {
     Sums { vectors: i64 },
     /// The program asks for stages.
     Stages,
+    /// A row crosses a link once for each rank that it goes to.
+    Once,
     /// It carries out whatever has a route.
     General,
 }
@@ -114,8 +116,12 @@ pub enum Refusal {
         bytes: i64,
         most: i64,
     },
+    /// Rows are fetched by the ranks that they go to, or are pushed.
+    Fetched(bool),
     /// One that is asked earlier does it.
     Later,
+    /// Another way to do it is expected to be quicker.
+    Slower,
 }
 
 impl fmt::Display for Reason {
@@ -132,6 +138,7 @@ impl fmt::Display for Reason {
             Reason::Sums { vectors } => {
                 write!(f, "the kernel only adds rows up, of {vectors} vectors")
             }
+            Reason::Once => write!(f, "a row crosses once to each rank that has slots for it"),
             Reason::Stages => write!(f, "the program asks for stages"),
             Reason::General => write!(f, "takes whatever has a route"),
         }
@@ -174,6 +181,9 @@ impl fmt::Display for Refusal {
             Refusal::Named { bytes, most } => {
                 write!(f, "{bytes} bytes of rows to name by a word, at most {most}")
             }
+            Refusal::Fetched(true) => write!(f, "rows are fetched"),
+            Refusal::Fetched(false) => write!(f, "rows are pushed"),
+            Refusal::Slower => write!(f, "would do; another is expected to be quicker"),
             Refusal::Later => write!(f, "would do; an earlier one is expected to be quicker"),
         }
     }

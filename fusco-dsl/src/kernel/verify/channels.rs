@@ -118,6 +118,7 @@ fn sizes(kernel: &DeviceKernel) -> Vec<Fault> {
     let mut wanted: Vec<(&'static str, i64)> = Vec::new();
     match &kernel.strategy {
         Strategy::Bulk(staged) => wanted.push(("rows", staged.stages)),
+        Strategy::Once(once) => wanted.push(("rows", once.slots)),
         Strategy::Ring(ring) => {
             wanted.push(("rows", ring.slots));
             if let Some(mail) = &ring.mail {

@@ -4,7 +4,7 @@ use super::fault::{Fault, Found};
 use crate::kernel::print::what;
 use crate::kernel::program::{DeviceKernel, DeviceProgram};
 use crate::kernel::region::{LINE, Memory, Region, extent, lines};
-use crate::kernel::strategy::{PUSHERS, Strategy};
+use crate::kernel::strategy::{Once, PUSHERS, Strategy};
 use crate::kernel::workspace::{ALIGN, What, Workspace};
 use crate::schedule::ir::Schedule;
 
@@ -35,7 +35,9 @@ pub(super) fn faults(program: &DeviceProgram, kernel: &DeviceKernel) -> Vec<Faul
 /// The rows that the text puts into dynamic shared memory: region, where it begins, and bytes.
 fn rows(kernel: &DeviceKernel) -> Vec<(&'static str, i64, i64)> {
     match &kernel.strategy {
-        Strategy::Bulk(staged) => vec![("rows", 0, staged.bytes())],
+        Strategy::Bulk(staged) | Strategy::Once(Once { staged, .. }) => {
+            vec![("rows", 0, staged.bytes())]
+        }
         Strategy::Ring(ring) => {
             let all = ring.slots * lines(ring.row);
             let pushed = ring.mail.map(|_| ("pushed rows", all, PUSHERS * lines(ring.row)));

@@ -1,0 +1,122 @@
+//! Fetch once, store many: a rank looks through the plans of all that plan together for positions of which it has
+//! tuples, fetches the row of each once and stores it to all their slots. A link carries a row once for each rank,
+//! however many slots it has there, and a rank's own rows never cross one. Each warp fetches for itself: its lanes
+//! find the tuples of a few positions at once, the copy engine moves the rows.
+
+use super::bulk;
+use super::offer::{Offer, Rate, Reason, Refusal};
+use super::staged::Staged;
+use crate::kernel::form::Form;
+use crate::kernel::pipeline::{Act, Barrier, By, Channel, Group, Pipeline, Step};
+use crate::kernel::region::{LINE, Memory, Regions};
+use crate::kernel::work::Work;
+
+/// Warps of a CTA, at least and at most: each needs a few rows of shared memory.
+const WARPS: (i64, i64) = (2, 4);
+/// Rows of a warp, at least and at most.
+const SLOTS: (i64, i64) = (2, 16);
+/// Rows of a warp that are told of at once: to publish takes as long as a row.
+pub const TELL: i64 = 4;
+/// A warp has a lane for each tuple.
+const LANES: i64 = 32;
+/// Shorter rows cost the engine more than warps that copy them.
+const SHORT: i64 = 1024;
+/// Shared memory beside rows: barriers, and what is known of tuples.
+const BESIDE: i64 = 24 * 1024;
+/// Bytes that stay in L2 until the next kernel reads them.
+const L2: i64 = 40 << 20;
+
+/// The rows of each warp in shared memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Once {
+    /// A turn is one row of each place of all warps.
+    pub staged: Staged,
+    pub warps: i64,
+    /// Places for rows of a warp.
+    pub slots: i64,
+    /// Rows that a warp has stored last, which the copy engine may still be reading.
+    pub later: i64,
+}
+
+impl Once {
+    /// Rows that are on their way to a warp.
+    pub fn ahead(&self) -> i64 {
+        self.slots - self.later
+    }
+
+    /// Rows of which a warp remembers whom to tell.
+    pub fn told(&self) -> i64 {
+        self.ahead() + 2 * TELL
+    }
+
+    /// Shared memory for places of tuples, in bytes, and for the counters of their tiles.
+    fn known(&self, puts: i64, fan: i64) -> [(&'static str, i64); 2] {
+        let all = self.warps * fan;
+        [("places", all * self.slots * puts * 8), ("told", all * self.told() * 4)]
+    }
+}
+
+/// There is one scatter of rows that are fetched, multiples of 16 bytes and long, and what else it carries is short.
+pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Once>, Refusal> {
+    let route = work.route().ok_or(Refusal::Route(false))?;
+    let trip = work.scatter().ok_or(Refusal::NoScatter)?;
+    if trip.tuples.of.is_none() {
+        return Err(Refusal::Fetched(false));
+    }
+    let room = bulk::room(work.target)? + bulk::BESIDE - BESIDE;
+    let parts = bulk::parts(work.schedule, &trip)?;
+    if route.fan > LANES {
+        return Err(Refusal::Tuples { number: route.fan, most: LANES });
+    }
+    let staged = Staged { rows: 0, stages: 1, parts, streams: false };
+    let (bytes, pitch) = (staged.position(), staged.pitch());
+    if bytes < SHORT {
+        return Err(Refusal::Short { bytes, least: SHORT });
+    }
+    let rows = room / pitch;
+    if rows < WARPS.0 * SLOTS.0 {
+        return Err(Refusal::Room { bytes: pitch * WARPS.0 * SLOTS.0, most: room });
+    }
+    let warps = if rows >= WARPS.1 * SLOTS.1 / 2 { WARPS.1 } else { WARPS.0 };
+    let fit = (rows / warps).min(SLOTS.1);
+    let slots = work.kernel.tuning.stages.map_or(fit, |asked| asked.number);
+    if slots < SLOTS.0 || slots > fit {
+        return Err(Refusal::Stages { asked: slots, least: SLOTS.0, most: fit });
+    }
+    let tuples = route.positions_bound.saturating_mul(route.fan * route.members);
+    let streams = tuples.saturating_mul(bytes) > L2;
+    let staged = Staged { rows: warps * slots, streams, ..staged };
+    let once = Once { staged, warps, slots, later: slots / 2 };
+    let known = once.known(trip.puts.len() as i64, route.fan);
+    let beside = known.iter().map(|(_, bytes)| bytes).sum::<i64>() + warps * slots * 8;
+    if beside > BESIDE - 1024 {
+        return Err(Refusal::Room { bytes: beside, most: BESIDE - 1024 });
+    }
+    let mut shared = Regions::default();
+    shared.add(Memory::Dynamic, ("rows", once.staged.bytes()), LINE);
+    shared.add(Memory::Static, ("full", warps * slots * 8), 8);
+    for (name, bytes) in known {
+        shared.add(Memory::Static, (name, bytes), 8);
+    }
+    let form = Form::new(work, ((warps * LANES) as u32, 1));
+    Ok(Offer {
+        reason: Reason::Once,
+        form: Form { resident: 1, shared_bytes: once.staged.bytes() as u32, ..form },
+        shared: shared.0,
+        pipeline: pipeline(&once),
+        parts: once,
+        rate: Rate { of_copy: 0.9, measured: false },
+    })
+}
+
+/// A warp fetches rows ahead of those that it stores, into places whose rows have been stored and read.
+fn pipeline(once: &Once) -> Pipeline {
+    let fetch = [Act::Claim, Act::Fill].map(|act| Step::new(act, "rows").ahead(once.ahead()));
+    let store = [Step::new(Act::Await, "rows"), Step::new(Act::Free, "rows").ahead(-once.later)];
+    let full = Barrier::Mbarrier { name: "full", arrivals: 1, by: By::One };
+    let threads = (once.warps * LANES) as u32;
+    let mut group = Group::all(threads, fetch.to_vec(), store.into_iter().chain(fetch).collect());
+    group.teams = once.warps as u32;
+    let rows = Channel { name: "rows", slots: once.slots, items: 1, full, empty: Barrier::Order };
+    Pipeline { groups: vec![group], channels: vec![rows] }
+}

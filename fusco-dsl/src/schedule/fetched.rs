@@ -1,0 +1,108 @@
+//! Rows of a route, fetched by the ranks that have slots for them: each once, however many slots it has there.
+//!
+//! Enters: the loop that pushes rows, as its own rank does it. Leaves: the loop of the ranks that the rows go to, over
+//! the positions of all ranks that make the plan together.
+
+use super::ir::*;
+use crate::arena::Handle;
+
+/// What the ranks of `rank` do, done by those that their rows go to; `None` where rows change on the way, where only
+/// some move, and where what is stored is known to their own rank alone.
+pub(super) fn fetched(
+    schedule: &Schedule,
+    (route, rank): (Handle<Route>, Handle<Var>),
+    produce: &Op,
+) -> Option<Op> {
+    let Op::Tokens { var, extent, body } = produce else { return None };
+    let (Op::Each { tuples, first: false, body: each }, loads) = body.split_last()? else {
+        return None;
+    };
+    let (deal, owner) = each.iter().find_map(|op| arrival(schedule, op))?;
+    let theirs = Fetching { schedule, rank, owner };
+    let mut out = loads.iter().map(|op| theirs.load(op)).collect::<Option<Vec<Op>>>()?;
+    let body = each.iter().map(|op| theirs.tuple(op)).collect::<Option<Vec<Op>>>()?;
+    let tuples = Kept { of: Some(Theirs { rank, deal }), ..tuples.clone() };
+    out.push(Op::Each { tuples, first: false, body });
+    let positions = Op::Tokens { var: *var, extent: theirs.ix(extent)?, body: out };
+    Some(Op::Peers { route, rank, body: vec![positions] })
+}
+
+/// How the groups lie whose rows a signal tells of, and which rank it tells.
+fn arrival<'a>(schedule: &Schedule, op: &'a Op) -> Option<(Handle<Deal>, &'a Ix)> {
+    let Op::Signal { to: Peer::Rank(owner), slot, .. } = op else { return None };
+    let mut base = None;
+    slot.walk(&mut |ix| {
+        if let Ix::Base { base: found, .. } = ix {
+            base = Some(*found);
+        }
+    });
+    Some((schedule.bases[base?].deal, owner))
+}
+
+struct Fetching<'a> {
+    schedule: &'a Schedule,
+    rank: Handle<Var>,
+    /// The rank of a tuple's group.
+    owner: &'a Ix,
+}
+
+impl Fetching<'_> {
+    fn load(&self, op: &Op) -> Option<Op> {
+        match op {
+            Op::Load { row, from } | Op::Pull { row, from } => {
+                Some(Op::Pull { row: *row, from: self.access(from)? })
+            }
+            _ => None,
+        }
+    }
+
+    fn tuple(&self, op: &Op) -> Option<Op> {
+        Some(match op {
+            Op::Put { value, to } if to.rank == *self.owner => {
+                let value = match value {
+                    Value::Row(row) => Value::Row(*row),
+                    Value::Int(ix) => Value::Int(self.ix(ix)?),
+                    Value::Cast(..) | Value::Scaled { .. } | Value::Sum { .. } => return None,
+                };
+                let to = Access { rank: Ix::Me, row: self.ix(&to.row)?, ..to.clone() };
+                Op::Put { value, to }
+            }
+            Op::Signal { signal, to: Peer::Rank(rank), slot } if rank == self.owner => {
+                Op::Signal { signal: *signal, to: Peer::Rank(Ix::Me), slot: slot.clone() }
+            }
+            _ => return self.load(op),
+        })
+    }
+
+    fn access(&self, access: &Access) -> Option<Access> {
+        let (rank, row) = (self.ix(&access.rank)?, self.ix(&access.row)?);
+        Some(Access { rank, row, ..access.clone() })
+    }
+
+    /// What the other rank calls so.
+    fn ix(&self, ix: &Ix) -> Option<Ix> {
+        let of = |ix: &Ix| self.ix(ix).map(Box::new);
+        Some(match ix {
+            Ix::Me => Ix::Var(self.rank),
+            Ix::Dyn(dynamic) => {
+                let info = &self.schedule.dyns[*dynamic];
+                match (info.per_rank, info.values == self.schedule.ranks) {
+                    (false, _) => ix.clone(),
+                    (true, true) => Ix::DynAt { of: *dynamic, rank: Box::new(Ix::Var(self.rank)) },
+                    (true, false) => return None,
+                }
+            }
+            Ix::Lit(_) | Ix::Var(_) => ix.clone(),
+            Ix::DynAt { of: dynamic, rank } => Ix::DynAt { of: *dynamic, rank: of(rank)? },
+            Ix::Element { tensor, rank, at } => {
+                Ix::Element { tensor: *tensor, rank: of(rank)?, at: of(at)? }
+            }
+            // All that make the plan have the same.
+            Ix::Base { base, group } => Ix::Base { base: *base, group: of(group)? },
+            Ix::Live { route, group } => Ix::Live { route: *route, group: of(group)? },
+            Ix::Lookup { table, index } => Ix::Lookup { table: *table, index: of(index)? },
+            Ix::Dropped(_) | Ix::Pair { .. } => return None,
+            Ix::Binary { op, lhs, rhs } => Ix::Binary { op: *op, lhs: of(lhs)?, rhs: of(rhs)? },
+        })
+    }
+}
