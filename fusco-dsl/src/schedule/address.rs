@@ -874,16 +874,18 @@ impl<'p> Addresses<'p> {
         Ix::DynAt { of: dyn_of, rank: Box::new(rank) }
     }
 
-    /// Tensors and dyns that the steps use, in declaration order.
-    pub fn used(&self, steps: &[Step]) -> (Vec<Handle<Tensor>>, Vec<Handle<Dyn>>) {
+    /// Fills in the tensors and dyns that the steps of an entry use, in declaration order.
+    pub fn uses(&self, entry: &mut Entry) {
         let mut uses = super::visit::Uses::default();
-        for step in steps {
+        for step in &entry.steps {
             for alternative in &step.alternatives {
                 uses.kernel(&self.schedule, &alternative.kernel);
                 alternative.when.iter().for_each(|when| uses.when(when));
             }
         }
-        (uses.tensors.into_iter().collect(), uses.dyns.into_iter().collect())
+        let is_own = |t: &Handle<Tensor>| self.schedule.tensors[*t].io == hir::Io::Tmp;
+        (entry.temporaries, entry.tensors) = uses.tensors.into_iter().partition(is_own);
+        entry.dyns = uses.dyns.into_iter().collect();
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! Execution model. An entry is a list of steps; a step launches one kernel on every rank (the
 //! first alternative whose `when` holds), and a later step starts on a rank when the earlier one has
-//! ended there. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
+//! ended there. What a `tmp` holds is read in a later step than it is written, behind a handshake. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
 //! deal their iterations to the warps of all CTAs of the rank, `Grid` and `Tile` to its threads. A rank
 //! owns one copy of each tensor's local part and one workspace for each `Plan` object (see [`Route`] and
 //! [`Signal`]); entries without a route share one workspace of the program, the home.
@@ -664,8 +664,10 @@ pub struct Entry {
     pub plans: Vec<Handle<Route>>,
     /// Routes whose `Plan` it takes.
     pub takes: Vec<Handle<Route>>,
-    /// Tensors it reads or writes, in declaration order.
+    /// Tensors it is given, which it reads or writes, in declaration order.
     pub tensors: Vec<Handle<Tensor>>,
+    /// Those that it has in the home workspace: `tmp`s.
+    pub temporaries: Vec<Handle<Tensor>>,
     pub dyns: Vec<Handle<Dyn>>,
     /// Counters a consumer may watch, with the tensors they cover.
     pub arrivals: Vec<Handle<Signal>>,
@@ -740,6 +742,13 @@ impl Route {
     /// Histogram bins: for each group as many as slots have numbers before a rank's.
     pub fn bins(&self) -> i64 {
         self.order.outer * self.groups
+    }
+}
+
+impl Entry {
+    /// Every tensor that its kernels are handed, in that order.
+    pub fn operands(&self) -> impl Iterator<Item = Handle<Tensor>> {
+        self.tensors.iter().chain(&self.temporaries).copied()
     }
 }
 

@@ -40,7 +40,7 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     }
     // Who plans reads the owners that any entry over the plan needs.
     for entry in &mut entries {
-        (entry.tensors, entry.dyns) = addresses.used(&entry.steps);
+        addresses.uses(entry);
     }
     let mut schedule = addresses.into_schedule();
     schedule.entries = entries;
@@ -66,6 +66,8 @@ struct EntryLowering<'a, 'p> {
     movements: Vec<&'p Movement>,
     route: Handle<hir::Route>,
     plans_here: bool,
+    /// No statement waits for those of the unit.
+    is_last: bool,
 }
 
 /// An entry over one route or several: each has kernels of its own, which use its plan. All plans are made before
@@ -81,17 +83,33 @@ fn routed<'p>(
     routes.dedup();
     let (mut prepare, mut plans, mut moves) = (Vec::new(), Vec::new(), Vec::new());
     let mut arrivals = Vec::new();
-    for (i, route) in routes.iter().copied().enumerate() {
+    let stages = program.stages(entry);
+    let last = stages.iter().copied().max().unwrap_or(0);
+    for (stage, (i, route)) in units(entry, planned, (&routes, &stages)) {
         let name = match routes.len() {
             1 => entry.name.clone(),
             _ => format!("{}_{}", entry.name, program.routes[route].name),
         };
-        let own = |m: &Move| m.route == Some(route) || i == 0 && m.route.is_none();
-        let movements = planned.movements.iter().filter(|m| m.route == route).collect();
-        let plans_here = entry.plans.contains(&route);
+        let name = moved::stage_name(&name, stage);
+        let now = |stmt: usize| stages[stmt] == stage;
+        let own = |m: &Move| now(m.stmt) && (m.route == Some(route) || i == 0 && m.route.is_none());
+        let mine = |m: &&Movement| m.route == route && now(m.stmt);
+        let movements = planned.movements.iter().filter(mine).collect();
+        let plans_here = stage == 0 && entry.plans.contains(&route);
+        let is_last = stage == last;
         let moved = Moved::new(at, planned, own);
-        let mut lowering =
-            EntryLowering { program, bound, plan, at, entry, name, movements, route, plans_here };
+        let mut lowering = EntryLowering {
+            program,
+            bound,
+            plan,
+            at,
+            entry,
+            name,
+            movements,
+            route,
+            plans_here,
+            is_last,
+        };
         let steps = lowering.steps(moved)?;
         prepare.extend(steps.prepare);
         plans.extend(steps.plan);
@@ -106,10 +124,35 @@ fn routed<'p>(
         plans: of(made),
         takes: of(taken),
         tensors: Vec::new(),
+        temporaries: Vec::new(),
         dyns: Vec::new(),
         arrivals,
         steps: [prepare, plans, moves].concat(),
     })
+}
+
+/// The stages of an entry, and in each the routes along which its statements move, the first of which has those without
+/// one: (stage, (number, route)).
+fn units(
+    entry: &hir::Entry,
+    planned: &EntryPlan,
+    (routes, stages): (&[Handle<hir::Route>], &[usize]),
+) -> Vec<(usize, (usize, Handle<hir::Route>))> {
+    let mut out = Vec::new();
+    for stage in 0..=stages.iter().copied().max().unwrap_or(0) {
+        let here = |route: &Handle<hir::Route>| {
+            let moves = planned.moves.iter().filter(|m| m.route == Some(*route)).map(|m| m.stmt);
+            let rows = planned.movements.iter().filter(|m| m.route == *route).map(|m| m.stmt);
+            stage == 0 && entry.plans.contains(route)
+                || moves.chain(rows).any(|stmt| stages[stmt] == stage)
+        };
+        let mut own = Vec::from_iter(routes.iter().copied().filter(here));
+        if own.is_empty() {
+            own.extend(routes.first());
+        }
+        out.extend(own.into_iter().enumerate().map(|unit| (stage, unit)));
+    }
+    out
 }
 
 /// The steps of one route.
@@ -126,8 +169,12 @@ impl EntryLowering<'_, '_> {
         let pushes = self.movements.iter().any(|m| m.pushes());
         let gathers = self.movements.iter().filter(|m| m.gathers()).count();
         let tiles = if pushes { self.tiles(route) } else { Vec::new() };
-        // One counter says nothing about rows that two statements write.
-        let rows = (gathers == 1).then(|| self.rows(route));
+        // One counter says nothing about rows that two statements write, and nobody watches a `tmp`.
+        let is_seen = |m: &&Movement| self.program.tensors[m.target.tensor].io != hir::Io::Tmp;
+        let mut seen = self.movements.iter().copied().filter(is_seen);
+        let (pushed, gathered) =
+            (seen.clone().any(Movement::pushes), seen.any(Movement::gathers));
+        let rows = (gathers == 1 && gathered).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
             moved.fill(movement.target.tensor, &movement.text);
@@ -139,6 +186,7 @@ impl EntryLowering<'_, '_> {
             true => None,
             false => Some(self.move_step(route, &tiles, rows, &arrivals, moved)?),
         };
+        let arrivals = if pushed { arrivals } else { rows.into_iter().collect() };
         Ok(Steps { prepare, plan, moves, arrivals })
     }
 
@@ -223,18 +271,13 @@ impl EntryLowering<'_, '_> {
         moved: Moved,
     ) -> Result<Step, Box<Diagnostic>> {
         let Moved { roles: moved, variants, .. } = moved;
-        // Those of movements come before the last.
-        let count = moved.len();
-        let roles = self.roles(route, tiles, rows, arrivals, moved);
-        let with = |own: Vec<Role>| {
-            let end = roles.len() - 1;
-            let mut roles = roles.clone();
-            roles.splice(end - count..end, own);
-            roles
-        };
+        let routed = self.roles(route, tiles, rows, arrivals);
+        let pulls = routed.iter().any(fetches) || !moved.is_empty();
+        let close = self.close(route, tiles, pulls);
+        let with = |own| [routed.clone(), own, Vec::from_iter(close.clone())].concat();
         let variants: Vec<_> = variants.into_iter().map(|own| own.map(with)).collect();
         let of = (self.entry, self.name.as_str());
-        choice::step((&*self.at, self.bound), of, Some(route), &variants, roles)
+        choice::step((&*self.at, self.bound), of, Some(route), &variants, with(moved))
     }
 
     fn roles(
@@ -243,7 +286,6 @@ impl EntryLowering<'_, '_> {
         tiles: &[Tiles],
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
-        moved: Vec<Role>,
     ) -> Vec<Role> {
         let mut roles = Vec::new();
         if !self.plans_here {
@@ -260,9 +302,6 @@ impl EntryLowering<'_, '_> {
                 roles.push(self.gather(route, movement, rows));
             }
         }
-        let pulls = roles.iter().any(fetches) || !moved.is_empty();
-        roles.extend(moved);
-        roles.push(self.close(route, tiles, pulls));
         roles
     }
 
@@ -656,13 +695,14 @@ impl EntryLowering<'_, '_> {
     }
 
     /// Pushed rows have arrived; pulled rows have been read, so their owner may overwrite them.
-    fn close(&mut self, route: Handle<Route>, tiles: &[Tiles], pulls: bool) -> Role {
+    fn close(&mut self, route: Handle<Route>, tiles: &[Tiles], pulls: bool) -> Option<Role> {
         let mut body = Vec::new();
         for Tiles { deal, signal } in tiles {
             let base = self.at.base(*deal, TILE_ROWS);
             body.push(Op::Wait { signal: *signal, until: Until::Groups { base } });
         }
-        if pulls {
+        // What waits for these statements begins with a handshake.
+        if pulls && self.is_last {
             let done = self.at.signal(
                 format!("{}_done", self.name),
                 route,
@@ -675,7 +715,8 @@ impl EntryLowering<'_, '_> {
                 Op::Wait { signal: done, until: Until::Epoch },
             ]);
         }
-        self.role(RoleKind::Close, Vec::new(), body)
+        let closes = self.is_last || !body.is_empty();
+        closes.then(|| self.role(RoleKind::Close, Vec::new(), body))
     }
 
     fn role(&self, kind: RoleKind, text: Vec<String>, body: Vec<Op>) -> Role {

@@ -58,6 +58,10 @@ impl Printer<'_> {
         let tensors: Vec<&str> =
             entry.tensors.iter().map(|t| self.schedule.tensors[*t].name.as_str()).collect();
         _ = writeln!(self.out, "\nentry {}({})", entry.name, tensors.join(", "));
+        for own in &entry.temporaries {
+            let Tensor { name, elem, elems, .. } = &self.schedule.tensors[*own];
+            _ = writeln!(self.out, "  tmp {name}: {elems} x {}", elem.name());
+        }
         for step in &entry.steps {
             let same = step.alternatives.len() > 1;
             for alternative in &step.alternatives {

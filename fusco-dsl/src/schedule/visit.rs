@@ -88,6 +88,26 @@ impl Op {
     }
 }
 
+impl Op {
+    /// The tensors of which this op itself reads elements.
+    pub fn reads(&self) -> BTreeSet<Handle<Tensor>> {
+        let written: Option<&Access> = match self {
+            Op::Put { to, .. } | Op::Fill { to, .. } => Some(to),
+            Op::Tile(tile) => Some(&tile.to),
+            _ => None,
+        };
+        let is_written = |a: &&Access| written.is_some_and(|to| std::ptr::eq(*a, to));
+        let accesses = self.accesses().into_iter().filter(|a| !is_written(a));
+        let mut out: BTreeSet<_> = accesses.map(|a| a.tensor).collect();
+        self.walk_own(&mut |ix| {
+            if let Ix::Element { tensor, .. } = ix {
+                out.insert(*tensor);
+            }
+        });
+        out
+    }
+}
+
 fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut impl FnMut(&'a Ix)) {
     share.iter().for_each(|s| s.index.walk(visit));
     for guard in guards {

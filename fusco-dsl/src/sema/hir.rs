@@ -6,7 +6,7 @@
 
 use crate::arena::{Arena, Handle};
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One checked `program`.
 #[derive(Clone, Debug, Default)]
@@ -398,6 +398,15 @@ impl Assign {
         let dest = |index: &[Expr]| index.iter().any(|i| via.dests.iter().any(|d| i.mentions(*d)));
         self.gathers().is_some() || !dest(&self.index) && self.value.indices().into_iter().any(dest)
     }
+
+    /// Every tensor that it reads: in its value, its condition and its indices.
+    pub fn reads(&self) -> BTreeSet<Handle<Tensor>> {
+        let mut out = BTreeSet::new();
+        let condition = self.filter.iter().flat_map(Filter::operands);
+        let all = self.index.iter().chain([&self.value]).chain(condition);
+        all.for_each(|e| e.tensors(&mut out));
+        out
+    }
 }
 
 /// A condition over integers of the variables and elements of integer tensors.
@@ -514,6 +523,21 @@ impl Expr {
             ExprKind::Read { tensor, .. } => Some(*tensor),
             ExprKind::Binary { lhs, rhs, .. } => lhs.first_read().or_else(|| rhs.first_read()),
             _ => None,
+        }
+    }
+
+    fn tensors(&self, out: &mut BTreeSet<Handle<Tensor>>) {
+        match &self.kind {
+            ExprKind::Read { tensor, index } => {
+                out.insert(*tensor);
+                index.iter().for_each(|i| i.tensors(out));
+            }
+            ExprKind::Binary { lhs, rhs, .. } => {
+                lhs.tensors(out);
+                rhs.tensors(out);
+            }
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.tensors(out),
+            _ => {}
         }
     }
 
@@ -694,6 +718,20 @@ impl Program {
 
     pub fn tensor(&self, name: &str) -> Option<Handle<Tensor>> {
         self.tensors.iter().find(|(_, t)| t.name == name).map(|(h, _)| h)
+    }
+
+    /// Of each statement of an entry how many others come before it: each is the writer of a `tmp` that the next reads.
+    pub fn stages(&self, entry: &Entry) -> Vec<usize> {
+        let mut stages: Vec<usize> = Vec::new();
+        for stmt in &entry.stmts {
+            let reads = stmt.reads();
+            let writes = |s: &Assign| {
+                self.tensors[s.target].io == Io::Tmp && reads.contains(&s.target)
+            };
+            let before = entry.stmts.iter().zip(&stages).filter(|(s, _)| writes(s));
+            stages.push(before.map(|(_, stage)| stage + 1).max().unwrap_or(0));
+        }
+        stages
     }
 
     pub fn entry(&self, name: &str) -> Option<&Entry> {

@@ -309,6 +309,7 @@ fn entry(
     steps: Vec<Step>,
 ) -> Entry {
     Entry {
+        temporaries: Vec::new(),
         name: name.into(),
         span: Span::default(),
         plans,
