@@ -112,8 +112,7 @@ impl Homes {
             own.then(|| loaded.memory(ledger, &tensor.name, bytes)).transpose()
         };
         let temporaries = schedule.tensors.iter().map(memory).collect::<Result<_, _>>()?;
-        let home =
-            Home { schedule: schedule.clone(), space: loaded.workspace(None)?, temporaries };
+        let home = Home { schedule: schedule.clone(), space: loaded.workspace(None)?, temporaries };
         homes.push(home.clone());
         Ok(home)
     }

@@ -2,7 +2,9 @@
 
 mod moe;
 
-use fusco_runtime::{Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Params, Plan, Stream, World};
+use fusco_runtime::{
+    Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Params, Plan, Stream, World,
+};
 use half::bf16;
 use moe::Shape;
 use std::collections::BTreeMap;

@@ -103,6 +103,8 @@ struct Draw<'r> {
     steps: BTreeMap<String, String>,
     /// Of the latest placement, if it says `sum`.
     parts: i64,
+    /// Mesh axes, or aliases, over which the groups are split whose rows come back.
+    rows_over: Vec<String>,
     inputs: Inputs,
 }
 
@@ -155,6 +157,7 @@ pub fn case(random: &mut Random) -> Case {
         declarations: vec![declaration],
         steps: BTreeMap::new(),
         parts: 0,
+        rows_over: Vec::new(),
         inputs: Inputs::default(),
         random,
     };
@@ -629,7 +632,8 @@ impl Draw<'_> {
 
     /// The statements, after those that write what they read.
     fn stepped(&self, statements: &str) -> String {
-        let declared = |name: &str| self.declarations.iter().any(|d| d.starts_with(&format!("tmp {name}:")));
+        let declared =
+            |name: &str| self.declarations.iter().any(|d| d.starts_with(&format!("tmp {name}:")));
         let read = |name: &str| declared(name) && statements.contains(&format!("{name}["));
         let read = self.steps.iter().filter(|(name, _)| read(name));
         let before: String = read.map(|(_, statement)| format!("{statement} ")).collect();
@@ -967,6 +971,11 @@ impl Draw<'_> {
                 self.declarations.push(format!("in z: {slots};"));
             }
         }
+        let word = |text: &str| {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+            text[..end].to_string()
+        };
+        self.rows_over = slots.split("e/").skip(1).map(word).collect();
         let fetched = format!("z[e, c{read}]");
         let push = format!("{sent}[e, c{all}] <- zx[{bare}{all}] via r;");
         if rarely(self.random, 2) {
@@ -990,7 +999,7 @@ impl Draw<'_> {
         shuffle(self.random, &mut factors);
         let fill = pick(self.random, &["", "", "fill(0)", "fill(2)"]);
         self.source_target("o", to.0, false, &row, fill);
-        let mut sum = format!("sum(k: {})", factors.join(" * "));
+        let mut sum = self.summed(&factors.join(" * "));
         while rarely(self.random, 3) {
             sum = self.around(sum, &bare, &row);
         }

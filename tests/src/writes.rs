@@ -75,7 +75,7 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Each { tuples, first, body } => {
+            Op::Each { tuples, first, body, .. } => {
                 let at = self.value(&tuples.position);
                 let most = if *first { 1 } else { usize::MAX };
                 for (choice, e, c) in self.tuples(tuples.route, at).into_iter().take(most) {

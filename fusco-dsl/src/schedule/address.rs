@@ -691,6 +691,15 @@ impl<'p> Addresses<'p> {
         value
     }
 
+    /// The parts of a `sum.tree` whose term reads a row of that rank.
+    pub fn parts(&self, within: hir::Within, rank: Ix) -> Parts {
+        let mesh = &self.program.meshes[self.program.mesh_axes[within.axis].mesh];
+        let (ranks, count) = self.program.cut(within.axis, self.bound).unwrap_or((1, 1));
+        let rank = minus(rank, self.known(&mesh.first));
+        let of = if count == 1 { Ix::Lit(0) } else { quotient(rank, ranks) };
+        Parts { of, count, partial: within.partial }
+    }
+
     /// The rank that holds the bound group of a point.
     pub fn owner(&self, route: Handle<hir::Route>, deal: Handle<Deal>) -> Ix {
         let info = &self.schedule.routes[self.route(route)];

@@ -214,6 +214,13 @@ pub struct Var {
     pub signed: bool,
 }
 
+impl Parts {
+    /// There is one, and it is rounded to a float of f32.
+    pub fn is_sound(&self) -> bool {
+        self.count >= 1 && self.partial.number() == Elem::F32
+    }
+}
+
 /// Integer index arithmetic; exact in 64 bits by construction of the bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ix {
@@ -342,8 +349,20 @@ pub struct Fold {
     pub vars: Vec<(Handle<Var>, i64)>,
     /// Of one of the vars only the values of kept tuples count.
     pub tuples: Option<Kept>,
+    /// Points part by part, in a part in this order.
+    pub parts: Option<Parts>,
     pub guards: Vec<Guard>,
     pub term: Tree,
+}
+
+/// Terms of a sum in parts: what those of a part add up to from +0 is rounded to `partial`, and added in f32, from +0, to
+/// what the parts before it made. A part without a term adds nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// The number of a term's part, below `count`.
+    pub of: Ix,
+    pub count: i64,
+    pub partial: Elem,
 }
 
 impl Tree {
@@ -408,8 +427,9 @@ pub enum Factor {
 pub enum Op {
     /// Own positions `0..extent`, one warp each, `chunk` positions of a CTA between signals.
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
-    /// The kept tuples of one position, ascending, or the `first` of them.
-    Each { tuples: Kept, first: bool, body: Vec<Op> },
+    /// The kept tuples of one position, ascending, or the `first` of them; in `parts`, part by part, ascending in each,
+    /// and what the body reduces is added up so.
+    Each { tuples: Kept, first: bool, parts: Option<Parts>, body: Vec<Op> },
     /// This rank's groups, by global number, ascending.
     Groups { deal: Handle<Deal>, var: Handle<Var>, body: Vec<Op> },
     /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.

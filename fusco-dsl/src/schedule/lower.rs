@@ -172,8 +172,7 @@ impl EntryLowering<'_, '_> {
         // One counter says nothing about rows that two statements write, and nobody watches a `tmp`.
         let is_seen = |m: &&Movement| self.program.tensors[m.target.tensor].io != hir::Io::Tmp;
         let mut seen = self.movements.iter().copied().filter(is_seen);
-        let (pushed, gathered) =
-            (seen.clone().any(Movement::pushes), seen.any(Movement::gathers));
+        let (pushed, gathered) = (seen.clone().any(Movement::pushes), seen.any(Movement::gathers));
         let rows = (gathers == 1 && gathered).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
@@ -364,7 +363,8 @@ impl EntryLowering<'_, '_> {
             let slot = Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS));
             puts.push(Op::Signal { signal: *signal, to: Peer::Rank(owner), slot });
         }
-        loads.push(Op::Each { tuples: self.kept(route), first: false, body: puts });
+        let tuples = self.kept(route);
+        loads.push(Op::Each { tuples, first: false, parts: None, body: puts });
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: vars.position, extent, body: loads }];
         self.role(RoleKind::Produce, text, body)
@@ -446,11 +446,15 @@ impl EntryLowering<'_, '_> {
 
     /// The term of the one sum over the tuples of a position that a value is computed from, a product with a row in
     /// it; all else is arithmetic in f32 on what is the position's own.
-    fn summed<'t>(&self, value: &'t PlanTree, movement: &Movement) -> Option<Vec<Term<'t>>> {
-        let mut term = None;
-        let whole = self.around(value, movement, &mut term);
-        let factors = self.product(term?)?;
-        (whole && factors.iter().any(|f| matches!(f, Term::Row(_)))).then_some(factors)
+    fn summed<'t>(&self, value: &'t PlanTree, movement: &Movement) -> Option<Summed<'t>> {
+        let mut sum = None;
+        let whole = self.around(value, movement, &mut sum);
+        let Some(PlanTree::Fold { within, term, .. }) = sum else { return None };
+        let factors = self.product(term)?;
+        let fan = self.plan.routes[&self.route].fan;
+        let in_order = within.is_none() || fan <= SORTED;
+        let rows = factors.iter().any(|f| matches!(f, Term::Row(_)));
+        (whole && rows && in_order).then_some(Summed { factors, within: *within, term })
     }
 
     fn around<'t>(
@@ -465,9 +469,9 @@ impl EntryLowering<'_, '_> {
             PlanTree::Binary { lhs, rhs, .. } => {
                 self.around(lhs, movement, found) && self.around(rhs, movement, found)
             }
-            PlanTree::Fold { by: hir::Reducer::Sum, over, term } => {
+            PlanTree::Fold { by: hir::Reducer::Sum, over, .. } => {
                 let choice = |v: &usize| movement.reduced.iter().any(|r| r.choice && r.var == *v);
-                found.replace(term).is_none() && over.len() == 1 && over.iter().all(choice)
+                found.replace(value).is_none() && over.len() == 1 && over.iter().all(choice)
             }
             PlanTree::Cast { .. } | PlanTree::Fold { .. } => false,
         }
@@ -605,7 +609,7 @@ impl EntryLowering<'_, '_> {
     fn tuple(&mut self, route: Handle<Route>, movement: &Movement, first: bool) -> Op {
         let body = self.alone(movement, Row(0));
         let body = self.filtered(movement, body);
-        Op::Each { tuples: self.kept(route), first, body }
+        Op::Each { tuples: self.kept(route), first, parts: None, body }
     }
 
     /// The ops under the condition of the statement, if it has one.
@@ -641,7 +645,8 @@ impl EntryLowering<'_, '_> {
         let (run, mut body) = (movement.run, Vec::new());
         let summed = self.summed(value, movement).filter(|_| movement.filter.is_none());
         let is_summed = summed.is_some();
-        if let Some(factors) = summed {
+        if let Some(Summed { factors, within, term }) = summed {
+            let parts = within.and_then(|w| self.parts(w, term));
             let (mut each, mut terms) = (Vec::new(), Vec::new());
             for factor in factors {
                 terms.push(match factor {
@@ -656,12 +661,19 @@ impl EntryLowering<'_, '_> {
                 });
             }
             each.push(Op::Reduce { factors: terms, run });
-            body.push(Op::Each { tuples: self.kept(route), first: false, body: each });
+            body.push(Op::Each { tuples: self.kept(route), first: false, parts, body: each });
         }
         let value = Value::Sum { value: self.tree(value, run, is_summed), to: *to };
         let to = self.at.access(self.route, &movement.target, run);
         body.extend(self.filtered(movement, vec![Op::Put { value, to }]));
         body
+    }
+
+    /// By the rank of the row that a term reads.
+    fn parts(&mut self, within: hir::Within, term: &PlanTree) -> Option<Parts> {
+        let row = term.points().into_iter().find(|p| p.tensor == within.rows)?;
+        let rank = self.at.access(self.route, row, 1).rank;
+        Some(self.at.parts(within, rank))
     }
 
     /// The kept tuples of the position at hand.
@@ -679,12 +691,13 @@ impl EntryLowering<'_, '_> {
             PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
             PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, run, summed))),
             PlanTree::Fold { .. } if summed => Tree::Sum,
-            PlanTree::Fold { by, over, term } => {
+            PlanTree::Fold { by, over, within, term } => {
                 let kept = self.kept(self.at.route(self.route));
                 let vars: Vec<_> = over.iter().map(|v| self.at.reduced(*v)).collect();
                 let tuples = vars.iter().any(|(var, _)| *var == kept.k).then_some(kept);
-                let term = self.tree(term, run, false);
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, guards: Vec::new(), term }))
+                let parts = within.and_then(|w| self.parts(w, term));
+                let (term, guards) = (self.tree(term, run, false), Vec::new());
+                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, parts, guards, term }))
             }
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),
@@ -736,6 +749,17 @@ impl EntryLowering<'_, '_> {
             }
         }
     }
+}
+
+/// Tuples of a position, at most, whose terms are put in the order of their parts before they are added up; of more each
+/// part looks for its own.
+const SORTED: i64 = 32;
+
+/// The one sum of a value, whose term is a product.
+struct Summed<'t> {
+    factors: Vec<Term<'t>>,
+    within: Option<hir::Within>,
+    term: &'t PlanTree,
 }
 
 /// A factor of a product.

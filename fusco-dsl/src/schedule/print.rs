@@ -112,9 +112,9 @@ impl Printer<'_> {
             Op::Tokens { var: v, extent, .. } => {
                 format!("for {} in 0..{} by warp", var(v), self.ix(extent))
             }
-            Op::Each { tuples, first, .. } => {
+            Op::Each { tuples, first, parts, .. } => {
                 let first = if *first { "first " } else { "" };
-                format!("for {first}{}", self.kept(tuples))
+                format!("for {first}{}{}", self.kept(tuples), self.parts(parts.as_ref()))
             }
             Op::Groups { deal, var: v, .. } => {
                 let deal = deal_name(self.schedule, &self.schedule.deals[*deal]);
@@ -282,10 +282,11 @@ impl Printer<'_> {
             Tree::Lit(v, _) => format!("{v:?}"),
             Tree::Cast(to, inner) => format!("{}({})", to.name(), self.tree(inner)),
             Tree::Fold(fold) => format!(
-                "{}({}{}{}: {})",
+                "{}({}{}{}{}: {})",
                 fold.by.name(),
                 self.extents(&fold.vars),
                 fold.tuples.as_ref().map_or(String::new(), |t| format!(", {}", self.kept(t))),
+                self.parts(fold.parts.as_ref()),
                 self.guards(&fold.guards),
                 self.tree(&fold.term)
             ),
@@ -293,6 +294,12 @@ impl Printer<'_> {
                 format!("({} {} {})", self.tree(lhs), op.symbol(), self.tree(rhs))
             }
         }
+    }
+
+    fn parts(&self, parts: Option<&Parts>) -> String {
+        parts.map_or(String::new(), |p| {
+            format!(" in parts {} of {} as {}", self.ix(&p.of), p.count, p.partial.name())
+        })
     }
 
     fn product(&self, factors: &[Factor]) -> String {

@@ -19,7 +19,7 @@
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::sema::hir::Io;
+use crate::sema::hir::{Io, Reducer};
 use crate::source::Span;
 use crate::verified::{Verified, Verify};
 use std::collections::{BTreeMap, BTreeSet};
@@ -335,6 +335,11 @@ impl<'a> Checker<'a> {
             if scope.moving && *value != Tree::Sum && value.reads_sum() {
                 self.problem("arithmetic on a sum that no route gathers");
             }
+            let unsound =
+                |f: &&Fold| f.parts.as_ref().is_some_and(|p| f.by != Reducer::Sum || !p.is_sound());
+            if value.folds().iter().any(unsound) {
+                self.problem("parts of what is not added up");
+            }
             for tuples in value.folds().iter().filter_map(|f| f.tuples.as_ref()) {
                 self.reads_plan(tuples.route);
             }
@@ -348,7 +353,13 @@ impl<'a> Checker<'a> {
             }
         }
         match op {
-            Op::Each { tuples, .. } => self.reads_plan(tuples.route),
+            Op::Each { tuples, first, parts, body } => {
+                self.reads_plan(tuples.route);
+                let adds = body.iter().any(|op| matches!(op, Op::Reduce { .. }));
+                if parts.as_ref().is_some_and(|p| *first || !adds || !p.is_sound()) {
+                    self.problem("parts of what is not added up");
+                }
+            }
             Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
                 self.reads_plan(self.schedule.deals[*deal].route);
             }

@@ -38,6 +38,7 @@ impl Op {
             Op::Put { value: Value::Sum { value, .. }, .. } => {
                 for fold in value.folds() {
                     walk_points(&None, &fold.guards, visit);
+                    fold.parts.iter().for_each(|p| p.of.walk(visit));
                     fold.tuples.iter().for_each(|t| t.position.walk(visit));
                 }
             }
@@ -49,6 +50,7 @@ impl Op {
                 claims.value.walk(visit);
             }
             Op::Tokens { extent, .. } => extent.walk(visit),
+            Op::Each { parts: Some(parts), .. } => parts.of.walk(visit),
             Op::If { guards, .. } => walk_points(&None, guards, visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),

@@ -541,14 +541,19 @@ impl Expr {
         }
     }
 
-    /// The indices of every tensor that it reads.
-    pub fn indices(&self) -> Vec<&[Expr]> {
+    /// Every tensor that it reads, and at which indices.
+    pub fn reads(&self) -> Vec<(Handle<Tensor>, &[Expr])> {
         match &self.kind {
-            ExprKind::Read { index, .. } => vec![index],
-            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.indices(),
-            ExprKind::Binary { lhs, rhs, .. } => [lhs.indices(), rhs.indices()].concat(),
+            ExprKind::Read { tensor, index } => vec![(*tensor, index)],
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.reads(),
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.reads(), rhs.reads()].concat(),
             _ => Vec::new(),
         }
+    }
+
+    /// The indices of every tensor that it reads.
+    pub fn indices(&self) -> Vec<&[Expr]> {
+        self.reads().into_iter().map(|(_, index)| index).collect()
     }
 }
 
@@ -573,6 +578,17 @@ impl Reducer {
     }
 }
 
+/// `sum.tree(k: .., within = m, partial = T)`: terms whose rows lie on ranks with the same coordinates on the mesh axes
+/// up to `axis` are added up first, and rounded; then what comes of them, ascending by those coordinates, in f32 from +0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The rows, indexed by the other side of the route.
+    pub rows: Handle<Tensor>,
+    /// The last axis that counts, and with it all that its mesh declares before it.
+    pub axis: Handle<MeshAxis>,
+    pub partial: Elem,
+}
+
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Scalar(Scalar),
@@ -595,6 +611,8 @@ pub enum ExprKind {
     Reduce {
         by: Reducer,
         over: Vec<Handle<Var>>,
+        /// Of a `sum.tree`.
+        within: Option<Within>,
         body: Box<Expr>,
     },
     /// `count(y.c)`, indexed by the statement's group variable.
@@ -710,6 +728,17 @@ impl Program {
         })
     }
 
+    /// How many ranks of its mesh have the same coordinates up to an axis, and how many such coordinates there are.
+    pub fn cut(&self, axis: Handle<MeshAxis>, bound: &Bindings) -> Option<(i64, i64)> {
+        let axes = &self.meshes[self.mesh_axes[axis].mesh].axes;
+        let at = axes.iter().position(|a| *a == axis)?;
+        let ranks = |axes: &[Handle<MeshAxis>]| {
+            let size = |a: &Handle<MeshAxis>| self.eval(&self.mesh_axes[*a].size, bound);
+            axes.iter().try_fold(1i64, |n, a| n.checked_mul(size(a)?))
+        };
+        Some((ranks(&axes[at + 1..])?, ranks(&axes[..=at])?))
+    }
+
     /// The elements of a `param` array: `NAME[0]`, `NAME[1]`, .. up to the first that is not bound.
     pub fn array(&self, param: Handle<Param>, bound: &Bindings) -> Vec<i64> {
         let name = &self.params[param].name;
@@ -725,9 +754,8 @@ impl Program {
         let mut stages: Vec<usize> = Vec::new();
         for stmt in &entry.stmts {
             let reads = stmt.reads();
-            let writes = |s: &Assign| {
-                self.tensors[s.target].io == Io::Tmp && reads.contains(&s.target)
-            };
+            let writes =
+                |s: &Assign| self.tensors[s.target].io == Io::Tmp && reads.contains(&s.target);
             let before = entry.stmts.iter().zip(&stages).filter(|(s, _)| writes(s));
             stages.push(before.map(|(_, stage)| stage + 1).max().unwrap_or(0));
         }

@@ -266,6 +266,9 @@ impl Checker<'_> {
         args: &[Arg],
         want: Elem,
     ) -> Checked<(ExprKind, Elem)> {
+        if super::tree::is_tree(base) {
+            return self.tree_sum(frame, e, args, want);
+        }
         let Ast::Name(name) = &base.kind else {
             if let Some(found) = self.foreign_value(frame, e) {
                 return self.fail(found);

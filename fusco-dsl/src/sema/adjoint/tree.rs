@@ -54,11 +54,8 @@ pub(super) fn read(of: &str, index: &[Expr], at: Span) -> Expr {
 
 /// The same statement at another span.
 pub(super) fn statement(a: &Assign, at: Span) -> Assign {
-    let target = |t: &Ref| Ref {
-        name: ident(&t.name.name, at),
-        index: exprs(&t.index, at),
-        span: at,
-    };
+    let target =
+        |t: &Ref| Ref { name: ident(&t.name.name, at), index: exprs(&t.index, at), span: at };
     Assign {
         targets: a.targets.iter().map(target).collect(),
         tuple: a.tuple,
