@@ -174,6 +174,9 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
         entry summed { z[i] <- 2.0 * sum((k, j): a[i, j] * c[k, j]) + z2[i]; }
         in z2: f32[i: 6] @ [i/p, i];
         entry product { w[i, k] <- sum(j: c[k, j] * a[i, j]); }
+        tmp h: f32[j: 5, i: 6] @ [j, i/p, i];
+        tmp g: f32[i: 6] @ [copy/p, i];
+        entry steps { h[j, i] <- 0.5 * a[i, j]; g[i] <- sum(j: h[j, i] * b[j]); z[i] <- g[i] - z2[i]; }
         BACK
     }";
     let cases = [
@@ -182,6 +185,9 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
         ("summed", "a", "z"),
         ("summed", "c", "z"),
         ("summed", "z2", "z"),
+        ("steps", "a", "z"),
+        ("steps", "b", "z"),
+        ("steps", "z2", "z"),
         ("product", "c", "w"),
         ("product", "a", "w"),
     ];

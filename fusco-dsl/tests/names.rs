@@ -13,6 +13,11 @@ const MOE_WORDS: [&str; 18] = [
     "combine", "gpu",
 ];
 
+const TREE: &str = include_str!("../../tests/gpu/tree.fusco");
+const TREE_PARAMS: [(&str, i64); 6] =
+    [("N", 2), ("G", 2), ("K", 2), ("E", 8), ("H", 64), ("TMAX", 16)];
+const TREE_WORDS: [&str; 10] = ["x", "topk", "w", "z", "o", "t", "k", "c", "e", "combine"];
+
 /// Tables known at bind, computed ones, elements that are assumed distinct, fills, tiles and rows, without a route.
 const STATIC: &str = "program p {
     mesh m { p: 2 }
@@ -166,7 +171,7 @@ fn collide(source: &str, params: &[(&str, i64)], own: &[&str]) {
     let is_name = |w: &&str| w.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let reserved: BTreeSet<String> = tokens(source).into_iter().collect();
     // Parameters may be called as the kernel.
-    let kernel = |w: &str| w.starts_with("moe_") || w.starts_with("p_");
+    let kernel = |w: &str| ["moe_", "p_", "tree_"].iter().any(|own| w.starts_with(own));
     let free =
         |w: &&str| !kernel(w) && !reserved.contains(*w) && !w.contains("plain") && is_name(w);
     // Those that the language has for itself are not for programs.
@@ -194,6 +199,11 @@ fn collide(source: &str, params: &[(&str, i64)], own: &[&str]) {
 #[test]
 fn words_of_texts_are_free_for_programs_with_routes() {
     collide(MOE, &MOE_PARAMS, &MOE_WORDS);
+}
+
+#[test]
+fn words_of_texts_are_free_for_sums_in_parts() {
+    collide(TREE, &TREE_PARAMS, &TREE_WORDS);
 }
 
 #[test]

@@ -244,7 +244,12 @@ impl Moe {
             Elem::F32,
         );
         let sum = expr(
-            ExprKind::Reduce { by: Reducer::Sum, over: vec![v[2]], body: Box::new(product) },
+            ExprKind::Reduce {
+                by: Reducer::Sum,
+                over: vec![v[2]],
+                within: None,
+                body: Box::new(product),
+            },
             Elem::F32,
         );
         let cast = expr(ExprKind::Cast(Box::new(sum)), self.elem);

@@ -53,6 +53,21 @@ const FILLED: &str = "program filled {
     entry computed { s[i] <- sum(j: a[j] * a[to[j]]) - a[i]; }
 }";
 
+/// What is handed from statement to statement, along a route and without one.
+const HANDED: &str = "program handed {
+    mesh m { p: 2 }
+    in topk: ix32(4)[s: 2, t: 6, k: 2] @ [s/p, t, k];
+    in x: f32[s: 2, t: 6] @ [s/p, t];
+    tmp u: f32[t: 6, s: 2] @ [t/p, t, s];
+    tmp z: f32[e: 4, c: ragged] @ [e/p, e, c.pack(4)] with fill(0);
+    tmp w: f32[s: 2, t: 6, k: 2] @ [s/p, t, k];
+    out y: f32[s: 2, t: 6] @ [s/p, t];
+    out q: f32[s: 2, t: 6] @ [s/p, t];
+    route r: (s, t, k) -> (e, c) { e = topk[s, t, k]; c = slot(e) by (s, t, k); }
+    entry plain { u[t, s] <- x[s, t]; y[s, t] <- sum(j: u[t, j]); }
+    entry routed { plan r; z[e, c] <- x[s, t] via r; w[s, t, k] <- z[e, c] via r; y[s, t] <- sum(k: w[s, t, k] * z[e, c]) via r; q[s, t] <- sum(j: w[s, t, j]); }
+}";
+
 /// Groups with owners that the plan reads.
 const OWNERS: &str = include_str!("../../tests/gpu/moe_owners.fusco");
 
@@ -69,6 +84,24 @@ fn tables_of_a_plan_are_read_after_it() {
     let found = verify(schedule).expect_err("nobody made the plan");
     let told = |words: &str| found.0.iter().any(|d| d.message.contains(words));
     assert!(told("a table is looked up before") && told("a plan is read before"), "{found:?}");
+}
+
+/// A `tmp` is read behind the handshake that follows its writes.
+#[test]
+fn what_has_not_landed_is_not_read() {
+    let handed = compile(HANDED, None, &Bindings::new()).expect("it compiles").schedule;
+    for (number, entry) in handed.entries.iter().enumerate() {
+        let opens = |step: &Step| step.alternatives[0].kernel.roles[0].kind == RoleKind::Open;
+        let later = (1..entry.steps.len()).filter(|s| opens(&entry.steps[*s]));
+        let later = Vec::from_iter(later);
+        assert_eq!(later.len(), number + 1);
+        for step in later {
+            let mut schedule = (*handed).clone();
+            schedule.entries[number].steps[step].alternatives[0].kernel.roles.remove(0);
+            let found = verify(schedule).expect_err("nobody waits");
+            assert!(found.0.iter().any(|d| d.message.contains("(7)")), "{found:?}");
+        }
+    }
 }
 
 /// An op: entry, step, alternative, role, and the path of nested ops.
@@ -303,7 +336,17 @@ impl Mutants<'_> {
                 list.push(put);
             });
         }
-        self.add("put after the last signal", at, |s| last_role(s, at));
+        if self.closes(at) {
+            self.add("put after the last signal", at, |s| last_role(s, at));
+        }
+    }
+
+    /// The kernel ends with a handshake; if not, the next one begins with it.
+    fn closes(&self, at: &At) -> bool {
+        let (entry, step, alternative) = at.kernel;
+        let step = &self.schedule.entries[entry].steps[step];
+        let last = step.alternatives[alternative].kernel.roles.last();
+        last.is_some_and(|role| role.kind == RoleKind::Close)
     }
 
     fn tile(&mut self, at: &At) {
@@ -334,7 +377,9 @@ impl Mutants<'_> {
                     }
                     if info.body.iter().any(pulls) {
                         self.add("pull before the handshake", &at, |m| first_role(m, &at));
-                        self.add("pull after the last handshake", &at, |m| last_role(m, &at));
+                        if self.closes(&at) {
+                            self.add("pull after the last handshake", &at, |m| last_role(m, &at));
+                        }
                     }
                 }
             }
@@ -418,6 +463,7 @@ fn mutants(schedule: &Schedule) -> Vec<Mutant> {
 fn accepted() -> BTreeMap<String, Vec<String>> {
     let mut all: Vec<(&str, Compiled)> =
         CASES.iter().map(|(case, program, params)| (*case, compiled(program, params))).collect();
+    all.push(("handed", compile(HANDED, None, &Bindings::new()).expect("it compiles")));
     all.push(("filled", compile(FILLED, None, &Bindings::new()).expect("it compiles")));
     let sizes = [("G", 3), ("K", 2), ("P", 7), ("H", 8), ("TMAX", 5)];
     let sizes = sizes.map(|(name, v)| (name.to_string(), v)).into();

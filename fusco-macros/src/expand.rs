@@ -34,7 +34,8 @@ pub fn expand(
     let values = program.params.iter().map(|(h, p)| own.value(h, p));
     let routes = program.routes.iter().map(|(h, r)| own.route(h, r));
     let untyped = own.ident(&names.untyped, program.name_span);
-    let tensors = program.tensors.iter().map(|(h, t)| own.alloc(h, t));
+    let given = program.tensors.iter().filter(|(_, t)| t.io != hir::Io::Tmp);
+    let tensors = given.map(|(h, t)| own.alloc(h, t));
     let entries = program.entries.iter().enumerate();
     let args = entries.clone().map(|(i, e)| own.args(i, e));
     let launches = entries.map(|(i, e)| own.launch(i, e));
@@ -247,7 +248,7 @@ impl Module<'_> {
     }
 }
 
-/// Tensors whose data an entry reads or writes, in declaration order.
+/// Tensors whose data an entry is given to read or write, in declaration order.
 fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> {
     let mut out = BTreeSet::new();
     for stmt in &entry.stmts {
@@ -279,6 +280,7 @@ fn used(program: &Program, entry: &hir::Entry) -> BTreeSet<Handle<hir::Tensor>> 
             reads(value, &mut out);
         }
     }
+    out.retain(|t| program.tensors[*t].io != hir::Io::Tmp);
     out
 }
 

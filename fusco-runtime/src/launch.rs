@@ -67,15 +67,19 @@ impl Request {
         plans.chain(self.home.as_ref().map(Home::space))
     }
 
-    /// Gives it the home of its program, if a kernel or signal of the entry lives there.
+    /// Gives it the home of its program, if a kernel, a signal or a `tmp` of the entry lives there.
     ///
     /// # Errors
     /// F0911 without memory.
     pub(crate) fn move_in(&mut self, homes: &Homes) -> Result<(), Error> {
         let mut kernels =
             self.entry().steps.iter().flat_map(|s| &s.alternatives).map(|a| &a.kernel);
-        if kernels.any(|k| k.route.is_none()) {
-            self.home = Some(homes.of(&self.schedule, &*self.loaded)?);
+        if kernels.any(|k| k.route.is_none()) || !self.entry().temporaries.is_empty() {
+            let home = homes.of(&self.schedule, &*self.loaded, &self.ledger)?;
+            for tensor in self.entry().temporaries.clone() {
+                self.buffers[tensor.index()].clone_from(&home.temporaries()[tensor.index()]);
+            }
+            self.home = Some(home);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::world::World;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::{Dyn, Schedule, Tensor};
-use fusco_dsl::sema::hir::{self, Bindings, Size};
+use fusco_dsl::sema::hir::{self, Bindings, Io, Size};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -78,9 +78,14 @@ impl Bound {
         &self.schedule
     }
 
-    /// Its tensors by name, in the order of their declaration.
+    /// Its tensors by name, in the order of their declaration, without its `tmp`s.
     pub fn tensors(&self) -> impl Iterator<Item = &str> {
-        self.schedule.tensors.iter().map(|(_, t)| t.name.as_str())
+        self.given().map(|(_, t)| t.name.as_str())
+    }
+
+    /// Those that a launch is given; a `tmp` is the program's own.
+    fn given(&self) -> impl Iterator<Item = (Handle<Tensor>, &Tensor)> {
+        self.schedule.tensors.iter().filter(|(_, t)| t.io != Io::Tmp)
     }
 
     /// Its entries by name.
@@ -103,9 +108,9 @@ impl Bound {
     /// # Errors
     /// F0902 for an unknown tensor; F0911 if there is no memory.
     pub fn alloc(&self, tensor: &str) -> Result<Buffer, Error> {
-        let found = self.schedule.tensors.iter().map(|(_, t)| t).find(|t| t.name == tensor);
+        let found = self.given().map(|(_, t)| t).find(|t| t.name == tensor);
         let found = found.ok_or_else(|| {
-            let known = self.schedule.tensors.iter().map(|(_, t)| &t.name);
+            let known = self.given().map(|(_, t)| &t.name);
             self.unknown(Noun::Tensor, tensor, known)
         })?;
         let bytes = (found.elems * found.elem.bytes()) as usize;
@@ -179,9 +184,9 @@ impl Bound {
         buffer: &Buffer,
     ) -> Result<Handle<Tensor>, Error> {
         let schedule = &self.schedule;
-        let found = schedule.tensors.iter().find(|(_, t)| t.name == name);
+        let found = self.given().find(|(_, t)| t.name == name);
         let (handle, info) = found.ok_or_else(|| {
-            let known = schedule.tensors.iter().map(|(_, t)| &t.name);
+            let known = self.given().map(|(_, t)| &t.name);
             self.unknown(Noun::Tensor, name, known)
         })?;
         let (bytes, ranks) = ((info.elems * info.elem.bytes()) as usize, schedule.ranks as usize);

@@ -1,12 +1,14 @@
 //! What a back end keeps of a program: its kernels, and workspaces, the memory that kernels keep beside their
 //! tensors, a part on each rank. A plan has one for its route. Kernels without a route use the home of their
-//! program: one for each stream, whose launches are ordered, and one for each captured graph.
+//! program, which has the `tmp`s of all: one for each stream, whose launches are ordered, and one for each captured graph.
 
 use crate::error::Error;
-use crate::lease::{Slot, Turn};
+use crate::lease::{Ledger, Slot, Turn};
+use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::Verified;
-use fusco_dsl::schedule::ir::{Route, Schedule};
+use fusco_dsl::schedule::ir::{Route, Schedule, Tensor};
+use fusco_dsl::sema::hir::Io;
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 
@@ -17,6 +19,12 @@ pub(crate) trait Loaded: Any + Send + Sync {
     /// # Errors
     /// F0911 without memory.
     fn workspace(&self, route: Option<Handle<Route>>) -> Result<Arc<dyn Workspace>, Error>;
+
+    /// Zeroed memory on every rank.
+    ///
+    /// # Errors
+    /// F0911 without memory.
+    fn memory(&self, ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Result<Buffer, Error>;
 
     /// Multiprocessors of a device that the largest launch of an entry can keep busy; `None` on a host.
     fn multiprocessors(&self, entry: &str) -> Option<u32>;
@@ -64,6 +72,8 @@ impl dyn Loaded {
 pub(crate) struct Home {
     schedule: Arc<Verified<Schedule>>,
     space: Arc<dyn Workspace>,
+    /// By tensor handle, of each `tmp`.
+    temporaries: Vec<Option<Buffer>>,
 }
 
 /// The homes of one stream or graph, one for each program that it has run.
@@ -74,24 +84,35 @@ impl Home {
     pub(crate) fn space(&self) -> &dyn Workspace {
         &*self.space
     }
+
+    pub(crate) fn temporaries(&self) -> &[Option<Buffer>] {
+        &self.temporaries
+    }
 }
 
 impl Homes {
     /// The home of a program, made at its first launch; homes of programs that nobody holds any more are freed.
     ///
     /// # Errors
-    /// As [`Loaded::workspace`].
+    /// As [`Loaded::workspace`] and [`Loaded::memory`].
     pub(crate) fn of(
         &self,
         schedule: &Arc<Verified<Schedule>>,
         loaded: &dyn Loaded,
+        ledger: &Arc<Ledger>,
     ) -> Result<Home, Error> {
         let mut homes = self.0.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(home) = homes.iter().find(|h| Arc::ptr_eq(&h.schedule, schedule)) {
             return Ok(home.clone());
         }
         homes.retain(|h| Arc::strong_count(&h.schedule) > 1);
-        let home = Home { schedule: schedule.clone(), space: loaded.workspace(None)? };
+        let memory = |(_, tensor): (_, &Tensor)| {
+            let bytes = (tensor.elems * tensor.elem.bytes()) as usize;
+            let own = tensor.io == Io::Tmp;
+            own.then(|| loaded.memory(ledger, &tensor.name, bytes)).transpose()
+        };
+        let temporaries = schedule.tensors.iter().map(memory).collect::<Result<_, _>>()?;
+        let home = Home { schedule: schedule.clone(), space: loaded.workspace(None)?, temporaries };
         homes.push(home.clone());
         Ok(home)
     }

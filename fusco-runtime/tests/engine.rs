@@ -2,7 +2,9 @@
 
 mod moe;
 
-use fusco_runtime::{Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Plan, Stream, World};
+use fusco_runtime::{
+    Arrivals, Bound, Buffer, Error, Graph, LaunchArgs, Params, Plan, Stream, World,
+};
 use half::bf16;
 use moe::Shape;
 use std::collections::BTreeMap;
@@ -494,4 +496,47 @@ fn marks_measure_what_lies_between_them_and_copies_arrive() {
     assert_eq!(stream.copy(&from, &short).expect_err("refused").code(), "F0902");
     let captured = stream.capture(|s| s.copy(&from, &to));
     assert_eq!(captured.expect_err("refused").code(), "F0909");
+}
+
+/// What an entry hands from statement to statement is its own: each stream has its part, and nobody gives it.
+#[test]
+fn a_temporary_is_the_programs_own() {
+    let text = "program p {
+        mesh m { gpu: 2 }
+        in a: i32[i: 64, j: 64] @ [i/gpu, i, j];
+        tmp t: i32[j: 64, i: 64] @ [j/gpu, j, i];
+        out b: i32[i: 64, j: 64] @ [copy/gpu, i, j];
+        entry e { t[j, i] <- a[i, j]; b[i, j] <- t[j, i]; }
+    }";
+    let world = World::host(2).unwrap();
+    let program = world.bind(text, None, &Params::new()).unwrap();
+    assert!(program.tensors().eq(["a", "b"]) && program.alloc("t").is_err());
+    let other = program.alloc("b").unwrap();
+    let work: Vec<_> = (0..3)
+        .map(|n| {
+            let (a, b) = (program.alloc("a").unwrap(), program.alloc("b").unwrap());
+            let values = Vec::from_iter((0..4096).map(|i| i * 7 + n));
+            let given = [("a", &a), ("b", &b)];
+            let args = LaunchArgs { buffers: &given, ..LaunchArgs::default() };
+            program.scatter("a", &[64, 64], &values, &args).unwrap();
+            (world.stream().unwrap(), a, b, values)
+        })
+        .collect();
+    for _ in 0..20 {
+        for (stream, a, b, _) in &work {
+            let given = [("a", a), ("b", b)];
+            let args = LaunchArgs { buffers: &given, ..LaunchArgs::default() };
+            program.launch("e", stream, &args).unwrap();
+        }
+    }
+    for (stream, a, b, values) in &work {
+        stream.synchronize().unwrap();
+        let given = [("a", a), ("b", b)];
+        let args = LaunchArgs { buffers: &given, ..LaunchArgs::default() };
+        assert_eq!(program.gather::<i32>("b", &args).unwrap().values, *values);
+        let given = [("a", a), ("b", b), ("t", &other)];
+        let args = LaunchArgs { buffers: &given, ..LaunchArgs::default() };
+        let refused = program.launch("e", stream, &args).unwrap_err();
+        assert!(refused.to_string().contains("has no tensor `t`"), "{refused}");
+    }
 }

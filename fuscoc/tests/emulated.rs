@@ -25,7 +25,7 @@ const fn case(
 }
 
 #[rustfmt::skip]
-const CASES: [Case; 17] = [
+const CASES: [Case; 19] = [
     case("moe", "dispatch,combine", "--feed z=y --set G=4,E=12,K=2,H=24,TMAX=40 --dyn T=40,0,1,17", "0,0,1,1"),
     // Rows of 8 KiB and more, positions enough: sums of rows that pass through shared memory.
     case("moe", "dispatch,combine", "--feed z=y --set G=2,E=4,K=2,H=4104,TMAX=80 --dyn T=80,63", "0,1"),
@@ -43,12 +43,18 @@ const CASES: [Case; 17] = [
     case("ulysses", "to_heads,to_seq", "--set B=2,S=8,N=8,D=16", ""),
     case("fetched", "dispatch,again", "--set G=4,E=13,H=1032,D=64,TMAX=37,K=4 --dyn T=37,0,5,20", "0,0,1,1"),
     case("fetched", "dispatch,again", "--set G=2,E=5,H=7168,D=64,TMAX=60,K=3 --dyn T=60,33", "0,1"),
+    case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
+    // More tuples than a warp has lanes.
+    case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=3,G=1,K=33,E=12,H=8,TMAX=3 --dyn T=3,2,0", ""),
     case("two_rows", "dispatch", "--set G=2,E=4,K=2,H=512,D=1024,TMAX=60 --dyn T=60,33", "0,1"),
 ];
 
 fn path(file: &str) -> String {
-    let folder =
-        if ["fetched", "two_rows"].contains(&file) { "tests/gpu" } else { "examples/programs" };
+    let folder = if ["fetched", "tree", "two_rows"].contains(&file) {
+        "tests/gpu"
+    } else {
+        "examples/programs"
+    };
     format!("{}/../{folder}/{file}.fusco", env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -9,6 +9,7 @@ pub enum Part {
     Sync,
     Barrier,
     Shuffle,
+    Order,
     Rows,
     Bulk,
     Convert,
@@ -45,6 +46,7 @@ impl Part {
             ],
             Part::Barrier => &["barrier("],
             Part::Shuffle => &["shuffle("],
+            Part::Order => &["Order", "by_part("],
             Part::Rows => &["Vec", "load(", "store("],
             Part::Bulk => &[
                 "init_mbarrier(",
@@ -77,12 +79,13 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 18] = [
+pub const PRELUDE: [(Part, &str); 19] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
     (Part::Barrier, include_str!("prelude/barrier.cuh")),
     (Part::Shuffle, include_str!("prelude/shuffle.cuh")),
+    (Part::Order, include_str!("prelude/order.cuh")),
     (Part::Rows, include_str!("prelude/rows.cuh")),
     (Part::Bulk, include_str!("prelude/bulk.cuh")),
     (Part::Convert, include_str!("prelude/convert.cuh")),

@@ -45,6 +45,8 @@ struct Statement<'a> {
     left: Vec<(&'static str, i64)>,
     reduced: Vec<(&'static str, i64)>,
     operands: usize,
+    /// Statements that write what this one reads.
+    before: String,
     /// What is computed in: f32, f64 or i64.
     number: Elem,
     declarations: String,
@@ -70,6 +72,7 @@ impl<'a> Statement<'a> {
             left,
             reduced,
             operands: 0,
+            before: String::new(),
             number: [Elem::F32, Elem::F32, Elem::F32, Elem::F64, Elem::I64]
                 [random.below(5) as usize],
             random,
@@ -91,7 +94,7 @@ impl<'a> Statement<'a> {
             }
         };
         // A read alone is a movement.
-        if value.starts_with(['x', 'c']) && !value.contains(") ") && !value.contains("] ") {
+        if value.starts_with(['x', 'h', 'c']) && !value.contains(") ") && !value.contains("] ") {
             value = format!("-{value}");
         }
         let number = self.at;
@@ -125,8 +128,9 @@ impl<'a> Statement<'a> {
             true => self.filter(),
             false => "",
         };
+        let before = &self.before;
         format!(
-            "    entry e{number} {{ {name}[{}] <- {value}{filter};{schedule} }}\n",
+            "    entry e{number} {{ {before}{name}[{}] <- {value}{filter};{schedule} }}\n",
             index.join(", ")
         )
     }
@@ -269,11 +273,22 @@ impl<'a> Statement<'a> {
         self.random.fill(&mut array);
         self.odd(&mut array);
         self.inputs.push((name.clone(), array));
-        let read = format!("{name}[{}]", index.join(", "));
+        let of = if self.random.below(6) == 0 { self.step(&name, elem, &extents) } else { name };
+        let read = format!("{of}[{}]", index.join(", "));
         match elem.1.number() == self.number {
             true => read,
             false => format!("cast({}, {read})", self.number.name()),
         }
+    }
+
+    /// A `tmp` that lies elsewhere, written by a statement before: its name.
+    fn step(&mut self, from: &str, elem: crate::Named, extents: &[i64]) -> String {
+        let name = format!("h{}_{}", self.at, self.operands);
+        self.declare(("tmp", &name), elem, extents, "");
+        self.operands += 1;
+        let index = AXES[..extents.len()].join(", ");
+        self.before += &format!("{name}[{index}] <- {from}[{index}]; ");
+        name
     }
 
     /// Some NaN, infinities and zeros of either sign.

@@ -68,7 +68,8 @@ impl Session {
     pub fn of(compiled: Compiled, feeds: &[(String, String)], world: World) -> Session {
         let bound = Bound::from_schedule(&world, compiled.schedule.clone()).expect("binds");
         let feeds: BTreeMap<_, _> = feeds.iter().cloned().collect();
-        let own = compiled.hir.tensors.iter().map(|(_, t)| &t.name);
+        let given = compiled.hir.tensors.iter().map(|(_, t)| t).filter(|t| t.io != Io::Tmp);
+        let own = given.map(|t| &t.name);
         let buffers = own
             .filter(|n| !feeds.contains_key(*n))
             .map(|n| (n.clone(), bound.alloc(n).expect("memory")))

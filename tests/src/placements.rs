@@ -47,7 +47,7 @@ pub(crate) fn mesh(random: &mut Random) -> Vec<(&'static str, i64)> {
     }
 }
 
-/// One statement without a route: `y0[..] <- x0[..];`
+/// One statement without a route: `y0[..] <- x0[..];`, or two by a `tmp`.
 pub(crate) struct Movement {
     pub declarations: String,
     pub statement: String,
@@ -107,7 +107,11 @@ impl Movement {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        let read = format!("x{number}[{}]", index.join(", "));
+        let mut table_inputs = tables.inputs;
+        // In two steps: the statement reads a `tmp`, which lies as the next placement says.
+        let steps = random.below(5) == 0;
+        let of = if steps { "w" } else { "x" };
+        let read = format!("{of}{number}[{}]", index.join(", "));
         let kept = random.below(6) == 0;
         let io = if kept { "inout" } else { "out" };
         let declarations = format!(
@@ -123,15 +127,34 @@ impl Movement {
             target.swizzle,
             if kept || random.below(2) == 0 { "" } else { ", fill(0)" }
         );
+        let (mut declarations, mut first, mut terms) =
+            (declarations, String::new(), source.terms.clone());
+        if steps {
+            let mut tables = Tables::default();
+            let (number_of, elem) = (number + 1000, (&mut tables, from.1.bytes()));
+            let place = Placement::new(random, mesh, &extents, number_of, (true, false), elem);
+            declarations += &format!(
+                "{}    tmp w{number}: {}[{}] @ [{}] with uneven{};\n",
+                tables.declarations,
+                from.0,
+                dims(&own, &extents),
+                place.terms.join(", "),
+                place.swizzle,
+            );
+            table_inputs.extend(tables.inputs);
+            terms.extend(place.terms);
+            let index = own.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", ");
+            first = format!("w{number}[{index}] <- x{number}[{index}]; ");
+        }
         // Partial sums and copies are fetched, whoever is asked.
-        let fetched = source.terms.iter().any(|t| t.contains("sum/") || t.contains("copy/"));
+        let fetched = terms.iter().any(|t| t.contains("sum/") || t.contains("copy/"));
         let schedule = match random.below(3) {
             1 if !fetched => "schedule { push; }",
             2 => "schedule { pull; }",
             _ => "",
         };
         let statement = format!(
-            "y{number}[{}] <- {};",
+            "{first}y{number}[{}] <- {};",
             order.iter().map(|a| names[*a]).collect::<Vec<_>>().join(", "),
             value.replace('$', &read)
         );
@@ -141,7 +164,7 @@ impl Movement {
         }
         let mut array = Array::zeros(from.1, shape);
         random.fill(&mut array);
-        let mut inputs = tables.inputs;
+        let mut inputs = table_inputs;
         inputs.push((format!("x{number}"), array));
         if kept {
             let shape = order.iter().map(|a| target_extents[*a] as usize).collect();

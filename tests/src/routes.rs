@@ -10,6 +10,7 @@ use crate::placements::Movement;
 use crate::{ELEMS, FLOATS, Named, Random};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
+use std::collections::BTreeMap;
 use values::{Number, Place};
 
 /// A program with its inputs, and the entries to launch in order.
@@ -98,8 +99,12 @@ struct Draw<'r> {
     cap: Option<i64>,
     drops: bool,
     declarations: Vec<String>,
+    /// Each `tmp` of the sources, and the statement that writes it.
+    steps: BTreeMap<String, String>,
     /// Of the latest placement, if it says `sum`.
     parts: i64,
+    /// Mesh axes, or aliases, over which the groups are split whose rows come back.
+    rows_over: Vec<String>,
     inputs: Inputs,
 }
 
@@ -150,7 +155,9 @@ pub fn case(random: &mut Random) -> Case {
         cap: rarely(random, 3).then(|| pick(random, &[1, 2, 3, 8])),
         drops: rarely(random, 2),
         declarations: vec![declaration],
+        steps: BTreeMap::new(),
         parts: 0,
+        rows_over: Vec::new(),
         inputs: Inputs::default(),
         random,
     };
@@ -606,10 +613,31 @@ impl Draw<'_> {
         let placement = self.placement(&axes, None, &names, Use::Read { sums });
         let parts = Vec::from_iter((self.parts > 0).then_some(self.parts as usize));
         let dims = self.source_dims(choice, &more);
-        self.declarations.push(format!("in {name}: {}[{dims}] @ {placement};", elem.0));
+        let mut given = name.to_string();
+        if rarely(self.random, 8) {
+            // In two steps.
+            given += "_given";
+            let place = self.placement(&axes, None, &names, Use::Read { sums: false });
+            self.declarations.push(format!("tmp {name}: {}[{dims}] @ {place};", elem.0));
+            let named: String = names.iter().map(|n| format!(", {n}")).collect();
+            let index = self.source_index(choice, &named);
+            let statement = format!("{name}[{index}] <- {given}[{index}];");
+            self.steps.insert(name.to_string(), statement);
+        }
+        self.declarations.push(format!("in {given}: {}[{dims}] @ {placement};", elem.0));
         let sizes: Vec<i64> = row.iter().map(|(_, n)| *n).collect();
         let shape = [parts, self.source_shape(choice, &sizes)].concat();
-        self.random_input(name, elem.1, shape);
+        self.random_input(&given, elem.1, shape);
+    }
+
+    /// The statements, after those that write what they read.
+    fn stepped(&self, statements: &str) -> String {
+        let declared =
+            |name: &str| self.declarations.iter().any(|d| d.starts_with(&format!("tmp {name}:")));
+        let read = |name: &str| declared(name) && statements.contains(&format!("{name}["));
+        let read = self.steps.iter().filter(|(name, _)| read(name));
+        let before: String = read.map(|(_, statement)| format!("{statement} ")).collect();
+        before + statements
     }
 
     /// An output at the sources.
@@ -934,10 +962,22 @@ impl Draw<'_> {
         let all: String = part.iter().map(|(n, _)| format!(", {n}")).collect();
         self.source_tensor("zx", elem, false, &part);
         let slots = self.slots(elem.0, &part, &[], "", Use::Kept);
-        self.declarations.push(format!("out zy: {slots};"));
-        self.declarations.push(format!("in z: {slots};"));
+        // In two entries, or in one by a `tmp`.
+        let sent = if rarely(self.random, 4) { "z" } else { "zy" };
+        match sent {
+            "z" => self.declarations.push(format!("tmp z: {slots};")),
+            _ => {
+                self.declarations.push(format!("out zy: {slots};"));
+                self.declarations.push(format!("in z: {slots};"));
+            }
+        }
+        let word = |text: &str| {
+            let end = text.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(text.len());
+            text[..end].to_string()
+        };
+        self.rows_over = slots.split("e/").skip(1).map(word).collect();
         let fetched = format!("z[e, c{read}]");
-        let push = format!("zy[e, c{all}] <- zx[{bare}{all}] via r;");
+        let push = format!("{sent}[e, c{all}] <- zx[{bare}{all}] via r;");
         if rarely(self.random, 2) {
             return (push, self.fetch(elem, &fetched, &row));
         }
@@ -959,7 +999,7 @@ impl Draw<'_> {
         shuffle(self.random, &mut factors);
         let fill = pick(self.random, &["", "", "fill(0)", "fill(2)"]);
         self.source_target("o", to.0, false, &row, fill);
-        let mut sum = format!("sum(k: {})", factors.join(" * "));
+        let mut sum = self.summed(&factors.join(" * "));
         while rarely(self.random, 3) {
             sum = self.around(sum, &bare, &row);
         }
@@ -1108,9 +1148,15 @@ impl Draw<'_> {
         if self.has_choice && !rarely(self.random, 3) {
             let (push, pull) = self.combine();
             statements.push(push);
-            back = format!("    entry back {{ {pull} {} }}\n", self.schedule("pull"));
-            entries.push("back".into());
-            feeds.push(("z".to_string(), "zy".to_string()));
+            match self.declarations.iter().any(|d| d.starts_with("tmp z:")) {
+                true => statements.push(pull),
+                false => {
+                    let pull = self.stepped(&pull);
+                    back = format!("    entry back {{ {pull} {} }}\n", self.schedule("pull"));
+                    entries.push("back".into());
+                    feeds.push(("z".to_string(), "zy".to_string()));
+                }
+            }
         }
         if rarely(self.random, 6) {
             // A second route, in an entry of its own.
@@ -1120,6 +1166,7 @@ impl Draw<'_> {
             match rarely(self.random, 2) {
                 true => statements.push(format!("plan q; {statement}")),
                 false => {
+                    let statement = self.stepped(&statement);
                     back += &format!("    entry other {{ plan q; {statement} }}\n");
                     entries.push("other".into());
                 }
@@ -1130,10 +1177,11 @@ impl Draw<'_> {
         let declarations = self.declarations.join("\n    ");
         let routed = statements.iter().filter(|s| s.contains("via r") || s.contains("(y0.c)"));
         let first = |s: &String| Some(s.trim_start_matches('(').split_once('[')?.0.to_string());
-        let targets = routed.filter_map(first).collect();
+        // A `tmp` has no buffer to look at.
+        let targets = routed.filter_map(first).filter(|t| t != "z").collect();
         let text = format!(
             "program routed {{\n    {declarations}\n    {route}\n    entry go {{\n        plan r;\n        {}\n        {schedule}\n    }}\n{back}}}\n",
-            statements.join("\n        ")
+            self.stepped(&statements.join("\n        "))
         );
         let ranks = self.axes.iter().map(|(_, n)| n).product::<i64>() as usize;
         Case { text, ranks, inputs: self.inputs, entries, targets, feeds }

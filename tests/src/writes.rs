@@ -81,7 +81,7 @@ impl Walk<'_> {
                     self.ops(body);
                 }
             }
-            Op::Each { tuples, first, body } => {
+            Op::Each { tuples, first, body, .. } => {
                 let at = self.value(&tuples.position);
                 let most = if *first { 1 } else { usize::MAX };
                 let rank = tuples.of.map_or(self.me, |of| self.vars[of.rank.index()] as usize);

@@ -88,7 +88,7 @@ const AT_SOURCES: &str = "[s: gpu, t: T[s], h: 5] @ [s/gpu, t, h] with fill(3)";
 const AT_TUPLES: &str = "[s: gpu, t: T[s], k: 3, h: 5] @ [s/gpu, t, k, h] with fill(3)";
 
 /// The element of the target, where it lies, and the statement's right side.
-const VALUES: [(&str, &str, &str); 24] = [
+const VALUES: [(&str, &str, &str); 28] = [
     ("bf16", AT_SLOTS, "cast(bf16, x[s, t, h] * w[s, t, k] + b[h])"),
     ("f32", AT_SLOTS, "-x[s, t, h] * 2.0 + w[s, t, k] / 3"),
     ("e4m3", AT_SLOTS, "cast(e4m3, w[s, t, k] * 100.0 * cast(f32, q[s, t, h]) * w[s, t, k] - 1.5)"),
@@ -114,6 +114,18 @@ const VALUES: [(&str, &str, &str); 24] = [
         AT_SOURCES,
         "sum((j, k): z[e, c, h] * v[s, t, k, j]) + max(k: cast(f16, w[s, t, k] * 3.0))",
     ),
+    (
+        "bf16",
+        AT_SOURCES,
+        "cast(bf16, sum.tree(k: w[s, t, k] * z[e, c, h], within = gpu, partial = bf16))",
+    ),
+    ("f32", AT_SOURCES, "2.0 * sum.tree(k: f[e] * z[e, c, h], within = gpu) + b[h]"),
+    (
+        "f32",
+        AT_SOURCES,
+        "sum.tree((j, k): z[e, c, h] * v[s, t, k, j], within = gpu, partial = f16) - max(k: z[e, c, h])",
+    ),
+    ("f32", AT_SOURCES, "sum.tree(k: z[e, c, h] + b[h], within = gpu, partial = bf16)"),
     ("f64", AT_SOURCES, "sum(k: cast(f64, z[e, c, h]) * d[s, t, h]) + d[s, t, h]"),
     ("i64", AT_SOURCES, "sum(k: i[s, t, k, h] * i[s, t, k, h]) - 1"),
     ("f32", AT_SOURCES, "cast(f32, sum(k: i[s, t, k, h])) / 3.0"),
@@ -212,6 +224,60 @@ fn conditions_and_several_targets_equal_the_oracle() {
         let unit = generate(&compiled.schedule, &Target::hopper(2)).expect("a text");
         jit::compile(&unit.source, "parts", "sm_90a")
             .unwrap_or_else(|e| panic!("{e}\n{}", unit.source));
+    }
+}
+
+/// Rows of groups 0 and 1 lie in node 0, of 2 and 3 in node 1; of one on each rank of it.
+#[test]
+fn a_tree_adds_what_a_node_holds_first() {
+    let text = |value: &str| {
+        format!(
+            "program p {{
+                mesh ep {{ node: 2, gpu: 2, rank = (node, gpu) }}
+                in topk: ix32(4, none = -1)[s: rank, k: 3] @ [s/rank, k];
+                in x: f32[s: rank, k: 3] @ [s/rank, k];
+                out y: f32[e: 4, c: ragged] @ [e/rank, e, c.pack(1)];
+                in z: f32[e: 4, c: ragged] @ [e/rank, e, c.pack(1)];
+                out o: f32[s: rank] @ [s/rank] with fill(9);
+                route r: (s, k) -> (e, c) {{ e = topk[s, k] else drop; c = slot(e) by (s, k); }}
+                entry go {{ plan r; y[e, c] <- x[s, k] via r; }}
+                entry e {{ o[s] <- {value} via r; }}
+            }}"
+        )
+    };
+    let topk = [0, 2, 1, 0, 1, 2, -1, -1, -1, 3, -1, 3];
+    let topk = Array::from_i64(Elem::I32, vec![4, 3], &topk);
+    // 259 has one bit too many for bf16.
+    let rows = [1e8f32, 1.0, -1e8, 1e8, 1.0, -1e8, 5.0, 5.0, 5.0, 257.0, 7.0, 2.0];
+    let mut x = Array::zeros(Elem::F32, vec![4, 3]);
+    rows.iter().enumerate().for_each(|(i, v)| x.set_bits(i, u64::from(v.to_bits())));
+    let inputs = Inputs {
+        tensors: [("topk".to_string(), topk), ("x".to_string(), x)].into(),
+        ..Inputs::default()
+    };
+    for (value, wanted) in [
+        ("sum(k: z[e, c])", [0.0, 0.0, 0.0, 259.0]),
+        ("sum.tree(k: z[e, c], within = node)", [1.0, 0.0, 0.0, 259.0]),
+        ("sum.tree(k: z[e, c], within = node, partial = bf16)", [1.0, 0.0, 0.0, 260.0]),
+        ("sum.tree(k: z[e, c], within = gpu)", [1.0, 0.0, 0.0, 259.0]),
+        ("sum.tree(k: z[e, c], partial = f16, within = rank)", [f32::NAN, f32::NAN, 0.0, 259.0]),
+    ] {
+        let session =
+            Session::new(&text(value), &[], &[("z", "y")], World::host(4).expect("a host"));
+        session.upload(&inputs);
+        session.poison();
+        let stream = session.world.stream().expect("a stream");
+        for entry in ["go", "e"] {
+            session.launch(entry, &stream, &inputs).expect("queued");
+            stream.synchronize().expect("it runs");
+        }
+        let outputs = session.outputs();
+        let floats = outputs["o"]
+            .iter()
+            .map(|rank| f32::from_le_bytes(rank[..4].try_into().expect("an element")));
+        let floats = Vec::from_iter(floats.map(|v| format!("{v:.5}")));
+        assert_eq!(floats, wanted.map(|v| format!("{v:.5}")), "{value}");
+        session.check(&session.expected(&["go", "e"], &inputs));
     }
 }
 

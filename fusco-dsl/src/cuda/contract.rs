@@ -32,7 +32,7 @@ pub(super) fn arguments(schedule: &Schedule, kernel: &DeviceKernel) -> Vec<Strin
     let entry = &schedule.entries[kernel.entry];
     let plan = namer::workspace_type(schedule, kernel.route);
     let mut out = vec!["Launch launch".to_string(), format!("Ranks<{plan}> plans")];
-    for tensor in entry.tensors.iter().map(|t| &schedule.tensors[*t]) {
+    for tensor in entry.operands().map(|t| &schedule.tensors[t]) {
         let constness = if tensor.io == Io::In { "const " } else { "" };
         out.push(format!("Ranks<{constness}{}> {}", tensor.elem.name(), namer::name(&tensor.name)));
     }

@@ -165,6 +165,8 @@ const TAKEN: &[&str] = &[
     "pushed",
     "each",
     "total",
+    "order",
+    "ends",
     "holder",
     "rank_of",
     "load_rows",
@@ -266,7 +268,8 @@ fn numbered(word: &str) -> bool {
         word.strip_prefix(*stem)
             .is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
     };
-    ["a", "x", "row", "from", "place", "factor", "own", "at", "acc"].iter().any(digits)
+    let stems = ["a", "x", "row", "from", "place", "factor", "own", "at", "acc"];
+    stems.iter().chain(&["part", "total", "any"]).any(digits)
 }
 
 /// A loop variable's name; one that a tensor or dyn has too gets more underscores than those have.

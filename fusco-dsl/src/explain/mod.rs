@@ -34,8 +34,8 @@ pub fn text(compiled: &Compiled, entry: Option<&str>) -> String {
 
 fn one_entry(out: &mut String, compiled: &Compiled, index: usize, entry: &Entry) {
     _ = writeln!(out, "entry {}\n", entry.name);
-    for tensor in &entry.tensors {
-        let name = &compiled.schedule.tensors[*tensor].name;
+    for tensor in entry.operands() {
+        let name = &compiled.schedule.tensors[tensor].name;
         if let Some(handle) = compiled.hir.tensor(name) {
             out.push_str(&picture::picture(compiled, handle));
             out.push('\n');

@@ -141,7 +141,9 @@ impl Evaluator<'_> {
                     BinOp::Rem => return Err(overflow()),
                 }
             }
-            ExprKind::Reduce { by: Reducer::Sum, over, body } => self.sum(over, body, values)?,
+            ExprKind::Reduce { by: Reducer::Sum, over, body, .. } => {
+                self.sum(over, body, values)?
+            }
             ExprKind::Reduce { by, .. } => {
                 return Err(Error::Unsupported(format!("`{}` is not linear", by.name())));
             }

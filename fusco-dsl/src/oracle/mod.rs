@@ -10,6 +10,7 @@ mod deal;
 mod digits;
 mod error;
 mod gather;
+mod held;
 mod holders;
 mod int;
 mod linear;

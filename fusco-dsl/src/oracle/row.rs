@@ -3,7 +3,8 @@
 use super::scope::{Scope, mentions, overflow};
 use super::{Array, Error, deal, number};
 use crate::arena::Handle;
-use crate::sema::hir::{BinOp, Elem, Expr, ExprKind, Reducer, Scalar, Tensor, Var};
+use crate::sema::hir::{BinOp, Elem, Expr, ExprKind, Reducer, Scalar, Tensor, Var, Within};
+use std::collections::BTreeMap;
 
 /// The variable along which a row runs, and its extent; without one a row has one element.
 pub(super) type Lane = Option<(Handle<Var>, usize)>;
@@ -52,12 +53,17 @@ impl Routed<'_> {
 
 pub(super) type Extents<'a> = dyn Fn(Handle<Var>, &[i64]) -> Result<i64, Error> + 'a;
 
+/// Where rows lie, by the coordinates that a `sum.tree` groups by.
+pub(super) type Groups<'a> = dyn Fn(Within, &Expr, &[i64]) -> Result<i64, Error> + 'a;
+
 pub(super) struct Rows<'a> {
     pub scope: Scope<'a>,
     pub lane: Lane,
     pub terms: Terms<'a>,
     /// The extents of variables that a sum may run over.
     pub extent: &'a Extents<'a>,
+    /// The group of a term.
+    pub group: &'a Groups<'a>,
 }
 
 impl Rows<'_> {
@@ -135,7 +141,7 @@ impl Rows<'_> {
     /// An integer, or arithmetic on integers and their sums.
     fn int(&self, expr: &Expr, values: &mut [i64]) -> Result<i64, Error> {
         match &expr.kind {
-            ExprKind::Reduce { by: Reducer::Sum, over, body } => {
+            ExprKind::Reduce { by: Reducer::Sum, over, body, .. } => {
                 let mut sum = 0i64;
                 self.each(over, values, &mut |values| {
                     sum = sum.checked_add(self.int(body, values)?).ok_or_else(overflow)?;
@@ -162,7 +168,7 @@ impl Rows<'_> {
                 a.iter_mut().zip(&b).try_for_each(|(a, b)| binary(*op, a, *b))?;
                 a
             }
-            ExprKind::Reduce { by, over, body } => {
+            ExprKind::Reduce { by, over, body, .. } => {
                 let mut acc = vec![start(*by); self.len()];
                 self.each(over, values, &mut |values| {
                     if let (Reducer::Sum, ExprKind::Binary { op: BinOp::Mul, lhs, rhs }) =
@@ -220,7 +226,10 @@ impl Rows<'_> {
                 let row = self.operand(inner, values)?;
                 self.round(expr.ty, row)
             }
-            ExprKind::Reduce { by, over, body } => self.reduce(*by, over, body, values)?,
+            ExprKind::Reduce { within: Some(within), over, body, .. } => {
+                self.tree(*within, over, body, values)?
+            }
+            ExprKind::Reduce { by, over, body, .. } => self.reduce(*by, over, body, values)?,
             // An integer that a float expression names.
             _ => self.ints(expr, values)?.into_iter().map(|v| v as f32).collect(),
         })
@@ -308,6 +317,28 @@ impl Rows<'_> {
         let mut acc = vec![start(by) as f32; self.len()];
         self.each(over, values, &mut |values| self.add(by, body, values, &mut acc))?;
         Ok(acc)
+    }
+
+    /// Terms of one group as a sum has them; then the groups that have any, ascending, each rounded first.
+    fn tree(
+        &self,
+        within: Within,
+        over: &[Handle<Var>],
+        body: &Expr,
+        values: &mut [i64],
+    ) -> Result<Vec<f32>, Error> {
+        let mut groups: BTreeMap<i64, Vec<f32>> = BTreeMap::new();
+        self.each(over, values, &mut |values| {
+            let group = (self.group)(within, body, values)?;
+            let acc = groups.entry(group).or_insert_with(|| vec![0f32; self.len()]);
+            self.add(Reducer::Sum, body, values, acc)
+        })?;
+        let mut total = vec![0f32; self.len()];
+        for partial in groups.into_values() {
+            let partial = self.round(within.partial, partial);
+            total.iter_mut().zip(partial).for_each(|(total, partial)| *total += partial);
+        }
+        Ok(total)
     }
 
     fn each(

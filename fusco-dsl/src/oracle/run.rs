@@ -1,6 +1,7 @@
 //! Statements as loop nests.
 
 use super::gather::counted;
+use super::held::Held;
 use super::nest::{Nest, Parts};
 use super::place::{fill_bits, literal_bits, physical};
 use super::placed::{Left, Placed};
@@ -62,7 +63,8 @@ pub fn run_entry_watched<'p>(
         let target = target.map_or_else(|| blank(&scope, stmt.target), Ok)?;
         let name = &program.tensors[stmt.target].name;
         let mut parts = |done: usize, all: usize| watch(name, done, all);
-        let target = Statement(Nest { scope, stmt }).execute(target, &mut parts)?;
+        let target = Statement(Nest { scope, stmt }, Held::new(&scope, stmt)?)
+            .execute(target, &mut parts)?;
         made.insert(stmt.target, target);
     }
     // Of what the entry made for itself, only a table of owners can matter to a placement.
@@ -136,7 +138,7 @@ fn blank(scope: &Scope, handle: Handle<Tensor>) -> Result<Array, Error> {
 }
 
 /// Stores the values of a statement, rounded, by rows.
-struct Statement<'a>(Nest<'a>);
+struct Statement<'a>(Nest<'a>, Held<'a>);
 
 impl Statement<'_> {
     fn execute(&self, mut target: Array, watch: &mut Parts) -> Result<Array, Error> {
@@ -154,8 +156,13 @@ impl Statement<'_> {
         values: &mut [i64],
         target: &mut Array,
     ) -> Result<(), Error> {
-        let rows =
-            Rows { scope: self.0.scope, lane, terms, extent: &|var, at| self.0.extent(var, at) };
+        let rows = Rows {
+            scope: self.0.scope,
+            lane,
+            terms,
+            extent: &|var, at| self.0.extent(var, at),
+            group: &|within, body, at| self.1.group(&self.0.scope, (within, body), at),
+        };
         if !self.0.assigns(values)? {
             return Ok(());
         }

@@ -292,8 +292,9 @@ impl<'a> Statement<'a> {
                 lhs: Box::new(self.tree(lhs, run)?),
                 rhs: Box::new(self.tree(rhs, run)?),
             },
-            ExprKind::Reduce { by, over, body } => Tree::Fold {
+            ExprKind::Reduce { by, over, within, body } => Tree::Fold {
                 by: *by,
+                within: *within,
                 over: over.iter().map(|v| v.index()).collect(),
                 term: Box::new(self.tree(body, run)?),
             },

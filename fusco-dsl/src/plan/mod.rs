@@ -187,6 +187,8 @@ pub enum Tree<P = Point> {
     Fold {
         by: hir::Reducer,
         over: Vec<usize>,
+        /// By the ranks of rows, as `sum.tree` says.
+        within: Option<hir::Within>,
         term: Box<Tree<P>>,
     },
 }

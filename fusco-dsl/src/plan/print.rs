@@ -66,13 +66,17 @@ fn tree(of: Of<'_>, movement: &Movement, value: &Tree) -> String {
         Tree::Scalar(p) => format!("scalar {}", point(of, p)),
         Tree::Lit(v, _) => format!("{v:?}"),
         Tree::Cast { to, of } => format!("{}({})", to.name(), inner(of)),
-        Tree::Fold { by, over, term } => {
+        Tree::Fold { by, over, within, term } => {
             let name = |var: &usize| {
                 let found = movement.reduced.iter().find(|r| r.var == *var);
                 found.map_or("", |r| r.name.as_str())
             };
             let over: Vec<&str> = over.iter().map(name).collect();
-            format!("{}({}: {})", by.name(), over.join(", "), inner(term))
+            let within = within.map_or(String::new(), |w| {
+                let (axis, partial) = (&of.program.mesh_axes[w.axis].name, w.partial.name());
+                format!(", within {axis} as {partial}")
+            });
+            format!("{}({}: {}{within})", by.name(), over.join(", "), inner(term))
         }
         Tree::Binary { op, lhs, rhs } => {
             format!("({} {} {})", inner(lhs), op.symbol(), inner(rhs))

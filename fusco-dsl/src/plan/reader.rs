@@ -57,8 +57,9 @@ impl Reader<'_> {
                 lhs: Box::new(self.tree(lhs)?),
                 rhs: Box::new(self.tree(rhs)?),
             },
-            ExprKind::Reduce { by, over, body } => Tree::Fold {
+            ExprKind::Reduce { by, over, within, body } => Tree::Fold {
                 by: *by,
+                within: *within,
                 over: over.iter().map(|v| v.index()).collect(),
                 term: Box::new(self.tree(body)?),
             },

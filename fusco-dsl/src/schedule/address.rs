@@ -712,6 +712,15 @@ impl<'p> Addresses<'p> {
         value
     }
 
+    /// The parts of a `sum.tree` whose term reads a row of that rank.
+    pub fn parts(&self, within: hir::Within, rank: Ix) -> Parts {
+        let mesh = &self.program.meshes[self.program.mesh_axes[within.axis].mesh];
+        let (ranks, count) = self.program.cut(within.axis, self.bound).unwrap_or((1, 1));
+        let rank = minus(rank, self.known(&mesh.first));
+        let of = if count == 1 { Ix::Lit(0) } else { quotient(rank, ranks) };
+        Parts { of, count, partial: within.partial }
+    }
+
     /// The rank that holds the bound group of a point.
     pub fn owner(&self, route: Handle<hir::Route>, deal: Handle<Deal>) -> Ix {
         let info = &self.schedule.routes[self.route(route)];
@@ -895,16 +904,18 @@ impl<'p> Addresses<'p> {
         Ix::DynAt { of: dyn_of, rank: Box::new(rank) }
     }
 
-    /// Tensors and dyns that the steps use, in declaration order.
-    pub fn used(&self, steps: &[Step]) -> (Vec<Handle<Tensor>>, Vec<Handle<Dyn>>) {
+    /// Fills in the tensors and dyns that the steps of an entry use, in declaration order.
+    pub fn uses(&self, entry: &mut Entry) {
         let mut uses = super::visit::Uses::default();
-        for step in steps {
+        for step in &entry.steps {
             for alternative in &step.alternatives {
                 uses.kernel(&self.schedule, &alternative.kernel);
                 alternative.when.iter().for_each(|when| uses.when(when));
             }
         }
-        (uses.tensors.into_iter().collect(), uses.dyns.into_iter().collect())
+        let is_own = |t: &Handle<Tensor>| self.schedule.tensors[*t].io == hir::Io::Tmp;
+        (entry.temporaries, entry.tensors) = uses.tensors.into_iter().partition(is_own);
+        entry.dyns = uses.dyns.into_iter().collect();
     }
 }
 

@@ -32,28 +32,6 @@ pub(super) struct Fetching {
 }
 
 impl Ways {
-    /// The same, and with the movements of each conditional schedule in place of the last `count` before the end.
-    pub fn with_moves(
-        self,
-        count: usize,
-        variants: Vec<Option<Vec<Role>>>,
-    ) -> (Ways, Vec<Option<Ways>>) {
-        let with = |roles: &Vec<Role>, own: &[Role]| {
-            let (mut roles, end) = (roles.clone(), roles.len() - 1);
-            roles.splice(end - count..end, own.iter().cloned());
-            roles
-        };
-        let ways = |own: Vec<Role>| Ways {
-            pushed: with(&self.pushed, &own),
-            fetching: self.fetching.as_ref().map(|ways| Fetching {
-                fetched: with(&ways.fetched, &own),
-                pushed: with(&ways.pushed, &own),
-            }),
-        };
-        let variants = variants.into_iter().map(|own| own.map(ways)).collect();
-        (self, variants)
-    }
-
     /// What the program asks for, where `pulled` says whether some launches are to fetch; and else the roles of a step
     /// whose launches fetch where they may, if a back end finds that better.
     fn asked(

@@ -6,7 +6,7 @@ use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::plan::{Place, Side, Tree as PlanTree};
-use crate::sema::hir::Reducer;
+use crate::sema::hir::{Reducer, Within};
 
 impl MoveLowering<'_, '_, '_> {
     /// `access` is a run and the elements of its accesses, `bound` are the reduced variables around.
@@ -25,7 +25,7 @@ impl MoveLowering<'_, '_, '_> {
                 lhs: Box::new(self.tree(lhs, access, bound)),
                 rhs: Box::new(self.tree(rhs, access, bound)),
             },
-            PlanTree::Fold { by, over, term } => {
+            PlanTree::Fold { by, over, within, term } => {
                 let tuples = over.iter().any(|v| self.movement.vars[*v].tuple.is_some());
                 let mut guards = Vec::from_iter(self.kept().filter(|_| tuples));
                 guards.extend(over.iter().flat_map(|v| self.extent_guards(*v)));
@@ -33,11 +33,19 @@ impl MoveLowering<'_, '_, '_> {
                 let vars = over.iter().flat_map(|v| self.loops_of(*v)).collect();
                 let outer = bound.len();
                 bound.extend(over);
+                let parts = within.and_then(|w| self.parts_of(w, term));
                 let term = self.tree(term, access, bound);
                 bound.truncate(outer);
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples: None, guards, term }))
+                Tree::Fold(Box::new(Fold { by: *by, vars, tuples: None, parts, guards, term }))
             }
         }
+    }
+
+    /// By the rank of the row that a term reads.
+    fn parts_of(&mut self, within: Within, term: &PlanTree<Place>) -> Option<Parts> {
+        let row = term.points().into_iter().find(|p| p.tensor == within.rows)?;
+        let (rank, _) = self.locate(row, None);
+        Some(self.at.parts(within, rank))
     }
 
     /// An element, or the sum of its parts.
@@ -50,7 +58,7 @@ impl MoveLowering<'_, '_, '_> {
         let term = self.leaf(place, access, Some(Ix::Var(var)));
         let vars = vec![(var, parts)];
         let (by, guards) = (Reducer::Sum, Vec::new());
-        Tree::Fold(Box::new(Fold { by, vars, tuples: None, guards, term }))
+        Tree::Fold(Box::new(Fold { by, vars, tuples: None, parts: None, guards, term }))
     }
 
     fn leaf(&mut self, place: &Place, (run, vector): (i64, i64), choice: Option<Ix>) -> Tree {

@@ -14,7 +14,8 @@ pub(super) fn fetched(
     produce: &Op,
 ) -> Option<Op> {
     let Op::Tokens { var, extent, body } = produce else { return None };
-    let (Op::Each { tuples, first: false, body: each }, loads) = body.split_last()? else {
+    let (Op::Each { tuples, first: false, parts: None, body: each }, loads) = body.split_last()?
+    else {
         return None;
     };
     let (deal, owner) = each.iter().find_map(|op| arrival(schedule, op))?;
@@ -22,7 +23,7 @@ pub(super) fn fetched(
     let mut out = loads.iter().map(|op| theirs.load(op)).collect::<Option<Vec<Op>>>()?;
     let body = each.iter().map(|op| theirs.tuple(op)).collect::<Option<Vec<Op>>>()?;
     let tuples = Kept { of: Some(Theirs { rank, deal }), ..tuples.clone() };
-    out.push(Op::Each { tuples, first: false, body });
+    out.push(Op::Each { tuples, first: false, parts: None, body });
     let positions = Op::Tokens { var: *var, extent: theirs.ix(extent)?, body: out };
     Some(Op::Peers { route, rank, body: vec![positions] })
 }

@@ -5,7 +5,7 @@
 //!
 //! Execution model. An entry is a list of steps; a step launches one kernel on every rank (the
 //! first alternative whose `when` holds), and a later step starts on a rank when the earlier one has
-//! ended there. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
+//! ended there. What a `tmp` holds is read in a later step than it is written, behind a handshake. Inside a kernel the roles run in order on each CTA; `Tokens`, `Groups` and `Padding`
 //! deal their iterations to the warps of all CTAs of the rank, `Grid` and `Tile` to its threads. A rank
 //! owns one copy of each tensor's local part and one workspace for each `Plan` object (see [`Route`] and
 //! [`Signal`]); entries without a route share one workspace of the program, the home.
@@ -223,6 +223,13 @@ pub struct Var {
     pub signed: bool,
 }
 
+impl Parts {
+    /// There is one, and it is rounded to a float of f32.
+    pub fn is_sound(&self) -> bool {
+        self.count >= 1 && self.partial.number() == Elem::F32
+    }
+}
+
 /// Integer index arithmetic; exact in 64 bits by construction of the bounds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Ix {
@@ -351,8 +358,20 @@ pub struct Fold {
     pub vars: Vec<(Handle<Var>, i64)>,
     /// Of one of the vars only the values of kept tuples count.
     pub tuples: Option<Kept>,
+    /// Points part by part, in a part in this order.
+    pub parts: Option<Parts>,
     pub guards: Vec<Guard>,
     pub term: Tree,
+}
+
+/// Terms of a sum in parts: what those of a part add up to from +0 is rounded to `partial`, and added in f32, from +0, to
+/// what the parts before it made. A part without a term adds nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Parts {
+    /// The number of a term's part, below `count`.
+    pub of: Ix,
+    pub count: i64,
+    pub partial: Elem,
 }
 
 impl Tree {
@@ -419,8 +438,9 @@ pub enum Op {
     Tokens { var: Handle<Var>, extent: Ix, body: Vec<Op> },
     /// The ranks that make the plan with this one, by their numbers from the next one on; this one last.
     Peers { route: Handle<Route>, rank: Handle<Var>, body: Vec<Op> },
-    /// The kept tuples of one position, ascending, or the `first` of them.
-    Each { tuples: Kept, first: bool, body: Vec<Op> },
+    /// The kept tuples of one position, ascending, or the `first` of them; in `parts`, part by part, ascending in each,
+    /// and what the body reduces is added up so.
+    Each { tuples: Kept, first: bool, parts: Option<Parts>, body: Vec<Op> },
     /// This rank's groups, by global number, ascending.
     Groups { deal: Handle<Deal>, var: Handle<Var>, body: Vec<Op> },
     /// Slots `live(group)..until` of each of this rank's groups; `until` may read the group.
@@ -688,8 +708,10 @@ pub struct Entry {
     pub plans: Vec<Handle<Route>>,
     /// Routes whose `Plan` it takes.
     pub takes: Vec<Handle<Route>>,
-    /// Tensors it reads or writes, in declaration order.
+    /// Tensors it is given, which it reads or writes, in declaration order.
     pub tensors: Vec<Handle<Tensor>>,
+    /// Those that it has in the home workspace: `tmp`s.
+    pub temporaries: Vec<Handle<Tensor>>,
     pub dyns: Vec<Handle<Dyn>>,
     /// Counters a consumer may watch, with the tensors they cover.
     pub arrivals: Vec<Handle<Signal>>,
@@ -764,6 +786,13 @@ impl Route {
     /// Histogram bins: for each group as many as slots have numbers before a rank's.
     pub fn bins(&self) -> i64 {
         self.order.outer * self.groups
+    }
+}
+
+impl Entry {
+    /// Every tensor that its kernels are handed, in that order.
+    pub fn operands(&self) -> impl Iterator<Item = Handle<Tensor>> {
+        self.tensors.iter().chain(&self.temporaries).copied()
     }
 }
 

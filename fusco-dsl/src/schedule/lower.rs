@@ -42,7 +42,7 @@ pub fn lower(program: &Program, bound: &Bindings, plan: &Plan) -> Result<Schedul
     }
     // Who plans reads the owners that any entry over the plan needs.
     for entry in &mut entries {
-        (entry.tensors, entry.dyns) = addresses.used(&entry.steps);
+        addresses.uses(entry);
     }
     let mut schedule = addresses.into_schedule();
     schedule.entries = entries;
@@ -68,6 +68,8 @@ struct EntryLowering<'a, 'p> {
     movements: Vec<&'p Movement>,
     route: Handle<hir::Route>,
     plans_here: bool,
+    /// No statement waits for those of the unit.
+    is_last: bool,
 }
 
 /// An entry over one route or several: each has kernels of its own, which use its plan. All plans are made before
@@ -83,17 +85,33 @@ fn routed<'p>(
     routes.dedup();
     let (mut prepare, mut plans, mut moves) = (Vec::new(), Vec::new(), Vec::new());
     let mut arrivals = Vec::new();
-    for (i, route) in routes.iter().copied().enumerate() {
+    let stages = program.stages(entry);
+    let last = stages.iter().copied().max().unwrap_or(0);
+    for (stage, (i, route)) in units(entry, planned, (&routes, &stages)) {
         let name = match routes.len() {
             1 => entry.name.clone(),
             _ => format!("{}_{}", entry.name, program.routes[route].name),
         };
-        let own = |m: &Move| m.route == Some(route) || i == 0 && m.route.is_none();
-        let movements = planned.movements.iter().filter(|m| m.route == route).collect();
-        let plans_here = entry.plans.contains(&route);
+        let name = moved::stage_name(&name, stage);
+        let now = |stmt: usize| stages[stmt] == stage;
+        let own = |m: &Move| now(m.stmt) && (m.route == Some(route) || i == 0 && m.route.is_none());
+        let mine = |m: &&Movement| m.route == route && now(m.stmt);
+        let movements = planned.movements.iter().filter(mine).collect();
+        let plans_here = stage == 0 && entry.plans.contains(&route);
+        let is_last = stage == last;
         let moved = Moved::new(at, planned, own);
-        let mut lowering =
-            EntryLowering { program, bound, plan, at, entry, name, movements, route, plans_here };
+        let mut lowering = EntryLowering {
+            program,
+            bound,
+            plan,
+            at,
+            entry,
+            name,
+            movements,
+            route,
+            plans_here,
+            is_last,
+        };
         let steps = lowering.steps(moved)?;
         prepare.extend(steps.prepare);
         plans.extend(steps.plan);
@@ -108,10 +126,35 @@ fn routed<'p>(
         plans: of(made),
         takes: of(taken),
         tensors: Vec::new(),
+        temporaries: Vec::new(),
         dyns: Vec::new(),
         arrivals,
         steps: [prepare, plans, moves].concat(),
     })
+}
+
+/// The stages of an entry, and in each the routes along which its statements move, the first of which has those without
+/// one: (stage, (number, route)).
+fn units(
+    entry: &hir::Entry,
+    planned: &EntryPlan,
+    (routes, stages): (&[Handle<hir::Route>], &[usize]),
+) -> Vec<(usize, (usize, Handle<hir::Route>))> {
+    let mut out = Vec::new();
+    for stage in 0..=stages.iter().copied().max().unwrap_or(0) {
+        let here = |route: &Handle<hir::Route>| {
+            let moves = planned.moves.iter().filter(|m| m.route == Some(*route)).map(|m| m.stmt);
+            let rows = planned.movements.iter().filter(|m| m.route == *route).map(|m| m.stmt);
+            stage == 0 && entry.plans.contains(route)
+                || moves.chain(rows).any(|stmt| stages[stmt] == stage)
+        };
+        let mut own = Vec::from_iter(routes.iter().copied().filter(here));
+        if own.is_empty() {
+            own.extend(routes.first());
+        }
+        out.extend(own.into_iter().enumerate().map(|unit| (stage, unit)));
+    }
+    out
 }
 
 /// The steps of one route.
@@ -128,8 +171,11 @@ impl EntryLowering<'_, '_> {
         let pushes = self.movements.iter().any(|m| m.pushes());
         let gathers = self.movements.iter().filter(|m| m.gathers()).count();
         let tiles = if pushes { self.tiles(route) } else { Vec::new() };
-        // One counter says nothing about rows that two statements write.
-        let rows = (gathers == 1).then(|| self.rows(route));
+        // One counter says nothing about rows that two statements write, and nobody watches a `tmp`.
+        let is_seen = |m: &&Movement| self.program.tensors[m.target.tensor].io != hir::Io::Tmp;
+        let mut seen = self.movements.iter().copied().filter(is_seen);
+        let (pushed, gathered) = (seen.clone().any(Movement::pushes), seen.any(Movement::gathers));
+        let rows = (gathers == 1 && gathered).then(|| self.rows(route));
         let arrivals: Vec<_> = tiles.iter().map(|t| t.signal).chain(rows).collect();
         for movement in self.movements.iter().filter(|m| self.fills_whole(m)) {
             moved.fill(movement.target.tensor, &movement.text);
@@ -141,6 +187,7 @@ impl EntryLowering<'_, '_> {
             true => None,
             false => Some(self.move_step(route, &tiles, rows, &arrivals, moved)?),
         };
+        let arrivals = if pushed { arrivals } else { rows.into_iter().collect() };
         Ok(Steps { prepare, plan, moves, arrivals })
     }
 
@@ -231,44 +278,54 @@ impl EntryLowering<'_, '_> {
         moved: Moved,
     ) -> Result<Step, Box<Diagnostic>> {
         let Moved { roles: moved, variants, .. } = moved;
-        // Those of movements come before the last.
-        let count = moved.len();
-        let pushed = self.roles(route, tiles, rows, arrivals, (moved.clone(), false));
-        let fetching = self.fetched(route, tiles, &pushed).map(|fetched| Fetching {
-            fetched,
-            pushed: self.roles(route, tiles, rows, arrivals, (moved, true)),
+        let routed = self.roles(route, tiles, rows, arrivals, false);
+        let pulls = routed.iter().any(fetches) || !moved.is_empty();
+        let close = self.close(route, tiles, (pulls, false));
+        let fetching = self.fetched(route, &routed, tiles).map(|fetched| {
+            let pushed = self.roles(route, tiles, rows, arrivals, true);
+            let [end, other] =
+                [(true, true), (pulls, true)].map(|ends| self.close(route, tiles, ends));
+            ((fetched, end), (pushed, other))
         });
         if let (Some(span), None, false) = (choice::pulled(self.entry), &fetching, tiles.is_empty())
         {
             return Err(not_fetched(span));
         }
-        let ways = Ways { pushed, fetching }.with_moves(count, variants);
+        let all = |roles: &[Role], own: &[Role], end: &Option<Role>| {
+            [roles, own, end.as_slice()].concat()
+        };
+        let ways = |own: Vec<Role>| Ways {
+            pushed: all(&routed, &own, &close),
+            fetching: fetching.as_ref().map(|((fetched, end), (pushed, other))| Fetching {
+                fetched: all(fetched, &own, end),
+                pushed: all(pushed, &own, other),
+            }),
+        };
+        let variants = variants.into_iter().map(|own| own.map(ways)).collect();
         let of = (self.entry, self.name.as_str());
-        choice::step((&*self.at, self.bound), of, Some(route), ways)
+        choice::step((&*self.at, self.bound), of, Some(route), (ways(moved), variants))
     }
 
-    /// The roles of a kernel whose rows are fetched by the ranks that they go to; `None` where they can only be pushed.
+    /// The roles of a kernel whose rows are fetched by the ranks that they go to, but for its end; `None` where they can
+    /// only be pushed.
     fn fetched(
         &mut self,
         route: Handle<Route>,
-        tiles: &[Tiles],
         roles: &[Role],
+        tiles: &[Tiles],
     ) -> Option<Vec<Role>> {
         let at = roles.iter().position(|r| r.kind == RoleKind::Produce)?;
-        let [produce] = &roles[at].body[..] else { return None };
-        let [_] = tiles else { return None };
+        let ([produce], [_]) = (&roles[at].body[..], tiles) else { return None };
         let name = format!("{}_rank", self.program.routes[self.route].name);
         let rank = self.at.var(&name);
         let op = fetched(self.at.schedule(), (route, rank), produce)?;
         self.at.reach_all(&op);
         let mut out = roles.to_vec();
         out[at] = Role { body: vec![op], ..roles[at].clone() };
-        // Plans of peers are made, and their rows are theirs again when all have them.
+        // Plans of peers are made.
         if !roles.iter().any(|r| r.kind == RoleKind::Open) {
             out.insert(0, self.open(route, &[]));
         }
-        out.pop();
-        out.push(self.close(route, tiles, (true, true)));
         Some(out)
     }
 
@@ -278,7 +335,7 @@ impl EntryLowering<'_, '_> {
         tiles: &[Tiles],
         rows: Option<Handle<Signal>>,
         arrivals: &[Handle<Signal>],
-        (moved, shakes): (Vec<Role>, bool),
+        shakes: bool,
     ) -> Vec<Role> {
         let mut roles = Vec::new();
         if !self.plans_here {
@@ -297,9 +354,6 @@ impl EntryLowering<'_, '_> {
                 roles.push(self.gather(route, movement, rows));
             }
         }
-        let pulls = roles.iter().any(fetches) || !moved.is_empty();
-        roles.extend(moved);
-        roles.push(self.close(route, tiles, (pulls, shakes)));
         roles
     }
 
@@ -357,7 +411,8 @@ impl EntryLowering<'_, '_> {
             let slot = Ix::binary(IxOp::Div, row, Ix::Lit(TILE_ROWS));
             puts.push(Op::Signal { signal: *signal, to: Peer::Rank(owner), slot });
         }
-        loads.push(Op::Each { tuples: self.kept(route), first: false, body: puts });
+        let tuples = self.kept(route);
+        loads.push(Op::Each { tuples, first: false, parts: None, body: puts });
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: vars.position, extent, body: loads }];
         self.role(RoleKind::Produce, text, body)
@@ -439,11 +494,15 @@ impl EntryLowering<'_, '_> {
 
     /// The term of the one sum over the tuples of a position that a value is computed from, a product with a row in
     /// it; all else is arithmetic in f32 on what is the position's own.
-    fn summed<'t>(&self, value: &'t PlanTree, movement: &Movement) -> Option<Vec<Term<'t>>> {
-        let mut term = None;
-        let whole = self.around(value, movement, &mut term);
-        let factors = self.product(term?)?;
-        (whole && factors.iter().any(|f| matches!(f, Term::Row(_)))).then_some(factors)
+    fn summed<'t>(&self, value: &'t PlanTree, movement: &Movement) -> Option<Summed<'t>> {
+        let mut sum = None;
+        let whole = self.around(value, movement, &mut sum);
+        let Some(PlanTree::Fold { within, term, .. }) = sum else { return None };
+        let factors = self.product(term)?;
+        let fan = self.plan.routes[&self.route].fan;
+        let in_order = within.is_none() || fan <= SORTED;
+        let rows = factors.iter().any(|f| matches!(f, Term::Row(_)));
+        (whole && rows && in_order).then_some(Summed { factors, within: *within, term })
     }
 
     fn around<'t>(
@@ -458,9 +517,9 @@ impl EntryLowering<'_, '_> {
             PlanTree::Binary { lhs, rhs, .. } => {
                 self.around(lhs, movement, found) && self.around(rhs, movement, found)
             }
-            PlanTree::Fold { by: hir::Reducer::Sum, over, term } => {
+            PlanTree::Fold { by: hir::Reducer::Sum, over, .. } => {
                 let choice = |v: &usize| movement.reduced.iter().any(|r| r.choice && r.var == *v);
-                found.replace(term).is_none() && over.len() == 1 && over.iter().all(choice)
+                found.replace(value).is_none() && over.len() == 1 && over.iter().all(choice)
             }
             PlanTree::Cast { .. } | PlanTree::Fold { .. } => false,
         }
@@ -598,7 +657,7 @@ impl EntryLowering<'_, '_> {
     fn tuple(&mut self, route: Handle<Route>, movement: &Movement, first: bool) -> Op {
         let body = self.alone(movement, Row(0));
         let body = self.filtered(movement, body);
-        Op::Each { tuples: self.kept(route), first, body }
+        Op::Each { tuples: self.kept(route), first, parts: None, body }
     }
 
     /// The ops under the condition of the statement, if it has one.
@@ -634,7 +693,8 @@ impl EntryLowering<'_, '_> {
         let (run, mut body) = (movement.run, Vec::new());
         let summed = self.summed(value, movement).filter(|_| movement.filter.is_none());
         let is_summed = summed.is_some();
-        if let Some(factors) = summed {
+        if let Some(Summed { factors, within, term }) = summed {
+            let parts = within.and_then(|w| self.parts(w, term));
             let (mut each, mut terms) = (Vec::new(), Vec::new());
             for factor in factors {
                 terms.push(match factor {
@@ -649,12 +709,19 @@ impl EntryLowering<'_, '_> {
                 });
             }
             each.push(Op::Reduce { factors: terms, run });
-            body.push(Op::Each { tuples: self.kept(route), first: false, body: each });
+            body.push(Op::Each { tuples: self.kept(route), first: false, parts, body: each });
         }
         let value = Value::Sum { value: self.tree(value, run, is_summed), to: *to };
         let to = self.at.access(self.route, &movement.target, run);
         body.extend(self.filtered(movement, vec![Op::Put { value, to }]));
         body
+    }
+
+    /// By the rank of the row that a term reads.
+    fn parts(&mut self, within: hir::Within, term: &PlanTree) -> Option<Parts> {
+        let row = term.points().into_iter().find(|p| p.tensor == within.rows)?;
+        let rank = self.at.access(self.route, row, 1).rank;
+        Some(self.at.parts(within, rank))
     }
 
     /// The kept tuples of the position at hand.
@@ -672,12 +739,13 @@ impl EntryLowering<'_, '_> {
             PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
             PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, run, summed))),
             PlanTree::Fold { .. } if summed => Tree::Sum,
-            PlanTree::Fold { by, over, term } => {
+            PlanTree::Fold { by, over, within, term } => {
                 let kept = self.kept(self.at.route(self.route));
                 let vars: Vec<_> = over.iter().map(|v| self.at.reduced(*v)).collect();
                 let tuples = vars.iter().any(|(var, _)| *var == kept.k).then_some(kept);
-                let term = self.tree(term, run, false);
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, guards: Vec::new(), term }))
+                let parts = within.and_then(|w| self.parts(w, term));
+                let (term, guards) = (self.tree(term, run, false), Vec::new());
+                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, parts, guards, term }))
             }
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),
@@ -694,13 +762,14 @@ impl EntryLowering<'_, '_> {
         route: Handle<Route>,
         tiles: &[Tiles],
         (pulls, shakes): (bool, bool),
-    ) -> Role {
+    ) -> Option<Role> {
         let mut body = Vec::new();
         for Tiles { deal, signal } in tiles {
             let base = self.at.base(*deal, TILE_ROWS);
             body.push(Op::Wait { signal: *signal, until: Until::Groups { base } });
         }
-        if pulls || shakes {
+        // What waits for these statements begins with a handshake.
+        if (pulls || shakes) && self.is_last {
             let done = self.at.handshake(format!("{}_done", self.name), route);
             body.extend(pulls.then_some(Op::Barrier));
             body.extend([
@@ -708,7 +777,8 @@ impl EntryLowering<'_, '_> {
                 Op::Wait { signal: done, until: Until::Epoch },
             ]);
         }
-        self.role(RoleKind::Close, Vec::new(), body)
+        let closes = self.is_last || !body.is_empty();
+        closes.then(|| self.role(RoleKind::Close, Vec::new(), body))
     }
 
     fn role(&self, kind: RoleKind, text: Vec<String>, body: Vec<Op>) -> Role {
@@ -736,6 +806,17 @@ fn not_fetched(span: Span) -> Box<Diagnostic> {
         Diagnostic::unsupported(span, what)
             .help("leave the directive out: the ranks that have such rows push them"),
     )
+}
+
+/// Tuples of a position, at most, whose terms are put in the order of their parts before they are added up; of more each
+/// part looks for its own.
+const SORTED: i64 = 32;
+
+/// The one sum of a value, whose term is a product.
+struct Summed<'t> {
+    factors: Vec<Term<'t>>,
+    within: Option<hir::Within>,
+    term: &'t PlanTree,
 }
 
 /// A factor of a product.

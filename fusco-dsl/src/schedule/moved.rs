@@ -16,6 +16,7 @@ use crate::sema::hir::{self, Bindings, Program};
 use crate::source::Span;
 
 /// The movements of an entry as roles, and the tables they look up.
+#[derive(Default)]
 pub(super) struct Moved {
     /// Where no condition of a schedule holds.
     pub roles: Vec<Role>,
@@ -77,6 +78,16 @@ impl Moved {
         roles
     }
 
+    /// What others prepare is prepared with it.
+    fn take_preparation(&mut self, other: &mut Moved) {
+        for (span, table) in other.tables.drain(..) {
+            if !self.tables.iter().any(|(_, t)| table_of(t) == table_of(&table)) {
+                self.tables.push((span, table));
+            }
+        }
+        self.fills.append(&mut other.fills);
+    }
+
     /// The whole of a target gets its fill before a movement of a route writes some of it.
     pub fn fill(&mut self, tensor: Handle<hir::Tensor>, text: &str) {
         if !self.fills.iter().any(|(t, _)| *t == tensor) {
@@ -108,7 +119,7 @@ impl Moved {
         for body in in_order(tables) {
             let mut roles = Vec::new();
             if kernels.is_empty() && at.schedule().ranks > 1 {
-                roles.push(handshake(at, entry, "prepare_ready", RoleKind::Open));
+                roles.push(handshake(at, (entry, name), "prepare_ready", RoleKind::Open));
             }
             let text = vec!["first rows and positions".to_string()];
             roles.push(Role { kind: RoleKind::Tables, text, span: entry.span, body });
@@ -173,36 +184,57 @@ pub(super) fn entry(
                 .help("give it a statement"),
         ));
     }
-    let mut moved = Moved::new(at, plan, |_| true);
-    let of = (entry, entry.name.as_str());
-    let mut steps = moved.prepare(at, program, of, None)?;
-    let Moved { mut roles, mut variants, .. } = moved;
-    if at.schedule().ranks > 1 {
-        let open = handshake(at, entry, "ready", RoleKind::Open);
-        let close = handshake(at, entry, "done", RoleKind::Close);
-        for roles in variants.iter_mut().flatten().chain([&mut roles]) {
-            roles.insert(0, open.clone());
-            roles.push(close.clone());
+    let stages = program.stages(entry);
+    let last = stages.iter().copied().max().unwrap_or(0);
+    let mut own = |stage: usize| Moved::new(at, plan, |m| stages[m.stmt] == stage);
+    let mut moved = Vec::from_iter((0..=last).map(&mut own));
+    let mut preparation = Moved::default();
+    moved.iter_mut().for_each(|m| preparation.take_preparation(m));
+    let mut steps = preparation.prepare(at, program, (entry, &entry.name), None)?;
+    for (stage, Moved { mut roles, mut variants, .. }) in moved.into_iter().enumerate() {
+        let name = stage_name(&entry.name, stage);
+        let of = (entry, name.as_str());
+        // The handshake of a stage is where the one before it has ended, too.
+        let words = [("ready", RoleKind::Open), ("done", RoleKind::Close)];
+        for (word, kind) in words.into_iter().take(if stage == last { 2 } else { 1 }) {
+            if at.schedule().ranks > 1 {
+                let shaken = handshake(at, of, word, kind);
+                for roles in variants.iter_mut().flatten().chain([&mut roles]) {
+                    let place = if kind == RoleKind::Open { 0 } else { roles.len() };
+                    roles.insert(place, shaken.clone());
+                }
+            }
         }
+        let ways = |pushed| Ways { pushed, fetching: None };
+        let variants = variants.into_iter().map(|own| own.map(ways)).collect();
+        steps.push(choice::step((&*at, bound), of, None, (ways(roles), variants))?);
     }
-    let ways = |pushed| Ways { pushed, fetching: None };
-    let variants = variants.into_iter().map(|own| own.map(ways)).collect();
-    steps.push(choice::step((&*at, bound), of, None, (ways(roles), variants))?);
     Ok(Entry {
         name: entry.name.clone(),
         span: entry.span,
         plans: Vec::new(),
         takes: Vec::new(),
         tensors: Vec::new(),
+        temporaries: Vec::new(),
         dyns: Vec::new(),
         arrivals: Vec::new(),
         steps,
     })
 }
 
+/// What the kernels of a stage are named after.
+pub(super) fn stage_name(entry: &str, stage: usize) -> String {
+    if stage == 0 { entry.to_string() } else { format!("{entry}_{}", stage + 1) }
+}
+
 /// Every rank has come here.
-fn handshake(at: &mut Addresses<'_>, entry: &hir::Entry, word: &str, kind: RoleKind) -> Role {
-    let signal = at.home_signal(format!("{}_{word}", entry.name), at.schedule().ranks);
+fn handshake(
+    at: &mut Addresses<'_>,
+    (entry, name): (&hir::Entry, &str),
+    word: &str,
+    kind: RoleKind,
+) -> Role {
+    let signal = at.home_signal(format!("{name}_{word}"), at.schedule().ranks);
     let body = vec![
         Op::Barrier,
         Op::Once { body: vec![Op::Signal { signal, to: Peer::All, slot: Ix::Me }] },

@@ -58,6 +58,10 @@ impl Printer<'_> {
         let tensors: Vec<&str> =
             entry.tensors.iter().map(|t| self.schedule.tensors[*t].name.as_str()).collect();
         _ = writeln!(self.out, "\nentry {}({})", entry.name, tensors.join(", "));
+        for own in &entry.temporaries {
+            let Tensor { name, elem, elems, .. } = &self.schedule.tensors[*own];
+            _ = writeln!(self.out, "  tmp {name}: {elems} x {}", elem.name());
+        }
         for step in &entry.steps {
             let same = step.alternatives.len() > 1;
             for alternative in &step.alternatives {
@@ -116,9 +120,9 @@ impl Printer<'_> {
             Op::Peers { route: r, rank, .. } => {
                 format!("for {} in ranks that plan {}", var(rank), route(r))
             }
-            Op::Each { tuples, first, .. } => {
+            Op::Each { tuples, first, parts, .. } => {
                 let first = if *first { "first " } else { "" };
-                format!("for {first}{}", self.kept(tuples))
+                format!("for {first}{}{}", self.kept(tuples), self.parts(parts.as_ref()))
             }
             Op::Groups { deal, var: v, .. } => {
                 let deal = deal_name(self.schedule, &self.schedule.deals[*deal]);
@@ -290,10 +294,11 @@ impl Printer<'_> {
             Tree::Lit(v, _) => format!("{v:?}"),
             Tree::Cast(to, inner) => format!("{}({})", to.name(), self.tree(inner)),
             Tree::Fold(fold) => format!(
-                "{}({}{}{}: {})",
+                "{}({}{}{}{}: {})",
                 fold.by.name(),
                 self.extents(&fold.vars),
                 fold.tuples.as_ref().map_or(String::new(), |t| format!(", {}", self.kept(t))),
+                self.parts(fold.parts.as_ref()),
                 self.guards(&fold.guards),
                 self.tree(&fold.term)
             ),
@@ -301,6 +306,12 @@ impl Printer<'_> {
                 format!("({} {} {})", self.tree(lhs), op.symbol(), self.tree(rhs))
             }
         }
+    }
+
+    fn parts(&self, parts: Option<&Parts>) -> String {
+        parts.map_or(String::new(), |p| {
+            format!(" in parts {} of {} as {}", self.ix(&p.of), p.count, p.partial.name())
+        })
     }
 
     fn product(&self, factors: &[Factor]) -> String {

@@ -13,11 +13,13 @@
 //!     released by a barrier and a second handshake at the end; a fill of a whole buffer comes before a handshake that
 //!     comes before any other write to it;
 //! (5) every signal belongs to one entry;
-//! (6) inside a kernel each signal comes before the wait that needs it.
+//! (6) inside a kernel each signal comes before the wait that needs it;
+//! (7) a `tmp` is read in a later kernel than those that write it, and on several ranks behind a handshake that follows.
 
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
+use crate::sema::hir::{Io, Reducer};
 use crate::source::Span;
 use crate::verified::{Verified, Verify};
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,6 +206,18 @@ struct Checker<'a> {
     /// Tensors filled in this kernel, and those written at all.
     filled: BTreeSet<Handle<Tensor>>,
     written: BTreeSet<Handle<Tensor>>,
+    temporaries: Temporaries,
+}
+
+/// How far what was written to each `tmp` is known to have landed.
+#[derive(Default)]
+struct Temporaries {
+    /// Written in this kernel.
+    own: BTreeSet<Handle<Tensor>>,
+    /// Not yet told of by a handshake, told of by one that is under way, and behind it.
+    written: BTreeSet<Handle<Tensor>>,
+    told: BTreeSet<Handle<Tensor>>,
+    landed: BTreeSet<Handle<Tensor>>,
 }
 
 /// The loops around an op.
@@ -237,6 +251,7 @@ impl<'a> Checker<'a> {
             computed: BTreeSet::new(),
             filled: BTreeSet::new(),
             written: BTreeSet::new(),
+            temporaries: Temporaries::default(),
         }
     }
 
@@ -263,6 +278,11 @@ impl<'a> Checker<'a> {
         if let Between::Launch(_) = launch.between {
             (self.unreleased, self.pulled) = (false, false);
             self.counts.values_mut().for_each(|c| c.ended = true);
+        }
+        let Temporaries { own, written, landed, .. } = &mut self.temporaries;
+        own.clear();
+        if self.schedule.ranks == 1 || matches!(launch.between, Between::Launch(_)) {
+            landed.append(written);
         }
         // The next kernel of a rank starts when all CTAs of this one have ended.
         self.barrier_since_pull = true;
@@ -313,9 +333,19 @@ impl<'a> Checker<'a> {
     }
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
+        let Temporaries { own, landed, .. } = &self.temporaries;
+        let is_tmp = |t: &Handle<Tensor>| self.schedule.tensors[*t].io == Io::Tmp;
+        if op.reads().iter().any(|t| is_tmp(t) && (own.contains(t) || !landed.contains(t))) {
+            self.problem("(7) a `tmp` is read before what was written to it has landed");
+        }
         if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
             if scope.moving && *value != Tree::Sum && value.reads_sum() {
                 self.problem("arithmetic on a sum that no route gathers");
+            }
+            let unsound =
+                |f: &&Fold| f.parts.as_ref().is_some_and(|p| f.by != Reducer::Sum || !p.is_sound());
+            if value.folds().iter().any(unsound) {
+                self.problem("parts of what is not added up");
             }
             for tuples in value.folds().iter().filter_map(|f| f.tuples.as_ref()) {
                 self.reads_plan(tuples.route);
@@ -330,7 +360,7 @@ impl<'a> Checker<'a> {
             }
         }
         match op {
-            Op::Each { tuples, .. } => {
+            Op::Each { tuples, first, parts, body } => {
                 self.reads_plan(tuples.route);
                 if tuples.of.is_some() {
                     self.pull();
@@ -339,6 +369,10 @@ impl<'a> Checker<'a> {
                             "(2) the plan of a peer is read before it is known to be made",
                         );
                     }
+                }
+                let adds = body.iter().any(|op| matches!(op, Op::Reduce { .. }));
+                if parts.as_ref().is_some_and(|p| *first || !adds || !p.is_sound()) {
+                    self.problem("parts of what is not added up");
                 }
             }
             Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
@@ -375,6 +409,7 @@ impl<'a> Checker<'a> {
                 }
                 self.filled.insert(*tensor);
                 self.met = false;
+                self.temporary(*tensor);
             }
             Op::Prefix { table, .. } | Op::Positions { table, .. } => {
                 self.computed.insert(*table);
@@ -437,8 +472,18 @@ impl<'a> Checker<'a> {
             self.problem("(4) a buffer is filled and written in one kernel");
         }
         self.written.insert(to.tensor);
+        self.temporary(to.tensor);
         if moving && to.rank != Ix::Me {
             self.unreleased = true;
+            self.barrier_since_write = false;
+        }
+    }
+
+    fn temporary(&mut self, tensor: Handle<Tensor>) {
+        if self.schedule.tensors[tensor].io == Io::Tmp {
+            self.temporaries.own.insert(tensor);
+            self.temporaries.written.insert(tensor);
+            self.temporaries.landed.remove(&tensor);
             self.barrier_since_write = false;
         }
     }
@@ -508,6 +553,7 @@ impl<'a> Checker<'a> {
                 self.told.append(&mut self.resets);
                 if self.barrier_since_write {
                     self.unreleased = false;
+                    self.temporaries.told.append(&mut self.temporaries.written);
                 }
                 if self.barrier_since_pull {
                     self.pulled = false;
@@ -573,6 +619,7 @@ impl<'a> Checker<'a> {
             self.met = true;
             self.shared = self.planned.clone();
             self.told.clear();
+            self.temporaries.landed.append(&mut self.temporaries.told);
         }
     }
 

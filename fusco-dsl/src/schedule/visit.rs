@@ -39,6 +39,7 @@ impl Op {
             Op::Put { value: Value::Sum { value, .. }, .. } => {
                 for fold in value.folds() {
                     walk_points(&None, &fold.guards, visit);
+                    fold.parts.iter().for_each(|p| p.of.walk(visit));
                     fold.tuples.iter().for_each(|t| t.position.walk(visit));
                 }
             }
@@ -50,6 +51,7 @@ impl Op {
                 claims.value.walk(visit);
             }
             Op::Tokens { extent, .. } => extent.walk(visit),
+            Op::Each { parts: Some(parts), .. } => parts.of.walk(visit),
             Op::If { guards, .. } => walk_points(&None, guards, visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
@@ -86,6 +88,26 @@ impl Op {
             Op::Reduce { factors, .. } => scalars(factors).collect(),
             _ => Vec::new(),
         }
+    }
+}
+
+impl Op {
+    /// The tensors of which this op itself reads elements.
+    pub fn reads(&self) -> BTreeSet<Handle<Tensor>> {
+        let written: Option<&Access> = match self {
+            Op::Put { to, .. } | Op::Fill { to, .. } => Some(to),
+            Op::Tile(tile) => Some(&tile.to),
+            _ => None,
+        };
+        let is_written = |a: &&Access| written.is_some_and(|to| std::ptr::eq(*a, to));
+        let accesses = self.accesses().into_iter().filter(|a| !is_written(a));
+        let mut out: BTreeSet<_> = accesses.map(|a| a.tensor).collect();
+        self.walk_own(&mut |ix| {
+            if let Ix::Element { tensor, .. } = ix {
+                out.insert(*tensor);
+            }
+        });
+        out
     }
 }
 

@@ -236,16 +236,18 @@ impl Checker<'_> {
             return;
         }
         for (handle, tensor) in self.hir.tensors.iter() {
-            let unused = tensor.io == hir::Io::In && !self.used.contains(&tensor.name);
-            if unused {
+            let mut stmts = self.hir.entries.iter().flat_map(|e| &e.stmts);
+            let what = match tensor.io {
+                hir::Io::In if !self.used.contains(&tensor.name) => "input",
+                hir::Io::Tmp if !stmts.any(|s| s.reads().contains(&handle)) => "temporary",
+                _ => "",
+            };
+            if !what.is_empty() {
+                let claim = format!("{what} `{}` is never used", tensor.name);
                 self.diagnostics.push(Diagnostic {
                     severity: Severity::Warning,
-                    ..Diagnostic::error(
-                        "F0105",
-                        tensor.span,
-                        format!("input `{}` is never used", tensor.name),
-                    )
-                    .help("remove it, or read it in an entry")
+                    ..Diagnostic::error("F0105", tensor.span, claim)
+                        .help("remove it, or read it in an entry")
                 });
             }
             if tensor.io == hir::Io::Out && !self.written.contains_key(&handle) {

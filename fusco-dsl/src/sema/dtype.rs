@@ -87,7 +87,7 @@ impl Checker<'_> {
             ast::Io::In => hir::Io::In,
             ast::Io::Out => hir::Io::Out,
             ast::Io::InOut => hir::Io::InOut,
-            ast::Io::Tmp => return self.unsupported(t.io_span, "a `tmp` tensor"),
+            ast::Io::Tmp => hir::Io::Tmp,
         };
         // Each part is checked even if another is wrong: they are separate mistakes.
         let dtype = self.dtype(&t.dtype);

@@ -56,10 +56,12 @@ impl Checker<'_> {
             }
         }
         let whole = self.diagnostics.0.len();
+        let mut above = 0;
         for a in e.stmts.iter().filter_map(|s| if let Stmt::Assign(a) = s { Some(a) } else { None })
         {
             // What is wrong with the value is said once.
-            a.apart().all(|a| self.statement(&mut entry, index, &a, &outputs));
+            a.apart().all(|one| self.statement(&mut entry, index, &one, (&outputs, above)));
+            above += a.targets.len();
         }
         let is_whole = self.diagnostics.0.len() == whole;
         for s in &e.stmts {
@@ -93,7 +95,7 @@ impl Checker<'_> {
         entry: &mut Entry,
         index: usize,
         a: &ast::Assign,
-        outputs: &[String],
+        (outputs, above): (&[String], usize),
     ) -> bool {
         let assumed = entry.assumes.clone();
         let mut frame = Frame {
@@ -108,6 +110,7 @@ impl Checker<'_> {
             in_element: false,
             assumed: &assumed,
             outputs,
+            above,
             needs: Vec::new(),
             counts: Vec::new(),
         };

@@ -25,6 +25,8 @@ pub(super) struct Frame<'a> {
     pub assumed: &'a [hir::Assume],
     /// Every target of the entry, by name.
     pub outputs: &'a [String],
+    /// How many of them the statements above write.
+    pub above: usize,
     /// Routes that the statement needs a plan of, besides `via`.
     pub needs: Vec<Handle<hir::Route>>,
     /// Tensors it takes the counts of: their route is known when all entries are read.

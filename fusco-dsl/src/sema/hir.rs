@@ -6,7 +6,7 @@
 
 use crate::arena::{Arena, Handle};
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One checked `program`.
 #[derive(Clone, Debug, Default)]
@@ -398,6 +398,15 @@ impl Assign {
         let dest = |index: &[Expr]| index.iter().any(|i| via.dests.iter().any(|d| i.mentions(*d)));
         self.gathers().is_some() || !dest(&self.index) && self.value.indices().into_iter().any(dest)
     }
+
+    /// Every tensor that it reads: in its value, its condition and its indices.
+    pub fn reads(&self) -> BTreeSet<Handle<Tensor>> {
+        let mut out = BTreeSet::new();
+        let condition = self.filter.iter().flat_map(Filter::operands);
+        let all = self.index.iter().chain([&self.value]).chain(condition);
+        all.for_each(|e| e.tensors(&mut out));
+        out
+    }
 }
 
 /// A condition over integers of the variables and elements of integer tensors.
@@ -517,14 +526,34 @@ impl Expr {
         }
     }
 
-    /// The indices of every tensor that it reads.
-    pub fn indices(&self) -> Vec<&[Expr]> {
+    fn tensors(&self, out: &mut BTreeSet<Handle<Tensor>>) {
         match &self.kind {
-            ExprKind::Read { index, .. } => vec![index],
-            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.indices(),
-            ExprKind::Binary { lhs, rhs, .. } => [lhs.indices(), rhs.indices()].concat(),
+            ExprKind::Read { tensor, index } => {
+                out.insert(*tensor);
+                index.iter().for_each(|i| i.tensors(out));
+            }
+            ExprKind::Binary { lhs, rhs, .. } => {
+                lhs.tensors(out);
+                rhs.tensors(out);
+            }
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.tensors(out),
+            _ => {}
+        }
+    }
+
+    /// Every tensor that it reads, and at which indices.
+    pub fn reads(&self) -> Vec<(Handle<Tensor>, &[Expr])> {
+        match &self.kind {
+            ExprKind::Read { tensor, index } => vec![(*tensor, index)],
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.reads(),
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.reads(), rhs.reads()].concat(),
             _ => Vec::new(),
         }
+    }
+
+    /// The indices of every tensor that it reads.
+    pub fn indices(&self) -> Vec<&[Expr]> {
+        self.reads().into_iter().map(|(_, index)| index).collect()
     }
 }
 
@@ -549,6 +578,17 @@ impl Reducer {
     }
 }
 
+/// `sum.tree(k: .., within = m, partial = T)`: terms whose rows lie on ranks with the same coordinates on the mesh axes
+/// up to `axis` are added up first, and rounded; then what comes of them, ascending by those coordinates, in f32 from +0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Within {
+    /// The rows, indexed by the other side of the route.
+    pub rows: Handle<Tensor>,
+    /// The last axis that counts, and with it all that its mesh declares before it.
+    pub axis: Handle<MeshAxis>,
+    pub partial: Elem,
+}
+
 #[derive(Clone, Debug)]
 pub enum ExprKind {
     Scalar(Scalar),
@@ -571,6 +611,8 @@ pub enum ExprKind {
     Reduce {
         by: Reducer,
         over: Vec<Handle<Var>>,
+        /// Of a `sum.tree`.
+        within: Option<Within>,
         body: Box<Expr>,
     },
     /// `count(y.c)`, indexed by the statement's group variable.
@@ -686,6 +728,17 @@ impl Program {
         })
     }
 
+    /// How many ranks of its mesh have the same coordinates up to an axis, and how many such coordinates there are.
+    pub fn cut(&self, axis: Handle<MeshAxis>, bound: &Bindings) -> Option<(i64, i64)> {
+        let axes = &self.meshes[self.mesh_axes[axis].mesh].axes;
+        let at = axes.iter().position(|a| *a == axis)?;
+        let ranks = |axes: &[Handle<MeshAxis>]| {
+            let size = |a: &Handle<MeshAxis>| self.eval(&self.mesh_axes[*a].size, bound);
+            axes.iter().try_fold(1i64, |n, a| n.checked_mul(size(a)?))
+        };
+        Some((ranks(&axes[at + 1..])?, ranks(&axes[..=at])?))
+    }
+
     /// The elements of a `param` array: `NAME[0]`, `NAME[1]`, .. up to the first that is not bound.
     pub fn array(&self, param: Handle<Param>, bound: &Bindings) -> Vec<i64> {
         let name = &self.params[param].name;
@@ -694,6 +747,19 @@ impl Program {
 
     pub fn tensor(&self, name: &str) -> Option<Handle<Tensor>> {
         self.tensors.iter().find(|(_, t)| t.name == name).map(|(h, _)| h)
+    }
+
+    /// Of each statement of an entry how many others come before it: each is the writer of a `tmp` that the next reads.
+    pub fn stages(&self, entry: &Entry) -> Vec<usize> {
+        let mut stages: Vec<usize> = Vec::new();
+        for stmt in &entry.stmts {
+            let reads = stmt.reads();
+            let writes =
+                |s: &Assign| self.tensors[s.target].io == Io::Tmp && reads.contains(&s.target);
+            let before = entry.stmts.iter().zip(&stages).filter(|(s, _)| writes(s));
+            stages.push(before.map(|(_, stage)| stage + 1).max().unwrap_or(0));
+        }
+        stages
     }
 
     pub fn entry(&self, name: &str) -> Option<&Entry> {

@@ -40,6 +40,7 @@ mod static_stmt;
 mod steps;
 mod storage;
 mod text;
+mod tree;
 mod value;
 
 pub use bind::bind;

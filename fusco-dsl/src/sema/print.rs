@@ -2,7 +2,7 @@
 
 use super::hir::{
     Axis, DirectiveKind, Entry, Expr, ExprKind, Extent, Mesh, OrElse, Order, ParamKind, Program,
-    Route, Scalar, Size, Spread, SpreadKind, Step, Tensor, TermKind, Var, VarExtent,
+    Route, Scalar, Size, Spread, SpreadKind, Step, Tensor, TermKind, Var, VarExtent, Within,
 };
 use super::text;
 use crate::arena::Arena;
@@ -273,13 +273,20 @@ fn expr(program: &Program, vars: &Arena<Var>, e: &Expr) -> String {
             format!("({} {} {})", expr(program, vars, lhs), op.symbol(), expr(program, vars, rhs))
         }
         ExprKind::Cast(inner) => format!("cast({}, {})", e.ty.name(), expr(program, vars, inner)),
-        ExprKind::Reduce { by, over, body } => {
+        ExprKind::Reduce { by, over, within, body } => {
             let over: Vec<&str> = over.iter().map(|v| vars[*v].name.as_str()).collect();
             let over = match &over[..] {
                 [one] => one.to_string(),
                 several => format!("({})", several.join(", ")),
             };
-            format!("{}({over}: {})", by.name(), expr(program, vars, body))
+            let body = expr(program, vars, body);
+            match within {
+                None => format!("{}({over}: {body})", by.name()),
+                Some(Within { axis, partial, .. }) => {
+                    let (axis, partial) = (&program.mesh_axes[*axis].name, partial.name());
+                    format!("sum.tree({over}: {body}, within = {axis}, partial = {partial})")
+                }
+            }
         }
         ExprKind::Count { tensor, group } => {
             format!("count({} at {})", program.tensors[*tensor].name, vars[*group].name)

@@ -135,7 +135,7 @@ impl Checker<'_> {
             Ast::Call { base, args } if base.as_name() == Some("cast") => {
                 super::dtype::elem(args.first()?.value.as_name()?).map(Elem::number)
             }
-            Ast::Call { args, .. } => self.number_of(&args.last()?.value),
+            Ast::Call { args, .. } => self.number_of(&args.first()?.value),
             Ast::Binary { lhs, rhs, .. } => self.number_of(lhs).or_else(|| self.number_of(rhs)),
             Ast::Neg(inner) => self.number_of(inner),
             _ => None,
@@ -215,7 +215,7 @@ impl Checker<'_> {
             (None, _) if is_integer(number) => want,
             _ => number,
         };
-        Ok((ExprKind::Reduce { by, over, body: Box::new(body) }, ty))
+        Ok((ExprKind::Reduce { by, over, within: None, body: Box::new(body) }, ty))
     }
 
     /// What a reducer may do with the variables of a route.

@@ -199,21 +199,7 @@ impl Checker<'_> {
             return self.unsupported(base.span, format!("indexing `{}`", text::expr(base)));
         };
         let tensor = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
-        let io = self.hir.tensors[tensor].io;
-        if io == hir::Io::Out || frame.outputs.contains(name) {
-            if frame.outputs.contains(name) {
-                return self.fail(
-                    Diagnostic::error(
-                        "F0505",
-                        e.span,
-                        format!("`{name}` is an output of this entry"),
-                    )
-                    .note("statements of an entry are unordered: its value is not there yet")
-                    .help("read it in a second entry, as an `in`"),
-                );
-            }
-            return self.unsupported(e.span, "reading an `out` that another entry writes");
-        }
+        self.is_there(frame, tensor, e.span)?;
         let index = self.index(frame, tensor, args, e.span)?;
         if !frame.is_static {
             self.behind_route(tensor, e.span)?;
@@ -241,6 +227,37 @@ impl Checker<'_> {
         Ok((ExprKind::Read { tensor, index }, elem))
     }
 
+    /// F0505 for what has no value yet where it is read.
+    fn is_there(&mut self, frame: &Frame, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
+        let hir::Tensor { name, io, .. } = &self.hir.tensors[tensor];
+        let name = name.clone();
+        let written = frame.outputs.iter().position(|target| *target == name);
+        let error = |claim| Diagnostic::error("F0505", span, format!("`{name}` is {claim}"));
+        match (io, written) {
+            (hir::Io::Tmp, Some(at)) if at < frame.above => Ok(()),
+            (hir::Io::Tmp, written) => {
+                let help = match written {
+                    Some(_) => "read it in a statement below the one that writes it",
+                    None => "write it in this entry, above",
+                };
+                self.fail(
+                    error("read before it is written")
+                        .note("a `tmp` has the value that an earlier statement of the same entry gives it")
+                        .help(help),
+                )
+            }
+            (_, Some(_)) => self.fail(
+                error("an output of this entry")
+                    .note("statements of an entry are unordered: its value is not there yet")
+                    .help(format!("read it in a second entry, as an `in`, or write a `tmp` first and read `{name}` from it")),
+            ),
+            (hir::Io::Out, None) => {
+                self.unsupported(span, "reading an `out` that another entry writes")
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn call(
         &mut self,
         frame: &mut Frame,
@@ -249,6 +266,9 @@ impl Checker<'_> {
         args: &[Arg],
         want: Elem,
     ) -> Checked<(ExprKind, Elem)> {
+        if super::tree::is_tree(base) {
+            return self.tree_sum(frame, e, args, want);
+        }
         let Ast::Name(name) = &base.kind else {
             if let Some(found) = self.foreign_value(frame, e) {
                 return self.fail(found);

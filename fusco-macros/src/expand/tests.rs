@@ -385,6 +385,19 @@ fn an_entry_without_arguments_has_a_type_without_lifetimes() {
     assert!(text.contains("struct NoneArgs { }") && text.contains("args : NoneArgs ,"), "{text}");
 }
 
+/// Nobody gives or allocates a `tmp`.
+#[test]
+fn what_a_program_has_for_itself_is_no_argument() {
+    let text = "program p { in a: i32[i: 4] @ [i]; tmp t: i32[i: 4] @ [i]; out b: i32[i: 4] @ [i];
+        entry e { t[i] <- a[i]; b[i] <- t[i]; } }";
+    let (programs, _) = fusco_dsl::check(text).expect("it is right");
+    let used = super::used(&programs[0], &programs[0].entries[0]);
+    let names = Vec::from_iter(used.iter().map(|t| programs[0].tensors[*t].name.as_str()));
+    assert_eq!(names, ["a", "b"]);
+    let text = expanded(&programs).to_string();
+    assert!(text.contains("alloc_a") && !text.contains("alloc_t"), "{text}");
+}
+
 /// Who plans is given the owners that any entry over the plan needs; who takes the plan is not. What is given is
 /// what the schedule takes.
 #[test]

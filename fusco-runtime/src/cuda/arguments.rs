@@ -24,9 +24,9 @@ pub(super) fn arguments(
         plan.ok_or_else(|| Error::Internal("a workspace is not on this world".to_string()))?;
     let first_rank = (device * program.devices.ranks_per_device) as u64;
     let mut out = vec![vec![first_rank, timeout.as_nanos() as u64, report.at], plan.addresses()];
-    for tensor in &request.entry().tensors {
-        let info = &schedule.tensors[*tensor];
-        let parts = request.buffer(*tensor).and_then(|b| b.memory::<DeviceParts>());
+    for tensor in request.entry().operands() {
+        let info = &schedule.tensors[tensor];
+        let parts = request.buffer(tensor).and_then(|b| b.memory::<DeviceParts>());
         let parts = parts.ok_or_else(|| elsewhere(info))?;
         out.push(addresses(&parts.0));
     }

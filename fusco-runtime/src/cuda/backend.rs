@@ -22,7 +22,7 @@ impl Backend for Cuda {
     }
 
     fn alloc(&self, ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Result<Buffer, Error> {
-        Ok(Buffer::new(ledger, name, bytes, DeviceParts(self.0.alloc(bytes)?)))
+        self.0.buffer(ledger, name, bytes)
     }
 
     fn scratch(&self, ledger: &Arc<Ledger>, bytes: usize) -> Result<Buffer, Error> {

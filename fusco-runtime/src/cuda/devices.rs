@@ -2,6 +2,8 @@
 
 use crate::driver::{Gpu, Mark, Memory};
 use crate::error::Error;
+use crate::lease::Ledger;
+use crate::mem::{Buffer, DeviceParts};
 use fusco_dsl::cuda::Target;
 use std::sync::{Arc, Mutex};
 
@@ -73,7 +75,13 @@ impl Devices {
     }
 
     /// One allocation a rank.
-    pub(crate) fn alloc(&self, bytes: usize) -> Result<Vec<Memory>, Error> {
-        (0..self.ranks()).map(|rank| Memory::zeroed(self.gpu(rank), bytes)).collect()
+    pub(crate) fn buffer(
+        &self,
+        ledger: &Arc<Ledger>,
+        name: &str,
+        bytes: usize,
+    ) -> Result<Buffer, Error> {
+        let each = (0..self.ranks()).map(|rank| Memory::zeroed(self.gpu(rank), bytes));
+        Ok(Buffer::new(ledger, name, bytes, DeviceParts(each.collect::<Result<_, _>>()?)))
     }
 }

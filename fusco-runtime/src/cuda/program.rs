@@ -4,6 +4,8 @@ use super::devices::Devices;
 use super::workspace::DevicePlan;
 use crate::driver::{Gpu, Kernel, Module};
 use crate::error::Error;
+use crate::lease::Ledger;
+use crate::mem::Buffer;
 use crate::workspace::{Loaded, Workspace};
 use fusco_dsl::arena::Handle;
 use fusco_dsl::cuda::CudaUnit;
@@ -53,6 +55,10 @@ impl Loaded for DeviceProgram {
     fn workspace(&self, route: Option<Handle<Route>>) -> Result<Arc<dyn Workspace>, Error> {
         let name = route.map_or("", |r| &self.schedule.routes[r].name);
         Ok(Arc::new(DevicePlan::new(&self.devices, &self.unit, name)?))
+    }
+
+    fn memory(&self, ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Result<Buffer, Error> {
+        self.devices.buffer(ledger, name, bytes)
     }
 
     fn multiprocessors(&self, entry: &str) -> Option<u32> {

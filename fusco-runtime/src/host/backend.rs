@@ -27,11 +27,11 @@ impl Backend for Host {
     }
 
     fn alloc(&self, ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Result<Buffer, Error> {
-        Ok(Buffer::new(ledger, name, bytes, HostParts::zeroed(name, self.ranks, bytes)?))
+        buffer(ledger, name, (self.ranks, bytes))
     }
 
     fn scratch(&self, ledger: &Arc<Ledger>, bytes: usize) -> Result<Buffer, Error> {
-        Ok(Buffer::new(ledger, "scratch", bytes, HostParts::zeroed("scratch", 1, bytes)?))
+        buffer(ledger, "scratch", (1, bytes))
     }
 
     fn load(&self, schedule: &Arc<Verified<Schedule>>) -> Result<Arc<dyn Loaded>, Error> {
@@ -43,9 +43,21 @@ impl Backend for Host {
     }
 }
 
+fn buffer(
+    ledger: &Arc<Ledger>,
+    name: &str,
+    (ranks, bytes): (usize, usize),
+) -> Result<Buffer, Error> {
+    Ok(Buffer::new(ledger, name, bytes, HostParts::zeroed(name, ranks, bytes)?))
+}
+
 impl Loaded for Program {
     fn workspace(&self, route: Option<Handle<Route>>) -> Result<Arc<dyn Workspace>, Error> {
         Ok(Arc::new(Arc::new(HostPlan::new(&self.0, route)?)))
+    }
+
+    fn memory(&self, ledger: &Arc<Ledger>, name: &str, bytes: usize) -> Result<Buffer, Error> {
+        buffer(ledger, name, (self.0.ranks as usize, bytes))
     }
 
     fn multiprocessors(&self, _: &str) -> Option<u32> {

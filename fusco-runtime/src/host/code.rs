@@ -38,6 +38,8 @@ pub(crate) enum Code {
         tuples: Kept,
         /// The body is done for the first kept tuple only.
         first: bool,
+        /// What it reduces is added up in these.
+        parts: Option<Parts>,
         body: Vec<Code>,
     },
     Groups {
@@ -178,8 +180,15 @@ pub(crate) struct Fold {
     pub vars: Vec<(usize, i64)>,
     /// Of one of the variables only the values of kept tuples count.
     pub tuples: Option<Kept>,
+    pub parts: Option<Parts>,
     pub guards: Vec<Test>,
     pub term: Tree,
+}
+
+/// Terms of a sum by parts: the number of one's part, and what a part is rounded to.
+pub(crate) struct Parts {
+    pub of: Number,
+    pub partial: Elem,
 }
 
 pub(crate) enum Term {
@@ -267,9 +276,12 @@ impl<'a> Resolver<'a> {
                 peers.rotate_left(next as usize);
                 Code::Peers { rank: rank.index(), peers, body: self.body(body)? }
             }
-            Op::Each { tuples, first, body } => {
-                Code::Each { tuples: self.kept(tuples)?, first: *first, body: self.body(body)? }
-            }
+            Op::Each { tuples, first, parts, body } => Code::Each {
+                tuples: self.kept(tuples)?,
+                first: *first,
+                parts: self.parts(parts.as_ref())?,
+                body: self.body(body)?,
+            },
             Op::Groups { deal, var, body } => {
                 let groups = self.own_groups(*deal)?;
                 Code::Groups { var: var.index(), groups, body: self.body(body)? }
@@ -466,6 +478,7 @@ impl<'a> Resolver<'a> {
                 by: fold.by,
                 vars: fold.vars.iter().map(|(v, n)| (v.index(), *n)).collect(),
                 tuples: fold.tuples.as_ref().map(|tuples| self.kept(tuples)).transpose()?,
+                parts: self.parts(fold.parts.as_ref())?,
                 guards: self.guards(&fold.guards)?,
                 term: self.tree(&fold.term)?,
             })),
@@ -487,6 +500,11 @@ impl<'a> Resolver<'a> {
             group: tuples.group.index(),
             slot: tuples.slot.index(),
         })
+    }
+
+    fn parts(&self, parts: Option<&ir::Parts>) -> Result<Option<Parts>, Error> {
+        let of = |p: &ir::Parts| Ok(Parts { of: self.number(&p.of)?, partial: p.partial });
+        parts.map(of).transpose()
     }
 
     fn factors(&self, factors: &[Factor]) -> Result<Vec<Term>, Error> {

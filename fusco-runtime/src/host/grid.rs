@@ -164,7 +164,10 @@ fn goes_on(tree: &Tree, var: usize) -> bool {
         Tree::Sum | Tree::Lit(_) => true,
         Tree::Cast { of, .. } => goes_on(of, var),
         Tree::Binary(_, lhs, rhs) => goes_on(lhs, var) && goes_on(rhs, var),
-        Tree::Fold(fold) => fold.guards.iter().all(|g| !g.reads(var)) && goes_on(&fold.term, var),
+        Tree::Fold(fold) => {
+            let parts = fold.parts.as_ref().is_none_or(|p| !p.of.reads(var));
+            parts && fold.guards.iter().all(|g| !g.reads(var)) && goes_on(&fold.term, var)
+        }
     }
 }
 

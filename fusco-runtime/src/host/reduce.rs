@@ -20,11 +20,13 @@ pub(crate) enum Operand {
 pub(crate) struct Addend {
     pub factors: [Operand; 3],
     pub count: usize,
+    /// It is the last of its part: what that adds up to is rounded so before it joins the sum.
+    pub closes: Option<Elem>,
 }
 
 impl Default for Addend {
     fn default() -> Self {
-        Addend { factors: [Operand::Number(1.0); 3], count: 0 }
+        Addend { factors: [Operand::Number(1.0); 3], count: 0, closes: None }
     }
 }
 
@@ -131,11 +133,9 @@ unsafe fn computed_plain(
 ) {
     for at in (0..run).step_by(BLOCK) {
         let n = BLOCK.min(run - at);
-        let (mut acc, mut out) = ([0f32; BLOCK], [0f32; BLOCK]);
-        for addend in addends {
-            // SAFETY: elements `at..at + n` are below `run`.
-            unsafe { add(addend, at, n, &mut acc) };
-        }
+        let mut out = [0f32; BLOCK];
+        // SAFETY: elements `at..at + n` are below `run`.
+        let acc = unsafe { add_all(addends, at, n) };
         // SAFETY: as above.
         unsafe {
             value.block(at, &acc[..n], &mut out[..n]);
@@ -243,11 +243,7 @@ impl Computed {
             Computed::Rounded(elem, value) => {
                 // SAFETY: by the caller.
                 unsafe { value.block(at, sums, out) };
-                out.iter_mut().for_each(|v| {
-                    let bits = number::round(*elem, *v).to_le_bytes();
-                    // SAFETY: an element has at most 8 bytes.
-                    *v = unsafe { number::load(*elem, bits.as_ptr()) };
-                });
+                out.iter_mut().for_each(|v| *v = rounded(*elem, *v));
             }
             Computed::Binary(op, lhs, rhs) => {
                 let mut other = [0f32; BLOCK];
@@ -300,7 +296,8 @@ unsafe fn sum_with<const AVX512: bool>(
     large: bool,
 ) {
     let weighted = |a: &Addend| {
-        a.count == 2 && matches!(a.factors, [Operand::Number(_), Operand::Row(_, Elem::Bf16), _])
+        let whole = a.count == 2 && a.closes.is_none();
+        whole && matches!(a.factors, [Operand::Number(_), Operand::Row(_, Elem::Bf16), _])
     };
     // SAFETY: by the caller; `done` is at most `run`.
     unsafe {
@@ -407,13 +404,46 @@ fn round_bf16(v: f32) -> u32 {
 unsafe fn sum_from(addends: &[Addend], from: usize, run: usize, elem: Elem, to: *mut u8) {
     for at in (from..run).step_by(BLOCK) {
         let n = BLOCK.min(run - at);
-        let mut acc = [0f32; BLOCK];
-        for addend in addends {
-            // SAFETY: elements `at..at + n` are below `run`.
-            unsafe { add(addend, at, n, &mut acc) };
-        }
+        // SAFETY: elements `at..at + n` are below `run`.
+        let acc = unsafe { add_all(addends, at, n) };
         // SAFETY: as above.
         unsafe { store(&acc[..n], elem, to.add(at * elem.bytes() as usize)) };
+    }
+}
+
+/// Adds a part of a sum to what those before it made.
+#[inline(always)]
+pub(crate) fn close(partial: Elem, part: &[f32], total: &mut [f32]) {
+    for (total, part) in total.iter_mut().zip(part) {
+        *total += rounded(partial, *part);
+    }
+}
+
+fn rounded(elem: Elem, v: f32) -> f32 {
+    if elem == Elem::F32 {
+        return v;
+    }
+    let bits = number::round(elem, v).to_le_bytes();
+    // SAFETY: an element has at most 8 bytes.
+    unsafe { number::load(elem, bits.as_ptr()) }
+}
+
+/// # Safety
+/// As [`add`].
+#[inline(always)]
+unsafe fn add_all(addends: &[Addend], at: usize, n: usize) -> [f32; BLOCK] {
+    let [mut acc, mut total] = [[0f32; BLOCK]; 2];
+    for addend in addends {
+        // SAFETY: by the caller.
+        unsafe { add(addend, at, n, &mut acc) };
+        if let Some(partial) = addend.closes {
+            close(partial, &acc, &mut total);
+            acc = [0f32; BLOCK];
+        }
+    }
+    match addends.last() {
+        Some(Addend { closes: Some(_), .. }) => total,
+        _ => acc,
     }
 }
 
@@ -519,6 +549,7 @@ mod tests {
                         Operand::Number(1.0),
                     ],
                     count: 2,
+                    closes: None,
                 })
                 .collect();
             // Elements before the first that is a line's first.

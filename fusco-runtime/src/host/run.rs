@@ -1,7 +1,7 @@
 //! The interpreter of resolved kernels: one rank, one CTA, ops in order.
 
 use super::access::At;
-use super::code::{Code, Fold, Kept, RouteStep, Source, Term, Tree};
+use super::code::{Code, Fold, Kept, Parts, RouteStep, Source, Term, Tree};
 use super::index::take_wild;
 use super::number::{int_bits, load, store};
 use super::pending::Pending;
@@ -15,6 +15,7 @@ use crate::error::Error;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{IxOp, Signal};
 use fusco_dsl::sema::hir::{Elem, Reducer};
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering::*;
 
 /// Why a rank stopped.
@@ -105,7 +106,9 @@ impl<'a> Runner<'a> {
                 self.vars[*rank] = *peer;
                 self.body(body)
             }),
-            Code::Each { tuples, first, body } => self.each(tuples, *first, body),
+            Code::Each { tuples, first, parts, body } => {
+                self.each(tuples, (*first, parts.as_ref()), body)
+            }
             Code::Groups { var, groups, body } => groups.list().iter().try_for_each(|g| {
                 self.vars[*var] = *g;
                 self.body(body)
@@ -187,15 +190,34 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    fn each(&mut self, tuples: &Kept, first: bool, body: &[Code]) -> Result<(), Stop> {
+    fn each(
+        &mut self,
+        tuples: &Kept,
+        (first, parts): (bool, Option<&Parts>),
+        body: &[Code],
+    ) -> Result<(), Stop> {
         self.addends.clear();
         self.shortest = usize::MAX;
+        let mut ordered = Vec::new();
         for k in 0..tuples.fan {
             if self.bind(tuples, k) {
                 self.body(body)?;
+                if let Some(parts) = parts {
+                    let part = parts.of.get(&self.vars);
+                    ordered.extend(self.addends.drain(..).map(|addend| (part, addend)));
+                }
                 if first {
                     break;
                 }
+            }
+        }
+        if let Some(parts) = parts {
+            // Stable: in a part they stay as they are.
+            ordered.sort_by_key(|(part, _)| *part);
+            for (i, (part, addend)) in ordered.iter().enumerate() {
+                let last = ordered.get(i + 1).is_none_or(|(next, _)| next != part);
+                let closes = last.then_some(parts.partial);
+                self.addends.push(Addend { closes, ..*addend });
             }
         }
         Ok(())
@@ -432,6 +454,7 @@ impl<'a> Runner<'a> {
                     _ => (Computed::Rounded(*to, Box::new(value)), shortest),
                 }
             }
+            Tree::Fold(fold) if fold.parts.is_some() => self.folded_in_parts(fold, run)?,
             Tree::Fold(fold) => {
                 let mut acc = vec![reduce::start(fold.by); run];
                 let mut shortest = usize::MAX;
@@ -446,6 +469,26 @@ impl<'a> Runner<'a> {
                 (Computed::Values(acc), shortest)
             }
         })
+    }
+
+    /// What the parts of a sum add up to.
+    fn folded_in_parts(&mut self, fold: &Fold, run: usize) -> Result<(Computed, usize), Stop> {
+        let Some(parts) = &fold.parts else { return Ok((Computed::Sum, usize::MAX)) };
+        let mut sums: BTreeMap<i64, Vec<f32>> = BTreeMap::new();
+        let mut shortest = usize::MAX;
+        self.terms(fold, 0, &mut |runner| {
+            let (term, elements) = runner.computed(&fold.term, run)?;
+            let run = run.min(elements);
+            let part = parts.of.get(&runner.vars);
+            let acc = sums.entry(part).or_insert_with(|| vec![0.0; run]);
+            // SAFETY: no row of the term is shorter.
+            unsafe { reduce::fold(fold.by, &term, acc) }
+            shortest = shortest.min(run);
+            Ok(())
+        })?;
+        let mut total = vec![0.0; run];
+        sums.values().for_each(|part| reduce::close(parts.partial, part, &mut total));
+        Ok((Computed::Values(total), shortest))
     }
 
     /// The terms of a reduction, from loop number `depth` on. Rows that are put together for a term are free after it.

@@ -79,6 +79,7 @@ impl Builder {
         });
         let steps = steps.collect();
         self.schedule.entries.push(Entry {
+            temporaries: Vec::new(),
             name: name.into(),
             span: Span::default(),
             plans: vec![],

@@ -263,7 +263,7 @@ impl Shape {
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
         let position = Ix::Var(n.t);
         let tuples = Kept { route: n.route, of: None, position, k: n.k, group: n.e, slot: n.c };
-        Op::Each { tuples, first: false, body }
+        Op::Each { tuples, first: false, parts: None, body }
     }
 
     fn owner(self, n: &Names) -> Ix {
@@ -309,6 +309,7 @@ fn entry(
     steps: Vec<Step>,
 ) -> Entry {
     Entry {
+        temporaries: Vec::new(),
         name: name.into(),
         span: Span::default(),
         plans,

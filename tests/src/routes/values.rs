@@ -129,7 +129,26 @@ impl Draw<'_> {
             0 => self.element(inner),
             _ => self.arithmetic(inner, 1),
         };
-        format!("{by}(k: {body})")
+        match by == "sum" && place.number == Number::F32 {
+            true => self.summed(&body),
+            false => format!("{by}(k: {body})"),
+        }
+    }
+
+    /// The sum of terms, by the ranks of their rows where those are split over a mesh axis.
+    pub(super) fn summed(&mut self, body: &str) -> String {
+        if self.rows_over.is_empty() || !body.contains("z[e, c") || rarely(self.random, 2) {
+            return format!("sum(k: {body})");
+        }
+        let within = self.random.below(self.rows_over.len() as u64) as usize;
+        let within = self.rows_over[within].clone();
+        let partial = match self.random.below(4) {
+            0 => ", partial = f16",
+            1 => ", partial = f32",
+            2 => ", partial = bf16",
+            _ => "",
+        };
+        format!("sum.tree(k: {body}, within = {within}{partial})")
     }
 
     fn element(&mut self, place: Place) -> String {

@@ -4,7 +4,7 @@ use super::points::{place, within};
 use crate::cuda::index::index;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Fold, IxOp, Kept, Schedule, Tree};
+use crate::schedule::ir::{Access, Fold, IxOp, Kept, Parts, Schedule, Tree};
 use crate::sema::hir::{Elem, Reducer};
 
 /// Terms whose operands are in flight at once.
@@ -78,7 +78,7 @@ impl Text<'_> {
         match to {
             Elem::F32 => value,
             Elem::F64 => format!("f64({value})"),
-            _ => format!("to_f32(from_f32<{}>(canonical({value})))", to.name()),
+            _ => rounded(to, &value),
         }
     }
 
@@ -109,10 +109,33 @@ impl Text<'_> {
             Reducer::Min => f64::INFINITY,
         };
         let ty = if number == Elem::F32 { "float" } else { number.name() };
+        if let Some(parts) = &fold.parts {
+            return self.parts(out, fold, parts, &acc);
+        }
         out.line(&format!("{ty} {acc}[{}];", self.width));
         self.each(out, &format!("{acc}[elem] = {};", literal(start, number)));
         self.looped(out, fold, (&acc, number), 0);
         format!("{acc}[elem]")
+    }
+
+    /// Each part looks for its own terms.
+    fn parts(&mut self, out: &mut Out, fold: &Fold, parts: &Parts, acc: &str) -> String {
+        let number = acc.trim_start_matches("acc");
+        let [part, total, any] = ["part", "total", "any"].map(|word| format!("{word}{number}"));
+        out.line(&format!("float {total}[{}] = {{}};", self.width));
+        let head = format!("for (i32 {part} = 0; {part} < {}; ++{part})", parts.count);
+        out.line("#pragma unroll 1");
+        out.block(&head, |out| {
+            out.line(&format!("float {acc}[{}] = {{}};", self.width));
+            out.line(&format!("bool {any} = false;"));
+            self.looped(out, fold, (acc, Elem::F32), 0);
+            let rounded = rounded(parts.partial, &format!("{acc}[elem]"));
+            let sum = operation(IxOp::Add, false, (&format!("{total}[elem]"), &rounded));
+            out.block(&format!("if ({any})"), |out| {
+                self.each(out, &format!("{total}[elem] = {sum};"));
+            });
+        });
+        format!("{total}[elem]")
     }
 
     /// The loops of a reduction from number `depth` on.
@@ -120,7 +143,17 @@ impl Text<'_> {
         let Some((var, extent)) = fold.vars.get(depth) else {
             let schedule = self.schedule;
             let mut all = |out: &mut Out| {
-                within(out, schedule, &fold.guards, &mut |out| self.term(out, fold, acc));
+                within(out, schedule, &fold.guards, &mut |out| match &fold.parts {
+                    None => self.term(out, fold, acc),
+                    Some(parts) => {
+                        let of = index(schedule, &parts.of);
+                        let number = acc.0.trim_start_matches("acc");
+                        out.block(&format!("if ({of} == part{number})"), |out| {
+                            out.line(&format!("any{number} = true;"));
+                            self.term(out, fold, acc);
+                        });
+                    }
+                });
             };
             // What the term needs is declared in a block of its own.
             return if depth > 0 { all(out) } else { out.block("", all) };
@@ -174,6 +207,14 @@ pub(super) fn pair(out: &mut Out, schedule: &Schedule, tuples: &Kept) {
 pub(super) fn plan_of(schedule: &Schedule, tuples: &Kept) -> String {
     let theirs = tuples.of.map(|of| format!("plans.at[{}]", var_name(schedule, of.rank)));
     theirs.unwrap_or_else(|| "plan".to_string())
+}
+
+/// A number of f32 as one of that type has it.
+pub(super) fn rounded(to: Elem, value: &str) -> String {
+    match to {
+        Elem::F32 => value.to_string(),
+        _ => format!("to_f32(from_f32<{}>(canonical({value})))", to.name()),
+    }
 }
 
 /// An operation in f32, or in f64 if `wide`, that no compiler fuses with another.

@@ -1,6 +1,6 @@
 //! Pull: a warp or a CTA reads the rows of a position's tuples and adds them up in ascending order, in f32.
 
-use super::computed::operation;
+use super::computed::{operation, rounded};
 use super::trip::emit_arrival;
 use super::{Emit, ix};
 use crate::arena::Handle;
@@ -8,7 +8,7 @@ use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Nest, arrival};
-use crate::schedule::ir::{Factor, Tree, Var};
+use crate::schedule::ir::{Factor, IxOp, Tree, Var};
 
 /// Rows in flight at once: 32 warps of them cover the latency of memory, and the registers hold them.
 const IN_FLIGHT: i64 = 4;
@@ -93,18 +93,38 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
     for (i, _) in nest.scalars() {
         out.line(&format!("float factor{i} = 0;"));
     }
+    if nest.parts.is_some() {
+        out.line("i32 owner = 0;  // the part of the tuple");
+    }
     out.block(&format!("if (lane < {fan})"), |out| {
         out.line(&format!(
             "const i32 {k} = lane{};",
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
         emit_pair(out, nest);
-        emit_kept(out, nest, "", |_| {});
+        emit_kept(out, nest, "", |out| {
+            if let Some(parts) = nest.parts {
+                out.line(&format!("owner = {};", ix(nest.schedule, &parts.of)));
+            }
+        });
     });
-    out.line(&format!(
-        "const u32 kept = __ballot_sync(ALL, place{} != nullptr);",
-        nest.rows[0].0.0
-    ));
+    let kept = format!("__ballot_sync(ALL, place{} != nullptr)", nest.rows[0].0.0);
+    match nest.parts {
+        None => out.line(&format!("const u32 kept = {kept};")),
+        Some(_) => emit_order(out, nest, &kept),
+    }
+}
+
+/// Tuples that are kept, part by part: lane i has the i-th.
+fn emit_order(out: &mut Out, nest: &Nest, kept: &str) {
+    out.line(&format!("const Order order = by_part({kept}, owner);"));
+    for (row, _) in &nest.rows {
+        out.line(&format!("place{0} = shuffle(place{0}, order.from);", row.0));
+    }
+    for (i, _) in nest.scalars() {
+        out.line(&format!("factor{i} = __shfl_sync(ALL, factor{i}, order.from);"));
+    }
+    out.line("const u32 kept = order.kept, ends = order.ends;");
 }
 
 /// What the plan says of tuple k.
@@ -146,6 +166,9 @@ fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64, threads: i64) {
             out.line(&format!("const bool inside = v < {vecs};"));
         }
         out.line(&format!("float acc[{width}] = {{}};"));
+        if nest.parts.is_some() {
+            out.line(&format!("float total[{width}] = {{}};"));
+        }
         for round in 0..rounds {
             let fan = (nest.fan - round * 32).min(32);
             if rounds == 1 {
@@ -190,6 +213,14 @@ fn emit_groups(out: &mut Out, nest: &Nest, fan: i64, whole: bool) {
                 inside.replace(" && inside", " || !inside")
             ));
             emit_terms(out, nest, "acc[j]");
+            if let Some(parts) = nest.parts {
+                out.line("if (!(ends >> (group + i) & 1)) continue;");
+                let part = rounded(parts.partial, "acc[j]");
+                let sum = operation(IxOp::Add, false, ("total[j]", &part));
+                out.line("#pragma unroll");
+                let step = format!("{{ total[j] = {sum}; acc[j] = 0; }}");
+                out.line(&format!("for (i32 j = 0; j < {}; ++j) {step}", nest.width()));
+            }
         });
     });
 }
@@ -243,6 +274,7 @@ fn emit_store(out: &mut Out, nest: &Nest, to: &str, whole: bool) {
             out.line(&format!("const float own{n} = to_f32(*({at}));"));
         }
     }
-    emit_rounded(out, nest, ("acc[j]", ""));
+    let sum = if nest.parts.is_some() { "total[j]" } else { "acc[j]" };
+    emit_rounded(out, nest, (sum, ""));
     out.line(&format!("{guard}store(reinterpret_cast<Vec<{}>*>({to}) + v, sum);", nest.to.vector));
 }

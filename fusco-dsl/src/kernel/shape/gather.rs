@@ -1,7 +1,7 @@
 //! A sum of the rows of a position's tuples.
 
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Factor, Ix, Op, Row, Schedule, Tree, Value, Var};
+use crate::schedule::ir::{Access, Factor, Ix, Op, Parts, Row, Schedule, Tree, Value, Var};
 use crate::sema::hir::Elem;
 
 /// The parts of a `Tokens { Each { (Pull | Load)*, Reduce }, Put, Signal }` nest.
@@ -15,6 +15,8 @@ pub struct Nest<'a> {
     pub k: Handle<Var>,
     pub group: Handle<Var>,
     pub slot: Handle<Var>,
+    /// By which tuples are added up part by part.
+    pub parts: Option<&'a Parts>,
     pub rows: Vec<(Row, &'a Access)>,
     pub factors: &'a [Factor],
     pub to: &'a Access,
@@ -27,7 +29,9 @@ pub struct Nest<'a> {
 impl<'a> Nest<'a> {
     pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Nest<'a>> {
         let Op::Tokens { var, extent, body } = op else { return None };
-        let Op::Each { tuples, first: false, body: each } = body.first()? else { return None };
+        let Op::Each { tuples, first: false, parts, body: each } = body.first()? else {
+            return None;
+        };
         let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
             return None;
         };
@@ -48,6 +52,7 @@ impl<'a> Nest<'a> {
             k: tuples.k,
             group: tuples.group,
             slot: tuples.slot,
+            parts: parts.as_ref(),
             rows,
             factors,
             to,

@@ -29,7 +29,7 @@ impl<'a> Trip<'a> {
         let Op::Tokens { var, extent, body } = op else { return None };
         let at_end = body.last().and_then(|op| arrival(schedule, op));
         let (each, outer) = body[..body.len() - usize::from(at_end.is_some())].split_last()?;
-        let Op::Each { tuples, first, body } = each else { return None };
+        let Op::Each { tuples, first, parts: None, body } = each else { return None };
         let loads = |ops: &'a [Op]| -> Vec<(Row, &'a Access)> {
             ops.iter()
                 .filter_map(|op| match op {

@@ -68,6 +68,8 @@ pub enum Refusal {
     NoSum,
     /// Rows change on the way.
     Computes,
+    /// Rows are added up part by part.
+    Parts,
     /// Only some rows are moved: where a condition holds, or the first of a position.
     Chosen,
     /// A row is moved in accesses of so many bytes, not 16.
@@ -158,6 +160,7 @@ impl fmt::Display for Refusal {
             Refusal::NoScatter => write!(f, "the kernel is not one scatter of rows"),
             Refusal::NoSum => write!(f, "the kernel is not one sum of rows"),
             Refusal::Computes => write!(f, "rows change on the way"),
+            Refusal::Parts => write!(f, "rows are added up part by part"),
             Refusal::Chosen => write!(f, "only some rows are moved"),
             Refusal::Narrow { bytes } => write!(f, "accesses of {bytes} bytes, not 16"),
             Refusal::Beside { vectors, most } => {

@@ -100,6 +100,9 @@ fn ring<'a>(work: &Work<'a>) -> Result<(Ring, Nest<'a>), Refusal> {
     let (schedule, alone) = (work.schedule, work.alone);
     let shared = bulk::room(work.target)?;
     let nest = work.gather().ok_or(Refusal::NoSum)?;
+    if nest.parts.is_some() {
+        return Err(Refusal::Parts);
+    }
     let [(_, from)] = nest.rows[..] else { return Err(Refusal::Rows { number: nest.rows.len() }) };
     let own = nest.own().into_iter().filter(|(_, _, is_row)| *is_row).map(|(_, access, _)| access);
     if let Some(narrow) = [from, nest.to].into_iter().chain(own).find(|a| a.vector != 16) {

@@ -337,6 +337,12 @@ pub(super) fn read_of(e: &Expr) -> Option<(&str, &[Expr])> {
     }
 }
 
+/// Whether a value reads the tensor.
+pub(super) fn reads(e: &Expr, tensor: &str) -> bool {
+    read_of(e).is_some_and(|(name, _)| name == tensor)
+        || children(e).into_iter().any(|inner| reads(inner, tensor))
+}
+
 /// `sum` of `sum.any`.
 fn base_name(base: &Expr) -> &str {
     match &base.kind {

@@ -139,7 +139,8 @@ impl Pass<'_> {
         }
     }
 
-    /// The statements of `source` that have an adjoint, each read backwards.
+    /// The statements of `source` that have an adjoint, each read backwards; where a `tmp` leads from one to another, the
+    /// last one first.
     fn backwards(
         &mut self,
         entry: &Entry,
@@ -152,13 +153,54 @@ impl Pass<'_> {
             Stmt::Assign(assign) => Some(assign.apart()),
             _ => None,
         });
-        for assign in assigned.flatten() {
-            let Some(reversed) = self.statement(&assign, input, at)? else { continue };
-            self.written_once(&stmts, &reversed, &assign)?;
+        let mut assigned = self.along(assigned.flatten(), input);
+        if assigned.iter().any(|(a, _)| self.is_tmp(&a.targets[0].name.name)) {
+            assigned.reverse();
+        }
+        let mut reached: Vec<String> = Vec::new();
+        for (assign, input) in &assigned {
+            let target = &assign.targets[0].name.name;
+            if self.is_tmp(target) && !reached.contains(target) {
+                continue;
+            }
+            let Some(reversed) = self.statement(assign, input.as_ref(), at)? else { continue };
+            self.written_once(&stmts, &reversed, assign)?;
             self.cotangents(entry, &reversed, at)?;
+            reached.push(reversed.input.name.name.clone());
             stmts.push(Stmt::Assign(reversed.assign));
         }
+        // Factors that are `tmp`s are computed once more.
+        for (assign, _) in &assigned {
+            let target = &assign.targets[0].name.name;
+            let reads = |s: &Stmt| matches!(s, Stmt::Assign(a) if linear::reads(&a.value, target));
+            if self.is_tmp(target) && stmts.iter().any(reads) {
+                stmts.insert(0, Stmt::Assign(tree::statement(assign, at)));
+            }
+        }
         Ok(stmts)
+    }
+
+    /// The statements with what each is derived by: the input that is asked for, or a `tmp` that depends on it.
+    fn along(
+        &self,
+        assigned: impl Iterator<Item = Assign>,
+        input: Option<&Ident>,
+    ) -> Vec<(Assign, Option<Ident>)> {
+        let mut active = Vec::from_iter(input.cloned());
+        let mut out = Vec::new();
+        for assign in assigned {
+            let by = active.iter().find(|name| linear::reads(&assign.value, &name.name));
+            let by = by.or(input).cloned();
+            let name = assign.targets.first().map(|t| t.name.clone());
+            let depends = by.iter().any(|name| linear::reads(&assign.value, &name.name));
+            active.extend(name.filter(|n| depends && self.is_tmp(&n.name)));
+            out.push((assign, by));
+        }
+        out
+    }
+
+    fn is_tmp(&self, name: &str) -> bool {
+        self.tensor(name).is_some_and(|t| t.io == Io::Tmp)
     }
 
     /// The entry to derive from: written above.
@@ -234,9 +276,11 @@ impl Pass<'_> {
 
     /// Declares the two cotangents of a statement.
     fn cotangents(&mut self, entry: &Entry, reversed: &reverse::Reversed, span: Span) -> Found<()> {
-        let seen = tree::cotangent(&reversed.output, Io::In, false, span);
+        let io = |of: &Tensor, io| if of.io == Io::Tmp { Io::Tmp } else { io };
+        let (output, input) = (&reversed.output, &reversed.input);
+        let seen = tree::cotangent(output, io(output, Io::In), false, span);
         self.declare(entry, &reversed.output.name.name, seen)?;
-        let made = tree::cotangent(&reversed.input, Io::Out, reversed.fill, span);
+        let made = tree::cotangent(input, io(input, Io::Out), reversed.fill, span);
         self.declare(entry, &reversed.input.name.name, made)
     }
 

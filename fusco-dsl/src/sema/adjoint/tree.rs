@@ -2,7 +2,7 @@
 
 use crate::source::Span;
 use crate::syntax::ast::{
-    Arg, Dim, Expr, ExprKind, Extent, Ident, Io, Op, Placement, Ref, Tensor, Term, Word,
+    Arg, Assign, Dim, Expr, ExprKind, Extent, Ident, Io, Op, Placement, Ref, Tensor, Term, Word,
 };
 
 /// What the adjoint calls the gradient of a tensor.
@@ -50,6 +50,20 @@ pub(super) fn target(of: &str, index: &[Expr], at: Span) -> Ref {
 pub(super) fn read(of: &str, index: &[Expr], at: Span) -> Expr {
     let kind = ExprKind::Index { base: Box::new(name(&grad(of), at)), args: exprs(index, at) };
     Expr { kind, span: at }
+}
+
+/// The same statement at another span.
+pub(super) fn statement(a: &Assign, at: Span) -> Assign {
+    let target =
+        |t: &Ref| Ref { name: ident(&t.name.name, at), index: exprs(&t.index, at), span: at };
+    Assign {
+        targets: a.targets.iter().map(target).collect(),
+        tuple: a.tuple,
+        value: expr(&a.value, at),
+        via: a.via.as_ref().map(|r| ident(&r.name, at)),
+        filter: a.filter.as_ref().map(|f| expr(f, at)),
+        span: at,
+    }
 }
 
 /// The product, left to right.
