@@ -223,6 +223,17 @@ const TAKEN: &[&str] = &[
     "j",
     "inside",
     "group",
+    "LATER",
+    "TOLD",
+    "own",
+    "places",
+    "tiles",
+    "fetched",
+    "done",
+    "tell",
+    "store_row",
+    "until",
+    "most",
 ];
 
 /// All words that are taken, those that the prelude defines or calls among them.

@@ -4,6 +4,7 @@
 use super::bulk::{STAGED, store};
 use super::{Emit, ix};
 use crate::cuda::index::{bare, pointer, stored};
+use crate::cuda::namer::route_type;
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Loaded, Trip, row_bytes};
 use crate::kernel::{Once, TELL};
@@ -18,7 +19,7 @@ impl Emit<'_> {
             text.memory(out);
             text.tell(out);
             text.store_row(out);
-            trip.each_rank(out, |out| text.positions(out));
+            text.positions(out);
             out.line("while (done < fetched) store_row();");
             out.line("wait_bulk<0>();");
             out.line("tell(done);");
@@ -121,52 +122,70 @@ impl<'a> Text<'a> {
         format!("rows + at * {}{before}", staged.pitch() / 16)
     }
 
-    /// All positions of a rank, a few for each warp at a time.
+    /// All positions of all ranks, a few for each warp at a time. They are numbered so that those of other ranks and of
+    /// this one take turns: rows that come over links take longer, and links are never without any.
     fn positions(&self, out: &mut Out) {
         let (trip, fan, batch) = (self.trip, self.fan(), self.batch());
-        let t = trip.var(trip.position);
-        out.line(&format!("const i32 positions = {};", bare(trip.schedule, trip.extent)));
+        let extent = bare(trip.schedule, trip.extent);
+        out.line("i32 most = 0;  // positions of any rank");
+        trip.each_rank(out, |out| out.line(&format!("most = max(most, i32({extent}));")));
+        let r = route_type(&trip.route.name);
+        out.line(&format!(
+            "auto rank_of = [&](i32 number) {{ return {r}::rank(({r}::member(me) + 1 + number) % {r}::MEMBERS, me); }};"
+        ));
         let head = format!(
-            "for (i32 first = warp * {batch}; first < positions; first += warps * {batch})"
+            "for (i32 first = warp * {batch}; first < most * {r}::MEMBERS; first += warps * {batch})"
         );
         out.block(&head, |out| {
-            self.find(out, &t);
+            self.find(out, &extent);
             out.line("const u32 found = __ballot_sync(ALL, tile >= 0);");
             out.block(&format!("for (i32 i = 0; i < {batch}; ++i)"), |out| {
                 let mask =
                     if fan == 32 { "ALL".into() } else { format!("{:#x}u", (1u64 << fan) - 1) };
                 out.line(&format!("if (!(found >> i * {fan} & {mask})) continue;"));
-                self.fetch(out, &t);
+                self.fetch(out);
             });
         });
     }
 
+    /// The rank and the position of a number.
+    fn position(&self, out: &mut Out, number: &str) {
+        let (rank, t) = (self.rank(), self.trip.var(self.trip.position));
+        let members = format!("{}::MEMBERS", route_type(&self.trip.route.name));
+        out.line(&format!("const i32 number = {number};"));
+        out.line(&format!(
+            "const i32 {t} = number / {members}, {rank} = rank_of(number % {members});"
+        ));
+    }
+
+    fn rank(&self) -> String {
+        self.trip.tuples.of.map_or(String::new(), |theirs| self.trip.var(theirs.rank))
+    }
+
     /// Each lane: a tuple, where its rows go and the tile that they are in; what is short it stores by itself.
-    fn find(&self, out: &mut Out, t: &str) {
+    fn find(&self, out: &mut Out, extent: &str) {
         let (trip, schedule, fan) = (self.trip, self.trip.schedule, self.fan());
-        let (k, ..) = trip.names();
+        let (t, (k, ..)) = (trip.var(trip.position), trip.names());
         for i in 0..self.places().len() {
             out.line(&format!("Vec<16>* place{i} = nullptr;"));
         }
         out.line("i32 tile = -1;");
-        out.block(
-            &format!("if (lane < {} && first + lane / {fan} < positions)", self.batch() * fan),
-            |out| {
-                out.line(&format!("const i32 {t} = first + lane / {fan}, {k} = lane % {fan};"));
-                trip.kept(out, |out| {
-                    for (i, (_, to)) in self.places().iter().enumerate() {
-                        out.line(&format!(
-                            "place{i} = reinterpret_cast<Vec<16>*>({});",
-                            pointer(schedule, to)
-                        ));
-                    }
-                    if let Some((_, _, slot)) = trip.signals.first() {
-                        out.line(&format!("tile = {};", ix(schedule, slot)));
-                    }
-                    trip.puts.iter().for_each(|(value, to)| self.short(out, value, to));
-                });
-            },
-        );
+        self.position(out, &format!("first + lane / {fan}"));
+        out.block(&format!("if (lane < {} && {t} < {extent})", self.batch() * fan), |out| {
+            out.line(&format!("const i32 {k} = lane % {fan};"));
+            trip.kept(out, |out| {
+                for (i, (_, to)) in self.places().iter().enumerate() {
+                    out.line(&format!(
+                        "place{i} = reinterpret_cast<Vec<16>*>({});",
+                        pointer(schedule, to)
+                    ));
+                }
+                if let Some((_, _, slot)) = trip.signals.first() {
+                    out.line(&format!("tile = {};", ix(schedule, slot)));
+                }
+                trip.puts.iter().for_each(|(value, to)| self.short(out, value, to));
+            });
+        });
     }
 
     fn short(&self, out: &mut Out, value: &Value, to: &Access) {
@@ -198,7 +217,7 @@ impl<'a> Text<'a> {
     }
 
     /// Asks for the rows of position `i` of the batch.
-    fn fetch(&self, out: &mut Out, t: &str) {
+    fn fetch(&self, out: &mut Out) {
         let (trip, staged, fan) = (self.trip, &self.once.staged, self.fan());
         out.line(&format!("if (fetched == done + {}) store_row();", self.once.ahead()));
         out.line("wait_bulk_read<LATER>();  // the row that was in this place");
@@ -211,7 +230,7 @@ impl<'a> Text<'a> {
             out.line(&format!("tiles[own][fetched % TOLD][lane % {fan}] = tile;"));
         });
         out.block("if (lane == 0)", |out| {
-            out.line(&format!("const i32 {t} = first + i;"));
+            self.position(out, "first + i");
             out.line(&format!("expect_bulk(&full[own][at], {});", staged.position()));
             for (row, bytes) in &staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };

@@ -48,6 +48,10 @@ impl Emit<'_> {
                 },
             )
         };
+        if trip.tuples.of.is_some() {
+            self.out
+                .line("// The rows of all ranks that plan with this one, the next rank's first.");
+        }
         trip.each_rank(self.out, positions);
     }
 }

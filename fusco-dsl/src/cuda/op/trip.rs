@@ -37,7 +37,6 @@ impl Trip<'_> {
     pub(super) fn each_rank(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
         let Some(theirs) = self.tuples.of else { return body(out) };
         let r = route_type(&self.route.name);
-        out.line("// The rows of all ranks that plan with this one, the next rank's first.");
         out.block(&format!("for (i32 peer = 1; peer <= {r}::MEMBERS; ++peer)"), |out| {
             let rank = self.var(theirs.rank);
             out.line(&format!(
