@@ -105,11 +105,13 @@ pub(super) fn movement(builder: &Builder<'_>, shape: &RouteShape, span: Span) ->
     let tuple = |v: usize| builder.vars[v].tuple;
     let reduces = |v: &usize| builder.value.reduces(*v) && tuple(*v).is_some();
     let reduced = Vec::from_iter((0..builder.vars.len()).filter(reduces));
-    if reduced.iter().any(|v| tuple(*v) != choice) {
-        return no("a sum over a variable other than the last source of the route");
+    let firsts = (0..builder.vars.len()).filter(|v| builder.vars[*v].first && tuple(*v).is_some());
+    let firsts = Vec::from_iter(firsts);
+    if reduced.iter().chain(&firsts).any(|v| tuple(*v) != choice) {
+        return no("a reducer over a variable other than the last source of the route");
     }
-    if matches!(&builder.value, MoveValue::Computed(tree) if tree.takes_first()) {
-        return no("`first` of rows that are not moved as whole runs");
+    if !reduced.is_empty() && !firsts.is_empty() {
+        return no("a `first` beside another reducer over the same variable");
     }
     let coord = |place: &Place, axis: usize| match &place.coords[axis] {
         Coordinate::Linear { terms, constant: 0 } => match terms[..] {

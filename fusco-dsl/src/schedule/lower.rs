@@ -739,13 +739,14 @@ impl EntryLowering<'_, '_> {
             PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
             PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, run, summed))),
             PlanTree::Fold { .. } if summed => Tree::Sum,
-            PlanTree::Fold { by, over, within, term } => {
+            PlanTree::Fold { by, ty, over, within, term } => {
                 let kept = self.kept(self.at.route(self.route));
                 let vars: Vec<_> = over.iter().map(|v| self.at.reduced(*v)).collect();
                 let tuples = vars.iter().any(|(var, _)| *var == kept.k).then_some(kept);
                 let parts = within.and_then(|w| self.parts(w, term));
                 let (term, guards) = (self.tree(term, run, false), Vec::new());
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, parts, guards, term }))
+                let (by, ty) = (*by, *ty);
+                Tree::Fold(Box::new(Fold { by, ty, vars, tuples, parts, guards, term }))
             }
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),
