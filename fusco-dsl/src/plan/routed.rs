@@ -309,9 +309,8 @@ fn groups(placed: Placed, table: &Table, axis: usize, shape: &RouteShape) -> Dec
 /// A table of owners that each rank reads in its own memory, before it knows of another one.
 fn whole(program: &Program, owners: &Table) -> Decided {
     let split = |d: &Digit| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1;
-    let swizzled = program.tensors[owners.tensor].attrs.swizzle.is_some();
     let copied = owners.spread.iter().all(|s| s.size == 1 || s.kind == SpreadKind::Copy);
-    if copied && !swizzled && owners.maps.is_empty() && !owners.digits.iter().any(split) {
+    if copied && owners.maps.is_empty() && !owners.digits.iter().any(split) {
         return Ok(());
     }
     let what = "a table of owners of a route that is not a whole copy on each rank,";

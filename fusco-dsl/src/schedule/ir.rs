@@ -730,10 +730,10 @@ impl Route {
         }
     }
 
-    /// The index tensor, if it is laid out `[position][choice]` and alone names the group.
-    pub fn row_major_index(&self) -> Option<&Lookup> {
+    /// The index tensor, if it lies in memory as `[position][choice]` and alone names the group.
+    pub fn row_major_index(&self, tensors: &Arena<Tensor>) -> Option<&Lookup> {
         let at = Route::row_major((self.position, self.positions_bound), (self.choice, self.fan));
-        self.sole_lookup().filter(|l| l.at == at)
+        self.sole_lookup().filter(|l| l.at == at && tensors[l.tensor].swizzle.is_none())
     }
 
     /// The element of a position and a choice, each below its bound, laid out `[position][choice]`.

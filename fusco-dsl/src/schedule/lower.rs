@@ -14,7 +14,7 @@ use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{self, Digit, Radix};
 use crate::plan::{
-    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Move, Movement, Plan, Point, Tree as PlanTree,
+    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Movement, Plan, Point, Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 use crate::source::Span;
@@ -94,12 +94,25 @@ fn routed<'p>(
         };
         let name = moved::stage_name(&name, stage);
         let now = |stmt: usize| stages[stmt] == stage;
-        let own = |m: &Move| now(m.stmt) && (m.route == Some(route) || i == 0 && m.route.is_none());
         let mine = |m: &&Movement| m.route == route && now(m.stmt);
         let movements = planned.movements.iter().filter(mine).collect();
         let plans_here = stage == 0 && entry.plans.contains(&route);
         let is_last = stage == last;
-        let moved = Moved::new(at, planned, own);
+        let mut moved = Moved::new(at, planned, |m| now(m.stmt) && m.route == Some(route));
+        if i == 0 {
+            let free = Moved::new(at, planned, |m| now(m.stmt) && m.route.is_none());
+            match free.looks_up() {
+                // Tables are the home's, whose kernels know no plan.
+                true => {
+                    let name = moved::stage_name(&format!("{}_beside", entry.name), stage);
+                    let of = (entry, name.as_str());
+                    let (ahead, step) = moved::apart(at, (program, bound), of, (free, is_last))?;
+                    prepare.extend(ahead);
+                    moves.push(step);
+                }
+                false => moved.join(free),
+            }
+        }
         let mut lowering = EntryLowering {
             program,
             bound,
