@@ -167,8 +167,8 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
         in a: f32[i: 6, j: 5] @ [i/p, i, j];
         in b: f32[j: 5] @ [copy/p, j];
         in c: f32[k: 4, j: 5] @ [sum/p, k, j];
-        out y: f32[j: 5, i: 6] @ [copy/p, i, j];
-        out z: f32[i: 6] @ [i/p, i];
+        out y: f32[j: 5, i: 6] @ [copy/p, i, j] with fill(0);
+        out z: f32[i: 6] @ [i/p, i] with fill(0);
         out w: f32[i: 6, k: 4] @ [only(1)/p, k, i];
         entry scaled { y[j, i] <- -(a[i, j] / 4 - b[j]) * 3.0; }
         entry summed { z[i] <- 2.0 * sum((k, j): a[i, j] * c[k, j]) + z2[i]; }
@@ -176,6 +176,8 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
         entry product { w[i, k] <- sum(j: c[k, j] * a[i, j]); }
         tmp h: f32[j: 5, i: 6] @ [j, i/p, i];
         tmp g: f32[i: 6] @ [copy/p, i];
+        entry some { y[j, i] <- 2.0 * a[i, j] where j < 3 || i == 1; }
+        entry parts { z[i] <- sum(j: a[i, j] * b[j]) where i % 2 == 1; }
         entry steps { h[j, i] <- 0.5 * a[i, j]; g[i] <- sum(j: h[j, i] * b[j]); z[i] <- g[i] - z2[i]; }
         BACK
     }";
@@ -185,6 +187,8 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
         ("summed", "a", "z"),
         ("summed", "c", "z"),
         ("summed", "z2", "z"),
+        ("some", "a", "y"),
+        ("parts", "a", "z"),
         ("steps", "a", "z"),
         ("steps", "b", "z"),
         ("steps", "z2", "z"),

@@ -55,7 +55,7 @@ impl Request {
             Some(route) => self.plans[route.index()].as_ref().map(Plan::space).ok_or_else(|| {
                 Error::Internal(format!("no plan of route `{}`", self.schedule.routes[route].name))
             }),
-            None => self.home.as_ref().map(Home::space).ok_or_else(|| {
+            None => self.home.as_ref().and_then(Home::space).ok_or_else(|| {
                 Error::Internal(format!("program `{}` has no home here", self.schedule.program))
             }),
         }
@@ -64,7 +64,7 @@ impl Request {
     /// Every workspace that the launch uses.
     pub(crate) fn spaces(&self) -> impl Iterator<Item = &dyn Workspace> {
         let plans = self.plans.iter().flatten().map(Plan::space);
-        plans.chain(self.home.as_ref().map(Home::space))
+        plans.chain(self.home.as_ref().and_then(Home::space))
     }
 
     /// Gives it the home of its program, if a kernel, a signal or a `tmp` of the entry lives there.

@@ -71,7 +71,8 @@ impl dyn Loaded {
 #[derive(Clone)]
 pub(crate) struct Home {
     schedule: Arc<Verified<Schedule>>,
-    space: Arc<dyn Workspace>,
+    /// Of a program that has kernels without a route.
+    space: Option<Arc<dyn Workspace>>,
     /// By tensor handle, of each `tmp`.
     temporaries: Vec<Option<Buffer>>,
 }
@@ -81,8 +82,8 @@ pub(crate) struct Home {
 pub(crate) struct Homes(Mutex<Vec<Home>>);
 
 impl Home {
-    pub(crate) fn space(&self) -> &dyn Workspace {
-        &*self.space
+    pub(crate) fn space(&self) -> Option<&dyn Workspace> {
+        self.space.as_deref()
     }
 
     pub(crate) fn temporaries(&self) -> &[Option<Buffer>] {
@@ -112,7 +113,11 @@ impl Homes {
             own.then(|| loaded.memory(ledger, &tensor.name, bytes)).transpose()
         };
         let temporaries = schedule.tensors.iter().map(memory).collect::<Result<_, _>>()?;
-        let home = Home { schedule: schedule.clone(), space: loaded.workspace(None)?, temporaries };
+        let steps = schedule.entries.iter().flat_map(|e| &e.steps);
+        let mut kernels = steps.flat_map(|s| &s.alternatives).map(|a| &a.kernel);
+        let plain = kernels.any(|k| k.route.is_none());
+        let space = plain.then(|| loaded.workspace(None)).transpose()?;
+        let home = Home { schedule: schedule.clone(), space, temporaries };
         homes.push(home.clone());
         Ok(home)
     }

@@ -20,6 +20,7 @@ pub enum Part {
     Valid,
     Floor,
     Pair,
+    First,
     Deal,
     Owners,
     Route,
@@ -71,6 +72,7 @@ impl Part {
             Part::Valid => &["valid(", "divides("],
             Part::Floor => &["floor_div(", "floor_rem("],
             Part::Pair => &["Pair"],
+            Part::First => &["is_first("],
             Part::Deal => &["Blocks", "Cyclic", "Copies"],
             Part::Owners => &["Dealt", "owners_fit(", "deal_groups("],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
@@ -79,7 +81,7 @@ impl Part {
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 19] = [
+pub const PRELUDE: [(Part, &str); 20] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -96,6 +98,7 @@ pub const PRELUDE: [(Part, &str); 19] = [
     (Part::Valid, include_str!("prelude/valid.cuh")),
     (Part::Floor, include_str!("prelude/floor.cuh")),
     (Part::Pair, include_str!("prelude/pair.cuh")),
+    (Part::First, include_str!("prelude/first.cuh")),
     (Part::Deal, include_str!("prelude/deal.cuh")),
     (Part::Owners, include_str!("prelude/owners.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),

@@ -93,6 +93,10 @@ impl<'a> Statement<'a> {
                 }
             }
         };
+        if value.starts_with("first") {
+            // The element as it is has its own type.
+            value = format!("{} * {value}", self.literal());
+        }
         // A read alone is a movement.
         if value.starts_with(['x', 'h', 'c']) && !value.contains(") ") && !value.contains("] ") {
             value = format!("-{value}");
@@ -188,7 +192,10 @@ impl<'a> Statement<'a> {
         let a = self.arithmetic(depth - 1, bound);
         match self.random.below(6) {
             0 => format!("(-{a})"),
-            1 if self.number != Elem::I64 => format!("({a} / {})", self.literal()),
+            1 if self.number == Elem::I64 && self.random.below(2) == 0 => {
+                format!("({a} % {})", self.literal())
+            }
+            1 => format!("({a} / {})", self.literal()),
             2 => format!("({} * {a})", self.literal()),
             3 => format!("({a} + {})", self.arithmetic(depth - 1, bound)),
             4 => format!("({a} - {})", self.arithmetic(depth - 1, bound)),
@@ -205,10 +212,7 @@ impl<'a> Statement<'a> {
 
     /// `sum((r, s): ..)` and the like; the first operand is read at all of its variables.
     fn reduction(&mut self) -> String {
-        let by = match self.number {
-            Elem::I64 => "sum",
-            _ => ["sum", "sum", "max", "min"][self.random.below(4) as usize],
-        };
+        let by = ["sum", "sum", "max", "min", "first"][self.random.below(5) as usize];
         let mut bound = self.reduced[..1 + self.random.below(2) as usize].to_vec();
         if self.random.below(2) == 0 {
             bound.reverse();
@@ -275,6 +279,15 @@ impl<'a> Statement<'a> {
         self.inputs.push((name.clone(), array));
         let of = if self.random.below(6) == 0 { self.step(&name, elem, &extents) } else { name };
         let read = format!("{of}[{}]", index.join(", "));
+        // Rounded on the way.
+        let read = match self.number {
+            Elem::I64 => read,
+            _ if self.random.below(8) == 0 => {
+                let to = FLOATS[self.random.below(FLOATS.len() as u64) as usize];
+                return format!("cast({}, cast({}, {read}))", self.number.name(), to.0);
+            }
+            _ => read,
+        };
         match elem.1.number() == self.number {
             true => read,
             false => format!("cast({}, {read})", self.number.name()),

@@ -149,7 +149,7 @@ impl Walk<'_> {
         match guard {
             Guard::Below { value, limit } => self.value(value) < self.value(limit),
             Guard::Equal { value, to } => self.value(value) == self.value(to),
-            Guard::Kept { route, tuple } => self.pair(*route, tuple).is_some(),
+            Guard::Kept { route, tuple, first } => self.keeps(*route, tuple, *first),
             Guard::Holds(filter) => {
                 filter.holds(&mut |n| Ok::<_, ()>(self.value(n))).expect("numbers")
             }
@@ -162,6 +162,17 @@ impl Walk<'_> {
         let (number, fan) = (self.value(tuple), self.schedule.routes[route].fan);
         let tuples = self.tuples(route, self.me, number / fan);
         tuples.into_iter().find(|(k, ..)| *k == number % fan).map(|(_, group, slot)| (group, slot))
+    }
+
+    /// The tuple is kept; if `first`, it is the first of its position that is.
+    fn keeps(&self, route: Handle<Route>, tuple: &Ix, first: bool) -> bool {
+        let (number, fan) = (self.value(tuple), self.schedule.routes[route].fan);
+        let tuples = self.tuples(route, number / fan);
+        let least = tuples.iter().map(|(k, ..)| *k).min();
+        match first {
+            true => least == Some(number % fan),
+            false => tuples.iter().any(|(k, ..)| *k == number % fan),
+        }
     }
 
     fn own_groups(&self, deal: Handle<Deal>) -> Vec<i64> {

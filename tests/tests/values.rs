@@ -247,7 +247,11 @@ fn sums_of_integers_are_exact() {
         ("u64", "i64", "sum(i: x[i])", Some("F0999")),
         ("i8", "i32", "sum(i: x[i])", None),
         ("ix32(4)", "i64", "sum(i: x[i])", Some("F0999")),
-        ("i8", "i32", "max(i: x[i])", Some("F0999")),
+        ("i8", "i8", "max(i: x[i])", None),
+        ("i16", "i8", "min(i: x[i])", Some("F0999")),
+        ("i16", "i32", "sum(i: x[i] / 256 + x[i] % 7)", None),
+        ("u8", "u8", "x[0] % (x[1] + 1)", None),
+        ("u8", "u8", "x[0] % x[1]", Some("F0601")),
         ("i8", "i64", "sum(i: x[i] * x[i] - 3)", None),
         ("i16", "i32", "sum(i: x[i] * x[i])", Some("F0999")),
         ("f32", "i32", "sum(i: x[i])", Some("F0601")),
@@ -465,6 +469,78 @@ fn a_length_is_within_its_bound() {
             assert_eq!(error.code(), "F0906");
             let wanted = format!("an index read from `len` is {wrong}, outside 0..6");
             assert_eq!(error.to_string(), wanted);
+        }
+    }
+}
+
+/// The element at the smallest value of an axis; of an axis without any, what was there.
+#[test]
+fn the_first_of_an_axis_is_its_smallest() {
+    for length in [0, 1, 3] {
+        let text = "program p {
+            mesh m { p: 2 }
+            dyn L: int <= 3;
+            in a: f32[i: 6, j: L] @ [i/p, i, j];
+            in x: i32[i: 6, j: L] @ [copy/p, j, i];
+            in u: f32[i: 6, j: 4, k: 2] @ [sum/p, i, j, k];
+            out b: f32[i: 6] @ [copy/p, i] with fill(-3);
+            inout c: i32[i: 6] @ [i/p, i];
+            out d: f32[i: 6] @ [i/p, i];
+            entry e {
+                b[i] <- first(j: a[i, j] + 1.0) * 2.0;
+                c[i] <- first(j: x[i, j]);
+                d[i] <- first((j, k): u[i, j, k]);
+            }
+        }";
+        let mut random = Random(70 + length);
+        let mut inputs = Inputs::default();
+        let n = length as usize;
+        for (name, elem, shape) in [
+            ("a", Elem::F32, vec![6, n]),
+            ("x", Elem::I32, vec![6, n]),
+            ("u", Elem::F32, vec![2, 6, 4, 2]),
+            ("c", Elem::I32, vec![6]),
+        ] {
+            let mut array = Array::zeros(elem, shape);
+            random.fill(&mut array);
+            inputs.tensors.insert(name.into(), array);
+        }
+        inputs.dyns.insert("L".into(), vec![length as i64]);
+        let kept = inputs.tensors["c"].bytes()[..12].to_vec();
+        let first = run(text, 2, &inputs, "c");
+        assert_eq!(first == kept, length == 0);
+        let b = run(text, 2, &inputs, "b");
+        assert_eq!(b == (-3f32).to_le_bytes().repeat(6), length == 0);
+    }
+}
+
+/// Of no integers, `max` and `min` are the ends of the target's type.
+#[test]
+fn extremes_of_integers_equal_the_oracle() {
+    for (elem, kind) in [
+        ("i8", Elem::I8),
+        ("u8", Elem::U8),
+        ("i16", Elem::I16),
+        ("i32", Elem::I32),
+        ("i64", Elem::I64),
+    ] {
+        for length in [0, 1, 5] {
+            let text = format!(
+                "program p {{
+                    mesh m {{ p: 2 }}
+                    dyn L: int <= 5;
+                    in a: {elem}[i: 4, j: L] @ [copy/p, i, j];
+                    out b: {elem}[i: 4] @ [i/p, i];
+                    out c: {elem}[i: 4] @ [i/p, i];
+                    entry e {{ b[i] <- max(j: a[i, j]); c[i] <- min(j: a[i, j]); }}
+                }}"
+            );
+            let mut array = Array::zeros(kind, vec![4, length as usize]);
+            Random(length).fill(&mut array);
+            let mut inputs = with("a", array);
+            inputs.dyns.insert("L".into(), vec![length as i64]);
+            run(&text, 2, &inputs, "b");
+            run(&text, 2, &inputs, "c");
         }
     }
 }

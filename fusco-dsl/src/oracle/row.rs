@@ -141,13 +141,23 @@ impl Rows<'_> {
     /// An integer, or arithmetic on integers and their sums.
     fn int(&self, expr: &Expr, values: &mut [i64]) -> Result<i64, Error> {
         match &expr.kind {
-            ExprKind::Reduce { by: Reducer::Sum, over, body, .. } => {
-                let mut sum = 0i64;
+            ExprKind::Reduce { by, over, body, .. } => {
+                let mut acc = match by {
+                    Reducer::Sum | Reducer::First => 0,
+                    Reducer::Max => *expr.ty.integers().start(),
+                    Reducer::Min => *expr.ty.integers().end(),
+                };
                 self.each(over, values, &mut |values| {
-                    sum = sum.checked_add(self.int(body, values)?).ok_or_else(overflow)?;
+                    let term = self.int(body, values)?;
+                    acc = match by {
+                        Reducer::Sum => acc.checked_add(term).ok_or_else(overflow)?,
+                        Reducer::Max => acc.max(term),
+                        Reducer::Min => acc.min(term),
+                        Reducer::First => term,
+                    };
                     Ok(())
                 })?;
-                Ok(sum)
+                Ok(acc)
             }
             ExprKind::Binary { op, lhs, rhs } => {
                 op.apply(self.int(lhs, values)?, self.int(rhs, values)?).ok_or_else(overflow)

@@ -10,7 +10,7 @@ use super::scope::Scope;
 use super::shape::shape;
 use super::{Array, Error, Inputs, Physical, Relation, Watch, number, relation};
 use crate::arena::Handle;
-use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Reducer, Tensor};
+use crate::sema::hir::{Axis, Elem, ExprKind, Extent, Io, Program, Tensor};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -168,10 +168,18 @@ impl Statement<'_> {
         }
         let taken;
         let mut value = &self.0.stmt.value;
-        if self.0.stmt.gathers() == Some(Reducer::First) {
-            // Where no tuple is kept, nothing is assigned.
-            let Some(first) = terms.as_ref().and_then(|t| t.terms().next()) else { return Ok(()) };
-            first.for_each(|(v, x)| values[v] = x);
+        for var in value.firsts() {
+            // Where no tuple is kept, or an axis is empty, nothing is assigned.
+            match terms.filter(|t| t.var == var) {
+                Some(tuples) => {
+                    let Some(first) = tuples.terms().next() else { return Ok(()) };
+                    first.for_each(|(v, x)| values[v] = x);
+                }
+                None if self.0.extent(var, values)? < 1 => return Ok(()),
+                None => values[var.index()] = 0,
+            }
+        }
+        if value.takes_first() {
             taken = value.at_first();
             value = &taken;
         }

@@ -2,7 +2,7 @@
 //! no element is written twice, and none is left without a value.
 
 use super::image::{self, Image};
-use super::moves::{Coordinate, Live, Move, MoveValue, Place, Shape};
+use super::moves::{Coordinate, Live, Move, MoveValue, MoveVar, Place, Shape};
 use super::{Plan, Step, Terms, piece_of, step};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics, Fix, Severity};
@@ -60,9 +60,10 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     if image::is_diagonal(movement) {
         return diagonal(program, bound, movement);
     }
-    let mut worst = match movement.filter {
-        Some(_) => Image::Partial { missing: 0 },
-        None => Image::Bijective,
+    let absent = |v: &MoveVar| v.first && !matches!(v.live, Live::Known);
+    let mut worst = match movement.filter.is_some() || movement.vars.iter().any(absent) {
+        true => Image::Partial { missing: 0 },
+        false => Image::Bijective,
     };
     // The variables of a route reach each element at most once: `check` has seen to it.
     let by_tuple = |axis: &usize| {

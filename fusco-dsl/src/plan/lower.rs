@@ -169,10 +169,13 @@ impl<'a> Statement<'a> {
 
     /// For what the statement does something: a reducer over the choice of the route has all tuples of a position.
     fn each(&self) -> Built<Each> {
-        let Some(by) = self.assign.gathers() else { return Ok(Each::Tuple) };
         let choice = self.shape().choice.map(Coord::Source);
         let value = &self.assign.value;
         let choices = |v: &Handle<hir::Var>| choice.is_some() && self.coord_of(*v) == choice;
+        if value.firsts().iter().any(|v| !choices(v)) {
+            return Err(no(value.span, "`first` over a variable that the route does not choose"));
+        }
+        let Some(by) = self.assign.gathers() else { return Ok(Each::Tuple) };
         let sources = |v: &Handle<hir::Var>| matches!(self.coord_of(*v), Some(Coord::Source(_)));
         if value.reduced_by(&|v| sources(v) && !choices(v)).is_some() {
             let what =
@@ -286,7 +289,10 @@ impl<'a> Statement<'a> {
                 true => Tree::Row(self.point(*tensor, index, run)?),
                 false => Tree::Scalar(self.point(*tensor, index, 1)?),
             },
-            ExprKind::Cast(inner) => super::reader::cast(e.ty, inner.ty, self.tree(inner, run)?),
+            ExprKind::Cast(inner) => {
+                let from = super::reader::held(self.program, inner);
+                super::reader::cast(e.ty, from, self.tree(inner, run)?)
+            }
             ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
                 op: *op,
                 lhs: Box::new(self.tree(lhs, run)?),
@@ -295,6 +301,7 @@ impl<'a> Statement<'a> {
             ExprKind::Reduce { by, over, within, body } => Tree::Fold {
                 by: *by,
                 within: *within,
+                ty: e.ty,
                 over: over.iter().map(|v| v.index()).collect(),
                 term: Box::new(self.tree(body, run)?),
             },

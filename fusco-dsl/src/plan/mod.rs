@@ -186,6 +186,8 @@ pub enum Tree<P = Point> {
     /// product are fused with the addition.
     Fold {
         by: hir::Reducer,
+        /// Of no integers, `max` and `min` are the least and the largest of this type.
+        ty: hir::Elem,
         over: Vec<usize>,
         /// By the ranks of rows, as `sum.tree` says.
         within: Option<hir::Within>,
@@ -194,16 +196,6 @@ pub enum Tree<P = Point> {
 }
 
 impl<P> Tree<P> {
-    /// Whether it takes the first of several terms.
-    pub fn takes_first(&self) -> bool {
-        match self {
-            Tree::Fold { by, term, .. } => *by == hir::Reducer::First || term.takes_first(),
-            Tree::Binary { lhs, rhs, .. } => lhs.takes_first() || rhs.takes_first(),
-            Tree::Cast { of, .. } => of.takes_first(),
-            Tree::Row(_) | Tree::Scalar(_) | Tree::Lit(..) => false,
-        }
-    }
-
     /// The points of its rows.
     pub fn rows_mut(&mut self) -> Vec<&mut P> {
         match self {

@@ -50,6 +50,8 @@ pub struct MoveVar {
     pub live: Live,
     /// The digits reach past the extent: each point is compared.
     pub guarded: bool,
+    /// Of its values only the smallest that there is counts: 0, or that of the first kept tuple.
+    pub first: bool,
 }
 
 /// What bounds a variable at run time.

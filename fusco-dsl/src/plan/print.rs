@@ -66,7 +66,7 @@ fn tree(of: Of<'_>, movement: &Movement, value: &Tree) -> String {
         Tree::Scalar(p) => format!("scalar {}", point(of, p)),
         Tree::Lit(v, _) => format!("{v:?}"),
         Tree::Cast { to, of } => format!("{}({})", to.name(), inner(of)),
-        Tree::Fold { by, over, within, term } => {
+        Tree::Fold { by, over, within, term, .. } => {
             let name = |var: &usize| {
                 let found = movement.reduced.iter().find(|r| r.var == *var);
                 found.map_or("", |r| r.name.as_str())

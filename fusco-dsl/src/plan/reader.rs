@@ -16,6 +16,17 @@ pub(super) fn cast<P>(to: hir::Elem, from: hir::Elem, of: Tree<P>) -> Tree<P> {
     }
 }
 
+/// The type of which a value has each number: parts that are added up have f32.
+pub(super) fn held(program: &Program, e: &Expr) -> hir::Elem {
+    let is_sum = |s: &hir::Spread| matches!(s.kind, hir::SpreadKind::Sum { .. });
+    match &e.kind {
+        ExprKind::Read { tensor, .. } if program.tensors[*tensor].spread.iter().any(is_sum) => {
+            hir::Elem::F32
+        }
+        _ => e.ty,
+    }
+}
+
 /// The statement's text in numbers.
 pub(super) struct Reader<'a> {
     pub(super) program: &'a Program,
@@ -27,7 +38,7 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(super) fn value(&self) -> Built<(MoveValue, Option<hir::Elem>)> {
-        let value = &self.assign.value;
+        let value = &self.assign.value.at_first();
         let (inner, cast) = match &value.kind {
             ExprKind::Cast(inner) => (&**inner, Some(value.ty)),
             _ => (value, None),
@@ -51,7 +62,7 @@ impl Reader<'_> {
             ExprKind::Scalar(Scalar::Int(v)) => Tree::Lit(*v as f64, e.ty.number()),
             ExprKind::Scalar(Scalar::Float(v)) => Tree::Lit(*v, e.ty.number()),
             ExprKind::Read { tensor, index } => Tree::Row(self.place(*tensor, index)?),
-            ExprKind::Cast(inner) => cast(e.ty, inner.ty, self.tree(inner)?),
+            ExprKind::Cast(inner) => cast(e.ty, held(self.program, inner), self.tree(inner)?),
             ExprKind::Binary { op, lhs, rhs } => Tree::Binary {
                 op: *op,
                 lhs: Box::new(self.tree(lhs)?),
@@ -60,6 +71,7 @@ impl Reader<'_> {
             ExprKind::Reduce { by, over, within, body } => Tree::Fold {
                 by: *by,
                 within: *within,
+                ty: e.ty,
                 over: over.iter().map(|v| v.index()).collect(),
                 term: Box::new(self.tree(body)?),
             },
@@ -160,9 +172,10 @@ impl Reader<'_> {
     }
 
     pub(super) fn vars(&self) -> Built<Vec<MoveVar>> {
+        let firsts = self.assign.value.firsts();
         let one = |(handle, var): (Handle<hir::Var>, &hir::Var)| {
             if let Some(tuple) = self.tuple(handle, var) {
-                return Ok(tuple);
+                return Ok(MoveVar { first: firsts.contains(&handle), ..tuple });
             }
             let (extent, live) = match &var.extent {
                 VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
@@ -177,8 +190,9 @@ impl Reader<'_> {
                 }
             };
             let guarded = matches!(live, Live::Size(_));
-            let (name, extent) = (var.name.clone(), extent.max(1));
-            Ok(MoveVar { name, extent, live, guarded, tuple: None })
+            let first = firsts.contains(&handle);
+            let (name, extent) = (var.name.clone(), if first { 1 } else { extent.max(1) });
+            Ok(MoveVar { name, extent, live, guarded, first, tuple: None })
         };
         self.assign.vars.iter().map(one).collect()
     }
@@ -191,7 +205,7 @@ impl Reader<'_> {
             let tuple = (*source == handle).then_some(Coord::Source(0))?;
             let (name, extent) = (var.name.clone(), super::routed::most_of(shape, tuple));
             let (live, tuple) = (Live::Known, Some(tuple));
-            return Some(MoveVar { name, extent, live, guarded: false, tuple });
+            return Some(MoveVar { name, extent, live, guarded: false, first: false, tuple });
         }
         let (via, shape) = (self.assign.via.as_ref()?, self.shape?);
         let route = &self.program.routes[via.route];
@@ -202,7 +216,8 @@ impl Reader<'_> {
             None => return None,
         };
         let (name, live) = (var.name.clone(), Live::Known);
-        Some(MoveVar { name, extent: extent.max(1), live, guarded: false, tuple })
+        let extent = extent.max(1);
+        Some(MoveVar { name, extent, live, guarded: false, first: false, tuple })
     }
 
     /// A size with every `dyn` at its bound.

@@ -105,11 +105,13 @@ pub(super) fn movement(builder: &Builder<'_>, shape: &RouteShape, span: Span) ->
     let tuple = |v: usize| builder.vars[v].tuple;
     let reduces = |v: &usize| builder.value.reduces(*v) && tuple(*v).is_some();
     let reduced = Vec::from_iter((0..builder.vars.len()).filter(reduces));
-    if reduced.iter().any(|v| tuple(*v) != choice) {
-        return no("a sum over a variable other than the last source of the route");
+    let firsts = (0..builder.vars.len()).filter(|v| builder.vars[*v].first && tuple(*v).is_some());
+    let firsts = Vec::from_iter(firsts);
+    if reduced.iter().chain(&firsts).any(|v| tuple(*v) != choice) {
+        return no("a reducer over a variable other than the last source of the route");
     }
-    if matches!(&builder.value, MoveValue::Computed(tree) if tree.takes_first()) {
-        return no("`first` of rows that are not moved as whole runs");
+    if !reduced.is_empty() && !firsts.is_empty() {
+        return no("a `first` beside another reducer over the same variable");
     }
     let coord = |place: &Place, axis: usize| match &place.coords[axis] {
         Coordinate::Linear { terms, constant: 0 } => match terms[..] {
@@ -307,9 +309,8 @@ fn groups(placed: Placed, table: &Table, axis: usize, shape: &RouteShape) -> Dec
 /// A table of owners that each rank reads in its own memory, before it knows of another one.
 fn whole(program: &Program, owners: &Table) -> Decided {
     let split = |d: &Digit| matches!(d.home, Home::Mesh { .. }) && d.radix.bound() > 1;
-    let swizzled = program.tensors[owners.tensor].attrs.swizzle.is_some();
     let copied = owners.spread.iter().all(|s| s.size == 1 || s.kind == SpreadKind::Copy);
-    if copied && !swizzled && owners.maps.is_empty() && !owners.digits.iter().any(split) {
+    if copied && owners.maps.is_empty() && !owners.digits.iter().any(split) {
         return Ok(());
     }
     let what = "a table of owners of a route that is not a whole copy on each rank,";

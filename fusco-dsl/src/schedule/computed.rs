@@ -6,7 +6,7 @@ use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::plan::{Place, Side, Tree as PlanTree};
-use crate::sema::hir::{Reducer, Within};
+use crate::sema::hir::{Elem, Reducer, Within};
 
 impl MoveLowering<'_, '_, '_> {
     /// `access` is a run and the elements of its accesses, `bound` are the reduced variables around.
@@ -25,7 +25,7 @@ impl MoveLowering<'_, '_, '_> {
                 lhs: Box::new(self.tree(lhs, access, bound)),
                 rhs: Box::new(self.tree(rhs, access, bound)),
             },
-            PlanTree::Fold { by, over, within, term } => {
+            PlanTree::Fold { by, ty, over, within, term } => {
                 let tuples = over.iter().any(|v| self.movement.vars[*v].tuple.is_some());
                 let mut guards = Vec::from_iter(self.kept().filter(|_| tuples));
                 guards.extend(over.iter().flat_map(|v| self.extent_guards(*v)));
@@ -36,7 +36,8 @@ impl MoveLowering<'_, '_, '_> {
                 let parts = within.and_then(|w| self.parts_of(w, term));
                 let term = self.tree(term, access, bound);
                 bound.truncate(outer);
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples: None, parts, guards, term }))
+                let (by, ty) = (*by, *ty);
+                Tree::Fold(Box::new(Fold { by, ty, vars, tuples: None, parts, guards, term }))
             }
         }
     }
@@ -57,8 +58,9 @@ impl MoveLowering<'_, '_, '_> {
         let var = self.at.var("part");
         let term = self.leaf(place, access, Some(Ix::Var(var)));
         let vars = vec![(var, parts)];
-        let (by, guards) = (Reducer::Sum, Vec::new());
-        Tree::Fold(Box::new(Fold { by, vars, tuples: None, parts: None, guards, term }))
+        let (by, ty, guards) = (Reducer::Sum, Elem::F32, Vec::new());
+        let (tuples, parts) = (None, None);
+        Tree::Fold(Box::new(Fold { by, ty, vars, tuples, parts, guards, term }))
     }
 
     fn leaf(&mut self, place: &Place, (run, vector): (i64, i64), choice: Option<Ix>) -> Tree {

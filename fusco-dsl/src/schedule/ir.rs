@@ -355,6 +355,8 @@ pub enum Tree {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fold {
     pub by: Reducer,
+    /// Of no integers, `max` and `min` are the least and the largest of this type.
+    pub ty: Elem,
     pub vars: Vec<(Handle<Var>, i64)>,
     /// Of one of the vars only the values of kept tuples count.
     pub tuples: Option<Kept>,
@@ -539,10 +541,11 @@ pub enum Guard {
         value: Ix,
         to: Ix,
     },
-    /// The tuple of this rank with that number has a group and a slot.
+    /// The tuple of this rank with that number has a group and a slot; if `first`, none of its position before it has.
     Kept {
         route: Handle<Route>,
         tuple: Ix,
+        first: bool,
     },
     /// The statement's own condition.
     Holds(Filter<Ix>),
@@ -727,10 +730,10 @@ impl Route {
         }
     }
 
-    /// The index tensor, if it is laid out `[position][choice]` and alone names the group.
-    pub fn row_major_index(&self) -> Option<&Lookup> {
+    /// The index tensor, if it lies in memory as `[position][choice]` and alone names the group.
+    pub fn row_major_index(&self, tensors: &Arena<Tensor>) -> Option<&Lookup> {
         let at = Route::row_major((self.position, self.positions_bound), (self.choice, self.fan));
-        self.sole_lookup().filter(|l| l.at == at)
+        self.sole_lookup().filter(|l| l.at == at && tensors[l.tensor].swizzle.is_none())
     }
 
     /// The element of a position and a choice, each below its bound, laid out `[position][choice]`.
@@ -793,6 +796,20 @@ impl Entry {
     /// Every tensor that its kernels are handed, in that order.
     pub fn operands(&self) -> impl Iterator<Item = Handle<Tensor>> {
         self.tensors.iter().chain(&self.temporaries).copied()
+    }
+}
+
+impl Fold {
+    /// What it is of no terms.
+    pub fn start(&self) -> f64 {
+        let floats = !self.ty.is_integer();
+        match self.by {
+            Reducer::Sum | Reducer::First => 0.0,
+            Reducer::Max if floats => f64::NEG_INFINITY,
+            Reducer::Min if floats => f64::INFINITY,
+            Reducer::Max => *self.ty.integers().start() as f64,
+            Reducer::Min => *self.ty.integers().end() as f64,
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{self, Digit, Radix};
 use crate::plan::{
-    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Move, Movement, Plan, Point, Tree as PlanTree,
+    Coord, Derived, Each, EntryPlan, IntExpr, Kind, Movement, Plan, Point, Tree as PlanTree,
 };
 use crate::sema::hir::{self, Bindings, Program, Scalar};
 use crate::source::Span;
@@ -94,12 +94,25 @@ fn routed<'p>(
         };
         let name = moved::stage_name(&name, stage);
         let now = |stmt: usize| stages[stmt] == stage;
-        let own = |m: &Move| now(m.stmt) && (m.route == Some(route) || i == 0 && m.route.is_none());
         let mine = |m: &&Movement| m.route == route && now(m.stmt);
         let movements = planned.movements.iter().filter(mine).collect();
         let plans_here = stage == 0 && entry.plans.contains(&route);
         let is_last = stage == last;
-        let moved = Moved::new(at, planned, own);
+        let mut moved = Moved::new(at, planned, |m| now(m.stmt) && m.route == Some(route));
+        if i == 0 {
+            let free = Moved::new(at, planned, |m| now(m.stmt) && m.route.is_none());
+            match free.looks_up() {
+                // Tables are the home's, whose kernels know no plan.
+                true => {
+                    let name = moved::stage_name(&format!("{}_beside", entry.name), stage);
+                    let of = (entry, name.as_str());
+                    let (ahead, step) = moved::apart(at, (program, bound), of, (free, is_last))?;
+                    prepare.extend(ahead);
+                    moves.push(step);
+                }
+                false => moved.join(free),
+            }
+        }
         let mut lowering = EntryLowering {
             program,
             bound,
@@ -739,13 +752,14 @@ impl EntryLowering<'_, '_> {
             PlanTree::Lit(v, number) => Tree::Lit(*v, *number),
             PlanTree::Cast { to, of } => Tree::Cast(*to, Box::new(self.tree(of, run, summed))),
             PlanTree::Fold { .. } if summed => Tree::Sum,
-            PlanTree::Fold { by, over, within, term } => {
+            PlanTree::Fold { by, ty, over, within, term } => {
                 let kept = self.kept(self.at.route(self.route));
                 let vars: Vec<_> = over.iter().map(|v| self.at.reduced(*v)).collect();
                 let tuples = vars.iter().any(|(var, _)| *var == kept.k).then_some(kept);
                 let parts = within.and_then(|w| self.parts(w, term));
                 let (term, guards) = (self.tree(term, run, false), Vec::new());
-                Tree::Fold(Box::new(Fold { by: *by, vars, tuples, parts, guards, term }))
+                let (by, ty) = (*by, *ty);
+                Tree::Fold(Box::new(Fold { by, ty, vars, tuples, parts, guards, term }))
             }
             PlanTree::Binary { op, lhs, rhs } => Tree::Binary {
                 op: super::arith::ix_op(*op),

@@ -78,6 +78,24 @@ impl Moved {
         roles
     }
 
+    /// Whether tables are made for it on the device.
+    pub fn looks_up(&self) -> bool {
+        !self.tables.is_empty()
+    }
+
+    /// The movements of the other are its own, too.
+    pub fn join(&mut self, mut other: Moved) {
+        self.take_preparation(&mut other);
+        let both = |a: &mut Option<Vec<Role>>, b: Option<Vec<Role>>| {
+            if a.is_some() || b.is_some() {
+                let (first, second) = (a.take(), b.unwrap_or_else(|| other.roles.clone()));
+                *a = Some([first.unwrap_or_else(|| self.roles.clone()), second].concat());
+            }
+        };
+        self.variants.iter_mut().zip(other.variants).for_each(|(a, b)| both(a, b));
+        self.roles.append(&mut other.roles);
+    }
+
     /// What others prepare is prepared with it.
     fn take_preparation(&mut self, other: &mut Moved) {
         for (span, table) in other.tables.drain(..) {
@@ -107,11 +125,11 @@ impl Moved {
         route: Option<Handle<Route>>,
     ) -> Result<Vec<Step>, Box<Diagnostic>> {
         if let (Some((span, _)), true) = (self.tables.first(), route.is_some()) {
-            let what = "a table of the device in an entry with a route";
+            let what = "a table of the device in a statement with a route";
             return Err(Box::new(
                 Diagnostic::unsupported(*span, what)
                     .label("this statement counts rows, looks up owners, or checks an `assume`")
-                    .help("move it to an entry without a route"),
+                    .help("let a statement without a route do that, by a `tmp`"),
             ));
         }
         let tables = std::mem::take(&mut self.tables).into_iter().map(|(_, op)| op).collect();
@@ -191,23 +209,9 @@ pub(super) fn entry(
     let mut preparation = Moved::default();
     moved.iter_mut().for_each(|m| preparation.take_preparation(m));
     let mut steps = preparation.prepare(at, program, (entry, &entry.name), None)?;
-    for (stage, Moved { mut roles, mut variants, .. }) in moved.into_iter().enumerate() {
+    for (stage, moved) in moved.into_iter().enumerate() {
         let name = stage_name(&entry.name, stage);
-        let of = (entry, name.as_str());
-        // The handshake of a stage is where the one before it has ended, too.
-        let words = [("ready", RoleKind::Open), ("done", RoleKind::Close)];
-        for (word, kind) in words.into_iter().take(if stage == last { 2 } else { 1 }) {
-            if at.schedule().ranks > 1 {
-                let shaken = handshake(at, of, word, kind);
-                for roles in variants.iter_mut().flatten().chain([&mut roles]) {
-                    let place = if kind == RoleKind::Open { 0 } else { roles.len() };
-                    roles.insert(place, shaken.clone());
-                }
-            }
-        }
-        let ways = |pushed| Ways { pushed, fetching: None };
-        let variants = variants.into_iter().map(|own| own.map(ways)).collect();
-        steps.push(choice::step((&*at, bound), of, None, (ways(roles), variants))?);
+        steps.push(moving(at, bound, (entry, name.as_str()), (moved, stage == last))?);
     }
     Ok(Entry {
         name: entry.name.clone(),
@@ -220,6 +224,39 @@ pub(super) fn entry(
         arrivals: Vec::new(),
         steps,
     })
+}
+
+/// The kernels of movements that need no plan, in an entry that has one: those that prepare, and the one that moves.
+pub(super) fn apart(
+    at: &mut Addresses<'_>,
+    (program, bound): (&Program, &Bindings),
+    of: (&hir::Entry, &str),
+    (mut moved, is_last): (Moved, bool),
+) -> Result<(Vec<Step>, Step), Box<Diagnostic>> {
+    let prepare = moved.prepare(at, program, of, None)?;
+    Ok((prepare, moving(at, bound, of, (moved, is_last))?))
+}
+
+/// The step that moves, between two handshakes, of which a later stage begins with the second.
+fn moving(
+    at: &mut Addresses<'_>,
+    bound: &Bindings,
+    of: (&hir::Entry, &str),
+    (Moved { mut roles, mut variants, .. }, is_last): (Moved, bool),
+) -> Result<Step, Box<Diagnostic>> {
+    let words = [("ready", RoleKind::Open), ("done", RoleKind::Close)];
+    for (word, kind) in words.into_iter().take(if is_last { 2 } else { 1 }) {
+        if at.schedule().ranks > 1 {
+            let shaken = handshake(at, of, word, kind);
+            for roles in variants.iter_mut().flatten().chain([&mut roles]) {
+                let place = if kind == RoleKind::Open { 0 } else { roles.len() };
+                roles.insert(place, shaken.clone());
+            }
+        }
+    }
+    let ways = |pushed| Ways { pushed, fetching: None };
+    let variants = variants.into_iter().map(|own| own.map(ways)).collect();
+    choice::step((&*at, bound), of, None, (ways(roles), variants))
 }
 
 /// What the kernels of a stage are named after.

@@ -287,7 +287,9 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     /// The tuple has a group and a slot.
     pub(super) fn kept(&self) -> Option<Guard> {
         let tuple = self.tuple.as_ref()?;
-        Some(Guard::Kept { route: self.at.route(tuple.route), tuple: tuple.number.clone() })
+        let first = self.movement.vars.iter().any(|v| v.first && v.tuple.is_some());
+        let (route, tuple) = (self.at.route(tuple.route), tuple.number.clone());
+        Some(Guard::Kept { route, tuple, first })
     }
 
     /// Which tuples there are; and of ranks that plan alike each does what lies at its own coordinates of the mesh

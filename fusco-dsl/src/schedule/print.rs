@@ -240,8 +240,9 @@ impl Printer<'_> {
             Guard::Equal { value, to } => format!("{} == {}", self.ix(value), self.ix(to)),
             Guard::Valid { value, limit, .. } => format!("{} in 0..{limit}", self.ix(value)),
             Guard::NonZero { value } => format!("{} != 0", self.ix(value)),
-            Guard::Kept { route, tuple } => {
-                format!("kept {}[{}]", self.schedule.routes[*route].name, self.ix(tuple))
+            Guard::Kept { route, tuple, first } => {
+                let word = if *first { "first kept" } else { "kept" };
+                format!("{word} {}[{}]", self.schedule.routes[*route].name, self.ix(tuple))
             }
             Guard::Holds(filter) => self.filter(filter),
         };

@@ -216,7 +216,7 @@ impl Checker<'_> {
         Ok(index)
     }
 
-    /// Plain names, behind a route or without one.
+    /// Plain names. On the left they become variables; on the right only those whose extent is to be found there.
     pub fn named_indices(
         &mut self,
         frame: &mut Frame,
@@ -225,11 +225,10 @@ impl Checker<'_> {
         out: &mut [Option<Expr>],
         left: bool,
     ) -> Checked<()> {
-        if frame.is_static {
-            return self.plain_indices(frame, tensor, args, out, left);
-        }
         for (axis, arg) in args.iter().enumerate() {
-            if matches!(self.hir.tensors[tensor].axes[axis].extent, Extent::Counted { .. }) {
+            let counted =
+                matches!(self.hir.tensors[tensor].axes[axis].extent, Extent::Counted { .. });
+            if counted && !frame.is_static {
                 return self.unsupported(arg.span, "a counted axis in a statement with a route");
             }
             let Ast::Name(name) = &arg.kind else { continue };
@@ -238,21 +237,58 @@ impl Checker<'_> {
             if known.is_none() && self.is_size(&name.name) {
                 continue;
             }
-            let extent = self.axis_extent(tensor, axis, out);
-            let introduced = left || frame.deferred.iter().any(|n| n.name == name.name);
-            let var = match known {
-                Some(var) => var,
-                None if introduced => self.introduce(frame, tensor, axis, &name, &extent)?,
-                None => return self.unbound(&name),
+            if known.is_none() && !left && frame.deferred.iter().all(|n| n.name != name.name) {
+                return self.unbound(&name);
+            }
+            let at = (tensor, axis);
+            let var = match frame.is_static {
+                true => self.without_route(frame, (known, &name), at, (args, out))?,
+                false => self.with_route(frame, (known, &name), at, out)?,
             };
-            let parent = axis.checked_sub(1).and_then(|before| match out[before].as_ref()?.kind {
-                ExprKind::Var(v) => Some(v),
-                _ => None,
-            });
-            self.fits(frame, tensor, axis, (var, arg.span), &extent, parent)?;
             out[axis] = Some(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
         }
         Ok(())
+    }
+
+    /// The variable of that name, which has the extent of the axis.
+    fn without_route(
+        &mut self,
+        frame: &mut Frame,
+        (known, name): (Option<Handle<Var>>, &Ident),
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        (args, index): (&[ast::Expr], &[Option<Expr>]),
+    ) -> Checked<Handle<Var>> {
+        let extent = self.static_extent(tensor, axis, index, name.span)?;
+        let Some(var) = known else {
+            return Ok(frame.vars.append(Var { name: name.name.clone(), extent }));
+        };
+        self.ranges_over(frame, (var, name), (tensor, axis), &extent, args)?;
+        Ok(var)
+    }
+
+    /// The same behind a route, which has variables of its own.
+    fn with_route(
+        &mut self,
+        frame: &mut Frame,
+        (known, name): (Option<Handle<Var>>, &Ident),
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        index: &[Option<Expr>],
+    ) -> Checked<Handle<Var>> {
+        let extent = self.axis_extent(tensor, axis, index);
+        let var = match (known, &extent) {
+            (Some(var), _) => var,
+            (None, Some(size)) => {
+                let (name, extent) = (name.name.clone(), VarExtent::Fixed(size.clone()));
+                frame.vars.append(Var { name, extent })
+            }
+            (None, None) => return self.wrong_axis(tensor, axis, name, "not the slot of a route"),
+        };
+        let parent = axis.checked_sub(1).and_then(|before| match index[before].as_ref()?.kind {
+            ExprKind::Var(v) => Some(v),
+            _ => None,
+        });
+        self.fits(frame, tensor, axis, (var, name.span), &extent, parent)?;
+        Ok(var)
     }
 
     /// F0501 where the left would compute with a variable of the route: it names each tuple by its variables as they
@@ -283,34 +319,6 @@ impl Checker<'_> {
                 rename(size, &index)
             }
             Extent::Ragged { .. } | Extent::Counted { .. } => None,
-        }
-    }
-
-    fn introduce(
-        &mut self,
-        frame: &mut Frame,
-        tensor: Handle<hir::Tensor>,
-        axis: usize,
-        name: &Ident,
-        extent: &Option<Size>,
-    ) -> Checked<Handle<Var>> {
-        if matches!(
-            self.scope.get(&name.name),
-            Some(
-                Symbol::Const(_)
-                    | Symbol::Param(_)
-                    | Symbol::Mesh(_)
-                    | Symbol::Alias(_)
-                    | Symbol::Dyn(_)
-            )
-        ) {
-            return self.unsupported(name.span, "an index that is not a variable");
-        }
-        match extent {
-            Some(size) => Ok(frame
-                .vars
-                .append(Var { name: name.name.clone(), extent: VarExtent::Fixed(size.clone()) })),
-            None => self.wrong_axis(tensor, axis, name, "not the slot of a route"),
         }
     }
 

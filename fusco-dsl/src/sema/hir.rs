@@ -491,6 +491,23 @@ impl Expr {
         }
     }
 
+    /// Whether it is, or computes with, a `first`.
+    pub fn takes_first(&self) -> bool {
+        !self.firsts().is_empty()
+    }
+
+    /// The variables of which each `first` takes the smallest value that there is.
+    pub fn firsts(&self) -> Vec<Handle<Var>> {
+        match &self.kind {
+            ExprKind::Reduce { by: Reducer::First, over, body, .. } => {
+                [over.clone(), body.firsts()].concat()
+            }
+            ExprKind::Cast(inner) | ExprKind::Reduce { body: inner, .. } => inner.firsts(),
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.firsts(), rhs.firsts()].concat(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The value where the variables of each `first` have the values that it takes.
     pub fn at_first(&self) -> Expr {
         let kind = match &self.kind {
@@ -890,6 +907,22 @@ impl Elem {
             Elem::F64 => Elem::F64,
             elem if elem.is_integer() => Elem::I64,
             _ => Elem::F32,
+        }
+    }
+
+    /// The values of an integer type.
+    pub fn integers(self) -> std::ops::RangeInclusive<i64> {
+        match self {
+            Elem::Bool => 0..=1,
+            Elem::I8 => i8::MIN.into()..=i8::MAX.into(),
+            Elem::I16 => i16::MIN.into()..=i16::MAX.into(),
+            Elem::U16 => 0..=u16::MAX.into(),
+            Elem::U8 => 0..=u8::MAX.into(),
+            Elem::I32 => i32::MIN.into()..=i32::MAX.into(),
+            Elem::U32 => 0..=u32::MAX.into(),
+            // Numbers of a program have 64 bits and a sign.
+            Elem::U64 => 0..=i64::MAX,
+            _ => i64::MIN..=i64::MAX,
         }
     }
 

@@ -4,7 +4,7 @@ use super::dtype::is_integer;
 use super::hir::{
     self, Assign, BinOp, Bindings, Expr, ExprKind, Program, Reducer, Scalar, Size, VarExtent,
 };
-use super::static_stmt::integer_range;
+use crate::arena::Handle;
 use crate::diag::Diagnostic;
 
 /// Least and most.
@@ -31,7 +31,7 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
         Err(Wrong::Wide(part, range)) => (range, part),
     };
     let elem = if std::ptr::eq(part, &stmt.value) { target.dtype.elem } else { hir::Elem::I64 };
-    let holds = integer_range(elem);
+    let holds = elem.integers();
     let (least, most) = (i128::from(*holds.start()), i128::from(*holds.end()));
     if least <= range.0 && range.1 <= most {
         return None;
@@ -93,11 +93,29 @@ impl<'a> Ranges<'a> {
             ExprKind::Read { tensor, .. } => match self.program.tensors[*tensor].dtype.elem {
                 hir::Elem::U64 => return Ok(Some((0, i128::from(u64::MAX)))),
                 elem => {
-                    let holds = integer_range(elem);
+                    let holds = elem.integers();
                     return Ok(Some((i128::from(*holds.start()), i128::from(*holds.end()))));
                 }
             },
             ExprKind::Reduce { by: Reducer::First, body, .. } => self.of(body)?,
+            ExprKind::Reduce { by: Reducer::Max | Reducer::Min, over, body, .. } => {
+                let term = self.of(body)?;
+                let whole = |v: &Handle<hir::Var>| {
+                    self.extent(v.index()).is_some_and(|(n, exact)| exact && n > 0)
+                };
+                let tuples = self
+                    .stmt
+                    .via
+                    .as_ref()
+                    .is_some_and(|via| over.iter().any(|v| via.sources.contains(v)));
+                // Of nothing it is an end of its type.
+                let holds = e.ty.integers();
+                let ends = (i128::from(*holds.start()), i128::from(*holds.end()));
+                match over.iter().all(whole) && !tuples {
+                    true => term,
+                    false => term.map(|(a, b)| (a.min(ends.0), b.max(ends.1))),
+                }
+            }
             ExprKind::Reduce { over, body, .. } => {
                 let Some((least, most)) = self.of(body)? else { return Ok(None) };
                 let extents = over.iter().map(|v| self.extent(v.index()).map(|(n, _)| n.max(0)));

@@ -21,15 +21,15 @@ impl Checker<'_> {
     /// F0999 for what a route cannot read to name groups. Reported where it is read.
     pub fn in_route(&mut self, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
         let info = &self.hir.tensors[tensor];
-        let spread = info.spread.iter().find_map(|s| match s.kind {
-            SpreadKind::Copy => None,
-            SpreadKind::Only(_) => Some("a tensor on one rank only"),
-            SpreadKind::Sum { .. } => Some("partial sums"),
-        });
-        let found = spread.or(info.attrs.swizzle.is_some().then_some("a swizzle"));
-        match found {
-            Some(what) => self.unsupported(span, format!("{what} in the body of a route")),
-            None => Ok(()),
-        }
+        // Integers are never parts of a sum.
+        let only = info.spread.iter().find(|s| matches!(s.kind, SpreadKind::Only(_)));
+        let Some(spread) = only else { return Ok(()) };
+        let copy = format!("copy/{}", self.hir.mesh_axes[spread.mesh].name);
+        let found = unsupported(span, "a tensor on one rank only in the body of a route");
+        self.fail(
+            found
+                .note("a plan begins with what each rank reads in its own memory, before it has met another one")
+                .help(format!("place it `{copy}`; an entry before can write that copy")),
+        )
     }
 }

@@ -16,39 +16,6 @@ use crate::source::Span;
 use crate::syntax::ast::{self, ExprKind as Ast, Ident};
 
 impl Checker<'_> {
-    /// Plain names. On the left they become variables; on the right only those that the left computes with.
-    pub fn plain_indices(
-        &mut self,
-        frame: &mut Frame,
-        tensor: Handle<hir::Tensor>,
-        args: &[ast::Expr],
-        out: &mut [Option<Expr>],
-        left: bool,
-    ) -> Checked<()> {
-        for (axis, arg) in args.iter().enumerate() {
-            let Ast::Name(name) = &arg.kind else { continue };
-            let name = Ident { name: name.clone(), span: arg.span };
-            let known = frame.vars.iter().find(|(_, v)| v.name == name.name).map(|(h, _)| h);
-            if known.is_none() && self.is_size(&name.name) {
-                continue;
-            }
-            let introduced = left || frame.deferred.iter().any(|n| n.name == name.name);
-            if known.is_none() && !introduced {
-                return self.unbound(&name);
-            }
-            let extent = self.static_extent(tensor, axis, out, arg.span)?;
-            let var = match known {
-                Some(var) => {
-                    self.ranges_over(frame, (var, &name), (tensor, axis), &extent, args)?;
-                    var
-                }
-                None => frame.vars.append(Var { name: name.name.clone(), extent }),
-            };
-            out[axis] = Some(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
-        }
-        Ok(())
-    }
-
     /// Everything else: elements of integer tensors first, they may give a variable its extent.
     pub fn other_indices(
         &mut self,
@@ -77,7 +44,7 @@ impl Checker<'_> {
     }
 
     /// The axis's extent over the statement's variables.
-    fn static_extent(
+    pub fn static_extent(
         &mut self,
         tensor: Handle<hir::Tensor>,
         axis: usize,
@@ -110,7 +77,7 @@ impl Checker<'_> {
 
     /// F0202: the variable has one extent wherever it is a plain index. A counted variable may index an
     /// axis that holds its bound.
-    fn ranges_over(
+    pub fn ranges_over(
         &mut self,
         frame: &Frame,
         (var, name): (Handle<Var>, &Ident),

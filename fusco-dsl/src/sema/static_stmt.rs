@@ -199,8 +199,8 @@ impl Checker<'_> {
             None if by == Reducer::First && !computes(body) => self.value(frame, body, want)?,
             _ => self.operands(frame, body, number)?,
         };
-        if is_integer(number) && matches!(by, Reducer::Max | Reducer::Min) {
-            return self.unsupported(body.span, format!("`{}` of integers", by.name()));
+        if by != Reducer::First && body.takes_first() {
+            return self.unsupported(e.span, format!("a `first` inside of a `{}`", by.name()));
         }
         let mut over = Vec::new();
         for name in names {
@@ -239,10 +239,6 @@ impl Checker<'_> {
         if gathers && dests.iter().any(|d| frame.left.contains(d)) {
             let what = format!("a `{}` into the destination side of a route", by.name());
             return self.unsupported(e.span, what);
-        }
-        if by == Reducer::First && !gathers {
-            return self
-                .unsupported(e.span, "a `first` over other variables than those of a route");
         }
         Ok(())
     }
@@ -356,8 +352,8 @@ impl Checker<'_> {
             _ if computes(&inner.value) => self.operands(frame, &inner.value, number)?,
             _ => return self.unsupported(inner.value.span, "a `cast` of this value"),
         };
-        if matches!(value.kind, ExprKind::Cast(_)) {
-            return self.unsupported(inner.value.span, "a `cast` of a `cast`");
+        if matches!(value.kind, ExprKind::Cast(_)) && value.ty == to {
+            return Ok((value.kind, to));
         }
         match (is_integer(value.ty), is_integer(to)) {
             (true, false) if to == Elem::F64 => {
@@ -443,7 +439,7 @@ impl Stray<'_> {
 pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
     let magnitude = match value {
         Scalar::Float(_) if is_integer(elem) => return false,
-        Scalar::Int(v) if is_integer(elem) => return integer_range(elem).contains(&v),
+        Scalar::Int(v) if is_integer(elem) => return elem.integers().contains(&v),
         Scalar::Float(v) => v.abs(),
         Scalar::Int(v) => v.unsigned_abs() as f64,
     };
@@ -456,22 +452,6 @@ pub(super) fn fits(elem: Elem, value: Scalar) -> bool {
         _ => f64::from(f32::MAX),
     };
     magnitude.is_infinite() || magnitude <= most
-}
-
-/// The values of an integer type.
-pub(super) fn integer_range(elem: Elem) -> std::ops::RangeInclusive<i64> {
-    match elem {
-        Elem::Bool => 0..=1,
-        Elem::I8 => i8::MIN.into()..=i8::MAX.into(),
-        Elem::I16 => i16::MIN.into()..=i16::MAX.into(),
-        Elem::U16 => 0..=u16::MAX.into(),
-        Elem::U8 => 0..=u8::MAX.into(),
-        Elem::I32 => i32::MIN.into()..=i32::MAX.into(),
-        Elem::U32 => 0..=u32::MAX.into(),
-        // Numbers of a program have 64 bits and a sign.
-        Elem::U64 => 0..=i64::MAX,
-        _ => i64::MIN..=i64::MAX,
-    }
 }
 
 /// Names in computed indices that the left side does not give an extent.

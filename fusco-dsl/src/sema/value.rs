@@ -108,15 +108,13 @@ impl Checker<'_> {
         (lhs, rhs): (&ast::Expr, &ast::Expr),
     ) -> Checked<(ExprKind, Elem)> {
         match (op, literal(rhs)) {
-            (BinOp::Rem | BinOp::Div, _) if is_integer(number) => {
-                let what = format!("`{}` of integer elements", op.symbol());
-                return self.unsupported(e.span, what);
+            (BinOp::Rem, _) if !is_integer(number) => {
+                return self.unsupported(e.span, "`%` of what is no integer");
             }
-            (BinOp::Rem, _) => return self.unsupported(e.span, "`%` of what is no integer"),
-            (BinOp::Div, None) => {
+            (BinOp::Div, None) if !is_integer(number) => {
                 return self.unsupported(e.span, "a division by anything but a literal");
             }
-            (BinOp::Div, Some(0.0)) => return self.divides_by_zero(rhs.span),
+            (BinOp::Div | BinOp::Rem, Some(0.0)) => return self.divides_by_zero(rhs.span),
             _ => {}
         }
         let (l, r) = (self.value(frame, lhs, number), self.value(frame, rhs, number));

@@ -5,7 +5,7 @@ use super::affine::Affine;
 use super::grid::Grid;
 use super::guard::Test;
 use super::index::Number;
-use super::plan::{Counters, HostPlan, Space, Table};
+use super::plan::{Counters, HostPlan, Pairs, Space, Table};
 use super::route::RouteCode;
 use super::table::{Claims, Positions, Prefix};
 use super::tile::Tile;
@@ -177,6 +177,8 @@ pub(crate) struct Theirs {
 /// A reduction over loops of its own.
 pub(crate) struct Fold {
     pub by: Reducer,
+    /// What it is of no terms.
+    pub start: f64,
     pub vars: Vec<(usize, i64)>,
     /// Of one of the variables only the values of kept tuples count.
     pub tuples: Option<Kept>,
@@ -372,8 +374,7 @@ impl<'a> Resolver<'a> {
                 Box::new(Number::Lit(0)),
             ),
             Ix::Pair { route, tuple, part } => {
-                let pairs = self.plan(*route)?.ranks[self.me].pairs.clone();
-                Number::Pair(pairs, Box::new(self.number(tuple)?), *part)
+                Number::Pair(self.pairs(*route)?, Box::new(self.number(tuple)?), *part)
             }
             Ix::Binary { op, lhs, rhs } => {
                 Number::binary(*op, self.number(lhs)?, self.number(rhs)?)
@@ -476,6 +477,7 @@ impl<'a> Resolver<'a> {
             }
             ir::Tree::Fold(fold) => Tree::Fold(Box::new(Fold {
                 by: fold.by,
+                start: fold.start(),
                 vars: fold.vars.iter().map(|(v, n)| (v.index(), *n)).collect(),
                 tuples: fold.tuples.as_ref().map(|tuples| self.kept(tuples)).transpose()?,
                 parts: self.parts(fold.parts.as_ref())?,
@@ -483,6 +485,11 @@ impl<'a> Resolver<'a> {
                 term: self.tree(&fold.term)?,
             })),
         })
+    }
+
+    /// What the plan says of each tuple of this rank.
+    pub(super) fn pairs(&self, route: Handle<ir::Route>) -> Result<Pairs, Error> {
+        Ok(self.plan(route)?.ranks[self.me].pairs.clone())
     }
 
     fn kept(&self, tuples: &ir::Kept) -> Result<Kept, Error> {

@@ -3,10 +3,12 @@
 use super::affine::{Affine, Piece};
 use super::code::Resolver;
 use super::index::{Number, wild};
+use super::plan::{Pairs, unpack};
 use crate::error::Error;
 use fusco_dsl::schedule::ir::{self, Guard, Ix, IxOp, PairPart};
 use fusco_dsl::sema::hir::Filter;
 use std::convert::Infallible;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Which of the points: the `index`-th of `count` parts.
 pub(crate) struct Part(Option<(Number, i64)>);
@@ -24,6 +26,8 @@ enum TestKind {
     Zero,
     /// `form >= 0`: the group of a tuple that is kept.
     Kept,
+    /// The same, and none of the `fan` tuples of its position before this one is kept.
+    First { pairs: Pairs, tuple: Number, fan: i64 },
     /// `0 <= form < limit`, or the launch fails: the form was read from this tensor.
     Valid { limit: i64, tensor: String },
     /// `form != 0`, or the launch fails: it divides.
@@ -61,9 +65,14 @@ impl Resolver<'_> {
                     let tensor = self.schedule().tensors[*tensor].name.clone();
                     (self.number(value)?, TestKind::Valid { limit: *limit, tensor })
                 }
-                Guard::Kept { route, tuple } => {
-                    let (tuple, part) = (Box::new(tuple.clone()), PairPart::Group);
-                    (self.number(&Ix::Pair { route: *route, tuple, part })?, TestKind::Kept)
+                Guard::Kept { route, tuple, first } => {
+                    let (pairs, tuple) = (self.pairs(*route)?, self.number(tuple)?);
+                    let fan = self.schedule().routes[*route].fan;
+                    let kind = match first {
+                        true => TestKind::First { pairs: pairs.clone(), tuple: tuple.clone(), fan },
+                        false => TestKind::Kept,
+                    };
+                    (Number::Pair(pairs, Box::new(tuple), PairPart::Group), kind)
                 }
                 Guard::NonZero { value } => (self.number(value)?, TestKind::NonZero),
                 Guard::Holds(filter) => {
@@ -93,6 +102,12 @@ impl Test {
             TestKind::Below => v < 0,
             TestKind::Zero => v == 0,
             TestKind::Kept => v >= 0,
+            TestKind::First { pairs, tuple, fan } => {
+                let tuple = tuple.get(vars);
+                let before = tuple - tuple % fan..tuple;
+                let kept = |i: i64| unpack(pairs[i as usize].load(Relaxed)).is_some();
+                v >= 0 && !before.into_iter().any(kept)
+            }
             TestKind::Holds(filter) => filter
                 .holds(&mut |n| Ok::<_, Infallible>(n.get(vars)))
                 .unwrap_or_else(|e| match e {}),
@@ -162,6 +177,7 @@ impl Test {
             // A group is steady along its points.
             TestKind::Zero
             | TestKind::Kept
+            | TestKind::First { .. }
             | TestKind::Valid { .. }
             | TestKind::NonZero
             | TestKind::Holds(_) => (from, from),

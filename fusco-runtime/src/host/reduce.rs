@@ -144,15 +144,6 @@ unsafe fn computed_plain(
     }
 }
 
-/// Of no terms.
-pub(crate) fn start(by: Reducer) -> f32 {
-    match by {
-        Reducer::Sum | Reducer::First => 0.0,
-        Reducer::Max => f32::NEG_INFINITY,
-        Reducer::Min => f32::INFINITY,
-    }
-}
-
 /// Adds a term to a reduction of each element.
 ///
 /// # Safety

@@ -178,7 +178,7 @@ impl RouteCode {
             index: resolver.buffer(info.index)?,
             index_name: tensor.name.clone(),
             elem: tensor.elem,
-            body: match info.row_major_index() {
+            body: match info.row_major_index(&schedule.tensors) {
                 Some(_) => None,
                 None => Some(Body::new(resolver, &info)?),
             },

@@ -456,7 +456,7 @@ impl<'a> Runner<'a> {
             }
             Tree::Fold(fold) if fold.parts.is_some() => self.folded_in_parts(fold, run)?,
             Tree::Fold(fold) => {
-                let mut acc = vec![reduce::start(fold.by); run];
+                let mut acc = vec![fold.start as f32; run];
                 let mut shortest = usize::MAX;
                 self.terms(fold, 0, &mut |runner| {
                     let (term, elements) = runner.computed(&fold.term, run)?;
@@ -569,12 +569,7 @@ impl<'a> Runner<'a> {
     }
 
     fn wide_fold<W: Wide>(&mut self, fold: &Fold, run: usize) -> Result<Vec<W>, Stop> {
-        let start = match fold.by {
-            Reducer::Sum | Reducer::First => 0.0,
-            Reducer::Max => f64::NEG_INFINITY,
-            Reducer::Min => f64::INFINITY,
-        };
-        let mut acc = vec![W::literal(start); run];
+        let mut acc = vec![W::literal(fold.start); run];
         self.terms(fold, 0, &mut |runner| {
             if let (Reducer::Sum, Tree::Binary(IxOp::Mul, lhs, rhs)) = (fold.by, &fold.term) {
                 let (a, b) = (runner.wide::<W>(lhs, run)?, runner.wide::<W>(rhs, run)?);

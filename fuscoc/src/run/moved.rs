@@ -61,7 +61,7 @@ pub fn tensor(
             Extent::Ragged { .. } => return rows * run * tensor.dtype.elem.bytes(),
         };
         let (name, extent) = (axis.name.clone(), i64::MAX);
-        vars.push(MoveVar { name, extent, live, guarded: false, tuple: None });
+        vars.push(MoveVar { name, extent, live, guarded: false, first: false, tuple: None });
     }
     let points = Points { compiled, inputs, vars: &vars };
     points.count(&mut Vec::new()) * tensor.dtype.elem.bytes()

@@ -71,7 +71,8 @@ impl Draw<'_> {
         match self.random.below(6) {
             0 => format!("(-{a})"),
             1 if !whole => format!("({a} / {})", pick(self.random, &["2.0", "-0.7", "3"])),
-            1 | 2 => format!("({a} + {})", self.operand(place, depth)),
+            1 => format!("({a} {})", pick(self.random, &["/ 3", "% 5", "/ (-2)", "% (-4)"])),
+            2 => format!("({a} + {})", self.operand(place, depth)),
             3 => format!("({a} - {})", self.operand(place, depth)),
             _ => format!("({a} * {})", self.operand(place, depth)),
         }
@@ -91,9 +92,10 @@ impl Draw<'_> {
 
     /// `sum(q: ..)` over an axis that the target has not.
     fn folded(&mut self, place: Place) -> String {
-        let by = match place.number {
-            Number::Integer => "sum",
-            _ => pick(self.random, &["sum", "sum", "max", "min"]),
+        let by = match place.of_tuple {
+            true => pick(self.random, &["sum", "sum", "max", "min"]),
+            // It stands in no other reducer.
+            false => pick(self.random, &["sum", "sum", "max", "min", "first"]),
         };
         let name = format!("q{}", self.declarations.len());
         let reduced =
@@ -111,7 +113,8 @@ impl Draw<'_> {
     /// `sum(k: ..)` and the like over the tuples of a position.
     pub(super) fn gathered(&mut self, place: Place) -> String {
         let by = match place.number {
-            Number::Integer => "sum",
+            // Of nothing an extreme is as large as its type, to which little can be added.
+            Number::Integer => pick(self.random, &["sum", "sum", "sum", "max", "min"]),
             _ => pick(self.random, &["sum", "sum", "max", "min"]),
         };
         let inner = Place { of_tuple: true, ..place };

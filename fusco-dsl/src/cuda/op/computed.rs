@@ -103,11 +103,7 @@ impl Text<'_> {
     fn fold(&mut self, out: &mut Out, fold: &Fold, number: Elem) -> String {
         let acc = format!("acc{}", self.folds);
         self.folds += 1;
-        let start = match fold.by {
-            Reducer::Sum | Reducer::First => 0.0,
-            Reducer::Max => f64::NEG_INFINITY,
-            Reducer::Min => f64::INFINITY,
-        };
+        let start = fold.start();
         let ty = if number == Elem::F32 { "float" } else { number.name() };
         if let Some(parts) = &fold.parts {
             return self.parts(out, fold, parts, &acc);
@@ -181,6 +177,8 @@ impl Text<'_> {
                 let a = self.tree(out, term, number);
                 match by {
                     Reducer::Sum => arithmetic(IxOp::Add, (&acc, &a), number),
+                    Reducer::Max if number == Elem::I64 => format!("{a} > {acc} ? {a} : {acc}"),
+                    Reducer::Min if number == Elem::I64 => format!("{a} < {acc} ? {a} : {acc}"),
                     Reducer::Max => format!("larger({acc}, {a})"),
                     Reducer::Min => format!("smaller({acc}, {a})"),
                     // The first kept tuple is a matter of its loop.
@@ -230,8 +228,10 @@ pub(super) fn operation(op: IxOp, wide: bool, (a, b): (&str, &str)) -> String {
 
 /// An operation on numbers of the type.
 fn arithmetic(op: IxOp, (a, b): (&str, &str), number: Elem) -> String {
-    match number {
-        Elem::I64 => format!("({a} {} {b})", op.symbol()),
+    match (number, op) {
+        (Elem::I64, IxOp::Div) => format!("floor_div({a}, {b})"),
+        (Elem::I64, IxOp::Rem) => format!("floor_rem({a}, {b})"),
+        (Elem::I64, _) => format!("({a} {} {b})", op.symbol()),
         _ => operation(op, number == Elem::F64, (a, b)),
     }
 }
@@ -239,6 +239,8 @@ fn arithmetic(op: IxOp, (a, b): (&str, &str), number: Elem) -> String {
 /// The number with these very bits.
 fn literal(v: f64, number: Elem) -> String {
     match number {
+        Elem::I64 if v <= i64::MIN as f64 => "(-0x7fffffffffffffffll - 1)".to_string(),
+        Elem::I64 if v >= i64::MAX as f64 => "0x7fffffffffffffffll".to_string(),
         Elem::I64 => format!("i64({v})"),
         Elem::F64 => format!("__longlong_as_double({:#x}ll)", v.to_bits()),
         _ => format!("__uint_as_float({:#x}u)", (v as f32).to_bits()),

@@ -37,13 +37,13 @@ pub(super) fn flat_type(points: i64) -> &'static str {
 
 /// Leaves a point where a guard does not hold.
 pub(super) fn leave(out: &mut Out, schedule: &Schedule, guards: &[Guard]) {
-    let (before, kept) = first_kept(guards);
+    let (before, kept) = first_kept(schedule, guards);
     if let Some(all) = condition(schedule, before) {
         out.line(&format!("if (!({all})) continue;"));
     }
-    if let Some((tuple, after)) = kept {
-        out.line(&pair(schedule, tuple));
-        out.line("if (pair.group < 0) continue;");
+    if let Some((kept, after)) = kept {
+        out.line(&pair(schedule, kept.tuple));
+        out.line(&format!("if (!({})) continue;", kept.condition(schedule)));
         leave(out, schedule, after);
     }
 }
@@ -55,11 +55,12 @@ pub(super) fn within(
     guards: &[Guard],
     body: &mut dyn FnMut(&mut Out),
 ) {
-    let (before, kept) = first_kept(guards);
-    let inner = &mut |out: &mut Out| match kept {
-        Some((tuple, after)) => {
-            out.line(&pair(schedule, tuple));
-            out.block("if (pair.group >= 0)", |out| within(out, schedule, after, body));
+    let (before, kept) = first_kept(schedule, guards);
+    let inner = &mut |out: &mut Out| match &kept {
+        Some((kept, after)) => {
+            out.line(&pair(schedule, kept.tuple));
+            let all = kept.condition(schedule);
+            out.block(&format!("if ({all})"), |out| within(out, schedule, after, body));
         }
         None => body(out),
     };
@@ -74,14 +75,36 @@ fn pair(schedule: &Schedule, tuple: &Ix) -> String {
     format!("const Pair pair = plan->pairs[{}];", bare(schedule, tuple))
 }
 
-/// The guards before the first that keeps a tuple, and that tuple with the guards after it.
-fn first_kept(guards: &[Guard]) -> (&[Guard], Option<(&Ix, &[Guard])>) {
+/// A guard that keeps a tuple, whose pair is at hand.
+struct Keeps<'g> {
+    tuple: &'g Ix,
+    /// Of its position, it is the first that is kept: so many tuples that has.
+    first: Option<i64>,
+}
+
+impl Keeps<'_> {
+    fn condition(&self, schedule: &Schedule) -> String {
+        let first = self
+            .first
+            .map(|fan| format!(" && is_first(plan->pairs, {}, {fan})", bare(schedule, self.tuple)));
+        format!("pair.group >= 0{}", first.unwrap_or_default())
+    }
+}
+
+/// The guards before the first that keeps a tuple, and that one with the guards after it.
+fn first_kept<'g>(
+    schedule: &Schedule,
+    guards: &'g [Guard],
+) -> (&'g [Guard], Option<(Keeps<'g>, &'g [Guard])>) {
     let kept = guards.iter().enumerate().find_map(|(i, g)| match g {
-        Guard::Kept { tuple, .. } => Some((i, tuple)),
+        Guard::Kept { route, tuple, first } => {
+            let fan = schedule.routes[*route].fan;
+            Some((i, Keeps { tuple, first: (*first && fan > 1).then_some(fan) }))
+        }
         _ => None,
     });
     match kept {
-        Some((i, tuple)) => (&guards[..i], Some((tuple, &guards[i + 1..]))),
+        Some((i, keeps)) => (&guards[..i], Some((keeps, &guards[i + 1..]))),
         None => (guards, None),
     }
 }

@@ -6,7 +6,7 @@ use crate::arena::Handle;
 use crate::cuda::index::{Width, bare, in_width};
 use crate::cuda::namer::{deal_type, name, route_type, table_name, var_name};
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Guard, Lookup, Route, Schedule};
+use crate::schedule::ir::{Guard, Ix, Lookup, Route, Schedule};
 
 impl Emit<'_> {
     pub(super) fn count(&mut self, route: Handle<Route>) {
@@ -28,7 +28,7 @@ impl Emit<'_> {
     fn index(&mut self, info: &Route) {
         let schedule = self.schedule;
         let tensor = |of: &Lookup| name(&schedule.tensors[of.tensor].name);
-        if let Some(only) = info.row_major_index() {
+        if let Some(only) = info.row_major_index(&schedule.tensors) {
             let read = format!("return i64({}.at[me][at]);", tensor(only));
             return self.out.line(&format!("auto index = [&](i32 at) {{ {read} }};"));
         }
@@ -47,8 +47,15 @@ impl Emit<'_> {
             for lookup in &info.lookups {
                 guard(out, &lookup.guards);
                 let value = var_name(schedule, lookup.var);
-                let at = bare(schedule, &lookup.at);
-                out.line(&format!("const i64 {value} = {}.at[me][{at}];", tensor(lookup)));
+                let read = match schedule.tensors[lookup.tensor].swizzle {
+                    None => format!("{}.at[me][{}]", tensor(lookup), bare(schedule, &lookup.at)),
+                    Some(_) => {
+                        let (rank, at) = (Box::new(Ix::Me), Box::new(lookup.at.clone()));
+                        let element = Ix::Element { tensor: lookup.tensor, rank, at };
+                        in_width(schedule, &element, Width::Wide)
+                    }
+                };
+                out.line(&format!("const i64 {value} = {read};"));
                 let Some(none) = lookup.none.filter(|_| info.sole_lookup().is_none()) else {
                     continue;
                 };

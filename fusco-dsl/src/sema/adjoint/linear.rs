@@ -42,9 +42,6 @@ impl Pass<'_> {
         input: Option<&Ident>,
     ) -> Found<Option<Linear<'s>>> {
         self.no_function(a, &a.value)?;
-        if let Some(filter) = &a.filter {
-            return self.fail(unsupported(filter.span, "the adjoint of a statement with `where`"));
-        }
         let [target] = a.targets.as_slice() else {
             return self
                 .fail(unsupported(a.span, "the adjoint of a statement with several targets"));

@@ -46,6 +46,7 @@ impl Pass<'_> {
             }
             None => gathered(a, &linear, &left, right),
         };
+        self.condition_outside(a, &summed)?;
         let assign = Assign {
             targets: vec![tree::target(&linear.input.name.name, linear.index, at)],
             tuple: false,
@@ -91,6 +92,17 @@ impl Pass<'_> {
             linear.input.name.name, a.targets[0].name.name
         );
         self.fail(unsupported(at, what).related(a.span, "the statement read backwards"))
+    }
+
+    /// The reversed statement has the same condition, which no reducer gives the values of its variables.
+    fn condition_outside(&mut self, a: &Assign, summed: &[&str]) -> Found<()> {
+        let Some(filter) = &a.filter else { return Ok(()) };
+        let mut used = Vec::new();
+        names(filter, &mut used);
+        let Some(var) = summed.iter().find(|v| used.contains(v)) else { return Ok(()) };
+        let what =
+            format!("the adjoint of a condition on `{var}`, over which the gradient is summed");
+        self.fail(unsupported(filter.span, what))
     }
 
     /// Sources and destinations of the statement's route; none without one.
