@@ -167,7 +167,7 @@ impl Walk<'_> {
     /// The tuple is kept; if `first`, it is the first of its position that is.
     fn keeps(&self, route: Handle<Route>, tuple: &Ix, first: bool) -> bool {
         let (number, fan) = (self.value(tuple), self.schedule.routes[route].fan);
-        let tuples = self.tuples(route, number / fan);
+        let tuples = self.tuples(route, self.me, number / fan);
         let least = tuples.iter().map(|(k, ..)| *k).min();
         match first {
             true => least == Some(number % fan),
