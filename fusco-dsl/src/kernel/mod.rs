@@ -25,7 +25,7 @@ pub use print::print;
 pub use program::{Choice, DeviceKernel, DeviceProgram, DeviceRole, Epoch, Told};
 pub use region::{Memory, Region};
 pub use select::select;
-pub(crate) use strategy::{END, FIRST, PUSHERS, TELL};
+pub(crate) use strategy::{END, FIRST, PUSHERS};
 pub use strategy::{
     Mail, Moves, Name, Once, Plan, Rate, Reason, Refusal, Ring, Staged, Strategy, Team, Warps,
 };

@@ -6,8 +6,8 @@ use super::{Emit, ix};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer::route_type;
 use crate::cuda::out::Out;
+use crate::kernel::Once;
 use crate::kernel::shape::{Loaded, Trip, row_bytes};
-use crate::kernel::{Once, TELL};
 use crate::schedule::ir::{Access, Row, Value};
 
 impl Emit<'_> {
@@ -108,8 +108,9 @@ impl<'a> Text<'a> {
             });
             out.line("commit_bulk();");
             out.line("++done;");
+            let tell = self.once.tell;
             out.line(&format!(
-                "if (done % {TELL} == 0) {{ wait_bulk<{TELL}>(); tell(done - {TELL}); }}"
+                "if (done % {tell} == 0) {{ wait_bulk<{tell}>(); tell(done - {tell}); }}"
             ));
         });
     }

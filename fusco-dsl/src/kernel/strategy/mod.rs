@@ -17,7 +17,7 @@ mod warps;
 pub use mail::{END, FIRST, Mail, PUSHERS};
 pub use moves::Moves;
 pub use offer::{Offer, Rate, Reason, Refusal};
-pub use once::{Once, TELL};
+pub use once::Once;
 pub(super) use plan::threads as plan_threads;
 pub use plan::{Plan, plan_ctas};
 pub use ring::Ring;

@@ -18,8 +18,9 @@ const SLOTS: (i64, i64) = (2, 16);
 /// Bytes of rows of a CTA. More do not make links or memory faster: two H200, rows of 14 KiB, 3 to 6 of each warp 249 us,
 /// 7 of each 262 us.
 const ROWS: i64 = 120 * 1024;
-/// Rows of a warp that are told of at once: to publish takes as long as a row.
-pub const TELL: i64 = 8;
+/// Rows of a warp that are told of at once if the program does not say, and at most: to publish takes as long as a row.
+const TELL: i64 = 8;
+const MOST_TOLD: i64 = 32;
 /// A warp has a lane for each tuple.
 const LANES: i64 = 32;
 /// Shorter rows cost the engine more than warps that copy them.
@@ -39,6 +40,8 @@ pub struct Once {
     pub slots: i64,
     /// Rows that a warp has stored last, which the copy engine may still be reading.
     pub later: i64,
+    /// Rows that a warp tells of at once.
+    pub tell: i64,
 }
 
 impl Once {
@@ -49,7 +52,7 @@ impl Once {
 
     /// Rows of which a warp remembers whom to tell.
     pub fn told(&self) -> i64 {
-        self.ahead() + 2 * TELL
+        self.ahead() + 2 * self.tell
     }
 
     /// Shared memory for places of tuples, in bytes, and for the counters of their tiles.
@@ -91,7 +94,9 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Once>, Refusal> {
     let tuples = route.positions_bound.saturating_mul(route.fan * route.members);
     let streams = tuples.saturating_mul(bytes) > L2;
     let staged = Staged { rows: warps * slots, streams, ..staged };
-    let once = Once { staged, warps, slots, later: slots / 2 };
+    let chunk = work.kernel.tuning.chunk;
+    let tell = chunk.map_or(TELL, |chunk| (chunk / warps).clamp(1, MOST_TOLD));
+    let once = Once { staged, warps, slots, later: slots / 2, tell };
     let known = once.known(trip.puts.len() as i64, route.fan);
     let beside = known.iter().map(|(_, bytes)| bytes).sum::<i64>() + warps * slots * 8;
     if beside > BESIDE - 1024 {
