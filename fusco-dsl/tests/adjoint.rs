@@ -237,6 +237,47 @@ fn arithmetic_without_a_route_and_its_adjoints_have_one_inner_product() {
     }
 }
 
+/// There and back along a route by a `tmp`, under a condition: the gradient takes the same way by `grad_y`.
+#[test]
+fn a_layer_by_a_temporary_and_its_adjoint_have_one_inner_product() {
+    let text = "program p {
+        mesh m { gpu: 2 }
+        in topk: ix32(4, none = -1)[s: gpu, t: 5, k: 2] @ [s/gpu, t, k];
+        in w: f32[s: gpu, t: 5, k: 2] @ [s/gpu, t, k];
+        in x: f32[s: gpu, t: 5, h: 3] @ [s/gpu, t, h];
+        tmp y: f32[e: 4, c: ragged, h: 3] @ [e/gpu, e, c.pack(4), h] with fill(0);
+        tmp half: f32[s: gpu, t: 5, h: 3] @ [s/gpu, t, h] with fill(0);
+        out o: f32[s: gpu, t: 5, h: 3] @ [copy/gpu, s, t, h];
+        route r: (s, t, k) -> (e, c) { e = topk[s, t, k] else drop; c = slot(e) by (s, t, k); }
+        entry layer {
+            plan r;
+            y[e, c, h] <- x[s, t, h] via r where h != 1;
+            half[s, t, h] <- sum(k: w[s, t, k] * y[e, c, h]) via r where t < 4;
+            o[s, t, h] <- 0.5 * half[s, t, h];
+        }
+        entry back = adjoint(layer, x);
+    }";
+    let program = fusco_dsl::compile(text, None, &BTreeMap::new());
+    let program = program.unwrap_or_else(|d| panic!("{d:?}")).hir;
+    let written = Vec::from_iter(program.entry("back").expect("it").stmts.iter().map(|s| &s.text));
+    assert_eq!(written.len(), 3, "{written:?}");
+    let mut random = Random(77);
+    let ids: Vec<i64> = (0..20).map(|_| random.below(5) - 1).collect();
+    let index = Array::from_i64(Elem::I32, vec![2, 5, 2], &ids);
+    let inputs = Inputs { tensors: [("topk".to_string(), index)].into(), ..Inputs::default() };
+    let mut numbers =
+        |n: usize| Vec::from_iter((0..n).map(|_| random.below(201) as f64 / 100.0 - 1.0));
+    let tensors: BTreeMap<String, Vec<f64>> = [("w", 20), ("x", 30), ("grad_o", 30)]
+        .map(|(name, n)| (name.to_string(), numbers(n)))
+        .into();
+    let run = |entry| run_entry_f64(&program, entry, &inputs, &tensors).expect("it runs");
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let forth = dot(&run("layer")["o"], &tensors["grad_o"]);
+    let back = dot(&tensors["x"], &run("back")["grad_x"]);
+    assert!((forth - back).abs() < 1e-9, "{forth} {back}");
+    assert!(forth.abs() > 1e-3, "nothing is compared");
+}
+
 /// The program with `entry back = adjoint(entry);` at its end.
 fn with_adjoint(program: &str, entry: &str) -> String {
     let (_, text) = programs().into_iter().find(|(n, _)| n == program).expect("an example");
