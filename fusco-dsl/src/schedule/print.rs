@@ -142,6 +142,7 @@ impl Printer<'_> {
             Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
             Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
             Op::Reduce { factors, .. } => format!("reduce acc += {}", self.product(factors)),
+            Op::Summed { .. } => "if there was one".to_string(),
             Op::If { guards, .. } => format!("if{}", self.guards(guards)),
             Op::Grid { vars, share, guards, .. } => {
                 format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
@@ -185,14 +186,24 @@ impl Printer<'_> {
 
     fn kept(&self, tuples: &Kept) -> String {
         let var = |v: Handle<Var>| &self.schedule.vars[v].name;
-        format!(
+        let mut out = format!(
             "{} ascending, kept ({}, {}) of {}[{}]",
             var(tuples.k),
             var(tuples.group),
             var(tuples.slot),
             self.schedule.routes[tuples.route].name,
             self.ix(&tuples.position)
-        )
+        );
+        if tuples.rank != Ix::Me {
+            out += &format!(" @ {}", self.ix(&tuples.rank));
+        }
+        if let Some(only) = &tuples.only {
+            out += &format!(" where {}", self.filter(only));
+        }
+        if let Some(once) = &tuples.once {
+            out += &format!(" once for each {}", self.ix(once));
+        }
+        out
     }
 
     fn access(&self, a: &Access) -> String {

@@ -1,7 +1,7 @@
 //! Push: a warp reads a position's row once and writes it to every slot of its tuples.
 
 use super::trip::{each_tuple, emit_arrival, emit_places, emit_tuple};
-use super::{Emit, ix, rows, scale, unroll};
+use super::{Emit, kept, rows, scale, unroll};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Loaded, Trip};
@@ -53,10 +53,7 @@ impl Emit<'_> {
 fn emit_tuples(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
     let ((k, group, slot), fan) = (trip.names(), trip.route.fan);
     let inner = |out: &mut Out| {
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-            ix(trip.schedule, &trip.tuples.position)
-        ));
+        kept::emit(out, trip.schedule, trip.tuples);
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             body(out);

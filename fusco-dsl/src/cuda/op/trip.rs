@@ -1,6 +1,6 @@
 //! The trip of a row from its position to the slots of its tuples, as text.
 
-use super::{computed, ix};
+use super::kept;
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
@@ -60,11 +60,7 @@ pub(super) fn emit_places(
             "const i32 {k} = lane{};",
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
-        out.line(&format!(
-            "const Pair pair = plan->pairs[{} * {} + {k}];",
-            ix(trip.schedule, &trip.tuples.position),
-            trip.route.fan
-        ));
+        kept::emit(out, trip.schedule, trip.tuples);
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             out.line(&format!(
@@ -80,9 +76,7 @@ pub(super) fn emit_places(
 
 /// A loop over the kept tuples.
 pub(super) fn each_tuple(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
-    let (k, fan) = (trip.names().0, trip.route.fan);
-    out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
-        computed::pair(out, trip.schedule, trip.tuples);
+    kept::each(out, trip.schedule, trip.tuples, |out| {
         body(out);
         if trip.first {
             out.line("break;");

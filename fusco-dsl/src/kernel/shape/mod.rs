@@ -156,6 +156,7 @@ impl<'a> Shape<'a> {
             Op::Signal { to: Peer::Rank(_), .. } => Err(Gap::Signal),
             Op::Wait { signal, until } => Ok(Shape::Wait { signal: *signal, until }),
             Op::For { .. } => Err(Gap::Loose("a loop")),
+            Op::Summed { .. } => Err(Gap::Loose("what waits for a sum")),
             Op::If { .. } => Err(Gap::Loose("a condition")),
             Op::Each { .. } => Err(Gap::Loose("a loop over tuples")),
             Op::Load { .. } | Op::Pull { .. } => Err(Gap::Loose("a load")),
@@ -167,7 +168,9 @@ impl<'a> Shape<'a> {
 
 /// Whether a loop over positions leaves a row for each, which is computed.
 pub fn sums(op: &Op) -> bool {
-    let row = |op: &Op| matches!(op, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. });
+    let row = |op: &Op| {
+        matches!(op, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. } | Op::Summed { .. })
+    };
     op.body().iter().any(row)
 }
 
