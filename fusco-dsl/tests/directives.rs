@@ -104,7 +104,7 @@ use Answer::{Obeyed, Refused, Same};
 const NO: Answer = Refused("F0999");
 
 /// A directive, and the answers in the order of [`ENTRIES`].
-const TABLE: [(&str, [Answer; 9]); 22] = [
+const TABLE: [(&str, [Answer; 9]); 25] = [
     ("push", [Same, Same, NO, NO, Same, Same, NO, NO, NO]),
     ("pull", [Obeyed, Obeyed, Same, NO, Obeyed, Obeyed, Same, Same, Same]),
     ("stages 3", [Obeyed, Obeyed, NO, NO, NO, NO, NO, NO, NO]),
@@ -122,7 +122,10 @@ const TABLE: [(&str, [Answer; 9]); 22] = [
     ("multicast gpu", [NO, NO, NO, NO, NO, NO, Refused("F0703"), NO, NO]),
     ("transport gpu = nvlink", [NO; 9]),
     ("path gpu", [NO; 9]),
-    ("dedup", [NO; 9]),
+    ("dedup", [BAD; 9]),
+    ("dedup gpu by (s, t)", [NO; 9]),
+    ("forward same", [NO; 9]),
+    ("forward balance", [BAD; 9]),
     ("reduce gpu", [NO; 9]),
     ("encode at source", [NO; 9]),
     ("vector 16", [NO; 9]),
@@ -176,6 +179,98 @@ fn a_directive_changes_the_device_program_or_is_refused_where_it_stands() {
         }
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+/// Rows and sums over two levels of links.
+const LEVELS: &str = "program p {
+    mesh ep { node: 2, gpu: 2, rank = (node, gpu) }
+    dyn T[rank]: int <= 64;
+    in  x:    bf16[s: rank, t: T[s], h: 64] @ [s/rank, t, h];
+    in  topk: ix32(8)[s: rank, t: T[s], k: 2] @ [s/rank, t, k];
+    in  w:    f32[s: rank, t: T[s], k: 2] @ [s/rank, t, k];
+    out y:    bf16[e: 8, c: ragged, h: 64] @ [e/rank, e, c.pack(128), h];
+    out wy:   bf16[e: 8, c: ragged, h: 64] @ [e/rank, e, c.pack(128), h];
+    in  z:    bf16[e: 8, c: ragged, h: 64] @ [e/rank, e, c.pack(128), h];
+    out o:    bf16[s: rank, t: T[s], h: 64] @ [s/rank, t, h];
+    route r: (s, t, k) -> (e, c) { e = topk[s, t, k]; c = slot(e) by (s, t, k); }
+    entry first { plan r; y[e, c, h] <- x[s, t, h] via r; wy[e, c, h] <- x[s, t, h] via r; }
+    entry other { o[s, t, h] <- cast(bf16, sum(k: w[s, t, k] * z[e, c, h])) via r; }
+    entry main { STATEMENT SCHEDULE }
+}";
+const SENT: &str = "plan r; y[e, c, h] <- x[s, t, h] via r;";
+const WEIGHTED: &str = "plan r; wy[e, c, h] <- cast(bf16, w[s, t, k] * x[s, t, h]) via r;";
+const ADDED: &str = "o[s, t, h] <- cast(bf16, sum(k: w[s, t, k] * z[e, c, h])) via r;";
+const BY_NODE: &str =
+    "o[s, t, h] <- cast(bf16, sum.tree(k: w[s, t, k] * z[e, c, h], within = node)) via r;";
+const BY_RANK: &str =
+    "o[s, t, h] <- cast(bf16, sum.tree(k: w[s, t, k] * z[e, c, h], within = gpu)) via r;";
+
+#[test]
+fn paths_are_obeyed_or_refused() {
+    let cases = [
+        (SENT, "path node, gpu; dedup node by (s, t);", Obeyed),
+        (SENT, "path gpu, node; dedup gpu by (t, s); forward same;", Obeyed),
+        (SENT, "path node, gpu; dedup node by (s, t); blocks 3;", Obeyed),
+        (SENT, "path node, gpu; dedup gpu by (s, t);", NO),
+        (SENT, "path node, gpu;", NO),
+        (SENT, "path node, gpu; reduce node;", NO),
+        (SENT, "path node, node; dedup node by (s, t);", NO),
+        (SENT, "path node, rank; dedup node by (s, t);", NO),
+        (SENT, "path node, gpu; dedup node by (s, t); push;", NO),
+        (SENT, "path node, gpu; dedup node by (s, t); stages 4;", NO),
+        (SENT, "path node, gpu; dedup node by (s, t); chunk t: 4;", NO),
+        (SENT, "path node, gpu; dedup node by (s, t, k);", NO),
+        (SENT, "path node, gpu; dedup node by (s);", Refused("F0702")),
+        (SENT, "path node, gpu; dedup node by (s, u);", Refused("F0702")),
+        (WEIGHTED, "path node, gpu; dedup node by (s, t);", Refused("F0702")),
+        (ADDED, "path gpu, node; reduce node;", Refused("F0701")),
+        (BY_RANK, "path gpu, node; reduce node;", Refused("F0701")),
+        (BY_NODE, "path gpu, node; reduce node;", Obeyed),
+        (BY_NODE, "path node, gpu; reduce node;", NO),
+        (BY_NODE, "path node, gpu; reduce gpu;", NO),
+        (BY_NODE, "reduce node;", NO),
+    ];
+    let mut bad = Vec::new();
+    for (statement, schedule, answer) in cases {
+        let text =
+            |schedule: &str| LEVELS.replace("STATEMENT", statement).replace("SCHEDULE", schedule);
+        let plain = device(&unit(&text("")));
+        match (answer, made(&text(&format!("schedule {{ {schedule} }}")))) {
+            (Obeyed, Ok(unit)) if device(&unit) != plain => {}
+            (Refused(code), Err(Diagnostics(found)))
+                if found.len() == 1 && found[0].code == code => {}
+            (_, Ok(_)) => bad.push(format!("{statement} {schedule}: {answer:?} is wrong")),
+            (_, Err(found)) => bad.push(format!("{statement} {schedule}: {found:#?}")),
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+#[test]
+fn crossings_are_those_of_the_schedule() {
+    let merged = "path node, gpu; dedup node by (s, t);";
+    let cases = [
+        (SENT, merged, "crossings(node, per = (s, t)) <= 1", true),
+        (SENT, merged, "crossings(gpu, per = (s, t)) <= 1", false),
+        (SENT, merged, "crossings(gpu, per = (s, t)) <= 2", true),
+        (SENT, merged, "crossings(node, per = s) <= 1", false),
+        (SENT, merged, "crossings(node, per = s) <= 64", true),
+        (SENT, "", "crossings(node, per = (s, t)) <= 1", false),
+        (SENT, "", "crossings(node, per = (s, t)) <= 2", true),
+        (SENT, "", "crossings(node, per = (s, t, k)) <= 1", true),
+        (BY_NODE, "path gpu, node; reduce node;", "crossings(node, per = (s, t)) <= 1", true),
+        (BY_NODE, "", "crossings(node, per = (s, t)) <= 1", false),
+        (ADDED, "", "crossings(node, per = (s, t)) <= 1", false),
+    ];
+    for (statement, schedule, claim, holds) in cases {
+        let statement = format!("{statement} prove {claim};");
+        let text = LEVELS.replace("STATEMENT", &statement);
+        let found = errors(&text.replace("SCHEDULE", &format!("schedule {{ {schedule} }}")));
+        let codes = Vec::from_iter(found.iter().map(|d| d.code));
+        let wanted: &[&str] = if holds { &[] } else { &["F0804"] };
+        assert_eq!(codes, wanted, "{statement} {schedule}");
+        assert!(found.iter().all(|d| d.help.is_some()));
+    }
 }
 
 #[test]

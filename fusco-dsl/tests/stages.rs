@@ -29,7 +29,7 @@ const MOE_SHARED: Params = &[
 ];
 
 /// Parameters small enough to read, of every kind that matters.
-pub const CASES: [Case; 18] = [
+pub const CASES: [Case; 19] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -37,6 +37,11 @@ pub const CASES: [Case; 18] = [
         "moe_ep_tp",
         "moe_ep_tp",
         &[("G", 4), ("TP", 2), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)],
+    ),
+    (
+        "moe_two_level",
+        "moe_two_level",
+        &[("N", 2), ("G", 4), ("K", 8), ("E", 256), ("H", 7168), ("TMAX", 4096)],
     ),
     ("moe_balanced", "moe_balanced", MOE_BALANCED),
     ("moe_batch", "moe_batch", MOE_BATCH),

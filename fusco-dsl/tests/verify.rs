@@ -12,7 +12,7 @@ use fusco_dsl::{Compiled, compile};
 use std::collections::BTreeMap;
 
 /// Changes that break nothing, and why.
-const HARMLESS: [(&str, &str); 11] = [
+const HARMLESS: [(&str, &str); 13] = [
     (
         "drop a barrier in Open",
         "nothing was reset, written or pulled in this kernel before it: one CTA may speak for its rank",
@@ -27,6 +27,8 @@ const HARMLESS: [(&str, &str); 11] = [
         "put to another rank in Move",
         "another address, for which the closing handshake with every rank speaks as well",
     ),
+    ("put to another rank of whom only a handshake tells in Produce", "the same, on a path"),
+    ("put to another rank of whom only a handshake tells in Reduce", "the same, on a path"),
     ("on every CTA, not once in Derive", "each CTA writes the same number on its own rank"),
     ("drop an earlier kernel in Fill", "padding keeps what it had: a wrong value, not a race"),
     ("drop a barrier in Close on one rank", "no peer reads or writes"),
@@ -124,6 +126,8 @@ fn body_mut(op: &mut Op) -> Option<&mut Vec<Op>> {
         | Op::Padding { body, .. }
         | Op::Once { body }
         | Op::Grid { body, .. }
+        | Op::If { body, .. }
+        | Op::Summed { body }
         | Op::For { body, .. } => Some(body),
         _ => None,
     }
@@ -326,10 +330,16 @@ impl Mutants<'_> {
             self.add("put to a peer", at, |s| set_rank(op(s, at)));
             return;
         }
-        self.add("put to another rank", at, |s| set_rank(op(s, at)));
-        self.add("put before the handshake", at, |s| first_role(s, at));
         let mut same = self.schedule.clone();
-        if list(&mut same, at).0.iter().any(|op| matches!(op, Op::Signal { .. })) {
+        let told = list(&mut same, at).0.iter().any(|op| matches!(op, Op::Signal { .. }));
+        let moving = kernel(&mut same, at.kernel).roles[at.role].kind == RoleKind::Move;
+        let other = match told || moving {
+            true => "put to another rank",
+            false => "put to another rank of whom only a handshake tells",
+        };
+        self.add(other, at, |s| set_rank(op(s, at)));
+        self.add("put before the handshake", at, |s| first_role(s, at));
+        if told {
             self.add("put after the signal", at, |s| {
                 let (list, i) = list(s, at);
                 let put = list.remove(i);

@@ -134,7 +134,7 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
             let kernels: Vec<Value> =
                 device.iter().flat_map(|d| chosen(d, entry)).map(|(e, k)| object(e, k)).collect();
             let refused = diag::json(&without, &source.name, &source.text);
-            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "refused": refused });
+            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "crossings": crossings(&compiled, entry), "refused": refused });
             format!("{object}\n")
         }
     })
@@ -148,6 +148,33 @@ fn chosen<'a>(
     let named =
         program.kernels.iter().map(|k| (program.schedule.entries[k.entry].name.as_str(), k));
     named.filter(|(name, _)| entry.is_none_or(|e| e == *name)).collect()
+}
+
+/// Rows and bytes that are expected to cross, of each statement with a route.
+fn crossings(compiled: &Compiled, entry: Option<&str>) -> Vec<Value> {
+    let mut out = Vec::new();
+    for (number, planned) in compiled.plan.entries.iter().enumerate() {
+        if entry.is_some_and(|name| name != planned.name) {
+            continue;
+        }
+        for movement in &planned.movements {
+            for c in explain::crossings(compiled, number, movement) {
+                let bytes = |rows: f64| rows * c.positions as f64 * c.row as f64;
+                out.push(json!({
+                    "entry": planned.name,
+                    "statement": movement.text,
+                    "to": c.axis.as_deref().unwrap_or("rank"),
+                    "rows_each": c.each,
+                    "rows_merged": c.merged,
+                    "bytes_each": bytes(c.each),
+                    "bytes_merged": bytes(c.merged),
+                    "merged": c.is_merged,
+                    "bytes": c.bytes(),
+                }));
+            }
+        }
+    }
+    out
 }
 
 /// What carries a kernel out, why, and what else was considered.

@@ -25,13 +25,14 @@ const fn case(
 }
 
 #[rustfmt::skip]
-const CASES: [Case; 19] = [
+const CASES: [Case; 20] = [
     case("moe", "dispatch,combine", "--feed z=y --set G=4,E=12,K=2,H=24,TMAX=40 --dyn T=40,0,1,17", "0,0,1,1"),
     // Rows of 8 KiB and more, positions enough: sums of rows that pass through shared memory.
     case("moe", "dispatch,combine", "--feed z=y --set G=2,E=4,K=2,H=4104,TMAX=80 --dyn T=80,63", "0,1"),
     case("moe_batch", "dispatch,combine", "--feed z=y --set G=2,E=5,K=2,H=64,B=3,S=10", "0,1"),
     case("moe_capacity", "dispatch", "--set E=16,H=32,C=128,TMAX=9 --dyn T=9,0,1,3,4,9,2,5", "0,0,0,0,1,1,1,1"),
     case("moe_ep_tp", "dispatch,combine", "--feed z=y --set G=2,TP=2,E=8,K=2,H=64,TMAX=24 --dyn T=24,9", "0,0,1,1"),
+    case("moe_two_level", "dispatch,combine", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
     case("moe_shared", "dispatch,combine,biased", "--feed z=y --set G=2,E=3,K=2,H=64,TMAX=24,OWNER=[1,0,1] --dyn T=24,9", "0,1"),
     case("local_permute", "permute", "--set E=6,H=96,TMAX=50 --dyn T=37", ""),
     case("reshard_transpose", "main", "--set M=256,N=512", "0,0,1,1"),

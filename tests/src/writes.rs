@@ -84,16 +84,20 @@ impl Walk<'_> {
             Op::Each { tuples, first, body, .. } => {
                 let at = self.value(&tuples.position);
                 let most = if *first { 1 } else { usize::MAX };
-                let rank = tuples.of.map_or(self.me, |of| self.vars[of.rank.index()] as usize);
-                let own = tuples.of.map(|of| self.own_groups(of.deal));
-                let of_mine = |e: &i64| own.as_ref().is_none_or(|own| own.contains(e));
-                let kept = self.tuples(tuples.route, rank, at).into_iter();
-                for (choice, e, c) in kept.filter(|(_, e, _)| of_mine(e)).take(most) {
+                let rank = self.value(&tuples.rank) as usize;
+                let mut taken = Vec::new();
+                for (choice, e, c) in self.tuples(tuples.route, rank, at) {
                     let vars = [(tuples.k, choice), (tuples.group, e), (tuples.slot, c)];
                     for (var, value) in vars {
                         self.vars[var.index()] = value;
                     }
-                    self.ops(body);
+                    let only = tuples.only.clone().map(Guard::Holds);
+                    let number = tuples.once.as_ref().map(|once| self.value(once));
+                    let again = number.is_some() && taken.contains(&number);
+                    if taken.len() < most && !again && only.iter().all(|g| self.holds(g)) {
+                        taken.push(number);
+                        self.ops(body);
+                    }
                 }
             }
             Op::Groups { deal, var, body } => {

@@ -6,6 +6,7 @@ mod anywhere;
 mod consumer;
 mod emulated;
 mod graph;
+mod hops;
 mod owners;
 mod placements;
 mod routed_values;

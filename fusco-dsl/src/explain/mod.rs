@@ -4,6 +4,7 @@
 //! Enters: a [`Compiled`] program. Leaves: text, or an SVG of layout and traffic.
 
 mod cost;
+mod crossing;
 mod kernels;
 mod picture;
 mod roles;
@@ -11,6 +12,7 @@ mod routed;
 mod svg;
 mod traffic;
 
+pub use crossing::{Crossing, crossings};
 pub use kernels::kernels;
 pub use svg::svg;
 pub use traffic::{Traffic, traffic};
@@ -48,6 +50,7 @@ fn one_entry(out: &mut String, compiled: &Compiled, index: usize, entry: &Entry)
     for movement in &plan.movements {
         _ = writeln!(out, "  {}", movement.text);
         section(out, "", &routed::lines(compiled, movement));
+        section(out, "", &crossing::lines(compiled, index, movement));
         out.push('\n');
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn workspaces(
         let ctas = plan_ctas(schedule, target, handle);
         laid_out(Some(handle), ctas, plan(schedule, handle, ctas, kernels))
     });
-    let kept = !epochs(schedule, None).is_empty();
+    // Temporaries live beside the home, whoever uses them.
+    let own = schedule.entries.iter().any(|e| !e.temporaries.is_empty());
+    let kept = own || !epochs(schedule, None).is_empty();
     routes.chain(kept.then(|| laid_out(None, 1, home(schedule)))).collect()
 }
 

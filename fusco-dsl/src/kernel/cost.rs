@@ -145,7 +145,7 @@ impl Model<'_, '_> {
                 for (_, ops) in &trip.guarded {
                     self.alone(ops, self.tuples(), cost);
                 }
-                if trip.tuples.of.is_none() {
+                if !trip.is_fetched() {
                     cost.messages += self.remote(self.tuples() * trip.signals.len() as i64);
                 }
             }
@@ -212,7 +212,7 @@ impl Model<'_, '_> {
     /// Rows that a rank reads of those that all tuples of a position share: its own; or, where they are fetched, those of
     /// every rank that has a tuple here, which come over links.
     fn rows_read(&self, trip: &Trip, cost: &mut Cost) -> i64 {
-        if trip.tuples.of.is_none() {
+        if !trip.is_fetched() {
             return self.positions();
         }
         let members = trip.route.members.max(1) as f64;

@@ -41,11 +41,7 @@ impl<'a> Work<'a> {
 
     /// The loops over positions, of this rank or of peers.
     pub fn tokens(&self) -> impl Iterator<Item = &'a Op> + use<'a> {
-        let ops = self.ops().flat_map(|op| match op {
-            Op::Peers { body, .. } => &body[..],
-            op => std::slice::from_ref(op),
-        });
-        ops.filter(|op| matches!(op, Op::Tokens { .. }))
+        self.ops().filter(|op| matches!(op, Op::Tokens { .. } | Op::Peers { .. }))
     }
 
     /// The only loop over positions, if it scatters rows.

@@ -5,6 +5,7 @@
 //! Nothing here says how: the schedule decides that.
 
 mod claims;
+mod crossings;
 mod dense;
 mod digits;
 pub mod image;

@@ -1,6 +1,6 @@
 //! Decides what the program asks to `prove`, with the numbers known at bind.
 
-use super::{Each, EntryPlan, Kind, Movement, Plan, Tree, claims};
+use super::{Each, EntryPlan, Kind, Movement, Plan, Tree, claims, crossings};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use crate::layout::{Digit, Home, Spread, SpreadKind};
@@ -23,7 +23,8 @@ pub(super) fn prove(
                 _ => refute(program, plan, &written, claim),
             };
             let refuted = refuted.or_else(|| claims::refute(program, bound, plan, moves, claim));
-            diagnostics.0.extend(refuted.or_else(|| either(program, plan, claim)));
+            let of = (program, bound, plan);
+            diagnostics.0.extend(refuted.or_else(|| either(of, index, claim)));
         }
     }
 }
@@ -82,7 +83,8 @@ fn refute(
 }
 
 /// Claims that are about entries or axes rather than statements.
-fn either(program: &Program, plan: &Plan, claim: &Prove) -> Option<Diagnostic> {
+fn either(of: (&Program, &Bindings, &Plan), entry: usize, claim: &Prove) -> Option<Diagnostic> {
+    let (program, _, plan) = of;
     match &claim.kind {
         ProveKind::Inverse(first, second) => {
             let (a, b) = (&plan.entries[*first], &plan.entries[*second]);
@@ -93,10 +95,7 @@ fn either(program: &Program, plan: &Plan, claim: &Prove) -> Option<Diagnostic> {
             claims::not_inverse(program, &a.moves, &b.moves, claim)
         }
         ProveKind::Same(a, b) => refute_same(program, *a, *b, claim),
-        ProveKind::Crossings { .. } => Some(
-            Diagnostic::unsupported(claim.span, "`crossings`, which needs a path of several hops")
-                .help("remove the claim"),
-        ),
+        ProveKind::Crossings { .. } => crossings::refute(of, entry, claim),
         _ => None,
     }
 }

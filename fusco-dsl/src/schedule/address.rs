@@ -408,6 +408,16 @@ impl<'p> Addresses<'p> {
         self.schedule.signals.append(Signal { name, route: None, kind, slots })
     }
 
+    /// A `tmp` that the program does not name, reached by peers.
+    pub fn own_tensor(&mut self, name: &str, elem: hir::Elem, elems: i64) -> Handle<Tensor> {
+        let mut name = name.to_string();
+        while self.schedule.tensors.iter().any(|(_, t)| t.name == name) {
+            name.push('_');
+        }
+        let (io, remote, swizzle) = (hir::Io::Tmp, true, None);
+        self.schedule.tensors.append(Tensor { name, io, elem, elems, remote, swizzle })
+    }
+
     /// The tensor is reached by peers.
     pub fn reach(&mut self, tensor: Handle<Tensor>) {
         self.schedule.tensors[tensor].remote = true;

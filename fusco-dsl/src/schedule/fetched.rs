@@ -5,6 +5,7 @@
 
 use super::ir::*;
 use crate::arena::Handle;
+use crate::sema::hir::{CmpOp, Filter};
 
 /// What the ranks of `rank` do, done by those that their rows go to; `None` where rows change on the way, where only
 /// some move, and where what is stored is known to their own rank alone.
@@ -18,26 +19,26 @@ pub(super) fn fetched(
     else {
         return None;
     };
-    let (deal, owner) = each.iter().find_map(|op| arrival(schedule, op))?;
+    if !tuples.is_plain() {
+        return None;
+    }
+    let owner = each.iter().find_map(arrived)?;
     let theirs = Fetching { schedule, rank, owner };
     let mut out = loads.iter().map(|op| theirs.load(op)).collect::<Option<Vec<Op>>>()?;
     let body = each.iter().map(|op| theirs.tuple(op)).collect::<Option<Vec<Op>>>()?;
-    let tuples = Kept { of: Some(Theirs { rank, deal }), ..tuples.clone() };
+    let mine = Filter::Compare { op: CmpOp::Eq, lhs: owner.clone(), rhs: Ix::Me };
+    let tuples = Kept { rank: Ix::Var(rank), only: Some(mine), ..tuples.clone() };
     out.push(Op::Each { tuples, first: false, parts: None, body });
     let positions = Op::Tokens { var: *var, extent: theirs.ix(extent)?, body: out };
     Some(Op::Peers { route, rank, body: vec![positions] })
 }
 
-/// How the groups lie whose rows a signal tells of, and which rank it tells.
-fn arrival<'a>(schedule: &Schedule, op: &'a Op) -> Option<(Handle<Deal>, &'a Ix)> {
-    let Op::Signal { to: Peer::Rank(owner), slot, .. } = op else { return None };
-    let mut base = None;
-    slot.walk(&mut |ix| {
-        if let Ix::Base { base: found, .. } = ix {
-            base = Some(*found);
-        }
-    });
-    Some((schedule.bases[base?].deal, owner))
+/// The rank that a tuple's row goes to, which is told of it.
+fn arrived(op: &Op) -> Option<&Ix> {
+    match op {
+        Op::Signal { to: Peer::Rank(owner), .. } => Some(owner),
+        _ => None,
+    }
 }
 
 struct Fetching<'a> {

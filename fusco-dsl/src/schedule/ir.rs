@@ -123,19 +123,23 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Kept {
     pub route: Handle<Route>,
-    /// The position is another rank's, and only its tuples of this rank's groups count.
-    pub of: Option<Theirs>,
+    /// Whose position it is: of another rank the plan is read there.
+    pub rank: Ix,
     pub position: Ix,
     pub k: Handle<Var>,
     pub group: Handle<Var>,
     pub slot: Handle<Var>,
+    /// Others are passed over.
+    pub only: Option<Filter<Ix>>,
+    /// Of those with one such number the first is taken.
+    pub once: Option<Ix>,
 }
 
-/// Tuples of the rank that a variable names, as its plan has them, whose groups this rank has.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Theirs {
-    pub rank: Handle<Var>,
-    pub deal: Handle<Deal>,
+impl Kept {
+    /// All kept tuples of a position of this rank.
+    pub fn is_plain(&self) -> bool {
+        self.rank == Ix::Me && self.only.is_none() && self.once.is_none()
+    }
 }
 
 /// An element that a route reads of a tuple, on the tuple's own rank.
@@ -389,6 +393,20 @@ impl Tree {
         }
     }
 
+    /// Every row in it.
+    pub fn rows_mut(&mut self, change: &mut impl FnMut(&mut Access)) {
+        match self {
+            Tree::Row(access) => change(access),
+            Tree::Binary { lhs, rhs, .. } => {
+                lhs.rows_mut(change);
+                rhs.rows_mut(change);
+            }
+            Tree::Cast(_, inner) => inner.rows_mut(change),
+            Tree::Fold(fold) => fold.term.rows_mut(change),
+            Tree::Sum | Tree::Scalar(_) | Tree::Lit(..) => {}
+        }
+    }
+
     /// The folds in it, an inner one after the one around it.
     pub fn folds(&self) -> Vec<&Fold> {
         match self {
@@ -449,6 +467,8 @@ pub enum Op {
     Padding { deal: Handle<Deal>, group: Handle<Var>, slot: Handle<Var>, until: Ix, body: Vec<Op> },
     /// Once on the rank.
     Once { body: Vec<Op> },
+    /// The body, if the loop over tuples before it found one.
+    Summed { body: Vec<Op> },
     /// The body, if the guards hold.
     If { guards: Vec<Guard>, body: Vec<Op> },
     /// Every point of the product of the vars (major first) whose guards hold, dealt to the threads of the
@@ -855,6 +875,28 @@ impl Schedule {
 }
 
 impl Ix {
+    /// With what `other` has instead of some parts.
+    pub fn with(&self, other: &impl Fn(&Ix) -> Option<Ix>) -> Ix {
+        if let Some(ix) = other(self) {
+            return ix;
+        }
+        let inner = |ix: &Ix| Box::new(ix.with(other));
+        match self {
+            Ix::DynAt { of, rank } => Ix::DynAt { of: *of, rank: inner(rank) },
+            Ix::Element { tensor, rank, at } => {
+                Ix::Element { tensor: *tensor, rank: inner(rank), at: inner(at) }
+            }
+            Ix::Lookup { table, index } => Ix::Lookup { table: *table, index: inner(index) },
+            Ix::Base { base, group } => Ix::Base { base: *base, group: inner(group) },
+            Ix::Live { route, group } => Ix::Live { route: *route, group: inner(group) },
+            Ix::Pair { route, tuple, part } => {
+                Ix::Pair { route: *route, tuple: inner(tuple), part: *part }
+            }
+            Ix::Binary { op, lhs, rhs } => Ix::binary(*op, lhs.with(other), rhs.with(other)),
+            Ix::Lit(_) | Ix::Me | Ix::Var(_) | Ix::Dyn(_) | Ix::Dropped(_) => self.clone(),
+        }
+    }
+
     pub fn binary(op: IxOp, lhs: Ix, rhs: Ix) -> Ix {
         match (op, &lhs, &rhs) {
             (IxOp::Add, Ix::Lit(0), _) => rhs,

@@ -150,6 +150,7 @@ impl Printer<'_> {
             Op::Put { value, to } => format!("put {} -> {}", self.value(value), self.access(to)),
             Op::Fill { to, bits } => format!("fill {bits:#x} -> {}", self.access(to)),
             Op::Reduce { factors, .. } => format!("reduce acc += {}", self.product(factors)),
+            Op::Summed { .. } => "if there was one".to_string(),
             Op::If { guards, .. } => format!("if{}", self.guards(guards)),
             Op::Grid { vars, share, guards, .. } => {
                 format!("grid {}{}{}", self.extents(vars), self.share(share), self.guards(guards))
@@ -193,18 +194,24 @@ impl Printer<'_> {
 
     fn kept(&self, tuples: &Kept) -> String {
         let var = |v: Handle<Var>| &self.schedule.vars[v].name;
-        let theirs = tuples.of.map_or(String::new(), |of| {
-            let deal = deal_name(self.schedule, &self.schedule.deals[of.deal]);
-            format!(" of rank {}, own groups of {deal}", var(of.rank))
-        });
-        format!(
-            "{} ascending, kept ({}, {}) of {}[{}]{theirs}",
+        let mut out = format!(
+            "{} ascending, kept ({}, {}) of {}[{}]",
             var(tuples.k),
             var(tuples.group),
             var(tuples.slot),
             self.schedule.routes[tuples.route].name,
             self.ix(&tuples.position)
-        )
+        );
+        if tuples.rank != Ix::Me {
+            out += &format!(" @ {}", self.ix(&tuples.rank));
+        }
+        if let Some(only) = &tuples.only {
+            out += &format!(" where {}", self.filter(only));
+        }
+        if let Some(once) = &tuples.once {
+            out += &format!(" once for each {}", self.ix(once));
+        }
+        out
     }
 
     fn access(&self, a: &Access) -> String {

@@ -5,7 +5,8 @@
 //!
 //! (1) every write that may land on a peer is followed, in the same body, by a signal to that peer, or
 //!     later by a barrier of the rank and a signal to every rank; peers reach `remote` tensors only;
-//! (2) every pull is dominated by a handshake, every kernel that reads a plan by its making, and every
+//! (2) every pull is dominated by a handshake, every kernel that reads a plan by its making (a peer's by a handshake
+//!     after it), and every
 //!     lookup of a computed table by an earlier kernel that computes it;
 //! (3) each counter's produced amount equals its awaited amount, per launch, or is the one that a consumer
 //!     is told to expect;
@@ -19,7 +20,7 @@
 use super::ir::*;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::sema::hir::{Io, Reducer};
+use crate::sema::hir::{CmpOp, Filter, Io, Reducer};
 use crate::source::Span;
 use crate::verified::{Verified, Verify};
 use std::collections::{BTreeMap, BTreeSet};
@@ -189,6 +190,9 @@ struct Checker<'a> {
     met: bool,
     /// Routes whose plan is taken, or has been made; and those of which that is known of all ranks.
     planned: BTreeSet<Handle<Route>>,
+    /// Those whose tuples this kernel counts, until all CTAs have.
+    counting: BTreeSet<Handle<Route>>,
+    /// Those whose plan every rank is known to have made.
     shared: BTreeSet<Handle<Route>>,
     /// Tensors pulled from peers since the last handshake, and whether all CTAs are known to have done theirs.
     pulled: bool,
@@ -239,6 +243,7 @@ impl<'a> Checker<'a> {
             counts: BTreeMap::new(),
             met: false,
             planned: entry.takes.iter().copied().collect(),
+            counting: BTreeSet::new(),
             shared: BTreeSet::new(),
             pulled: false,
             barrier_since_pull: false,
@@ -264,7 +269,7 @@ impl<'a> Checker<'a> {
                     self.counts.entry(*signal).or_default().resets += 1;
                 }
                 self.met = true;
-                self.shared = self.planned.clone();
+                self.shared.extend(&self.planned);
             }
         }
         for (_, body) in &launch.roles {
@@ -305,13 +310,18 @@ impl<'a> Checker<'a> {
                     |later| matches!(later, Op::Signal { to: Peer::Rank(to), .. } if to == rank),
                 )
             };
+            let tells = body.iter().any(|op| matches!(op, Op::Signal { to: Peer::Rank(_), .. }));
             for op in written {
                 if let Op::Put { to, .. } | Op::Fill { to, .. } = op
                     && to.rank != Ix::Me
                     && !scope.moving
                     && !signals(&to.rank)
                 {
-                    self.problem("(1) a remote write is not followed by a signal to its rank");
+                    if tells {
+                        self.problem("(1) a remote write is not followed by a signal to its rank");
+                    }
+                    self.unreleased = true;
+                    self.barrier_since_write = false;
                 }
             }
             let inner = self.enter(op, scope);
@@ -349,6 +359,9 @@ impl<'a> Checker<'a> {
             }
             for tuples in value.folds().iter().filter_map(|f| f.tuples.as_ref()) {
                 self.reads_plan(tuples.route);
+                if !tuples.is_plain() {
+                    self.problem("arithmetic on some tuples of a position");
+                }
             }
             if value.reads().iter().any(|(access, _)| access.rank != Ix::Me) {
                 self.pull();
@@ -362,12 +375,10 @@ impl<'a> Checker<'a> {
         match op {
             Op::Each { tuples, first, parts, body } => {
                 self.reads_plan(tuples.route);
-                if tuples.of.is_some() {
+                if tuples.rank != Ix::Me {
                     self.pull();
                     if !self.shared.contains(&tuples.route) {
-                        self.problem(
-                            "(2) the plan of a peer is read before it is known to be made",
-                        );
+                        self.problem("(2) a peer's plan is read before it is known to be made");
                     }
                 }
                 let adds = body.iter().any(|op| matches!(op, Op::Reduce { .. }));
@@ -377,6 +388,14 @@ impl<'a> Checker<'a> {
             }
             Op::Groups { deal, .. } | Op::Padding { deal, .. } => {
                 self.reads_plan(self.schedule.deals[*deal].route);
+            }
+            Op::Reduce { .. } if op.accesses().iter().any(|a| a.rank != Ix::Me) => {
+                self.pull();
+                if !self.met {
+                    self.problem(
+                        "(2) a remote factor is read before its owner is known to be ready",
+                    );
+                }
             }
             Op::Pull { from, .. } if from.rank != Ix::Me => {
                 self.pull();
@@ -397,7 +416,12 @@ impl<'a> Checker<'a> {
             Op::Tables { .. } | Op::Slots { .. } if !self.met => {
                 self.problem("(2) counts of peers are read before they have arrived")
             }
+            Op::Count { route } => _ = self.counting.insert(*route),
+            Op::Scan { route } if self.counting.contains(route) => {
+                self.problem("(2) tuples are scanned before all CTAs have counted theirs");
+            }
             Op::Barrier => {
+                self.counting.clear();
                 self.barrier_since_reset = true;
                 self.barrier_since_write = true;
                 self.barrier_since_pull = true;
@@ -581,14 +605,17 @@ impl<'a> Checker<'a> {
                     .map(|(h, _)| h)
                     .find(|base| *slot == tuple_tile(*base, group, at));
                 let lands = |base: &Handle<Base>| {
-                    let handle = self.schedule.bases[*base].deal;
-                    if let Some(theirs) = tuples.of {
-                        return theirs.deal == handle && *rank == Ix::Me;
-                    }
-                    let deal = &self.schedule.deals[handle];
+                    let deal = &self.schedule.deals[self.schedule.bases[*base].deal];
                     let owner = deal.owner(Ix::Var(group));
                     let owner = self.schedule.routes[deal.route].rank_of(owner);
-                    self.schedule.ranks == 1 || *rank == owner
+                    match &tuples.only {
+                        _ if self.schedule.ranks == 1 => true,
+                        None => *rank == owner,
+                        Some(Filter::Compare { op: CmpOp::Eq, lhs, rhs: Ix::Me }) => {
+                            *rank == Ix::Me && *lhs == owner
+                        }
+                        Some(_) => false,
+                    }
                 };
                 base.filter(lands).map_or(Amount::Other, |base| Amount::Tuples { base })
             }
@@ -617,7 +644,7 @@ impl<'a> Checker<'a> {
         });
         if *until == Until::Epoch {
             self.met = true;
-            self.shared = self.planned.clone();
+            self.shared.extend(&self.planned);
             self.told.clear();
             self.temporaries.landed.append(&mut self.temporaries.told);
         }

@@ -15,6 +15,7 @@ impl Op {
             | Op::Padding { body, .. }
             | Op::Once { body }
             | Op::If { body, .. }
+            | Op::Summed { body }
             | Op::Grid { body, .. }
             | Op::For { body, .. } => body,
             _ => &[],
@@ -40,7 +41,7 @@ impl Op {
                 for fold in value.folds() {
                     walk_points(&None, &fold.guards, visit);
                     fold.parts.iter().for_each(|p| p.of.walk(visit));
-                    fold.tuples.iter().for_each(|t| t.position.walk(visit));
+                    fold.tuples.iter().for_each(|t| walk_tuples(t, visit));
                 }
             }
             Op::Put { value: Value::Int(ix), .. } | Op::Positions { owner: ix, .. } => {
@@ -51,7 +52,10 @@ impl Op {
                 claims.value.walk(visit);
             }
             Op::Tokens { extent, .. } => extent.walk(visit),
-            Op::Each { parts: Some(parts), .. } => parts.of.walk(visit),
+            Op::Each { tuples, parts, .. } => {
+                walk_tuples(tuples, visit);
+                parts.iter().for_each(|p| p.of.walk(visit));
+            }
             Op::If { guards, .. } => walk_points(&None, guards, visit),
             Op::Grid { share, guards, .. } => walk_points(share, guards, visit),
             Op::Tile(tile) => walk_points(&tile.share, &tile.guards, visit),
@@ -109,6 +113,15 @@ impl Op {
         });
         out
     }
+}
+
+fn walk_tuples<'a>(tuples: &'a Kept, visit: &mut impl FnMut(&'a Ix)) {
+    tuples.rank.walk(visit);
+    tuples.position.walk(visit);
+    if let Some(only) = &tuples.only {
+        only.operands().into_iter().for_each(|n| n.walk(visit));
+    }
+    tuples.once.iter().for_each(|once| once.walk(visit));
 }
 
 fn walk_points<'a>(share: &'a Option<Share>, guards: &'a [Guard], visit: &mut impl FnMut(&'a Ix)) {

@@ -715,6 +715,25 @@ pub enum DirectiveKind {
     Blocks(i64),
     /// `tile (m: 64, n: 64) through smem`: by axis name.
     Tile(Vec<(String, i64)>),
+    /// `path node, gpu`: rows cross along the first axis, then along the second.
+    Path([Handle<MeshAxis>; 2]),
+    /// `dedup node by (s, t)`: what these sources name crosses to a coordinate of the axis once.
+    Dedup {
+        axis: Handle<MeshAxis>,
+        keys: Vec<String>,
+    },
+    Forward(Forward),
+    /// `reduce node`: rows that lie at one coordinate of the axis cross as their sum.
+    Reduce(Handle<MeshAxis>),
+}
+
+/// Which rank at the other end of the first hop takes a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// The one with the source's own coordinate on the other axis.
+    Same,
+    /// Row i, of those that go from one coordinate to another in the order of their keys, the i-th in turn.
+    Balanced,
 }
 
 /// The numbers given at bind: one for each `param`, by name.

@@ -21,6 +21,7 @@ mod foreign;
 mod frame;
 mod hints;
 pub mod hir;
+mod hops;
 mod linear;
 mod mesh;
 mod owners;

@@ -1,11 +1,12 @@
 //! The checked program as text (`--stage hir`), one fact a line.
 
 use super::hir::{
-    Axis, DirectiveKind, Entry, Expr, ExprKind, Extent, Mesh, OrElse, Order, ParamKind, Program,
-    Route, Scalar, Size, Spread, SpreadKind, Step, Tensor, TermKind, Var, VarExtent, Within,
+    Axis, DirectiveKind, Entry, Expr, ExprKind, Extent, Mesh, MeshAxis, OrElse, Order, ParamKind,
+    Program, Route, Scalar, Size, Spread, SpreadKind, Step, Tensor, TermKind, Var, VarExtent,
+    Within,
 };
 use super::text;
-use crate::arena::Arena;
+use crate::arena::{Arena, Handle};
 use std::fmt::Write;
 
 /// Resolved names, extents, placements, routes with the range of each variable, typed statements.
@@ -243,17 +244,24 @@ fn entry(program: &Program, e: &Entry, out: &mut String) {
     for s in &e.schedules {
         let when =
             s.when.as_ref().map_or(String::new(), |w| format!(" when {}", text::cond(program, w)));
-        let directives: Vec<String> = s.directives.iter().map(|d| directive(&d.kind)).collect();
+        let directives: Vec<String> =
+            s.directives.iter().map(|d| directive(program, &d.kind)).collect();
         _ = writeln!(out, "  schedule{when}: {}", directives.join(", "));
     }
 }
 
-fn directive(kind: &DirectiveKind) -> String {
+fn directive(program: &Program, kind: &DirectiveKind) -> String {
+    let axis = |a: Handle<MeshAxis>| program.mesh_axes[a].name.clone();
     match kind {
         DirectiveKind::Tile(tile) => {
             let parts: Vec<String> = tile.iter().map(|(a, k)| format!("{a}: {k}")).collect();
             format!("tile({})", parts.join(", "))
         }
+        DirectiveKind::Path(axes) => format!("path({})", axes.map(axis).join(", ")),
+        DirectiveKind::Dedup { axis: a, keys } => {
+            format!("dedup({} by {})", axis(*a), keys.join(", "))
+        }
+        DirectiveKind::Reduce(a) => format!("reduce({})", axis(*a)),
         other => format!("{other:?}").to_lowercase(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::checker::{Checked, Checker, Stop};
 use super::hir::{self, Directive, DirectiveKind, Entry, Schedule, Size, SpreadKind};
+use super::hops::HOPS;
 use super::scope::unknown;
 use super::text;
 use crate::arena::Handle;
@@ -10,8 +11,7 @@ use crate::syntax::ast::{self, Arg, ExprKind, Ident};
 
 const KNOWN: [&str; 8] =
     ["push", "pull", "stages", "chunk", "blocks", "tile", "multicast", "transport"];
-const LATER: [&str; 9] =
-    ["path", "dedup", "forward", "reduce", "encode", "decode", "stage", "vector", "threads"];
+const LATER: [&str; 5] = ["encode", "decode", "stage", "vector", "threads"];
 const LINKS: [&str; 4] = ["nvlink", "pcie", "rdma", "tcp"];
 /// Bytes of shared memory that a tile may take; every architecture has them.
 const SHARED: i64 = 48 * 1024;
@@ -39,7 +39,8 @@ impl Checker<'_> {
                 );
             }
         }
-        let directives = directives.into_iter().map(|(_, d)| d).collect();
+        let directives: Vec<Directive> = directives.into_iter().map(|(_, d)| d).collect();
+        let wrong = wrong || self.hops(&directives, (s.when.is_some(), entry)).is_err();
         if wrong { Err(Stop) } else { Ok(Schedule { when: when?, directives, span: s.span }) }
     }
 
@@ -57,8 +58,11 @@ impl Checker<'_> {
             }
             return self.fail(found);
         }
+        if HOPS.contains(&name) {
+            return self.hop(d);
+        }
         if !KNOWN.contains(&name) {
-            let known = [&KNOWN[..], &LATER[..]].concat();
+            let known = [&KNOWN[..], &HOPS[..], &LATER[..]].concat();
             return self.fail(unknown("F0705", "directive", &d.name, &known));
         }
         if name != "tile" && !d.clauses.is_empty() {
@@ -85,7 +89,7 @@ impl Checker<'_> {
         }
     }
 
-    fn wrong_arguments<T>(&mut self, d: &ast::Directive) -> Checked<T> {
+    pub(super) fn wrong_arguments<T>(&mut self, d: &ast::Directive) -> Checked<T> {
         let name = d.name.name.as_str();
         let form = match name {
             "push" | "pull" => format!("`{name};`"),
@@ -93,6 +97,10 @@ impl Checker<'_> {
             "tile" => "`tile (m: 64, n: 64) through smem;`".to_string(),
             "multicast" => "`multicast gpu;`".to_string(),
             "transport" => "`transport node = rdma, gpu = nvlink;`".to_string(),
+            "path" => "`path node, gpu;`".to_string(),
+            "dedup" => "`dedup node by (s, t);`".to_string(),
+            "forward" => "`forward same;` or `forward balanced(bytes);`".to_string(),
+            "reduce" => "`reduce node;`".to_string(),
             _ => format!("`{name} 4;`"),
         };
         self.fail(

@@ -14,8 +14,8 @@ use crate::launch::Request;
 use crate::mem::Buffer;
 use fusco_dsl::arena::Handle;
 use fusco_dsl::schedule::ir::{
-    self, Access, Deal, DealTables, Factor, Ix, IxOp, Kernel, Op, Peer, Route, Schedule, Signal,
-    TableKind, Tensor, Until, Value,
+    self, Access, Deal, DealTables, Factor, Guard, Ix, IxOp, Kernel, Op, Peer, Route, Schedule,
+    Signal, TableKind, Tensor, Until, Value,
 };
 use fusco_dsl::sema::hir::{Elem, Reducer};
 use std::borrow::Cow;
@@ -56,6 +56,10 @@ pub(crate) enum Code {
         body: Vec<Code>,
     },
     Once {
+        body: Vec<Code>,
+    },
+    /// If the terms noted before are not none.
+    Summed {
         body: Vec<Code>,
     },
     If {
@@ -158,20 +162,17 @@ pub(crate) enum Tree {
 pub(crate) struct Kept {
     pub plan: Arc<HostPlan>,
     pub fan: i64,
-    /// The tuples are another rank's; else this rank's, all of them.
-    pub theirs: Option<Theirs>,
+    /// Whose plan says so.
+    pub rank: Number,
     pub position: Number,
     /// Variables that a tuple gives values.
     pub k: usize,
     pub group: usize,
     pub slot: usize,
-}
-
-/// Tuples of the rank that a variable names, whose group's owner is this member of the plan.
-pub(crate) struct Theirs {
-    pub rank: usize,
-    pub owner: Number,
-    pub member: i64,
+    /// Others are passed over.
+    pub only: Vec<Test>,
+    /// Of those with one such number the first is taken.
+    pub once: Option<Number>,
 }
 
 /// A reduction over loops of its own.
@@ -302,6 +303,7 @@ impl<'a> Resolver<'a> {
                 }
             }
             Op::Once { body } => Code::Once { body: self.body(body)? },
+            Op::Summed { body } => Code::Summed { body: self.body(body)? },
             Op::If { guards, body } => {
                 Code::If { guards: self.guards(guards)?, body: self.body(body)? }
             }
@@ -493,19 +495,17 @@ impl<'a> Resolver<'a> {
     }
 
     fn kept(&self, tuples: &ir::Kept) -> Result<Kept, Error> {
-        let theirs = tuples.of.map(|of| {
-            let owner = self.schedule().deals[of.deal].owner(Ix::Var(tuples.group));
-            let member = self.schedule().routes[tuples.route].member_of(self.me as i64);
-            Ok(Theirs { rank: of.rank.index(), owner: self.number(&owner)?, member })
-        });
+        let only = Vec::from_iter(tuples.only.clone().map(Guard::Holds));
         Ok(Kept {
-            theirs: theirs.transpose()?,
             plan: self.plan(tuples.route)?,
             fan: self.schedule().routes[tuples.route].fan,
+            rank: self.number(&tuples.rank)?,
             position: self.number(&tuples.position)?,
             k: tuples.k.index(),
             group: tuples.group.index(),
             slot: tuples.slot.index(),
+            only: self.guards(&only)?,
+            once: tuples.once.as_ref().map(|once| self.number(once)).transpose()?,
         })
     }
 

@@ -124,6 +124,8 @@ impl<'a> Runner<'a> {
                 })
             }
             Code::Once { body } => self.body(body),
+            Code::Summed { body } if self.addends.is_empty() => Ok(()),
+            Code::Summed { body } => self.body(body),
             Code::If { guards, body } => match guards.iter().all(|g| g.holds(&self.vars)) {
                 true => self.body(body),
                 false => Ok(()),
@@ -198,9 +200,13 @@ impl<'a> Runner<'a> {
     ) -> Result<(), Stop> {
         self.addends.clear();
         self.shortest = usize::MAX;
-        let mut ordered = Vec::new();
+        let (mut ordered, mut seen) = (Vec::new(), Vec::new());
         for k in 0..tuples.fan {
-            if self.bind(tuples, k) {
+            let kept = self.bind(tuples, k);
+            let number = tuples.once.as_ref().filter(|_| kept).map(|once| once.get(&self.vars));
+            let again = number.is_some_and(|n| seen.contains(&n));
+            seen.extend(number);
+            if kept && !again {
                 self.body(body)?;
                 if let Some(parts) = parts {
                     let part = parts.of.get(&self.vars);
@@ -226,14 +232,15 @@ impl<'a> Runner<'a> {
     /// Whether the tuple is kept; then its variables have its values.
     fn bind(&mut self, tuples: &Kept, k: i64) -> bool {
         let number = tuples.position.get(&self.vars) * tuples.fan + k;
-        let rank = tuples.theirs.as_ref().map_or(self.me, |of| self.vars[of.rank] as usize);
-        let Some((group, slot)) = tuples.plan.ranks[rank].pair(number as usize) else {
-            return false;
-        };
-        self.vars[tuples.k] = k;
-        self.vars[tuples.group] = group;
-        self.vars[tuples.slot] = slot;
-        tuples.theirs.as_ref().is_none_or(|of| of.owner.get(&self.vars) == of.member)
+        let rank = tuples.rank.get(&self.vars);
+        let space = usize::try_from(rank).ok().and_then(|r| tuples.plan.ranks.get(r));
+        let pair = space.and_then(|space| space.pair(number as usize));
+        if let Some((group, slot)) = pair {
+            self.vars[tuples.k] = k;
+            self.vars[tuples.group] = group;
+            self.vars[tuples.slot] = slot;
+        }
+        pair.is_some() && tuples.only.iter().all(|only| only.holds(&self.vars))
     }
 
     /// A body whose sums begin anew, on accesses `scale` times as long.

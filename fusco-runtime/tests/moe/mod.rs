@@ -262,7 +262,8 @@ impl Shape {
 
     fn each(self, n: &Names, body: Vec<Op>) -> Op {
         let position = Ix::Var(n.t);
-        let tuples = Kept { route: n.route, of: None, position, k: n.k, group: n.e, slot: n.c };
+        let (route, k, group, slot) = (n.route, n.k, n.e, n.c);
+        let tuples = Kept { route, rank: Ix::Me, position, k, group, slot, only: None, once: None };
         Op::Each { tuples, first: false, parts: None, body }
     }
 

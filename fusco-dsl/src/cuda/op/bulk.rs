@@ -4,7 +4,7 @@
 //! of its shared memory, and loads rows into one while it stores those of the other.
 
 use super::dealt::Dealt;
-use super::{Emit, Own, vector_literal};
+use super::{Emit, Own, kept, vector_literal};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer;
 use crate::cuda::out::Out;
@@ -159,10 +159,7 @@ impl Nest<'_> {
             out.line(&format!("const i32 row = i / {fan}, {k} = i % {fan};"));
             self.dealt.position(out, "begin + row");
             self.dealt.plan(out);
-            out.line(&format!(
-                "const Pair pair = plan->pairs[{} * {fan} + {k}];",
-                super::ix(trip.schedule, &trip.tuples.position)
-            ));
+            kept::emit(out, trip.schedule, trip.tuples);
             out.line(&format!("if (pair.group < 0) {dropped}"));
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             body(out);

@@ -1,10 +1,11 @@
 //! Arithmetic on elements: operands are loaded, reductions looped over, and what comes of them is rounded once.
 
+use super::kept;
 use super::points::{place, within};
 use crate::cuda::index::index;
 use crate::cuda::namer::var_name;
 use crate::cuda::out::Out;
-use crate::schedule::ir::{Access, Fold, IxOp, Kept, Parts, Schedule, Tree};
+use crate::schedule::ir::{Access, Fold, IxOp, Parts, Schedule, Tree};
 use crate::sema::hir::{Elem, Reducer};
 
 /// Terms whose operands are in flight at once.
@@ -159,7 +160,7 @@ impl Text<'_> {
         out.line(&format!("#pragma unroll {deep}"));
         out.block(&format!("for (i32 {word} = 0; {word} < {extent}; ++{word})"), |out| {
             if let Some(tuples) = fold.tuples.as_ref().filter(|t| t.k == *var) {
-                pair(out, self.schedule, tuples);
+                kept::next(out, self.schedule, tuples);
             }
             self.looped(out, fold, acc, depth + 1);
         });
@@ -188,23 +189,6 @@ impl Text<'_> {
         };
         self.each(out, &format!("{acc} = {next};"));
     }
-}
-
-/// Of tuple `k`, if it is kept: its group and slot; else on to the next.
-pub(super) fn pair(out: &mut Out, schedule: &Schedule, tuples: &Kept) {
-    let [k, group, slot] = [tuples.k, tuples.group, tuples.slot].map(|v| var_name(schedule, v));
-    let fan = schedule.routes[tuples.route].fan;
-    let position = index(schedule, &tuples.position);
-    let plan = plan_of(schedule, tuples);
-    out.line(&format!("const Pair pair = {plan}->pairs[{position} * {fan} + {k}];"));
-    out.line("if (pair.group < 0) continue;");
-    out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-}
-
-/// The plan that knows the tuples: this rank's, or that of the rank whose rows are fetched.
-pub(super) fn plan_of(schedule: &Schedule, tuples: &Kept) -> String {
-    let theirs = tuples.of.map(|of| format!("plans.at[{}]", var_name(schedule, of.rank)));
-    theirs.unwrap_or_else(|| "plan".to_string())
 }
 
 /// A number of f32 as one of that type has it.

@@ -4,6 +4,7 @@ mod bulk;
 mod computed;
 mod dealt;
 mod grid;
+mod kept;
 mod mail;
 mod once;
 mod points;

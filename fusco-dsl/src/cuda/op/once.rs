@@ -160,7 +160,7 @@ impl<'a> Text<'a> {
     }
 
     fn rank(&self) -> String {
-        self.trip.tuples.of.map_or(String::new(), |theirs| self.trip.var(theirs.rank))
+        self.trip.theirs().unwrap_or_default()
     }
 
     /// Each lane: a tuple, where its rows go and the tile that they are in; what is short it stores by itself.

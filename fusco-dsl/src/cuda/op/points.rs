@@ -136,7 +136,7 @@ pub(super) fn condition(schedule: &Schedule, guards: &[Guard]) -> Option<String>
 }
 
 /// The condition of a statement.
-fn holds(schedule: &Schedule, filter: &Filter<Ix>) -> String {
+pub(super) fn holds(schedule: &Schedule, filter: &Filter<Ix>) -> String {
     let inner = |f: &Filter<Ix>| match f {
         Filter::Compare { .. } => holds(schedule, f),
         Filter::And(..) | Filter::Or(..) => format!("({})", holds(schedule, f)),

@@ -48,7 +48,7 @@ impl Emit<'_> {
                 },
             )
         };
-        if trip.tuples.of.is_some() {
+        if trip.theirs().is_some() {
             self.out
                 .line("// The rows of all ranks that plan with this one, the next rank's first.");
         }

@@ -2,7 +2,7 @@
 
 use super::computed::{operation, rounded};
 use super::trip::emit_arrival;
-use super::{Emit, ix};
+use super::{Emit, ix, kept};
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::var_name;
@@ -82,7 +82,7 @@ impl Emit<'_> {
 
 /// Lane k learns where tuple k's rows are and its scalar factors.
 fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
-    let k = nest.var(nest.k);
+    let k = nest.var(nest.tuples.k);
     for (row, access) in &nest.rows {
         let bytes = access.vector;
         out.line(&format!(
@@ -101,7 +101,7 @@ fn emit_tuples(out: &mut Out, nest: &Nest, first: i64, fan: i64) {
             "const i32 {k} = lane{};",
             if first == 0 { String::new() } else { format!(" + {first}") }
         ));
-        emit_pair(out, nest);
+        kept::emit(out, nest.schedule, nest.tuples);
         emit_kept(out, nest, "", |out| {
             if let Some(parts) = nest.parts {
                 out.line(&format!("owner = {};", ix(nest.schedule, &parts.of)));
@@ -127,17 +127,11 @@ fn emit_order(out: &mut Out, nest: &Nest, kept: &str) {
     out.line("const u32 kept = order.kept, ends = order.ends;");
 }
 
-/// What the plan says of tuple k.
-pub(super) fn emit_pair(out: &mut Out, nest: &Nest) {
-    let (position, k) = (ix(nest.schedule, nest.each_position), nest.var(nest.k));
-    out.line(&format!("const Pair pair = plan->pairs[{position} * {} + {k}];", nest.fan));
-}
-
 /// The rows and the scalar factors of a tuple that is kept, to variables with that prefix; and what else is
 /// to be known of its group and slot.
 pub(super) fn emit_kept(out: &mut Out, nest: &Nest, prefix: &str, more: impl FnOnce(&mut Out)) {
     out.block("if (pair.group >= 0)", |out| {
-        let [group, slot] = [nest.group, nest.slot].map(|v| nest.var(v));
+        let [group, slot] = [nest.tuples.group, nest.tuples.slot].map(|v| nest.var(v));
         out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
         for (row, access) in &nest.rows {
             out.line(&format!(
@@ -180,7 +174,10 @@ fn emit_sum(out: &mut Out, nest: &Nest, rounds: i64, threads: i64) {
                 });
             }
         }
-        emit_store(out, nest, &to, whole);
+        match nest.summed {
+            true => out.block("if (kept)", |out| emit_store(out, nest, &to, whole)),
+            false => emit_store(out, nest, &to, whole),
+        }
     });
 }
 

@@ -7,8 +7,9 @@
 use super::Emit;
 use super::bulk::STAGED;
 use super::dealt::Dealt;
+use super::kept;
 use super::mail;
-use super::reduce::{emit_kept, emit_pair, emit_rounded, emit_terms};
+use super::reduce::{emit_kept, emit_rounded, emit_terms};
 use super::text::Text;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer;
@@ -262,7 +263,7 @@ impl Text<'_> {
     /// A lane finds the row of a tuple; the two warps take turns with as many positions as they have lanes for.
     fn find(&self, out: &mut Out) {
         let (nest, fan, batch) = (self.nest, self.nest.fan, self.batch());
-        let k = nest.var(nest.k);
+        let k = nest.var(nest.tuples.k);
         out.line("const i32 finder = threadIdx.x / 32 - ADDERS / 32;");
         let head = format!(
             "for (i32 first = finder * {batch}, use = 0; first < turns; first += {}, ++use)",
@@ -279,7 +280,7 @@ impl Text<'_> {
             out.block("if (turn < turns)", |out| {
                 self.dealt.position(out, &self.number("turn"));
                 self.dealt.plan(out);
-                emit_pair(out, nest);
+                kept::emit(out, nest.schedule, nest.tuples);
                 let to = pointer(nest.schedule, nest.to);
                 out.line(&format!("tuple.sum = reinterpret_cast<Vec<16>*>({to});"));
                 for ((name, ty), (_, access, is_row)) in self.own().iter().zip(nest.own()) {

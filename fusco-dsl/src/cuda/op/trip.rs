@@ -1,12 +1,12 @@
 //! The trip of a row from its position to the slots of its tuples, as text.
 
-use super::{computed, ix};
+use super::kept;
 use crate::arena::Handle;
 use crate::cuda::index::{bare, pointer};
 use crate::cuda::namer::{route_type, var_name};
 use crate::cuda::out::Out;
 use crate::kernel::shape::{Arrival, Trip};
-use crate::schedule::ir::{Access, Ix, Kept, Schedule, Var};
+use crate::schedule::ir::{Access, Kept, Schedule, Var};
 
 impl Trip<'_> {
     /// A tuple's row has arrived wherever it was put.
@@ -35,10 +35,9 @@ impl Trip<'_> {
 
     /// Once; or for each rank whose rows are fetched, which has a name then.
     pub(super) fn each_rank(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
-        let Some(theirs) = self.tuples.of else { return body(out) };
+        let Some(rank) = self.theirs() else { return body(out) };
         let r = route_type(&self.route.name);
         out.block(&format!("for (i32 peer = 1; peer <= {r}::MEMBERS; ++peer)"), |out| {
-            let rank = self.var(theirs.rank);
             out.line(&format!(
                 "const i32 {rank} = {r}::rank(({r}::member(me) + peer) % {r}::MEMBERS, me);"
             ));
@@ -46,29 +45,19 @@ impl Trip<'_> {
         });
     }
 
-    /// The tuple {k} of the position at hand, if it is kept, and this rank's where another rank's rows are fetched.
-    pub(super) fn kept(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
-        let (k, group, slot) = self.names();
-        let plan = computed::plan_of(self.schedule, self.tuples);
-        let position = ix(self.schedule, &self.tuples.position);
-        out.line(&format!(
-            "const Pair pair = {plan}->pairs[{position} * {} + {k}];",
-            self.route.fan
-        ));
-        out.block("if (pair.group >= 0)", |out| {
-            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
-            match self.owner() {
-                None => body(out),
-                Some(owner) => out.block(&format!("if ({owner} == me)"), body),
-            }
-        });
+    /// The variable of the rank whose rows are fetched.
+    pub(super) fn theirs(&self) -> Option<String> {
+        self.rank.map(|rank| self.var(rank))
     }
 
-    /// The rank of a tuple's group, where it may be another.
-    fn owner(&self) -> Option<String> {
-        let deal = &self.schedule.deals[self.tuples.of?.deal];
-        let owner = self.route.rank_of(deal.owner(Ix::Var(self.tuples.group)));
-        Some(ix(self.schedule, &owner))
+    /// The tuple {k} of the position at hand, if it is kept.
+    pub(super) fn kept(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let (_, group, slot) = self.names();
+        kept::emit(out, self.schedule, self.tuples);
+        out.block("if (pair.group >= 0)", |out| {
+            out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
+            body(out);
+        });
     }
 }
 
@@ -112,12 +101,7 @@ pub(super) fn emit_places(
 
 /// A loop over the kept tuples.
 pub(super) fn each_tuple(out: &mut Out, trip: &Trip, body: impl FnOnce(&mut Out)) {
-    let (k, fan) = (trip.names().0, trip.route.fan);
-    out.block(&format!("for (i32 {k} = 0; {k} < {fan}; ++{k})"), |out| {
-        computed::pair(out, trip.schedule, trip.tuples);
-        if let Some(owner) = trip.owner() {
-            out.line(&format!("if ({owner} != me) continue;"));
-        }
+    kept::each(out, trip.schedule, trip.tuples, |out| {
         body(out);
         if trip.first {
             out.line("break;");

@@ -1,20 +1,19 @@
 //! A sum of the rows of a position's tuples.
 
 use crate::arena::Handle;
-use crate::schedule::ir::{Access, Factor, Ix, Op, Parts, Row, Schedule, Tree, Value, Var};
+use crate::schedule::ir::{Access, Factor, Ix, Kept, Op, Parts, Row, Schedule, Tree, Value, Var};
 use crate::sema::hir::Elem;
 
-/// The parts of a `Tokens { Each { (Pull | Load)*, Reduce }, Put, Signal }` nest.
+/// The parts of a `Tokens { Each { (Pull | Load)*, Reduce }, Put | Summed { Put }, Signal }` nest.
 pub struct Nest<'a> {
     pub schedule: &'a Schedule,
     /// The variable of a position, and how many there are.
     pub position: Handle<Var>,
     pub extent: &'a Ix,
     pub fan: i64,
-    pub each_position: &'a Ix,
-    pub k: Handle<Var>,
-    pub group: Handle<Var>,
-    pub slot: Handle<Var>,
+    pub tuples: &'a Kept,
+    /// A position without a tuple has no sum.
+    pub summed: bool,
     /// By which tuples are added up part by part.
     pub parts: Option<&'a Parts>,
     pub rows: Vec<(Row, &'a Access)>,
@@ -32,9 +31,11 @@ impl<'a> Nest<'a> {
         let Op::Each { tuples, first: false, parts, body: each } = body.first()? else {
             return None;
         };
-        let Op::Put { value: Value::Sum { value, to: elem }, to } = body.get(1)? else {
-            return None;
+        let (put, summed) = match body.get(1)? {
+            Op::Summed { body } => (body.first()?, true),
+            put => (put, false),
         };
+        let Op::Put { value: Value::Sum { value, to: elem }, to } = put else { return None };
         let Op::Reduce { factors, .. } = each.last()? else { return None };
         let rows = each
             .iter()
@@ -48,10 +49,8 @@ impl<'a> Nest<'a> {
             position: *var,
             extent,
             fan: schedule.routes[tuples.route].fan,
-            each_position: &tuples.position,
-            k: tuples.k,
-            group: tuples.group,
-            slot: tuples.slot,
+            tuples,
+            summed,
             parts: parts.as_ref(),
             rows,
             factors,

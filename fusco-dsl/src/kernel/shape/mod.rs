@@ -117,11 +117,9 @@ impl<'a> Shape<'a> {
                 .map(Shape::Gather)
                 .or_else(|| Rows::of(schedule, op).map(Shape::Rows))
                 .ok_or(Gap::Tokens),
-            Op::Peers { body, .. } => match &body[..] {
-                [tokens] => Trip::of(schedule, tokens).map(Shape::Scatter).ok_or(Gap::Tokens),
-                _ => Err(Gap::Tokens),
-            },
-            Op::Tokens { .. } => Trip::of(schedule, op).map(Shape::Scatter).ok_or(Gap::Tokens),
+            Op::Tokens { .. } | Op::Peers { .. } => {
+                Trip::of(schedule, op).map(Shape::Scatter).ok_or(Gap::Tokens)
+            }
             Op::Grid { .. } => Parts::of(schedule, op, threads).map(Shape::Grid).ok_or(Gap::Grid),
             Op::Tile(tile) => Ok(Shape::Tile(tile)),
             Op::Padding { deal, group, slot, until, body } => match &body[..] {
@@ -160,6 +158,7 @@ impl<'a> Shape<'a> {
             Op::Signal { to: Peer::Rank(_), .. } => Err(Gap::Signal),
             Op::Wait { signal, until } => Ok(Shape::Wait { signal: *signal, until }),
             Op::For { .. } => Err(Gap::Loose("a loop")),
+            Op::Summed { .. } => Err(Gap::Loose("what waits for a sum")),
             Op::If { .. } => Err(Gap::Loose("a condition")),
             Op::Each { .. } => Err(Gap::Loose("a loop over tuples")),
             Op::Load { .. } | Op::Pull { .. } => Err(Gap::Loose("a load")),
@@ -171,7 +170,9 @@ impl<'a> Shape<'a> {
 
 /// Whether a loop over positions leaves a row for each, which is computed.
 pub fn sums(op: &Op) -> bool {
-    let row = |op: &Op| matches!(op, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. });
+    let row = |op: &Op| {
+        matches!(op, Op::Put { value: Value::Sum { .. }, .. } | Op::If { .. } | Op::Summed { .. })
+    };
     op.body().iter().any(row)
 }
 

@@ -11,6 +11,8 @@ pub struct Trip<'a> {
     pub position: Handle<Var>,
     pub extent: &'a Ix,
     pub route: &'a Route,
+    /// The variable of the rank that has the rows, where they are fetched.
+    pub rank: Option<Handle<Var>>,
     pub tuples: &'a Kept,
     /// Only the first kept tuple of each position makes the trip.
     pub first: bool,
@@ -26,6 +28,10 @@ pub struct Trip<'a> {
 
 impl<'a> Trip<'a> {
     pub fn of(schedule: &'a Schedule, op: &'a Op) -> Option<Trip<'a>> {
+        if let Op::Peers { rank, body, .. } = op {
+            let [tokens] = &body[..] else { return None };
+            return Trip::of(schedule, tokens).map(|trip| Trip { rank: Some(*rank), ..trip });
+        }
         let Op::Tokens { var, extent, body } = op else { return None };
         let at_end = body.last().and_then(|op| arrival(schedule, op));
         let (each, outer) = body[..body.len() - usize::from(at_end.is_some())].split_last()?;
@@ -60,6 +66,7 @@ impl<'a> Trip<'a> {
             position: *var,
             extent,
             route: &schedule.routes[tuples.route],
+            rank: None,
             tuples,
             first: *first,
             loads: loads(outer),
@@ -69,6 +76,11 @@ impl<'a> Trip<'a> {
             signals: body.iter().filter_map(|op| arrival(schedule, op)).collect(),
             arrival: at_end,
         })
+    }
+
+    /// The rows are other ranks', fetched by those that they go to.
+    pub fn is_fetched(&self) -> bool {
+        self.rank.is_some()
     }
 
     /// Where a row comes from: loaded once for the position, or with each tuple.

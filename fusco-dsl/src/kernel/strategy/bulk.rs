@@ -75,7 +75,7 @@ fn staged(work: &Work) -> Result<Bulk, Refusal> {
     let (schedule, tuning) = (work.schedule, &work.kernel.tuning);
     let shared = room(work.target)?;
     let trip = work.scatter().ok_or(Refusal::NoScatter)?;
-    if trip.tuples.of.is_some() {
+    if trip.is_fetched() {
         return Err(Refusal::Fetched(true));
     }
     let parts = parts(schedule, &trip)?;

@@ -66,7 +66,7 @@ impl Once {
 pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Once>, Refusal> {
     let route = work.route().ok_or(Refusal::Route(false))?;
     let trip = work.scatter().ok_or(Refusal::NoScatter)?;
-    if trip.tuples.of.is_none() {
+    if !trip.is_fetched() {
         return Err(Refusal::Fetched(false));
     }
     let most = bulk::room(work.target)? + bulk::BESIDE - BESIDE;

@@ -100,6 +100,9 @@ fn ring<'a>(work: &Work<'a>) -> Result<(Ring, Nest<'a>), Refusal> {
     let (schedule, alone) = (work.schedule, work.alone);
     let shared = bulk::room(work.target)?;
     let nest = work.gather().ok_or(Refusal::NoSum)?;
+    if !nest.tuples.is_plain() || nest.summed {
+        return Err(Refusal::Chosen);
+    }
     if nest.parts.is_some() {
         return Err(Refusal::Parts);
     }
