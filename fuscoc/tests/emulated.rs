@@ -25,7 +25,7 @@ const fn case(
 }
 
 #[rustfmt::skip]
-const CASES: [Case; 20] = [
+const CASES: [Case; 21] = [
     case("moe", "dispatch,combine", "--feed z=y --set G=4,E=12,K=2,H=24,TMAX=40 --dyn T=40,0,1,17", "0,0,1,1"),
     // Rows of 8 KiB and more, positions enough: sums of rows that pass through shared memory.
     case("moe", "dispatch,combine", "--feed z=y --set G=2,E=4,K=2,H=4104,TMAX=80 --dyn T=80,63", "0,1"),
@@ -42,6 +42,7 @@ const CASES: [Case; 20] = [
     case("to_tiles", "main", "--set M=24,C=256", ""),
     case("partials", "reduce_scatter,all_reduce", "--set M=16,N=16", ""),
     case("ulysses", "to_heads,to_seq", "--set B=2,S=8,N=8,D=16", ""),
+    case("once_a_rank", "dispatch,combine", "--feed z=y --set G=3,E=6,K=3,H=72,TMAX=20 --dyn T=20,0,11", "0,1,2"),
     case("fetched", "dispatch,again", "--set G=4,E=13,H=1032,D=64,TMAX=37,K=4 --dyn T=37,0,5,20", "0,0,1,1"),
     case("fetched", "dispatch,again", "--set G=2,E=5,H=7168,D=64,TMAX=60,K=3 --dyn T=60,33", "0,1"),
     case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
@@ -51,7 +52,7 @@ const CASES: [Case; 20] = [
 ];
 
 fn path(file: &str) -> String {
-    let folder = if ["fetched", "tree", "two_rows"].contains(&file) {
+    let folder = if ["fetched", "once_a_rank", "tree", "two_rows"].contains(&file) {
         "tests/gpu"
     } else {
         "examples/programs"

@@ -28,6 +28,13 @@ fetched() { run tests/gpu/fetched.fusco --entry dispatch,again --random "$RANDOM
 fetched --set G=4,E=13,H=1032,D=64,TMAX=370,K=4 --dyn T=370,0,5,200
 fetched --set G=2,E=64,H=7168,D=2048,TMAX=4096,K=8 --dyn T=4096,3000
 fetched --set G=8,E=16,H=2048,D=64,TMAX=300,K=32 --dyn T=300,0,5,200,1,2,3,299
+once() { run tests/gpu/once_a_rank.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
+once --set G=3,E=6,K=3,H=72,TMAX=20 --dyn T=20,0,11
+once --set G=2,E=64,K=8,H=7168,TMAX=1000 --dyn T=1000,999
+levels() { run examples/programs/moe_two_level.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
+levels --set N=2,G=4,E=64,K=8,H=4096,TMAX=300 --dyn T=300,0,3,77,299,5,1,300
+levels --set N=3,G=2,E=12,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20
+run tests/gpu/tree.fusco --entry dispatch,combine,shared,folds,points --feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7 --random "$RANDOM" --verify
 say "odd shapes"
 moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
 moe --set G=1,E=6,K=6,H=8,TMAX=1 --dyn T=1

@@ -8,6 +8,9 @@ use fusco_tests::{Random, Session, gpu};
 
 const TWO_LEVEL: &str = include_str!("../../examples/programs/moe_two_level.fusco");
 
+/// The same over the only axis of a mesh.
+const ONCE: &str = include_str!("../gpu/once_a_rank.fusco");
+
 /// Several rows of one trip, computed and as they are; sums beside other arithmetic, rounded on the way.
 const MORE: &str = "program more {
     param N: int;
@@ -36,7 +39,7 @@ const MORE: &str = "program more {
         twice[e, c, h] <- 2.0 * x[s, t, h] + b[h] via r;
         from[e, c] <- s * TMAX + t via r;
         n[e] <- count(y.c);
-        schedule { path node, gpu; dedup node by (s, t); forward FORWARD; }
+        schedule { path node, gpu; dedup node by (s, t); forward same; }
     }
     entry combine {
         o[s, t, h] <- cast(bf16, sum.tree(k: w[s, t, k] * z[e, c, h], within = node, partial = bf16)) via r;
@@ -76,6 +79,8 @@ fn check(text: &str, (nodes, gpus): (i64, i64), (k, each, h, most): (i64, i64, i
     let e = each * nodes * gpus;
     let ranks = (nodes * gpus) as usize;
     let params = [("N", nodes), ("G", gpus), ("K", k), ("E", e), ("H", h), ("TMAX", most)];
+    let own = |(name, _): &(&str, i64)| text.contains(&format!("param {name}:"));
+    let params = Vec::from_iter(params.into_iter().filter(own));
     let mut inputs = inputs(ranks, (k as usize, e, h as usize, most));
     if !text.contains("in b:") {
         inputs.tensors.remove("b");
@@ -105,10 +110,19 @@ fn two_hops_equal_the_oracle() {
 }
 
 #[test]
+fn one_hop_equals_the_oracle() {
+    for ranks in [1, 2, 3, 8] {
+        for sizes in [(4, 3, 24, 9), (1, 1, 8, 3), (8, 2, 40, 6)] {
+            check(ONCE, (1, ranks), sizes);
+        }
+    }
+}
+
+#[test]
 fn several_rows_and_sums_of_two_hops_equal_the_oracle() {
     for mesh in [(2, 2), (3, 2), (2, 3), (1, 2)] {
         for h in [1, 7, 24] {
-            check(&MORE.replace("FORWARD", "same"), mesh, (3, 2, h, 7));
+            check(MORE, mesh, (3, 2, h, 7));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Paths of two hops over a mesh of two axes. A row crosses to a coordinate of the outer axis once, lands in memory of
+//! Paths of two hops over a mesh of two axes, or of one over its only axis. A row crosses to a coordinate of the outer axis once, lands in memory of
 //! a rank there, the forwarder, and is put from there to all its slots; on the way back the forwarder adds up what its
 //! coordinate holds, and sends one row. Each hop is a kernel of its own; the handshake between them is where what
 //! crossed has landed.
@@ -19,7 +19,8 @@ type Built<T> = Result<T, Box<Diagnostic>>;
 
 /// The hops that an entry asks for.
 pub(super) struct Path {
-    /// Sizes of the two axes, and ranks from one coordinate to the next.
+    /// Sizes of the two axes, and ranks from one coordinate to the next. Where the mesh has one axis a coordinate is a
+    /// rank, which forwards to itself.
     outer: (i64, i64),
     inner: (i64, i64),
     forward: Forward,
@@ -48,7 +49,10 @@ impl Path {
             let own = program.eval(&program.mesh_axes[axis].size, bound)?;
             Some((own, program.cut(axis, bound)?.0))
         };
-        let inner = if axes[0] == outer { axes[1] } else { axes[0] };
+        let inner = match axes {
+            [a, b] if a == b => Some((1, 1)),
+            [a, b] => size(if a == outer { b } else { a }),
+        };
         let keys = directives.iter().find_map(|d| match &d.kind {
             DirectiveKind::Dedup { keys, .. } => Some(keys.clone()),
             _ => None,
@@ -56,7 +60,7 @@ impl Path {
         let path = Path {
             keys,
             outer: size(outer)?,
-            inner: size(inner)?,
+            inner: inner?,
             forward: forward.unwrap_or(Forward::Same),
             span,
         };

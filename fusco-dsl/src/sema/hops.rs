@@ -1,4 +1,4 @@
-//! Paths of several hops: `path node, gpu; dedup node by (s, t); forward same;` of rows on their way to the slots,
+//! Paths of one or two hops: `path node, gpu; dedup node by (s, t); forward same;` of rows on their way to the slots,
 //! `path gpu, node; reduce node;` of sums on their way back. What they ask of the entry around them.
 
 use super::checker::{Checked, Checker};
@@ -27,9 +27,10 @@ impl Checker<'_> {
             })
             .collect();
         match (d.name.name.as_str(), names.as_deref(), d.clauses.as_slice()) {
+            ("path", Some([only]), []) => self.path(d, only, only),
             ("path", Some([first, second]), []) => self.path(d, first, second),
             ("path", Some(_), []) => self
-                .unsupported(d.span, "a path of other than two hops, one for each axis of a mesh"),
+                .unsupported(d.span, "a path of more than two hops, one for each axis of a mesh"),
             ("dedup", Some([axis]), [(word, keys)]) if word == "by" => {
                 let (axis, keys) = (self.one_axis(axis)?, self.keys(d, keys)?);
                 Ok(DirectiveKind::Dedup { axis, keys })
@@ -52,7 +53,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The two axes of a mesh.
+    /// The two axes of a mesh, or its only one, which is named twice.
     fn path(
         &mut self,
         d: &ast::Directive,
@@ -61,8 +62,9 @@ impl Checker<'_> {
     ) -> Checked<DirectiveKind> {
         let (a, b) = (self.one_axis(first)?, self.one_axis(second)?);
         let mesh = &self.hir.meshes[self.hir.mesh_axes[a].mesh];
-        if mesh.axes.len() != 2 || a == b || !mesh.axes.contains(&b) {
-            let what = "a path over other axes than the two of a mesh";
+        let hops = if a == b { 1 } else { 2 };
+        if mesh.axes.len() != hops || !mesh.axes.contains(&b) {
+            let what = "a path over other axes than the one or two of a mesh";
             return self.unsupported(d.span, what);
         }
         Ok(DirectiveKind::Path([a, b]))
