@@ -190,7 +190,7 @@ impl Random {
         (word >> 24) % n
     }
 
-    /// Any bits for integers; finite floats of small magnitude.
+    /// Any bits for integers, 0 or 1 for `bool`; finite floats of small magnitude.
     pub fn fill(&mut self, array: &mut Array) {
         let small = |r: &mut Random| r.below(4001) as f32 / 1000.0 - 2.0;
         for i in 0..array.len() {
@@ -201,6 +201,7 @@ impl Random {
                 Elem::E4m3 | Elem::E5m2 => self.below(120),
                 Elem::F64 => (f64::from(small(self)) / 3.0).to_bits(),
                 Elem::U64 => self.below(1 << 40) << self.below(25),
+                Elem::Bool => self.below(2),
                 _ => self.below(1 << 40),
             };
             array.set_bits(i, bits);
