@@ -42,7 +42,7 @@ const CASES: [Case; 21] = [
     case("to_tiles", "main", "--set M=24,C=256", ""),
     case("partials", "reduce_scatter,all_reduce", "--set M=16,N=16", ""),
     case("ulysses", "to_heads,to_seq", "--set B=2,S=8,N=8,D=16", ""),
-    case("once_a_rank", "dispatch,combine", "--feed z=y --set G=3,E=6,K=3,H=72,TMAX=20 --dyn T=20,0,11", "0,1,2"),
+    case("once_a_rank", "dispatch,combine", "--feed z=y --set G=4,E=8,K=3,H=72,TMAX=20 --dyn T=20,0,11,1", "0,0,1,1"),
     case("fetched", "dispatch,again", "--set G=4,E=13,H=1032,D=64,TMAX=37,K=4 --dyn T=37,0,5,20", "0,0,1,1"),
     case("fetched", "dispatch,again", "--set G=2,E=5,H=7168,D=64,TMAX=60,K=3 --dyn T=60,33", "0,1"),
     case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
@@ -72,6 +72,15 @@ fn run(mut command: Command, case: &Case, apart: bool) -> (End, String) {
         command.args(["--devices", case.apart]);
     }
     end(&mut command)
+}
+
+#[test]
+fn ranks_of_a_device_are_neighbours() {
+    let Some(machine) = emulator() else { return };
+    let moe = Case { apart: "0,1,0,1", ..CASES[0] };
+    let (end, said) = run(machine.command(env!("CARGO_BIN_EXE_fuscoc"), 1), &moe, true);
+    assert_eq!(end, End::Failed, "{said}");
+    assert!(said.contains("neighbours"), "{said}");
 }
 
 #[test]

@@ -28,7 +28,9 @@ impl Devices {
             .chunks(each.max(1))
             .zip(&distinct)
             .all(|(chunk, d)| chunk.iter().all(|o| o == d));
-        if ordinals.is_empty() || !even || each * distinct.len() != ordinals.len() {
+        // A device that comes again would have ranks in two launches, which wait for each other.
+        let again = distinct.iter().enumerate().any(|(i, d)| distinct[..i].contains(d));
+        if ordinals.is_empty() || again || !even || each * distinct.len() != ordinals.len() {
             return Err(Error::UnevenDevices { ordinals: ordinals.to_vec() });
         }
         let gpus = distinct.iter().map(|o| Gpu::open(*o)).collect::<Result<Vec<_>, _>>()?;
