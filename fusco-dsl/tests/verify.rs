@@ -493,6 +493,40 @@ fn accepted() -> BTreeMap<String, Vec<String>> {
     accepted
 }
 
+/// Takes parts of the other way to do a kernel away, one at a time.
+#[test]
+fn rows_are_not_fetched_without_handshakes() {
+    let (_, moe, params) = CASES[0];
+    let schedule = compiled(moe, params).schedule.clone();
+    let find = |e: usize| {
+        let kernel = &schedule.entries[e].steps.last()?.alternatives.last()?.kernel;
+        Some((e, kernel.fetched.clone()?))
+    };
+    let (e, fetched) = (0..schedule.entries.len()).find_map(find).expect("a dispatch");
+    let mut tried = 0;
+    for (r, role) in fetched.iter().enumerate() {
+        for (o, op) in role.body.iter().enumerate() {
+            let shakes = match op {
+                Op::Once { .. } | Op::Wait { .. } => true,
+                // Nothing is done before the first.
+                Op::Barrier => role.kind == RoleKind::Close,
+                _ => false,
+            };
+            if !shakes {
+                continue;
+            }
+            let mut broken: Schedule = (*schedule).clone();
+            let steps = broken.entries[e].steps.last_mut().expect("a step");
+            let kernel = &mut steps.alternatives.last_mut().expect("a kernel").kernel;
+            kernel.fetched.as_mut().expect("another way")[r].body.remove(o);
+            let found = verify(broken).expect_err("one part less");
+            assert!(found.0.iter().all(|d| d.code == "F0790"), "{:?} {op:?}: {found:?}", role.kind);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 6, "{tried} of open, rows and close");
+}
+
 #[test]
 fn mutated_schedules_are_refused() {
     let accepted = accepted();

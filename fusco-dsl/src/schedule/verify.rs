@@ -39,11 +39,14 @@ impl Verify for Schedule {
 
     fn verify(&self) -> Result<(), Diagnostics> {
         let mut diagnostics = Diagnostics::default();
-        let pushed = obligations(self, |_, kernel| Launch::of(&kernel.roles));
-        let fetched = obligations(self, |_, kernel| {
+        let mut found = obligations(self, |_, kernel| Launch::of(&kernel.roles));
+        let other = obligations(self, |_, kernel| {
             Launch::of(kernel.fetched.as_ref().unwrap_or(&kernel.roles))
         });
-        for (entry, problem) in pushed.into_iter().chain(fetched) {
+        // What is wrong in both ways is said once.
+        let more: Vec<_> = other.into_iter().filter(|problem| !found.contains(problem)).collect();
+        found.extend(more);
+        for (entry, problem) in found {
             let entry = &self.entries[entry];
             diagnostics.push(defect(entry.span, &entry.name, &problem.to_string()));
         }
@@ -188,7 +191,7 @@ struct Checker<'a> {
     counts: BTreeMap<Handle<Signal>, Counts>,
     /// A handshake of this entry has completed.
     met: bool,
-    /// Routes whose plan is taken, or has been made; and those of which that is known of all ranks.
+    /// Routes whose plan is taken, or has been made.
     planned: BTreeSet<Handle<Route>>,
     /// Those whose tuples this kernel counts, until all CTAs have.
     counting: BTreeSet<Handle<Route>>,

@@ -20,7 +20,7 @@ pub(super) const BESIDE: i64 = 7 * 1024;
 /// Rows shorter than this cost the engine more than warps that copy them.
 const SHORT: i64 = 4096;
 /// Bytes that stay in L2 until the next kernel reads them.
-const L2: i64 = 40 << 20;
+pub(super) const L2: i64 = 40 << 20;
 /// Vectors of a row that a thread copies by itself.
 const FEW: i64 = 16;
 

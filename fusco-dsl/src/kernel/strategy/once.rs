@@ -27,8 +27,6 @@ const LANES: i64 = 32;
 const SHORT: i64 = 1024;
 /// Shared memory beside rows: barriers, and what is known of tuples.
 const BESIDE: i64 = 24 * 1024;
-/// Bytes that stay in L2 until the next kernel reads them.
-const L2: i64 = 40 << 20;
 
 /// The rows of each warp in shared memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +56,7 @@ impl Once {
     /// Shared memory for places of tuples, in bytes, and for the counters of their tiles.
     fn known(&self, puts: i64, fan: i64) -> [(&'static str, i64); 2] {
         let all = self.warps * fan;
-        [("places", all * self.slots * puts * 8), ("told", all * self.told() * 4)]
+        [("places", all * self.slots * puts * 8), ("tiles", all * self.told() * 4)]
     }
 }
 
@@ -92,7 +90,7 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Once>, Refusal> {
         return Err(Refusal::Stages { asked: slots, least: SLOTS.0, most: fit });
     }
     let tuples = route.positions_bound.saturating_mul(route.fan * route.members);
-    let streams = tuples.saturating_mul(bytes) > L2;
+    let streams = tuples.saturating_mul(bytes) > bulk::L2;
     let staged = Staged { rows: warps * slots, streams, ..staged };
     let chunk = work.kernel.tuning.chunk;
     let tell = chunk.map_or(TELL, |chunk| (chunk / warps).clamp(1, MOST_TOLD));
