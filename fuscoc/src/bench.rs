@@ -28,7 +28,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     if args.curves {
         return curves::run(args);
     }
-    if !args.devices.is_empty() {
+    if args.file.is_none() && !args.devices.is_empty() {
         return links::run(args);
     }
     let lines = match &args.file {
@@ -56,8 +56,8 @@ fn of_file(args: &Args, path: &Path) -> Result<Vec<Line>, Failure> {
     }
     let work = Work { entries: args.entry.clone(), ..args.work.clone() };
     let ready = prepare(work, &Source::read(path)?)?;
-    let backend = args.backend.unwrap_or(Backend::Host);
-    let world = world(&ready.compiled, backend, &[])?;
+    let usual = if args.devices.is_empty() { Backend::Host } else { Backend::Cuda };
+    let world = world(&ready.compiled, args.backend.unwrap_or(usual), &args.devices)?;
     let progress = Progress::new(3 * args.entry.len());
     let (finished, checked) = if args.no_verify {
         (launch(&ready, &world, 0, &progress)?, None)

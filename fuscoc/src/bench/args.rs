@@ -25,9 +25,9 @@ pub struct Args {
     /// Times dispatch and combine over one size at a time: tokens, experts, topk, hidden, ranks, ctas.
     #[arg(long, conflicts_with = "file")]
     pub curves: bool,
-    /// Times dispatch, combine and reshards with a rank on each of these devices, beside what all of them copy to
-    /// their neighbours at once. One device for all ranks is a dry run.
-    #[arg(long, value_name = "N[,N..]", value_delimiter = ',', conflicts_with_all = ["file", "curves"])]
+    /// The device of each rank. Without a file dispatch, combine and reshards are timed, beside what all devices
+    /// copy to their neighbours at once; one device for all ranks is a dry run.
+    #[arg(long, value_name = "N[,N..]", value_delimiter = ',', conflicts_with = "curves")]
     pub devices: Vec<i32>,
     /// Only these works of the suite, or these curves.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]

@@ -60,8 +60,12 @@ pub fn run(args: &Args) -> Outcome {
         let Some(folder) = &folder else { continue };
         let device = if world.backend() == "host" { "cpu" } else { "cuda" };
         let words = format!("{} device={device}", work.words(args.small));
-        let mut names: Vec<&str> = timed.iter().map(|t| t.peer).collect();
+        let known = |t: &works::Timed| Some(t.peer).filter(|peer| !peer.is_empty());
+        let mut names: Vec<&str> = timed.iter().filter_map(known).collect();
         names.dedup();
+        if names.is_empty() {
+            continue;
+        }
         let peers = folder.run_across(&names, &words, &args.traces, ranks);
         for (timed, link) in timed.iter().zip(&mut links[first..]) {
             let of_it = |p: &&Peer| p.work == timed.peer || p.work.is_empty();
@@ -129,7 +133,7 @@ fn of_work(
     };
     let alone = |t: &works::Timed| Timed {
         name: t.name.to_string(),
-        entries: vec![t.entry.to_string()],
+        entries: t.entries.iter().map(ToString::to_string).collect(),
         bars: Vec::new(),
     };
     let timed: Vec<Timed> = wanted.iter().map(alone).collect();
@@ -138,7 +142,7 @@ fn of_work(
     let bound = Bound::from_schedule(world, ready.compiled.schedule.clone())?;
     let link = |(timed, row): (&works::Timed, Row)| Link {
         across: Across::of(&ready, row.moved.written),
-        multiprocessors: bound.multiprocessors(timed.entry),
+        multiprocessors: timed.entries.iter().filter_map(|e| bound.multiprocessors(e)).max(),
         line: Line::Row(Box::new(row)),
     };
     Ok(wanted.iter().zip(rows).map(link).collect())

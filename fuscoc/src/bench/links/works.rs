@@ -19,85 +19,139 @@ pub struct Work {
     trace: Option<&'static str>,
 }
 
-/// One entry of a program.
+/// One entry of a program, or several as one graph.
 #[derive(Clone, Copy, Debug)]
 pub struct Timed {
     pub name: &'static str,
-    pub entry: &'static str,
-    /// The peers' name of it.
+    pub entries: &'static [&'static str],
+    /// The peers' name of it; empty if they have none.
     pub peer: &'static str,
 }
 
-const fn timed(name: &'static str, entry: &'static str, peer: &'static str) -> Timed {
-    Timed { name, entry, peer }
+const fn timed(name: &'static str, entries: &'static [&'static str], peer: &'static str) -> Timed {
+    Timed { name, entries, peer }
 }
 
-/// Experts, top-k, hidden, tokens a rank, the trace that routes them and its ranks.
-struct Layer(&'static [Timed], [i64; 4], Option<(&'static str, usize)>);
+/// Dispatch and combine of a layer.
+struct Layer {
+    program: Program,
+    timed: &'static [Timed],
+    /// Experts, top-k, hidden, tokens a rank.
+    shape: [i64; 4],
+    /// What routes them, and for how many ranks.
+    trace: Option<(&'static str, usize)>,
+}
 
-const PARTS: &str = include_str!("../../../../tests/gpu/moe_parts.fusco");
-const MOE: &str = include_str!("../../../../examples/programs/moe.fusco");
+/// Its file, its text and the entries that run.
+type Program = (&'static str, &'static str, &'static [&'static str]);
+
+const MOE: Program = (
+    "moe.fusco",
+    include_str!("../../../../examples/programs/moe.fusco"),
+    &["dispatch", "combine"],
+);
+const PARTS: Program = (
+    "moe_parts.fusco",
+    include_str!("../../../../tests/gpu/moe_parts.fusco"),
+    &["plan_only", "rows_only", "dispatch", "combine"],
+);
+/// Without padding, and with sums before the link.
+const TIGHT: Program = (
+    "moe_tight.fusco",
+    include_str!("../../../../tests/gpu/moe_tight.fusco"),
+    &["plan_only", "rows_only", "dispatch", "combine"],
+);
 const ULYSSES: &str = include_str!("../../../../examples/programs/ulysses.fusco");
 const RESHARD: &str = include_str!("../../../../examples/programs/reshard_transpose.fusco");
 
-const LAYERS: [Layer; 4] = [
-    Layer(
-        &[
-            timed("dispatch_rows", "rows_only", "dispatch"),
+const LAYERS: [Layer; 7] = [
+    Layer {
+        program: PARTS,
+        timed: &[
+            timed("dispatch_rows", &["rows_only"], "dispatch"),
             // Plans, and fills the padding.
-            timed("dispatch", "dispatch", "dispatch"),
-            timed("combine", "combine", "combine"),
+            timed("dispatch", &["dispatch"], "dispatch"),
+            timed("combine", &["combine"], "combine"),
         ],
-        [256, 8, 7168, 4096],
-        None,
-    ),
-    Layer(
-        &[
-            timed("dispatch_e256_trace", "dispatch", "dispatch"),
-            timed("combine_e256_trace", "combine", "combine"),
+        shape: [256, 8, 7168, 4096],
+        trace: None,
+    },
+    Layer {
+        program: TIGHT,
+        timed: &[
+            timed("tight_rows", &["rows_only"], ""),
+            timed("tight_dispatch", &["dispatch"], ""),
+            timed("combine_tree", &["combine"], ""),
         ],
-        [256, 8, 7168, 4096],
-        Some(("e256_k8_r8.safetensors", 8)),
-    ),
-    Layer(
-        &[
-            timed("dispatch_e128_trace", "dispatch", "dispatch"),
-            timed("combine_e128_trace", "combine", "combine"),
+        shape: [256, 8, 7168, 4096],
+        trace: None,
+    },
+    Layer {
+        program: TIGHT,
+        timed: &[
+            timed("tight_dispatch_128", &["dispatch"], ""),
+            timed("combine_tree_128", &["combine"], ""),
+            timed("tight_both_128", &["dispatch", "combine"], ""),
         ],
-        [128, 8, 7168, 4096],
-        Some(("e128_k8_r4.safetensors", 4)),
-    ),
-    Layer(
-        &[
-            timed("dispatch_e8_trace", "dispatch", "dispatch"),
-            timed("combine_e8_trace", "combine", "combine"),
+        shape: [256, 8, 7168, 128],
+        trace: None,
+    },
+    Layer {
+        program: MOE,
+        timed: &[
+            timed("dispatch_e256_trace", &["dispatch"], "dispatch"),
+            timed("combine_e256_trace", &["combine"], "combine"),
         ],
-        [8, 2, 7168, 2048],
-        Some(("e8_k2_r2.safetensors", 2)),
-    ),
+        shape: [256, 8, 7168, 4096],
+        trace: Some(("e256_k8_r8.safetensors", 8)),
+    },
+    Layer {
+        program: MOE,
+        timed: &[
+            timed("dispatch_e128_trace", &["dispatch"], "dispatch"),
+            timed("combine_e128_trace", &["combine"], "combine"),
+        ],
+        shape: [128, 8, 7168, 4096],
+        trace: Some(("e128_k8_r4.safetensors", 4)),
+    },
+    Layer {
+        program: MOE,
+        timed: &[
+            timed("dispatch_e8_trace", &["dispatch"], "dispatch"),
+            timed("combine_e8_trace", &["combine"], "combine"),
+        ],
+        shape: [8, 2, 7168, 2048],
+        trace: Some(("e8_k2_r2.safetensors", 2)),
+    },
+    Layer {
+        program: TIGHT,
+        timed: &[
+            timed("tight_dispatch_e8_trace", &["dispatch"], ""),
+            timed("combine_tree_e8_trace", &["combine"], ""),
+        ],
+        shape: [8, 2, 7168, 2048],
+        trace: Some(("e8_k2_r2.safetensors", 2)),
+    },
 ];
-const LAYER: &[&str] = &["dispatch", "combine"];
-const LAYER_PARTS: &[&str] = &["plan_only", "rows_only", "dispatch", "combine"];
 const EXCHANGE: &[Timed] = &[
-    timed("ulysses_to_heads", "to_heads", "to_heads"),
-    timed("ulysses_to_seq", "to_seq", "to_seq"),
+    timed("ulysses_to_heads", &["to_heads"], "to_heads"),
+    timed("ulysses_to_seq", &["to_seq"], "to_seq"),
 ];
-const TRANSPOSE: &[Timed] = &[timed("reshard_transpose", "main", "transpose")];
+const TRANSPOSE: &[Timed] = &[timed("reshard_transpose", &["main"], "transpose")];
 
 /// Those that so many ranks can share.
 pub fn works(ranks: usize, small: bool) -> Vec<Work> {
     let mut out = Vec::new();
-    for Layer(timed, [e, k, h, t], trace) in LAYERS {
+    for Layer { program: (file, text, entries), timed, shape: [e, k, h, t], trace } in LAYERS {
         if !(e as usize).is_multiple_of(ranks) || trace.is_some_and(|(_, most)| ranks > most) {
             continue;
         }
         let t = if small { t.min(64) } else { t };
-        let parts = timed.iter().any(|t| t.entry == "rows_only");
         out.push(Work {
-            entries: if parts { LAYER_PARTS } else { LAYER },
+            entries,
             timed,
-            file: if parts { "moe_parts.fusco" } else { "moe.fusco" },
-            text: if parts { PARTS } else { MOE }.to_string(),
+            file,
+            text: text.to_string(),
             feed: &["z=y"],
             set: format!("G={ranks},E={e},K={k},H={h},TMAX={t}"),
             small: format!("G={ranks},E={e},K={k},H=32,TMAX={t}"),
