@@ -39,6 +39,7 @@ impl Part {
                 "load_acquire(",
                 "store_release(",
                 "fence_peers(",
+                "fence_device(",
                 "add_peer(",
                 "post_peer(",
                 "publish_peer(",

@@ -98,6 +98,7 @@ fn emit_role(emit: &mut Emit, role: &DeviceRole) {
     if role.text.is_empty() {
         emit.out.line(match role.kind {
             RoleKind::Open => "// Every rank is in: peers may read and write its buffers.",
+            RoleKind::Meet => "// Every rank has put to its peers what follows reads.",
             _ => "// All rows of this rank have landed and have been read.",
         });
     }

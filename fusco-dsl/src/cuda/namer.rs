@@ -169,6 +169,7 @@ const TAKEN: &[&str] = &[
     "ends",
     "holder",
     "rank_of",
+    "pair_at",
     "load_rows",
     "arrive",
     "RANKS",

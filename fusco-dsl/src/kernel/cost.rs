@@ -4,7 +4,7 @@
 //! largest sizes that the bounds allow; a rank of a route is as likely as any other, and what is read twice is read
 //! from memory twice. A strategy reaches a part of what a copy of the same bytes would.
 
-use super::shape::{Loaded, Parts, Shape, Trip, count, row_bytes};
+use super::shape::{Loaded, Nest, Parts, Shape, Trip, count, row_bytes};
 use super::strategy::{Offer, Strategy};
 use super::work::Work;
 use crate::arena::Handle;
@@ -64,9 +64,9 @@ fn time(work: &Work, offer: &Offer<Strategy>, cost: &Cost) -> f64 {
     rates.launch.number + waits + fetches + memory.max(link)
 }
 
-/// Nanoseconds from a rank's turn to its first row: plans of peers are read, then rows asked for. Two H200, 1 to 128
-/// tokens: 8 to 19 us more than rows that are pushed.
-const FETCH: f64 = 12e3;
+/// Nanoseconds from a rank's turn to its first row: plans of peers are read, then rows asked for. Two H200, 1 to 512
+/// tokens: 2 to 7 us more than rows that are pushed (`tests/gpu/ways.sh`).
+const FETCH: f64 = 5e3;
 
 /// Whether rows of peers are loaded, not stored by those that have them.
 fn pulls(work: &Work, offer: &Offer<Strategy>) -> bool {
@@ -152,18 +152,7 @@ impl Model<'_, '_> {
             Ok(Shape::Rows(rows)) => {
                 rows.rows.iter().for_each(|(_, ops)| self.alone(ops, self.positions(), cost));
             }
-            Ok(Shape::Gather(nest)) => {
-                for (_, from) in &nest.rows {
-                    let all = self.tuples().saturating_mul(row_bytes(self.schedule(), from));
-                    cost.read += all;
-                    cost.link += self.over(from, all);
-                }
-                for (_, own, _) in nest.own() {
-                    cost.read += self.positions().saturating_mul(row_bytes(self.schedule(), own));
-                }
-                cost.written +=
-                    self.positions().saturating_mul(row_bytes(self.schedule(), nest.to));
-            }
+            Ok(Shape::Gather(nest)) => self.sums(&nest, cost),
             Ok(Shape::Grid(parts)) => self.grid(&parts, op, cost),
             Ok(Shape::Tile(tile)) => {
                 let points = count(&tile.vars)
@@ -207,6 +196,36 @@ impl Model<'_, '_> {
             )
             | Err(_) => {}
         }
+    }
+
+    /// One sum for each position; on a path, for each position of all ranks that this one adds up for.
+    fn sums(&self, nest: &Nest, cost: &mut Cost) {
+        let sums = match nest.extent {
+            Ix::Lit(all) => *all,
+            _ => self.positions(),
+        };
+        let terms = match nest.parts.filter(|_| nest.tuples.once.is_some()) {
+            Some(parts) => sums.saturating_mul(parts.count.min(nest.fan)),
+            None => self.tuples(),
+        };
+        let ranks = self.schedule().ranks.max(1);
+        let here = i64::from(self.work.target.ranks_per_device).min(ranks);
+        // Of so many ranks are the rows that this one adds up.
+        let near =
+            if nest.tuples.only.is_some() { self.positions() * ranks / sums.max(1) } else { ranks };
+        for (_, from) in &nest.rows {
+            let all = terms.saturating_mul(row_bytes(self.schedule(), from));
+            cost.read += all;
+            if from.rank != Ix::Me {
+                cost.link += all / near.max(1) * (near - here).max(0);
+            }
+        }
+        for (_, own, _) in nest.own() {
+            cost.read += sums.saturating_mul(row_bytes(self.schedule(), own));
+        }
+        let written = sums.saturating_mul(row_bytes(self.schedule(), nest.to));
+        cost.written += written;
+        cost.link += self.over(nest.to, written);
     }
 
     /// Rows that a rank reads of those that all tuples of a position share: its own; or, where they are fetched, those of

@@ -11,13 +11,15 @@ pub(crate) struct Work<'a> {
     pub kernel: &'a Kernel,
     /// What it does, in one of its ways.
     pub roles: &'a [Role],
-    /// All ranks share the launch.
+    /// All ranks share the launch, and need no handshake but its beginning and its end.
     pub alone: bool,
 }
 
 impl<'a> Work<'a> {
     pub fn new(schedule: &'a Schedule, target: &'a Target, kernel: &'a Kernel) -> Work<'a> {
-        let alone = i64::from(target.ranks_per_device) >= schedule.ranks;
+        // Where ranks meet in the middle of a kernel its end is no handshake.
+        let meets = kernel.roles.iter().any(|r| r.kind == RoleKind::Meet);
+        let alone = i64::from(target.ranks_per_device) >= schedule.ranks && !meets;
         Work { schedule, target, kernel, roles: &kernel.roles, alone }
     }
 

@@ -1,7 +1,7 @@
 //! Paths of two hops over a mesh of two axes, or of one over its only axis. A row crosses to a coordinate of the outer axis once, lands in memory of
 //! a rank there, the forwarder, and is put from there to all its slots; on the way back the forwarder adds up what its
-//! coordinate holds, and sends one row. Each hop is a kernel of its own; the handshake between them is where what
-//! crossed has landed.
+//! coordinate holds, and sends one row. Rows take a kernel for each hop, sums one for both; the handshake between hops
+//! is where what crossed has landed.
 
 use super::address::Addresses;
 use super::arith::{cut, plus, quotient, rest, times};
@@ -108,6 +108,8 @@ struct Landing<'p> {
 /// What a forwarder knows of the place of a row in its memory: whose it is.
 struct Landed {
     var: Handle<Var>,
+    /// Where it lies among all that wait.
+    row: Ix,
     rank: Ix,
     position: Ix,
     /// There is such a position.
@@ -136,13 +138,13 @@ impl<'p> EntryLowering<'_, 'p> {
         let prepare = moved.prepare(self.at, self.program, of, Some(route))?;
         let plan = self.plans_here.then(|| self.plan_step(route, &[]));
         let gathers = self.movements.iter().any(|m| m.gathers());
-        let (first, last) = match gathers {
-            true => self.sums(path, route)?,
-            false => self.rows_on(path, route)?,
+        let moves = if gathers {
+            let (first, last) = self.sums(path, route)?;
+            vec![self.both_hops(route, first, last)]
+        } else {
+            let (first, last) = self.rows_on(path, route)?;
+            vec![self.hop(route, first, true), self.hop(route, last, false)]
         };
-        // What the last kernel of a sum reads and writes is its own rank's.
-        let moves =
-            vec![self.hop(route, first, (true, false)), self.hop(route, last, (false, !gathers))];
         Ok(Steps { prepare, plan, moves, arrivals: Vec::new() })
     }
 
@@ -178,16 +180,34 @@ impl<'p> EntryLowering<'_, 'p> {
     }
 
     /// A kernel that begins when all ranks have ended the one before it.
-    fn hop(&mut self, route: Handle<Route>, own: Vec<Role>, (first, closes): (bool, bool)) -> Step {
+    fn hop(&mut self, route: Handle<Route>, own: Vec<Role>, first: bool) -> Step {
         let name = if first { format!("{}_hop", self.name) } else { self.name.clone() };
         let mut roles = Vec::new();
         if !first || !self.plans_here {
             roles.push(self.shake(format!("{name}_ready"), route, RoleKind::Open));
         }
         roles.extend(own);
-        if closes {
+        if !first {
             roles.push(self.shake(format!("{name}_done"), route, RoleKind::Close));
         }
+        self.one_step(route, name, roles)
+    }
+
+    /// A kernel whose last roles begin when all ranks have ended the first ones. They read and write what is their own
+    /// rank's.
+    fn both_hops(&mut self, route: Handle<Route>, first: Vec<Role>, last: Vec<Role>) -> Step {
+        let name = self.name.clone();
+        let mut roles = Vec::new();
+        if !self.plans_here {
+            roles.push(self.shake(format!("{name}_ready"), route, RoleKind::Open));
+        }
+        roles.extend(first);
+        roles.push(self.shake(format!("{name}_landed"), route, RoleKind::Meet));
+        roles.extend(last);
+        self.one_step(route, name, roles)
+    }
+
+    fn one_step(&self, route: Handle<Route>, name: String, roles: Vec<Role>) -> Step {
         let tuning = choice::tuning(choice::always(self.entry));
         let kernel = Kernel { name, route: Some(route), roles, fetched: None, tuning };
         Step { alternatives: vec![Alternative { when: None, kernel }] }
@@ -302,15 +322,18 @@ impl<'p> EntryLowering<'_, 'p> {
         }
     }
 
-    /// Whose row a forwarder has at each place: from the `first`-th coordinate after its own on.
+    /// Whose row a forwarder has at each place: of the `first`-th coordinate after its own and of those that follow.
+    /// They take turns, so that links are never without any while own rows are moved.
     fn landed(&mut self, path: &Path, route: Handle<Route>, first: i64) -> Landed {
         let (nodes, most) = (path.outer.0, self.most_positions());
         let var = self.at.var("landed");
-        let from = plus(plus(quotient(Ix::Var(var), most), path.mine()), Ix::Lit(first));
+        let (away, position) =
+            (rest(Ix::Var(var), nodes - first), quotient(Ix::Var(var), nodes - first));
+        let row = plus(times(away.clone(), most), position.clone());
+        let from = plus(plus(away, path.mine()), Ix::Lit(first));
         let rank = path.rank(rest(from, nodes), path.inner_of_me());
-        let position = rest(Ix::Var(var), most);
         let only = compare(CmpOp::Lt, position.clone(), self.positions_of(route, &rank));
-        Landed { var, rank, position, only }
+        Landed { var, row, rank, position, only }
     }
 
     /// From a forwarder to all slots at its coordinate.
@@ -324,7 +347,7 @@ impl<'p> EntryLowering<'_, 'p> {
         let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
         for (i, landing) in landings.iter().enumerate() {
             let row = Row(i as u32);
-            let from = self.at_landing(landing, Ix::Me, Ix::Var(landed.var));
+            let from = self.at_landing(landing, Ix::Me, landed.row.clone());
             loads.push(Op::Load { row, from });
             let (target, run) = (&landing.movement.target, landing.movement.run);
             puts.push(Op::Put {

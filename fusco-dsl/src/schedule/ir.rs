@@ -643,6 +643,8 @@ pub enum RoleKind {
     Assume,
     /// A movement without a route.
     Move,
+    /// What all ranks have put to each other is there: what follows reads it.
+    Meet,
     Close,
 }
 

@@ -163,9 +163,9 @@ impl EntryLowering<'_, '_> {
         let close = self.close(route, tiles, (pulls, false));
         let fetching = self.fetched(route, &routed, tiles).map(|fetched| {
             let pushed = self.roles(route, tiles, rows, arrivals, true);
-            let [end, other] =
-                [(true, true), (pulls, true)].map(|ends| self.close(route, tiles, ends));
-            ((fetched, end), (pushed, other))
+            // What a rank fetches it stores itself: the end of its launch is all that there is to wait for.
+            let end = self.close(route, &[], (true, true));
+            ((fetched, end), (pushed, self.close(route, tiles, (pulls, true))))
         });
         if let (Some(span), None, false) = (choice::pulled(self.entry), &fetching, tiles.is_empty())
         {

@@ -179,6 +179,10 @@ enum Amount {
     Tuples {
         base: Handle<Base>,
     },
+    /// The same, all of them by this rank.
+    OwnTuples {
+        base: Handle<Base>,
+    },
     /// One for each own position, at its tile.
     Positions(Ix),
     Other,
@@ -219,8 +223,6 @@ struct Checker<'a> {
 /// How far what was written to each `tmp` is known to have landed.
 #[derive(Default)]
 struct Temporaries {
-    /// Written in this kernel.
-    own: BTreeSet<Handle<Tensor>>,
     /// Not yet told of by a handshake, told of by one that is under way, and behind it.
     written: BTreeSet<Handle<Tensor>>,
     told: BTreeSet<Handle<Tensor>>,
@@ -287,8 +289,7 @@ impl<'a> Checker<'a> {
             (self.unreleased, self.pulled) = (false, false);
             self.counts.values_mut().for_each(|c| c.ended = true);
         }
-        let Temporaries { own, written, landed, .. } = &mut self.temporaries;
-        own.clear();
+        let Temporaries { written, landed, .. } = &mut self.temporaries;
         if self.schedule.ranks == 1 || matches!(launch.between, Between::Launch(_)) {
             landed.append(written);
         }
@@ -346,9 +347,9 @@ impl<'a> Checker<'a> {
     }
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
-        let Temporaries { own, landed, .. } = &self.temporaries;
+        let landed = &self.temporaries.landed;
         let is_tmp = |t: &Handle<Tensor>| self.schedule.tensors[*t].io == Io::Tmp;
-        if op.reads().iter().any(|t| is_tmp(t) && (own.contains(t) || !landed.contains(t))) {
+        if op.reads().iter().any(|t| is_tmp(t) && !landed.contains(t)) {
             self.problem("(7) a `tmp` is read before what was written to it has landed");
         }
         if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
@@ -508,7 +509,6 @@ impl<'a> Checker<'a> {
 
     fn temporary(&mut self, tensor: Handle<Tensor>) {
         if self.schedule.tensors[tensor].io == Io::Tmp {
-            self.temporaries.own.insert(tensor);
             self.temporaries.written.insert(tensor);
             self.temporaries.landed.remove(&tensor);
             self.barrier_since_write = false;
@@ -620,7 +620,10 @@ impl<'a> Checker<'a> {
                         Some(_) => false,
                     }
                 };
-                base.filter(lands).map_or(Amount::Other, |base| Amount::Tuples { base })
+                base.filter(lands).map_or(Amount::Other, |base| match tuples.only {
+                    Some(_) => Amount::OwnTuples { base },
+                    None => Amount::Tuples { base },
+                })
             }
             (None, Some((extent, var)))
                 if *rank == Ix::Me
@@ -669,8 +672,9 @@ impl<'a> Checker<'a> {
             }
             let info = &self.schedule.signals[*signal];
             // Counters of rows are for consumers only; the rank's own order covers them here.
-            let local_only = counts.awaited.is_empty()
-                && (counts.ended || matches!(counts.produced[..], [Amount::Positions(_)]));
+            let own =
+                matches!(counts.produced[..], [Amount::Positions(_) | Amount::OwnTuples { .. }]);
+            let local_only = counts.awaited.is_empty() && (counts.ended || own);
             let equal = !counts.produced.is_empty() && counts.produced == counts.awaited;
             if counts.produced.contains(&Amount::Other) || !(equal || local_only) {
                 self.problems.push(format!(

@@ -4,6 +4,8 @@ __device__ __forceinline__ u32 load_acquire(const u32* p) {
 __device__ __forceinline__ void store_release(u32* p, u32 v) {
     asm volatile("st.release." SCOPE ".global.u32 [%0], %1;" :: "l"(p), "r"(v) : "memory");
 }
+// Of what only this device is told.
+__device__ __forceinline__ void fence_device() { asm volatile("fence.acq_rel.gpu;" ::: "memory"); }
 __device__ __forceinline__ void fence_peers() { asm volatile("fence.acq_rel." SCOPE ";" ::: "memory"); }
 // The writes it publishes were fenced before.
 __device__ __forceinline__ void add_peer(u32* p, u32 v) {

@@ -10,8 +10,14 @@ use crate::schedule::ir::{Ix, Kept, Schedule};
 /// `pair`: group and slot of tuple k; of one that is passed over the group is negative.
 pub(super) fn emit(out: &mut Out, schedule: &Schedule, kept: &Kept) {
     let word = if kept.only.is_none() && kept.once.is_none() { "const Pair" } else { "Pair" };
-    let [k, group, slot] = [kept.k, kept.group, kept.slot].map(|v| var_name(schedule, v));
+    let k = var_name(schedule, kept.k);
     out.line(&format!("{word} pair = {};", entry(schedule, kept, &k)));
+    pass_over(out, schedule, kept);
+}
+
+/// Of tuple k, whose `pair` is known: its group becomes negative if it is passed over.
+pub(super) fn pass_over(out: &mut Out, schedule: &Schedule, kept: &Kept) {
+    let [k, group, slot] = [kept.k, kept.group, kept.slot].map(|v| var_name(schedule, v));
     let only = kept.only.as_ref().map(|only| holds(schedule, only));
     if let Some(only) = &only {
         out.block("if (pair.group >= 0)", |out| {
@@ -35,7 +41,7 @@ pub(super) fn emit(out: &mut Out, schedule: &Schedule, kept: &Kept) {
 }
 
 /// Where a plan keeps a tuple.
-fn entry(schedule: &Schedule, kept: &Kept, k: &str) -> String {
+pub(super) fn entry(schedule: &Schedule, kept: &Kept, k: &str) -> String {
     let plan = match &kept.rank {
         Ix::Me => "plan".to_string(),
         rank => format!("plans.at[{}]", bare(schedule, rank)),

@@ -2,7 +2,7 @@
 //! their rows and store each to all its slots here.
 
 use super::bulk::{STAGED, store};
-use super::{Emit, ix};
+use super::{Emit, ix, kept};
 use crate::cuda::index::{bare, pointer, stored};
 use crate::cuda::namer::route_type;
 use crate::cuda::out::Out;
@@ -78,7 +78,7 @@ impl<'a> Text<'a> {
     fn tell(&self, out: &mut Out) {
         out.block_with("auto tell = [&](i32 until)", "};", |out| {
             let Some((counter, ..)) = self.trip.signals.first() else { return };
-            out.line("fence_peers();  // the rows before their arrival");
+            out.line("fence_device();  // the rows before their arrival");
             out.block("for (; told < until; ++told)", |out| {
                 let fan = self.fan();
                 out.line(&format!(
@@ -123,8 +123,8 @@ impl<'a> Text<'a> {
         format!("rows + at * {}{before}", staged.pitch() / 16)
     }
 
-    /// All positions of all ranks, a few for each warp at a time. They are numbered so that those of other ranks and of
-    /// this one take turns: rows that come over links take longer, and links are never without any.
+    /// The positions of all ranks, as many for each warp, a few at a time. They are numbered so that those of other ranks
+    /// and of this one take turns: rows that come over links take longer, and links are never without any.
     fn positions(&self, out: &mut Out) {
         let (trip, fan, batch) = (self.trip, self.fan(), self.batch());
         let extent = bare(trip.schedule, trip.extent);
@@ -134,11 +134,13 @@ impl<'a> Text<'a> {
         out.line(&format!(
             "auto rank_of = [&](i32 number) {{ return {r}::rank(({r}::member(me) + 1 + number) % {r}::MEMBERS, me); }};"
         ));
-        let head = format!(
-            "for (i32 first = warp * {batch}; first < most * {r}::MEMBERS; first += warps * {batch})"
-        );
-        out.block(&head, |out| {
-            self.find(out, &extent);
+        out.line(&format!("const i64 all = i64(most) * {r}::MEMBERS;"));
+        out.line("const i32 end = i32(all * (warp + 1) / warps);");
+        self.pair_at(out, &extent);
+        out.line("i32 first = i32(all * warp / warps);");
+        out.line(&format!("Pair next = pair_at(first + lane / {fan});"));
+        out.block(&format!("for (; first < end; first += {batch})"), |out| {
+            self.find(out);
             out.line("const u32 found = __ballot_sync(ALL, tile >= 0);");
             out.block(&format!("for (i32 i = 0; i < {batch}; ++i)"), |out| {
                 let mask =
@@ -149,11 +151,24 @@ impl<'a> Text<'a> {
         });
     }
 
-    /// The rank and the position of a number.
-    fn position(&self, out: &mut Out, number: &str) {
+    /// Each lane: what a plan says of its tuple of the position of that number.
+    fn pair_at(&self, out: &mut Out, extent: &str) {
+        let (trip, fan) = (self.trip, self.fan());
+        let (t, k) = (trip.var(trip.position), trip.names().0);
+        out.block_with("auto pair_at = [&](i32 number)", "};", |out| {
+            self.position(out);
+            out.line(&format!("const i32 {k} = lane % {fan};"));
+            let lanes = self.batch() * fan;
+            let idle = if lanes < 32 { format!("lane >= {lanes} || ") } else { String::new() };
+            out.line(&format!("if ({idle}number >= end || {t} >= {extent}) return Pair{{-1, 0}};"));
+            out.line(&format!("return {};", kept::entry(trip.schedule, trip.tuples, &k)));
+        });
+    }
+
+    /// The rank and the position of `number`.
+    fn position(&self, out: &mut Out) {
         let (rank, t) = (self.rank(), self.trip.var(self.trip.position));
         let members = format!("{}::MEMBERS", route_type(&self.trip.route.name));
-        out.line(&format!("const i32 number = {number};"));
         out.line(&format!(
             "const i32 {t} = number / {members}, {rank} = rank_of(number % {members});"
         ));
@@ -164,17 +179,23 @@ impl<'a> Text<'a> {
     }
 
     /// Each lane: a tuple, where its rows go and the tile that they are in; what is short it stores by itself.
-    fn find(&self, out: &mut Out, extent: &str) {
+    fn find(&self, out: &mut Out) {
         let (trip, schedule, fan) = (self.trip, self.trip.schedule, self.fan());
-        let (t, (k, ..)) = (trip.var(trip.position), trip.names());
+        let k = trip.names().0;
         for i in 0..self.places().len() {
             out.line(&format!("Vec<16>* place{i} = nullptr;"));
         }
         out.line("i32 tile = -1;");
-        self.position(out, &format!("first + lane / {fan}"));
-        out.block(&format!("if (lane < {} && {t} < {extent})", self.batch() * fan), |out| {
-            out.line(&format!("const i32 {k} = lane % {fan};"));
-            trip.kept(out, |out| {
+        out.line("Pair pair = next;");
+        out.line(&format!(
+            "next = pair_at(first + {} + lane / {fan});  // a peer's takes as long to come as a row does",
+            self.batch()
+        ));
+        out.block("", |out| {
+            out.line(&format!("const i32 number = first + lane / {fan}, {k} = lane % {fan};"));
+            self.position(out);
+            kept::pass_over(out, schedule, trip.tuples);
+            trip.if_kept(out, |out| {
                 for (i, (_, to)) in self.places().iter().enumerate() {
                     out.line(&format!(
                         "place{i} = reinterpret_cast<Vec<16>*>({});",
@@ -231,7 +252,8 @@ impl<'a> Text<'a> {
             out.line(&format!("tiles[own][fetched % TOLD][lane % {fan}] = tile;"));
         });
         out.block("if (lane == 0)", |out| {
-            self.position(out, "first + i");
+            out.line("const i32 number = first + i;");
+            self.position(out);
             out.line(&format!("expect_bulk(&full[own][at], {});", staged.position()));
             for (row, bytes) in &staged.parts {
                 let Some(Loaded::Shared(from)) = trip.loaded(*row) else { continue };

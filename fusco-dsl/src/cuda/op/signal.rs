@@ -3,7 +3,7 @@
 use super::Emit;
 use crate::arena::Handle;
 use crate::cuda::index::bare;
-use crate::schedule::ir::{Ix, Signal, SignalKind, TILE_ROWS, Until};
+use crate::schedule::ir::{Deal, Ix, Signal, SignalKind, TILE_ROWS, Until};
 
 impl Emit<'_> {
     pub(super) fn reset(&mut self, signal: Handle<Signal>) {
@@ -30,6 +30,13 @@ impl Emit<'_> {
         }
     }
 
+    /// Threads that wait for the tiles of a group: one by one they take as long as a row does to come.
+    fn lanes_of(&self, deal: Handle<Deal>) -> i64 {
+        let groups = self.schedule.deals[deal].groups.most().max(1);
+        let each = (self.threads() / groups).clamp(1, 32);
+        1 << each.ilog2()
+    }
+
     pub(super) fn wait(&mut self, signal: Handle<Signal>, until: &Until) {
         let info = &self.schedule.signals[signal];
         let counter = &info.name;
@@ -49,11 +56,12 @@ impl Emit<'_> {
                 let base = &self.schedule.bases[*base];
                 let own = super::Own::new(self.schedule, base.deal);
                 let counter = counter.clone();
-                self.out.block(&format!("for (i32 i = threadIdx.x / 32; i < {}; i += blockDim.x / 32)", own.count), |out| {
+                let lanes = self.lanes_of(base.deal);
+                self.out.block(&format!("for (i32 i = threadIdx.x / {lanes}; i < {}; i += blockDim.x / {lanes})", own.count), |out| {
                     out.line(&format!("const i32 group = {};", own.group("i")));
                     out.line(&format!("const i32 first = i32(plan->{}[group]) / {TILE_ROWS};", base.name));
                     out.line("const i32 rows = i32(plan->live[group]);");
-                    out.block(&format!("for (i32 tile = lane; tile * {TILE_ROWS} < rows; tile += 32)"), |out| {
+                    out.block(&format!("for (i32 tile = threadIdx.x % {lanes}; tile * {TILE_ROWS} < rows; tile += {lanes})"), |out| {
                         out.line(&format!("const i32 full = min(rows - tile * {TILE_ROWS}, {TILE_ROWS});"));
                         out.line(&format!("wait_for(&plan->{counter}[first + tile], full, launch, me, me, first + tile);"));
                     });

@@ -52,8 +52,13 @@ impl Trip<'_> {
 
     /// The tuple {k} of the position at hand, if it is kept.
     pub(super) fn kept(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
-        let (_, group, slot) = self.names();
         kept::emit(out, self.schedule, self.tuples);
+        self.if_kept(out, body);
+    }
+
+    /// The tuple whose `pair` says whether it is kept, if it is.
+    pub(super) fn if_kept(&self, out: &mut Out, body: impl FnOnce(&mut Out)) {
+        let (_, group, slot) = self.names();
         out.block("if (pair.group >= 0)", |out| {
             out.line(&format!("const i32 {group} = pair.group, {slot} = pair.slot;"));
             body(out);

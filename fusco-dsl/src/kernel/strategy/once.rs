@@ -11,13 +11,11 @@ use crate::kernel::pipeline::{Act, Barrier, By, Channel, Group, Pipeline, Step};
 use crate::kernel::region::{LINE, Memory, Regions};
 use crate::kernel::work::Work;
 
-/// Warps of a CTA, at least and at most: each needs a few rows of shared memory.
-const WARPS: (i64, i64) = (2, 4);
-/// Rows of a warp, at least and at most.
-const SLOTS: (i64, i64) = (2, 16);
-/// Bytes of rows of a CTA. More do not make links or memory faster: two H200, rows of 14 KiB, 3 to 6 of each warp 249 us,
-/// 7 of each 262 us.
-const ROWS: i64 = 120 * 1024;
+/// Warps of a CTA, at least and at most. A warp takes rows in order: the more there are the fewer wait for another's. Two
+/// H200, rows of 14 KiB: 2 warps with 4 places each 257 us, 7 with 2 each 227 us, 14 with one each 216 us.
+const WARPS: (i64, i64) = (4, 16);
+/// Rows of a warp at most.
+const SLOTS: i64 = 16;
 /// Rows of a warp that are told of at once if the program does not say, and at most: to publish takes as long as a row.
 const TELL: i64 = 8;
 const MOST_TOLD: i64 = 32;
@@ -53,10 +51,10 @@ impl Once {
         self.ahead() + 2 * self.tell
     }
 
-    /// Shared memory for places of tuples, in bytes, and for the counters of their tiles.
-    fn known(&self, puts: i64, fan: i64) -> [(&'static str, i64); 2] {
-        let all = self.warps * fan;
-        [("places", all * self.slots * puts * 8), ("tiles", all * self.told() * 4)]
+    /// Shared memory for barriers of rows, for places of tuples and for the counters of their tiles, in bytes.
+    fn known(&self, puts: i64, fan: i64) -> [(&'static str, i64); 3] {
+        let (rows, all) = (self.warps * self.slots, self.warps * fan);
+        [("full", rows * 8), ("places", rows * fan * puts * 8), ("tiles", all * self.told() * 4)]
     }
 }
 
@@ -73,49 +71,59 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Once>, Refusal> {
         return Err(Refusal::Tuples { number: route.fan, most: LANES });
     }
     let staged = Staged { rows: 0, stages: 1, parts, streams: false };
-    let (bytes, pitch) = (staged.position(), staged.pitch());
+    let bytes = staged.position();
     if bytes < SHORT {
         return Err(Refusal::Short { bytes, least: SHORT });
     }
-    let least = WARPS.0 * SLOTS.0;
-    if most / pitch < least {
-        return Err(Refusal::Room { bytes: pitch * least, most });
-    }
-    let rows = (most.min(ROWS) / pitch).max(least);
-    let warps = if rows >= WARPS.1 * SLOTS.1 / 4 { WARPS.1 } else { WARPS.0 };
-    let fit = (most / pitch / warps).min(SLOTS.1);
-    let few = (rows / warps).min(SLOTS.1);
-    let slots = work.kernel.tuning.stages.map_or(few, |asked| asked.number);
-    if slots < SLOTS.0 || slots > fit {
-        return Err(Refusal::Stages { asked: slots, least: SLOTS.0, most: fit });
-    }
     let tuples = route.positions_bound.saturating_mul(route.fan * route.members);
-    let streams = tuples.saturating_mul(bytes) > bulk::L2;
-    let staged = Staged { rows: warps * slots, streams, ..staged };
-    let chunk = work.kernel.tuning.chunk;
-    let tell = chunk.map_or(TELL, |chunk| (chunk / warps).clamp(1, MOST_TOLD));
-    let once = Once { staged, warps, slots, later: slots / 2, tell };
-    let known = once.known(trip.puts.len() as i64, route.fan);
-    let beside = known.iter().map(|(_, bytes)| bytes).sum::<i64>() + warps * slots * 8;
-    if beside > BESIDE - 1024 {
-        return Err(Refusal::Room { bytes: beside, most: BESIDE - 1024 });
-    }
+    let staged = Staged { streams: tuples.saturating_mul(bytes) > bulk::L2, ..staged };
+    let puts = trip.puts.len() as i64;
+    let once = arranged(work, &staged, most, |once| once.known(puts, route.fan))?;
     let mut shared = Regions::default();
     shared.add(Memory::Dynamic, ("rows", once.staged.bytes()), LINE);
-    shared.add(Memory::Static, ("full", warps * slots * 8), 8);
-    for (name, bytes) in known {
+    for (name, bytes) in once.known(puts, route.fan) {
         shared.add(Memory::Static, (name, bytes), 8);
     }
-    let form = Form::new(work, ((warps * LANES) as u32, 1));
+    let form = Form::new(work, ((once.warps * LANES) as u32, 1));
     Ok(Offer {
         reason: Reason::Once,
         form: Form { resident: 1, shared_bytes: once.staged.bytes() as u32, ..form },
         shared: shared.0,
         pipeline: pipeline(&once),
         parts: once,
-        // Two H200: 249 us for rows of 14 KiB, where a copy of their bytes takes 157 and links alone take 176.
+        // Two H200: 209 us for rows of 14 KiB, where a copy of their bytes takes 157 and links alone take 176.
         rate: Rate { of_copy: 0.8, measured: false },
     })
+}
+
+/// As many warps as have room for a row each, within `most` bytes; fewer where the program asks for more rows of each, or
+/// where what is `known` of their rows would not fit.
+fn arranged<const N: usize>(
+    work: &Work,
+    staged: &Staged,
+    most: i64,
+    known: impl Fn(&Once) -> [(&'static str, i64); N],
+) -> Result<Once, Refusal> {
+    let (tuning, pitch) = (&work.kernel.tuning, staged.pitch());
+    let rows = most / pitch;
+    if rows < WARPS.0 {
+        return Err(Refusal::Room { bytes: pitch * WARPS.0, most });
+    }
+    let (asked, fit) = (tuning.stages.map(|asked| asked.number), SLOTS.min(rows / WARPS.0));
+    if let Some(asked) = asked.filter(|asked| !(1..=fit).contains(asked)) {
+        return Err(Refusal::Stages { asked, least: 1, most: fit });
+    }
+    let once = |warps: i64| {
+        let slots = asked.unwrap_or((rows / warps).min(SLOTS));
+        let tell = tuning.chunk.map_or(TELL, |chunk| (chunk / warps).clamp(1, MOST_TOLD));
+        let staged = Staged { rows: warps * slots, ..staged.clone() };
+        Once { staged, warps, slots, later: slots / 2, tell }
+    };
+    let beside = |once: &Once| known(once).iter().map(|(_, bytes)| bytes).sum::<i64>();
+    let room = BESIDE - 1024;
+    let fits = |once: &Once| once.staged.rows <= rows && beside(once) < room;
+    let fitting = (WARPS.0..=WARPS.1.min(rows)).rev().map(once).find(fits);
+    fitting.ok_or_else(|| Refusal::Room { bytes: beside(&once(WARPS.0)), most: room })
 }
 
 /// A warp fetches rows ahead of those that it stores, into places whose rows have been stored and read.
