@@ -25,4 +25,5 @@ mod stages;
 mod syntax;
 mod values;
 mod verify;
+mod ways;
 mod writes;

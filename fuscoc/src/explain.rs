@@ -1,13 +1,18 @@
 //! `fuscoc explain`: a code of the catalogue, or what the compiler made of a file.
 
+mod heat;
+mod rows;
+
 use crate::device::Device;
 use crate::failure::{Failure, Reports};
+use crate::run::{self, Work};
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome, file, terminal};
 use fusco_dsl::diag::{self, Diagnostics, render};
 use fusco_dsl::kernel::{self, DeviceKernel, DeviceProgram};
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::{Compiled, explain};
+use rows::Counted;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +33,15 @@ pub struct Args {
     /// Params.
     #[arg(long = "set", value_name = "NAME=V")]
     set: Vec<String>,
+    /// The values that decide where rows go, of the logical global array: with them rows and bytes are counted.
+    #[arg(long = "in", value_name = "TENSOR=FILE[:KEY]")]
+    inputs: Vec<String>,
+    /// Those of them that no file gives.
+    #[arg(long, value_name = "SEED")]
+    random: Option<u64>,
+    /// A launch-time size: one value, or one for each rank.
+    #[arg(long = "dyn", value_name = "NAME=N[,N..]")]
+    dyns: Vec<String>,
     #[command(flatten)]
     device: Device,
     /// Draws layout and traffic into this file too.
@@ -119,14 +133,17 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
     };
     let kernels = device.as_ref().map_or(String::new(), |d| explain::kernels(d, entry));
     let text = explain::text(&compiled, entry) + &kernels;
+    let counted = counted(args, &compiled)?;
     Ok(match format {
         Format::Text => {
             let mut warnings = Reports::default();
             warnings.add(compiled.warnings.clone(), &source);
             warnings.add(without, &source);
             warnings.print(format);
-            terminal::columns(terminal::To::Output)
-                .map_or(text.clone(), |columns| folded(&text, columns))
+            let columns = terminal::columns(terminal::To::Output);
+            let text = columns.map_or(text.clone(), |columns| folded(&text, columns));
+            let rows = |c| format!("\n{}", rows::text(c, terminal::colours_output()));
+            text + &counted.as_ref().map_or(String::new(), rows)
         }
         Format::Json => {
             let warnings = diag::json(&compiled.warnings, &source.name, &source.text);
@@ -134,10 +151,33 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
             let kernels: Vec<Value> =
                 device.iter().flat_map(|d| chosen(d, entry)).map(|(e, k)| object(e, k)).collect();
             let refused = diag::json(&without, &source.name, &source.text);
-            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "crossings": crossings(&compiled, entry), "refused": refused });
+            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "crossings": crossings(&compiled, entry), "carried": counted.as_ref().map(rows::json), "refused": refused });
             format!("{object}\n")
         }
     })
+}
+
+/// The rows that the statements carry on the inputs that are given, if any are.
+fn counted(args: &Args, compiled: &Compiled) -> Result<Option<Counted>, Failure> {
+    if args.inputs.is_empty() && args.random.is_none() {
+        return Ok(None);
+    }
+    let entry = args.entry.as_deref();
+    let chosen = compiled.schedule.entries.iter().map(|e| &e.name);
+    let work = Work {
+        entries: chosen.filter(|name| entry.is_none_or(|e| e == *name)).cloned().collect(),
+        set: args.set.clone(),
+        dyns: args.dyns.clone(),
+        inputs: args.inputs.clone(),
+        random: args.random,
+        ..Work::default()
+    };
+    let inputs = run::only(&work, compiled, &explain::deciding(compiled, entry))?;
+    let level = explain::levels(compiled).into_iter().next();
+    let statements = explain::ways(compiled, entry, (&inputs, level.as_ref()))?;
+    let random = args.random.map(|seed| format!("random values of seed {seed}"));
+    let of = args.inputs.iter().cloned().chain(random).collect::<Vec<_>>().join(", ");
+    Ok(Some(Counted { of, level, statements }))
 }
 
 /// The kernels of all entries, or of the one named, with the names of their entries.

@@ -53,6 +53,8 @@ enum Command {
   fuscoc explain F0301
   fuscoc explain --list
   fuscoc explain moe.fusco --entry dispatch --svg moe.svg \\
+      --set G=8,E=256,K=8,H=7168,TMAX=4096
+  fuscoc explain moe.fusco --in topk=trace.safetensors:topk_idx --dyn T=4096 \\
       --set G=8,E=256,K=8,H=7168,TMAX=4096")]
     Explain(explain::Args),
     /// Binds, runs the entries in order on all ranks, and reports.

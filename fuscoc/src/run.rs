@@ -115,7 +115,7 @@ pub fn prepare(mut work: Work, source: &Source) -> Result<Prepared, Failure> {
     missing::before_launch(&work, &compiled, &params, &used(&work, &compiled)?)?;
     let feeds = feed::feeds(&work, &compiled, &params)?;
     feed::in_order(&work, &compiled, &feeds)?;
-    let inputs = inputs(&work, &compiled, &feeds)?;
+    let inputs = inputs(&work, &compiled, &used(&work, &compiled)?, &feeds)?;
     let ranks = scattered(&work, &compiled, &inputs, &feeds)?;
     Ok(Prepared { work, compiled, inputs, feeds, ranks, live: OnceLock::new() })
 }
@@ -173,10 +173,18 @@ fn named(work: &Work, compiled: &Compiled) -> Outcome {
     Ok(())
 }
 
-/// Every `in` and `inout` that the entries use and no entry feeds.
+/// These of the inputs alone, from the files that the command line names or at random; and every `dyn`.
+pub fn only(work: &Work, compiled: &Compiled, names: &[String]) -> Result<Inputs, Failure> {
+    named(work, compiled)?;
+    missing::before_launch(work, compiled, &bindings(&work.set)?, names)?;
+    inputs(work, compiled, names, &BTreeMap::new())
+}
+
+/// Every `in` and `inout` of these that no entry feeds.
 fn inputs(
     work: &Work,
     compiled: &Compiled,
+    names: &[String],
     feeds: &BTreeMap<String, String>,
 ) -> Result<Inputs, Failure> {
     let mut inputs = Inputs {
@@ -185,19 +193,19 @@ fn inputs(
         tensors: BTreeMap::new(),
     };
     let files = pairs(&work.inputs, "--in")?;
-    enough_memory(work, compiled, &inputs, feeds)?;
+    enough_memory(work, compiled, (&inputs, names), feeds)?;
     let mut rng = work.random.map(fastrand::Rng::with_seed);
-    for name in used(work, compiled)? {
-        let Some(handle) = compiled.hir.tensor(&name) else { continue };
+    for name in names {
+        let Some(handle) = compiled.hir.tensor(name) else { continue };
         let tensor = &compiled.hir.tensors[handle];
-        if !matches!(tensor.io, Io::In | Io::InOut) || feeds.contains_key(&name) {
+        if !matches!(tensor.io, Io::In | Io::InOut) || feeds.contains_key(name) {
             continue;
         }
-        if work.raw && !files.contains_key(&name) && data::is_raw(tensor) {
+        if work.raw && !files.contains_key(name) && data::is_raw(tensor) {
             continue;
         }
         let shape = data::shape(&compiled.hir, tensor, &inputs)?;
-        let array = match (files.get(&name), &mut rng) {
+        let array = match (files.get(name), &mut rng) {
             (Some(spec), _) => data::read(spec, tensor)?,
             (None, Some(rng)) => data::random(&compiled.hir, tensor, shape.clone(), &inputs, rng)?,
             (None, None) => {
@@ -206,7 +214,7 @@ fn inputs(
                 )));
             }
         };
-        inputs.tensors.insert(name.clone(), fit(array, &shape, &name)?);
+        inputs.tensors.insert(name.clone(), fit(array, &shape, name)?);
     }
     fusco_dsl::oracle::check_indices(&compiled.hir, &inputs)?;
     fusco_dsl::oracle::check_assumes(&compiled.hir, &inputs)?;
@@ -288,13 +296,13 @@ fn dyns(work: &Work, compiled: &Compiled) -> Result<BTreeMap<String, Vec<i64>>, 
 fn enough_memory(
     work: &Work,
     compiled: &Compiled,
-    inputs: &Inputs,
+    (inputs, names): (&Inputs, &[String]),
     feeds: &BTreeMap<String, String>,
 ) -> Outcome {
     let (ranks, mut total) = (compiled.schedule.ranks as u128, 0u128);
-    let mut largest = (0, String::new());
-    for name in used(work, compiled)? {
-        let Some(handle) = compiled.hir.tensor(&name).filter(|_| !feeds.contains_key(&name)) else {
+    let mut largest = (0, "");
+    for name in names {
+        let Some(handle) = compiled.hir.tensor(name).filter(|_| !feeds.contains_key(name)) else {
             continue;
         };
         let tensor = &compiled.hir.tensors[handle];

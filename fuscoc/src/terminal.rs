@@ -13,6 +13,11 @@ pub fn colour() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
+/// The same of standard output.
+pub fn colours_output() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
+}
+
 /// A stream of the process.
 #[derive(Clone, Copy)]
 pub enum To {

@@ -936,6 +936,62 @@ fn explain_says_what_carries_each_kernel_out_and_what_else_was_considered() {
     assert!(small.status.success() && stderr(&small).contains("F0706"), "{}", stderr(&small));
 }
 
+const LEVELS: &str = "examples/programs/moe_two_level.fusco";
+
+#[test]
+fn explain_counts_the_rows_of_a_trace() {
+    let trace = "topk=examples/traces/e8_k2_r2.safetensors:topk_idx";
+    let sizes = ["--set", "G=2,E=8,K=2,H=16,TMAX=2048", "--entry", "dispatch", "--in", trace];
+    let explain = |more: &[&str]| fuscoc(&[&["explain", MOE][..], &sizes, more].concat());
+    let lacks = explain(&[]);
+    assert_eq!(lacks.status.code(), Some(2));
+    assert!(stderr(&lacks).contains("--dyn T=N"), "{}", stderr(&lacks));
+    let text = stdout(&explain(&["--dyn", "T=2048"]));
+    let counted = &text[text.find("rows between ranks of topk=").expect("counted")..];
+    assert!(counted.contains("every pair") && counted.contains("once a rank"), "{counted}");
+    assert!(!counted.contains('\x1b') && counted.contains("\n     0 "), "{counted}");
+    // Two choices of 4096 tokens; ranks are even, and there is no node.
+    let json = explain(&["--dyn", "T=2048", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let statement = &json["carried"]["statements"][0];
+    let each = &statement["ways"][0];
+    assert_eq!(each["way"], "every pair");
+    let rows = |v: &serde_json::Value| v.as_i64().expect("a number");
+    let all = rows(&statement["own_rows"]) + rows(&each["hops"][0]["rows"]);
+    assert_eq!(all, 2 * 4096);
+    let once = rows(&statement["ways"][1]["hops"][0]["rows"]);
+    assert!(once < rows(&each["hops"][0]["rows"]) && once > 0, "{statement}");
+    assert_eq!(rows(&each["hops"][0]["bytes"]), 32 * rows(&each["hops"][0]["rows"]));
+    assert!(json["carried"]["level"].is_null() && statement["ways"].get(2).is_none());
+    let none = fuscoc(&[&["explain", MOE][..], &sizes[..4], &["--format", "json"]].concat());
+    let none: serde_json::Value = serde_json::from_slice(&none.stdout).expect("JSON");
+    assert!(none["carried"].is_null());
+}
+
+#[test]
+fn explain_counts_what_each_forwarder_passes_on() {
+    let sizes = ["--set", "N=2,G=2,E=8,K=2,H=16,TMAX=9", "--dyn", "T=9,0,5,1", "--random", "3"];
+    let explain = |more: &[&str]| fuscoc(&[&["explain", LEVELS][..], &sizes, more].concat());
+    let text = stdout(&explain(&[]));
+    assert!(text.contains("once a node, forward balanced(bytes)"), "{text}");
+    assert!(text.contains("the busiest forwarder has"), "{text}");
+    let json = explain(&["--entry", "dispatch", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let ways = json["carried"]["statements"][0]["ways"].as_array().expect("ways");
+    let loads = |way: usize| -> Vec<i64> {
+        let loads = ways[way]["forwarded_rows"].as_array().expect("loads");
+        loads.iter().filter_map(serde_json::Value::as_i64).collect()
+    };
+    let (same, balanced) = (loads(2), loads(3));
+    assert_eq!(same.iter().sum::<i64>(), balanced.iter().sum::<i64>());
+    // Rows from the other node, of which one rank has none or one.
+    assert_eq!(same[3], 0, "{same:?}");
+    assert!(balanced[2] - balanced[3] <= 1 && balanced[0] - balanced[1] <= 1, "{balanced:?}");
+    let wrong = explain(&["--in", "tokp=x.safetensors"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(stderr(&wrong).contains("no tensor `tokp`"), "{}", stderr(&wrong));
+}
+
 #[test]
 fn emit_shows_the_device_program() {
     let kernel = stdout(&emitted("kernel", &["--entry", "combine"]));

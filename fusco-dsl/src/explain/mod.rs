@@ -11,11 +11,13 @@ mod roles;
 mod routed;
 mod svg;
 mod traffic;
+mod ways;
 
 pub use crossing::{Crossing, crossings};
 pub use kernels::kernels;
 pub use svg::svg;
 pub use traffic::{Traffic, traffic};
+pub use ways::{Flow, Hop, Level, Statement, Way, WayKind, deciding, levels, ways};
 
 use crate::Compiled;
 use crate::layout::SpreadKind;

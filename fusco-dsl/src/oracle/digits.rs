@@ -407,6 +407,16 @@ impl<'a> Digits<'a> {
         Ok(part)
     }
 
+    /// Whether the coordinate of an axis says on which rank.
+    pub fn on_mesh(&self, axis: usize) -> bool {
+        let says = |d: &Digit| match d.home {
+            Home::Rank(_) => d.radix > 1,
+            Home::Owner => true,
+            _ => false,
+        };
+        self.digits.iter().any(|d| d.axis == axis && says(d))
+    }
+
     /// Coordinates of an axis that have a place: its largest extent, if its digits hold as many.
     pub fn capacity(&self, axis: usize) -> Result<i64, Error> {
         let most = self.most(axis)?;

@@ -6,6 +6,7 @@
 
 mod array;
 mod bits;
+mod carried;
 mod deal;
 mod digits;
 mod error;
@@ -28,6 +29,7 @@ mod tuples;
 
 pub use array::Array;
 pub use bits::Bits;
+pub use carried::{Carried, carried};
 pub use error::Error;
 pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;

@@ -326,6 +326,16 @@ pub enum Step {
     Cap { var: Handle<Var>, limit: Size, orelse: OrElse, span: Span },
 }
 
+impl Step {
+    /// What a name of the body is bound to.
+    pub fn value(&self) -> Option<&Expr> {
+        match self {
+            Step::Bind { value, .. } => Some(value),
+            Step::Slot { .. } | Step::Cap { .. } => None,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrElse {
     Drop,
@@ -543,7 +553,8 @@ impl Expr {
         }
     }
 
-    fn tensors(&self, out: &mut BTreeSet<Handle<Tensor>>) {
+    /// Adds every tensor that it reads, those of indices among them.
+    pub(crate) fn tensors(&self, out: &mut BTreeSet<Handle<Tensor>>) {
         match &self.kind {
             ExprKind::Read { tensor, index } => {
                 out.insert(*tensor);
