@@ -20,6 +20,8 @@ pub enum RateSource {
     Measured,
     /// The maker's data sheet, less what a measured machine loses of its own.
     DataSheet,
+    /// A file that describes machines.
+    Stated,
 }
 
 /// How fast a device moves bytes.
@@ -35,6 +37,19 @@ pub struct Rates {
     pub launch: Rate,
     /// Nanoseconds of a barrier of all CTAs.
     pub barrier: Rate,
+    /// Nanoseconds from a rank's turn to its first row where it fetches: plans of peers are read, then rows asked for.
+    pub fetch: Rate,
+    /// To devices of other nodes.
+    pub network: Network,
+}
+
+/// Between nodes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Network {
+    /// Bytes a nanosecond of each device, one way.
+    pub rate: Rate,
+    /// Nanoseconds until the first of them is there.
+    pub latency: Rate,
 }
 
 /// A family of devices, as NVRTC names it.
@@ -90,6 +105,10 @@ const MEASURED: (f64, f64, f64) = (3021.0, 362.0, 332.0);
 /// handshakes in 14 us.
 const LAUNCH: f64 = 2000.0;
 const BARRIER: f64 = 1500.0;
+/// Two H200, 1 to 512 tokens: rows that are fetched take 2 to 7 us more than rows that are pushed (`tests/gpu/ways.sh`).
+const FETCH: f64 = 5e3;
+/// Of a 400 Gbit/s card for each device, 50 GB/s of its data sheet, and of a message through one switch.
+const NETWORK: (f64, f64) = (50.0, 5e3);
 
 impl Architecture {
     /// The architecture of that name.
@@ -101,6 +120,23 @@ impl Architecture {
     pub fn of_device(major: i32, minor: i32) -> Option<&'static Architecture> {
         let name = format!("sm_{major}{minor}");
         Architecture::find(&format!("{name}a")).or_else(|| Architecture::find(&name))
+    }
+
+    /// How fast it moves bytes: measured on Hopper, elsewhere the data sheet less what Hopper loses of its own.
+    pub fn rates(&self) -> Rates {
+        let hopper = (3350.0, 450.0);
+        let source = if self.peak == hopper { RateSource::Measured } else { RateSource::DataSheet };
+        let rate = |number| Rate { number, source };
+        let stated = |number| Rate { number, source: RateSource::DataSheet };
+        Rates {
+            copy: rate(self.peak.0 * MEASURED.0 / hopper.0),
+            link: rate(self.peak.1 * MEASURED.1 / hopper.1),
+            pull: rate(self.peak.1 * MEASURED.2 / hopper.1),
+            launch: rate(LAUNCH),
+            barrier: rate(BARRIER),
+            fetch: rate(FETCH),
+            network: Network { rate: stated(NETWORK.0), latency: stated(NETWORK.1) },
+        }
     }
 
     /// All that kernels can be made for.
@@ -119,13 +155,18 @@ pub struct Target {
     pub ranks_per_device: u32,
     /// Shared memory of one CTA at most, bytes.
     pub shared: i64,
+    /// How fast it moves bytes.
+    pub rates: Rates,
+    /// Devices that links join; `None` for all.
+    pub node: Option<u32>,
 }
 
 impl Target {
     /// The largest common device of an architecture.
     pub fn new(architecture: &'static Architecture, ranks_per_device: u32) -> Target {
         let (sms, shared) = (architecture.sms, architecture.shared);
-        Target { architecture, sms, ranks_per_device, shared }
+        let rates = architecture.rates();
+        Target { architecture, sms, ranks_per_device, shared, rates, node: None }
     }
 
     /// One H100 or H200.
@@ -143,25 +184,30 @@ impl Target {
         self.architecture.threads
     }
 
-    /// How fast it moves bytes: measured on Hopper, elsewhere the data sheet less what Hopper loses of its own.
-    pub fn rates(&self) -> Rates {
-        let hopper = (3350.0, 450.0);
-        let peak = self.architecture.peak;
-        let source = if peak == hopper { RateSource::Measured } else { RateSource::DataSheet };
-        let rate = |number| Rate { number, source };
-        Rates {
-            copy: rate(peak.0 * MEASURED.0 / hopper.0),
-            link: rate(peak.1 * MEASURED.1 / hopper.1),
-            pull: rate(peak.1 * MEASURED.2 / hopper.1),
-            launch: rate(LAUNCH),
-            barrier: rate(BARRIER),
-        }
-    }
-
     /// Shared memory of each of so many CTAs that are on a multiprocessor at once, bytes. A multiprocessor has 1 KiB
     /// more than one CTA may use, and keeps 1 KiB for each.
     pub fn shared_of_each(&self, ctas: i64) -> i64 {
         (self.shared + KIB) / ctas.max(1) - KIB
+    }
+}
+
+/// Devices that share the ranks of a program: nodes of as many devices, all alike.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    /// What they are, in words.
+    pub name: String,
+    pub nodes: u32,
+    /// Of each node; links join them.
+    pub devices: u32,
+    pub architecture: &'static Architecture,
+    pub rates: Rates,
+}
+
+impl Topology {
+    /// One of its devices, which as many ranks share.
+    pub fn target(&self, ranks_per_device: u32) -> Target {
+        let target = Target::new(self.architecture, ranks_per_device);
+        Target { rates: self.rates, node: Some(self.devices), ..target }
     }
 }
 

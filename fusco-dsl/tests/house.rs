@@ -57,7 +57,7 @@ const FLOORS: [(&str, &[&[&str]]); 5] = [
         &[
             &["table", "terminal", "text"],
             &["failure", "progress"],
-            &["device", "file", "source"],
+            &["device", "file", "source", "topology"],
             &["data"],
             &["run"],
             &["bench", "check", "doctor", "emit", "explain", "fmt", "man"],

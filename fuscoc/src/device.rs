@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use clap::builder::PossibleValuesParser;
-use fusco_dsl::cuda::{Architecture, Target};
+use fusco_dsl::cuda::{Architecture, Target, Topology};
 
 #[derive(clap::Args)]
 pub struct Device {
@@ -34,5 +34,19 @@ impl Device {
         let mut target = Target::new(arch, each as u32);
         target.sms = self.sms.unwrap_or(target.sms);
         Ok(target)
+    }
+
+    /// One of the devices of a topology: as many ranks share it as do not fit the devices otherwise.
+    pub fn of(&self, topology: &Topology, ranks: i64) -> Result<Target, Failure> {
+        let devices = i64::from(topology.nodes) * i64::from(topology.devices);
+        let each = self.ranks_per_device.map_or((ranks + devices - 1) / devices, i64::from);
+        if each < 1 || ranks % each != 0 || ranks / each > devices {
+            return Err(Failure::usage(format!(
+                "{} has {devices} devices: the program's {ranks} ranks do not lie on them, {each} on each",
+                topology.name
+            )));
+        }
+        let target = topology.target(u32::try_from(each).unwrap_or(u32::MAX));
+        Ok(Target { sms: self.sms.unwrap_or(target.sms), ..target })
     }
 }

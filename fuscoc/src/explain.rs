@@ -7,8 +7,10 @@ use crate::device::Device;
 use crate::failure::{Failure, Reports};
 use crate::run::{self, Work};
 use crate::source::{Source, bindings};
-use crate::{Format, Outcome, file, terminal};
+use crate::{Format, Outcome, file, terminal, topology};
+use fusco_dsl::cuda::Target;
 use fusco_dsl::diag::{self, Diagnostics, render};
+use fusco_dsl::explain::Level;
 use fusco_dsl::kernel::{self, DeviceKernel, DeviceProgram};
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::{Compiled, explain};
@@ -44,6 +46,10 @@ pub struct Args {
     dyns: Vec<String>,
     #[command(flatten)]
     device: Device,
+    /// The machines that share the ranks, as a TOML file: what each way of the rows is expected to take there. Without
+    /// the values that decide where rows go, random ones are expected.
+    #[arg(long, value_name = "FILE", conflicts_with = "arch")]
+    topology: Option<PathBuf>,
     /// Draws layout and traffic into this file too.
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -126,14 +132,14 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
         file::write(path, explain::svg(&compiled, entry))?;
     }
     // A schedule that a device does not hold may run on the host: what it does is told all the same.
-    let target = args.device.target(compiled.schedule.ranks)?;
+    let (machines, target) = target(args, compiled.schedule.ranks)?;
     let (device, without) = match kernel::lower(&compiled.schedule, &target) {
         Ok(program) => (Some(program), Diagnostics::default()),
         Err(found) => (None, found),
     };
     let kernels = device.as_ref().map_or(String::new(), |d| explain::kernels(d, entry));
     let text = explain::text(&compiled, entry) + &kernels;
-    let counted = counted(args, &compiled)?;
+    let counted = counted(args, &compiled, (machines, &target))?;
     Ok(match format {
         Format::Text => {
             let mut warnings = Reports::default();
@@ -151,15 +157,39 @@ fn of_file(args: &Args, what: &str, format: Format) -> Result<String, Failure> {
             let kernels: Vec<Value> =
                 device.iter().flat_map(|d| chosen(d, entry)).map(|(e, k)| object(e, k)).collect();
             let refused = diag::json(&without, &source.name, &source.text);
-            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": args.device.arch, "kernels": kernels, "crossings": crossings(&compiled, entry), "carried": counted.as_ref().map(rows::json), "refused": refused });
+            let object = json!({ "program": name, "text": text, "warnings": warnings, "arch": target.architecture.name, "kernels": kernels, "crossings": crossings(&compiled, entry), "carried": counted.as_ref().map(rows::json), "refused": refused });
             format!("{object}\n")
         }
     })
 }
 
-/// The rows that the statements carry on the inputs that are given, if any are.
-fn counted(args: &Args, compiled: &Compiled) -> Result<Option<Counted>, Failure> {
-    if args.inputs.is_empty() && args.random.is_none() {
+/// What the devices are in words, and one of them.
+fn target(args: &Args, ranks: i64) -> Result<(String, Target), Failure> {
+    if let Some(path) = &args.topology {
+        let topology = topology::parse(&Source::read(path)?)?;
+        let target = args.device.of(&topology, ranks)?;
+        return Ok((topology.name, target));
+    }
+    let target = args.device.target(ranks)?;
+    let devices = ranks / i64::from(target.ranks_per_device).max(1);
+    let machines = match devices {
+        1 => format!("one device of {}", target.architecture.name),
+        n => format!("{n} devices of {}", target.architecture.name),
+    };
+    Ok((machines, target))
+}
+
+/// Random values that stand for those which nobody gave.
+const EXPECTED: u64 = 1;
+
+/// The rows that the statements carry on the inputs that are given, if any are or times are asked for.
+fn counted(
+    args: &Args,
+    compiled: &Compiled,
+    (machines, target): (String, &Target),
+) -> Result<Option<Counted>, Failure> {
+    let given = !args.inputs.is_empty() || args.random.is_some();
+    if !given && args.topology.is_none() {
         return Ok(None);
     }
     let entry = args.entry.as_deref();
@@ -167,17 +197,39 @@ fn counted(args: &Args, compiled: &Compiled) -> Result<Option<Counted>, Failure>
     let work = Work {
         entries: chosen.filter(|name| entry.is_none_or(|e| e == *name)).cloned().collect(),
         set: args.set.clone(),
-        dyns: args.dyns.clone(),
+        dyns: if given { args.dyns.clone() } else { at_bounds(args, compiled) },
         inputs: args.inputs.clone(),
-        random: args.random,
+        random: args.random.or((!given).then_some(EXPECTED)),
         ..Work::default()
     };
     let inputs = run::only(&work, compiled, &explain::deciding(compiled, entry))?;
-    let level = explain::levels(compiled).into_iter().next();
+    let level = level(compiled, target);
     let statements = explain::ways(compiled, entry, (&inputs, level.as_ref()))?;
-    let random = args.random.map(|seed| format!("random values of seed {seed}"));
+    let times = statements.iter().map(|s| explain::times(s, target)).collect();
+    let random = match given {
+        true => args.random.map(|seed| format!("random values of seed {seed}")),
+        false => Some(format!("random values of seed {EXPECTED}, for none were given")),
+    };
     let of = args.inputs.iter().cloned().chain(random).collect::<Vec<_>>().join(", ");
-    Ok(Some(Counted { of, level, statements }))
+    Ok(Some(Counted { of, level, statements, machines, times }))
+}
+
+/// Launch-time sizes as the command line has them, others at their bounds.
+fn at_bounds(args: &Args, compiled: &Compiled) -> Vec<String> {
+    let said = |name: &str| args.dyns.iter().any(|d| d.split('=').next() == Some(name));
+    let others = compiled.schedule.dyns.iter().map(|(_, d)| d).filter(|d| !said(&d.name));
+    let others = others.map(|d| format!("{}={}", d.name, d.bound));
+    args.dyns.iter().cloned().chain(others).collect()
+}
+
+/// The nodes of the machines, or else the outermost mesh axis whose coordinates have several ranks.
+fn level(compiled: &Compiled, target: &Target) -> Option<Level> {
+    let ranks = compiled.schedule.ranks;
+    let node = target.node.map(|devices| i64::from(devices) * i64::from(target.ranks_per_device));
+    match node {
+        Some(per) => (per < ranks).then(|| Level { name: "node".to_string(), first: 0, per }),
+        None => explain::levels(compiled).into_iter().next(),
+    }
 }
 
 /// The kernels of all entries, or of the one named, with the names of their entries.
@@ -237,6 +289,7 @@ fn object(entry: &str, kernel: &DeviceKernel) -> Value {
             "read": cost.read,
             "written": cost.written,
             "link": cost.link,
+            "network": cost.network,
             "messages": cost.messages,
             "waits": cost.waits,
             "ns": cost.time,

@@ -17,6 +17,7 @@ mod source;
 mod table;
 mod terminal;
 mod text;
+mod topology;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use failure::{Failure, Format, Outcome};

@@ -992,6 +992,60 @@ fn explain_counts_what_each_forwarder_passes_on() {
     assert!(stderr(&wrong).contains("no tensor `tokp`"), "{}", stderr(&wrong));
 }
 
+/// What `explain` expects of `dispatch`, in microseconds, by way.
+fn expected(program: &str, sizes: &str, topology: &str) -> Vec<(String, f64)> {
+    let file = format!("examples/topologies/{topology}.toml");
+    let args = ["explain", program, "--set", sizes, "--entry", "dispatch", "--topology", &file];
+    let json = fuscoc(&[&args[..], &["--format", "json"]].concat());
+    assert!(json.status.success(), "{topology}: {}", stderr(&json));
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let ways = json["carried"]["statements"][0]["ways"].as_array().expect("ways").clone();
+    let time = |w: &serde_json::Value| w["ns"].as_f64().expect("a time") / 1e3;
+    ways.iter().map(|w| (w["way"].as_str().expect("a name").to_string(), time(w))).collect()
+}
+
+#[test]
+fn explain_expects_times_on_the_machines_of_a_topology() {
+    let sizes = |ranks: i64| format!("G={ranks},E=256,K=8,H=7168,TMAX=1024");
+    for (topology, ranks) in [("h100", 4), ("h100_2", 2), ("h100_8", 8), ("gb200_nvl72", 64)] {
+        let found = expected(MOE, &sizes(ranks), topology);
+        assert_eq!(found.len(), 2, "{topology}");
+        // Rows that cross once are quicker where links are what is slow.
+        let crosses_less = topology.starts_with("h100_");
+        assert_eq!(found[1].1 < found[0].1, crosses_less, "{topology}: {found:?}");
+    }
+    let nodes = "N=8,G=8,E=256,K=8,H=7168,TMAX=256";
+    let found = expected(LEVELS, nodes, "h100_64");
+    assert_eq!(found.len(), 4);
+    assert!(found[2].1 < found[1].1 && found[1].1 < found[0].1, "{found:?}");
+    // 16 ranks of one rank a device on two nodes: a level without an axis of that name.
+    let found = expected(MOE, "G=16,E=256,K=8,H=7168,TMAX=64", "h100_64");
+    assert_eq!(found[2].0, "once a node, forward same");
+}
+
+#[test]
+fn a_topology_that_does_not_hold_the_ranks_or_is_wrong_is_refused() {
+    let explain = |file: &str| {
+        fuscoc(&["explain", MOE, "--set", "G=3,E=6,K=2,H=8,TMAX=8", "--topology", file])
+    };
+    let few = explain("examples/topologies/h100_2.toml");
+    assert_eq!(few.status.code(), Some(2));
+    assert!(stderr(&few).contains("do not lie on them, 2 on each"), "{}", stderr(&few));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("t.toml");
+    std::fs::write(&file, "nodes = 1\ndevices = 3\n[nics]\nrate = 3\n").expect("written");
+    let wrong = explain(file.to_str().expect("a path"));
+    let told = stderr(&wrong);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(
+        told.contains("F0912") && told.contains("t.toml:3:2") && told.contains("`nics`"),
+        "{told}"
+    );
+    let both = ["--arch", "sm_80", "--topology", "examples/topologies/h100.toml"];
+    let both = fuscoc(&[&["explain", MOE, MOE_SET[0], MOE_SET[1]][..], &both].concat());
+    assert_eq!(both.status.code(), Some(2));
+}
+
 #[test]
 fn emit_shows_the_device_program() {
     let kernel = stdout(&emitted("kernel", &["--entry", "combine"]));

@@ -19,7 +19,9 @@ use crate::diag::Diagnostics;
 pub use crate::kernel::ByPosition;
 use crate::kernel::{self as device, DeviceProgram};
 use crate::schedule::{Verified, ir};
-pub use crate::target::{Architecture, Capability, Target};
+pub use crate::target::{
+    Architecture, Capability, Network, Rate, RateSource, Rates, Target, Topology,
+};
 pub use launch::{CudaUnit, Field, KernelContract, Workspace};
 use unit::Program;
 

@@ -28,7 +28,11 @@ fn one(out: &mut String, kernel: &DeviceKernel, entry: &str) {
         0 => String::new(),
         bytes => format!(", {} over links in {} messages", size(bytes), cost.messages),
     };
-    let bytes = format!("{} read, {} written{links}", size(cost.read), size(cost.written));
+    let far = match cost.network {
+        0 => String::new(),
+        bytes => format!(", {} to other nodes", size(bytes)),
+    };
+    let bytes = format!("{} read, {} written{links}{far}", size(cost.read), size(cost.written));
     let strategy = kernel.strategy.name().to_string();
     row(out, ("chosen", &strategy), Some(cost.time), &format!("{}; {bytes}", choice.reason));
     for (name, refusal, cost) in &choice.rejected {

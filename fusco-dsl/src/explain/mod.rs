@@ -10,12 +10,14 @@ mod picture;
 mod roles;
 mod routed;
 mod svg;
+mod times;
 mod traffic;
 mod ways;
 
 pub use crossing::{Crossing, crossings};
 pub use kernels::kernels;
 pub use svg::svg;
+pub use times::{Timed, times};
 pub use traffic::{Traffic, traffic};
 pub use ways::{Flow, Hop, Level, Statement, Way, WayKind, deciding, levels, ways};
 

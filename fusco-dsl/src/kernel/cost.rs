@@ -1,6 +1,6 @@
 //! What a kernel costs on one device: the bytes that it has to move, at the rates of the target.
 //!
-//! The model is the time of the slower of memory and links, which overlap, behind the launch. Bytes are those of the
+//! The model is the time of the slowest of memory, links and network, which overlap, behind the launch. Bytes are those of the
 //! largest sizes that the bounds allow; a rank of a route is as likely as any other, and what is read twice is read
 //! from memory twice. A strategy reaches a part of what a copy of the same bytes would.
 
@@ -9,6 +9,7 @@ use super::strategy::{Offer, Strategy};
 use super::work::Work;
 use crate::arena::Handle;
 use crate::schedule::ir::{Access, Factor, Ix, Op, Route, Schedule, Tree, Value};
+use crate::target::Rates;
 
 /// Of one launch on one device, all of whose ranks it serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -18,7 +19,9 @@ pub struct Cost {
     pub written: i64,
     /// Bytes that leave over links.
     pub link: i64,
-    /// Signals and requests that leave over links.
+    /// Bytes that leave for other nodes.
+    pub network: i64,
+    /// Signals and requests that leave over either.
     pub messages: i64,
     /// Barriers of all CTAs, and handshakes.
     pub waits: i64,
@@ -41,32 +44,90 @@ impl Cost {
         if work.alone && !matches!(offer.parts, Strategy::Plan(_)) {
             (cost.waits, cost.messages) = (i64::from(offer.form.cooperative), 0);
         }
-        let each = [&mut cost.read, &mut cost.written, &mut cost.link, &mut cost.messages];
-        each.into_iter().for_each(|n| *n = n.saturating_mul(here));
+        let each = [&mut cost.read, &mut cost.written, &mut cost.link, &mut cost.network];
+        let each = each.into_iter().chain([&mut cost.messages]);
+        each.for_each(|n| *n = n.saturating_mul(here));
         cost.time = time(work, offer, &cost);
         cost
     }
 }
 
 fn time(work: &Work, offer: &Offer<Strategy>, cost: &Cost) -> f64 {
-    let rates = work.target.rates();
-    let bytes = (cost.read as f64) + (cost.written as f64);
-    // Bytes by bytes a nanosecond.
-    let memory = bytes / (rates.copy.number * offer.rate.of_copy);
-    let link = match cost.link {
-        0 => 0.0,
+    let pulls = pulls(work, offer);
+    let link = cost.link as f64;
+    let load = Load {
+        memory: cost.read as f64 + cost.written as f64,
+        of_copy: offer.rate.of_copy,
         // Rows that are pushed leave by stores, others are pulled.
-        bytes if pulls(work, offer) => bytes as f64 / rates.pull.number,
-        bytes => bytes as f64 / rates.link.number,
+        stored: if pulls { 0.0 } else { link },
+        loaded: if pulls { link } else { 0.0 },
+        network: cost.network as f64,
+        waits: cost.waits as f64,
+        fetches: matches!(offer.parts, Strategy::Once(_)),
     };
-    let waits = cost.waits as f64 * rates.barrier.number;
-    let fetches = if matches!(offer.parts, Strategy::Once(_)) { FETCH } else { 0.0 };
-    rates.launch.number + waits + fetches + memory.max(link)
+    load.time(&work.target.rates)
 }
 
-/// Nanoseconds from a rank's turn to its first row: plans of peers are read, then rows asked for. Two H200, 1 to 512
-/// tokens: 2 to 7 us more than rows that are pushed (`tests/gpu/ways.sh`).
-const FETCH: f64 = 5e3;
+/// What the time of a launch on one device follows from.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Load {
+    /// Bytes read from memory and written to it.
+    pub memory: f64,
+    /// What a strategy reaches of a copy of as many bytes.
+    pub of_copy: f64,
+    /// Bytes one way over links: by stores and by loads.
+    pub stored: f64,
+    pub loaded: f64,
+    /// Bytes one way to or from other nodes.
+    pub network: f64,
+    /// Barriers of all CTAs, and handshakes.
+    pub waits: f64,
+    /// Rows are asked for when the plans of peers are known.
+    pub fetches: bool,
+}
+
+/// What a launch waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    Latency,
+    Memory,
+    Links,
+    Network,
+}
+
+impl Load {
+    /// Nanoseconds at these rates.
+    pub fn time(&self, rates: &Rates) -> f64 {
+        self.latency(rates) + self.parts(rates).into_iter().fold(0.0, |most, (_, t)| t.max(most))
+    }
+
+    /// What takes longest.
+    pub fn limit(&self, rates: &Rates) -> Limit {
+        let parts = self.parts(rates).into_iter();
+        let most = parts.fold((Limit::Latency, self.latency(rates)), |most, part| {
+            if part.1 > most.1 { part } else { most }
+        });
+        most.0
+    }
+
+    /// Before the first byte, and between steps.
+    fn latency(&self, rates: &Rates) -> f64 {
+        let network = if self.network > 0.0 { rates.network.latency.number } else { 0.0 };
+        let fetches = if self.fetches { rates.fetch.number } else { 0.0 };
+        rates.launch.number + self.waits * rates.barrier.number + fetches + network
+    }
+
+    /// Bytes by bytes a nanosecond: these overlap.
+    fn parts(&self, rates: &Rates) -> [(Limit, f64); 3] {
+        let memory = match self.of_copy {
+            share if share > 0.0 => self.memory / (rates.copy.number * share),
+            _ => 0.0,
+        };
+        let links = self.stored / rates.link.number + self.loaded / rates.pull.number;
+        let network = self.network / rates.network.rate.number;
+        [(Limit::Memory, memory), (Limit::Links, links), (Limit::Network, network)]
+    }
+}
 
 /// Whether rows of peers are loaded, not stored by those that have them.
 fn pulls(work: &Work, offer: &Offer<Strategy>) -> bool {
@@ -107,8 +168,25 @@ impl Model<'_, '_> {
         (i128::from(number) * i128::from(ranks - here) / i128::from(ranks)) as i64
     }
 
-    fn over(&self, access: &Access, bytes: i64) -> i64 {
-        if access.rank == Ix::Me { 0 } else { self.remote(bytes) }
+    /// Of what goes to any rank, that which goes to another node.
+    fn far(&self, number: i64) -> i64 {
+        let ranks = self.schedule().ranks.max(1);
+        let target = self.work.target;
+        let node = target.node.map_or(ranks, |n| i64::from(n) * i64::from(target.ranks_per_device));
+        (i128::from(number) * i128::from(ranks - node.min(ranks)) / i128::from(ranks)) as i64
+    }
+
+    /// Bytes to or from any rank.
+    fn across(&self, bytes: i64, cost: &mut Cost) {
+        let far = self.far(bytes);
+        cost.link += self.remote(bytes) - far;
+        cost.network += far;
+    }
+
+    fn over(&self, access: &Access, bytes: i64, cost: &mut Cost) {
+        if access.rank != Ix::Me {
+            self.across(bytes, cost);
+        }
     }
 
     fn op(&self, op: &Op, cost: &mut Cost) {
@@ -119,7 +197,7 @@ impl Model<'_, '_> {
                     let bytes = row_bytes(self.schedule(), to);
                     let all = self.tuples().saturating_mul(bytes);
                     cost.written += all;
-                    cost.link += self.over(to, all);
+                    self.over(to, all, cost);
                     let row = match value {
                         Value::Row(row) | Value::Cast(row, _) => Some(*row),
                         Value::Scaled { factors, .. } => factors.iter().find_map(|f| match f {
@@ -179,7 +257,7 @@ impl Model<'_, '_> {
                 let info = &self.schedule().routes[route];
                 let bytes = info.bins().saturating_mul(4 * info.members);
                 cost.written += bytes;
-                cost.link += self.remote(bytes);
+                self.across(bytes, cost);
             }
             Ok(Shape::Barrier | Shape::Wait { .. }) => cost.waits += 1,
             Ok(Shape::Signal { .. }) => cost.messages += self.remote(self.schedule().ranks),
@@ -216,8 +294,10 @@ impl Model<'_, '_> {
         for (_, from) in &nest.rows {
             let all = terms.saturating_mul(row_bytes(self.schedule(), from));
             cost.read += all;
-            if from.rank != Ix::Me {
-                cost.link += all / near.max(1) * (near - here).max(0);
+            match from.rank {
+                Ix::Me => {}
+                _ if near == ranks => self.across(all, cost),
+                _ => cost.link += all / near.max(1) * (near - here).max(0),
             }
         }
         for (_, own, _) in nest.own() {
@@ -225,7 +305,7 @@ impl Model<'_, '_> {
         }
         let written = sums.saturating_mul(row_bytes(self.schedule(), nest.to));
         cost.written += written;
-        cost.link += self.over(nest.to, written);
+        self.over(nest.to, written, cost);
     }
 
     /// Rows that a rank reads of those that all tuples of a position share: its own; or, where they are fetched, those of
@@ -238,7 +318,7 @@ impl Model<'_, '_> {
         let any = 1.0 - (1.0 - 1.0 / members).powf(trip.route.fan as f64);
         let rows = (self.positions() as f64 * members * any) as i64;
         let bytes: i64 = trip.loads.iter().map(|(_, from)| row_bytes(self.schedule(), from)).sum();
-        cost.link += self.remote(rows.saturating_mul(bytes));
+        self.across(rows.saturating_mul(bytes), cost);
         rows
     }
 
@@ -277,7 +357,7 @@ impl Model<'_, '_> {
         } else {
             cost.read += bytes
         }
-        cost.link += self.over(access, bytes);
+        self.over(access, bytes, cost);
     }
 
     fn grid(&self, parts: &Parts, op: &Op, cost: &mut Cost) {

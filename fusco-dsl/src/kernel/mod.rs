@@ -18,7 +18,7 @@ mod verify;
 mod work;
 mod workspace;
 
-pub use cost::Cost;
+pub use cost::{Cost, Limit, Load};
 pub use form::{ByPosition, Form};
 pub use pipeline::{Act, Barrier, By, Channel, Group, Pipeline, Step, Word};
 pub use print::print;

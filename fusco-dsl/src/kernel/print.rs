@@ -83,9 +83,13 @@ fn one_kernel(out: &mut String, schedule: &Schedule, kernel: &DeviceKernel) {
 }
 
 fn cost(cost: &Cost) -> String {
-    let Cost { read, written, link, messages, waits, time } = cost;
+    let Cost { read, written, link, network, messages, waits, time } = cost;
+    let far = match network {
+        0 => String::new(),
+        bytes => format!(", {bytes} to other nodes"),
+    };
     format!(
-        "reads {read} bytes, writes {written}, sends {link} and {messages} messages over links, waits {waits} times: {:.1} us",
+        "reads {read} bytes, writes {written}, sends {link} and {messages} messages over links{far}, waits {waits} times: {:.1} us",
         time / 1e3
     )
 }

@@ -64,10 +64,9 @@ impl Devices {
     pub(crate) fn target(&self) -> Target {
         let sms = self.gpus.iter().map(|g| g.sms).min().unwrap_or(1);
         Target {
-            architecture: self.gpus[0].architecture,
             sms: (sms / self.parts as u32).max(1),
-            ranks_per_device: self.ranks_per_device as u32,
             shared: self.gpus.iter().map(|g| g.shared).min().unwrap_or(0),
+            ..Target::new(self.gpus[0].architecture, self.ranks_per_device as u32)
         }
     }
 

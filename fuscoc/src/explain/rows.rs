@@ -2,7 +2,8 @@
 
 use super::heat;
 use crate::table::{bytes, print, thousands};
-use fusco_dsl::explain::{Flow, Hop, Level, Statement, Way, WayKind};
+use fusco_dsl::explain::{Flow, Hop, Level, Statement, Timed, Way, WayKind};
+use fusco_dsl::kernel::Limit;
 use serde_json::{Value, json};
 
 /// The statements of a program on some inputs.
@@ -11,13 +12,20 @@ pub struct Counted {
     pub of: String,
     pub level: Option<Level>,
     pub statements: Vec<Statement>,
+    /// The devices that share the ranks.
+    pub machines: String,
+    /// What each hop of each way of each statement is expected to take there.
+    pub times: Vec<Vec<Vec<Timed>>>,
 }
 
 pub fn text(counted: &Counted, colour: bool) -> String {
     let mut out = format!("rows between ranks of {}\n", counted.of);
-    for statement in &counted.statements {
+    for (statement, times) in counted.statements.iter().zip(&counted.times) {
+        let level = counted.level.as_ref();
         out += &format!("\n  {} of {}\n", statement.text, statement.entry);
-        out += &indented(&ways(statement, counted.level.as_ref()));
+        out += &indented(&ways(statement, level));
+        out += &indented(&format!("expected on {}, a model:", counted.machines));
+        out += &indented(&timed((statement, times), level));
         let Some(each) = statement.ways.first().map(|way| &way.hops[0].flow) else { continue };
         let (rows, own) = each.sum(|from, to| from == to);
         let stay = format!("{} rows, {}, stay on their rank", thousands(rows), bytes(own as f64));
@@ -65,6 +73,33 @@ fn ways(statement: &Statement, level: Option<&Level>) -> String {
     print(&header, &lines)
 }
 
+/// A line for each way: what each hop is expected to take, and what it waits for.
+fn timed((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>) -> String {
+    let all = |hops: &[Timed]| hops.iter().map(|h| h.time).sum::<f64>();
+    let least = times.iter().map(|hops| all(hops)).fold(f64::INFINITY, f64::min);
+    let lines = statement.ways.iter().zip(times).map(|(way, hops)| {
+        let each: Vec<String> = hops.iter().map(|h| format!("{:.1}", h.time / 1e3)).collect();
+        let limits: Vec<&str> = hops.iter().map(|h| limit(h.limit)).collect();
+        let quickest = if all(hops) == least { ", the quickest" } else { "" };
+        vec![
+            format!("{:.1}", all(hops) / 1e3),
+            each.join(" + "),
+            limits.join(", "),
+            name(way.kind, level) + quickest,
+        ]
+    });
+    print(&["us", "hops", "limited by", "way"], &lines.collect::<Vec<_>>())
+}
+
+fn limit(limit: Limit) -> &'static str {
+    match limit {
+        Limit::Latency => "latency",
+        Limit::Memory => "memory",
+        Limit::Links => "links",
+        Limit::Network => "network",
+    }
+}
+
 fn size(number: i64) -> String {
     bytes(number as f64)
 }
@@ -87,6 +122,9 @@ fn busiest(flow: &Flow) -> (i64, i64) {
     (out.unwrap_or(0), into.unwrap_or(0))
 }
 
+/// Most ranks that are listed one by one; JSON has all.
+const WIDE: usize = 16;
+
 /// The load of each forwarder, before and after balancing.
 fn forwarders(statement: &Statement, level: &Level) -> String {
     let way = |kind| statement.ways.iter().find(|w| w.kind == kind);
@@ -104,47 +142,50 @@ fn forwarders(statement: &Statement, level: &Level) -> String {
             size(b.1),
         ]
     };
-    let lines: Vec<_> = (0..same.forwarded.len()).map(line).collect();
+    let ranks = same.forwarded.len();
+    let lines: Vec<_> = (0..if ranks > WIDE { 0 } else { ranks }).map(line).collect();
     let header = [&level.name, "forwarder", "same: rows", "bytes", "balanced: rows", "bytes"];
     let spread = |way: &Way| {
         let loads = || way.forwarded.iter().map(|(rows, _)| *rows);
         let mean = loads().sum::<i64>() as f64 / way.forwarded.len().max(1) as f64;
         loads().max().unwrap_or(0) as f64 / mean.max(f64::MIN_POSITIVE)
     };
+    let each = if lines.is_empty() { String::new() } else { print(&header, &lines) + "\n" };
     format!(
-        "{}\nthe busiest forwarder has {:.2} times the mean, balanced {:.2} times",
-        print(&header, &lines),
+        "{each}the busiest forwarder has {:.2} times the mean, balanced {:.2} times",
         spread(same),
         spread(balanced)
     )
 }
 
 pub fn json(counted: &Counted) -> Value {
-    let statements = counted.statements.iter().map(|s| statement(s, counted.level.as_ref()));
+    let all = counted.statements.iter().zip(&counted.times);
+    let statements = all.map(|(s, times)| statement((s, times), counted.level.as_ref()));
     json!({
         "of": counted.of,
+        "machines": counted.machines,
         "level": counted.level.as_ref().map(|l| json!({ "name": l.name, "ranks": l.per })),
         "statements": statements.collect::<Value>(),
     })
 }
 
-fn statement(statement: &Statement, level: Option<&Level>) -> Value {
+fn statement((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>) -> Value {
     let own = statement.ways.first().map(|way| way.hops[0].flow.sum(|from, to| from == to));
     json!({
         "entry": statement.entry,
         "statement": statement.text,
         "own_rows": own.map(|o| o.0),
         "own_bytes": own.map(|o| o.1),
-        "ways": statement.ways.iter().map(|w| way(w, level)).collect::<Value>(),
+        "ways": statement.ways.iter().zip(times).map(|(w, t)| way((w, t), level)).collect::<Value>(),
     })
 }
 
-fn way(way: &Way, level: Option<&Level>) -> Value {
+fn way((way, times): (&Way, &[Timed]), level: Option<&Level>) -> Value {
     let matrix = |flow: &Flow, cell: &dyn Fn(usize, usize) -> i64| -> Value {
         let row = |from| (0..flow.ranks).map(|to| cell(from, to)).collect::<Value>();
         (0..flow.ranks).map(row).collect()
     };
-    let hops = way.hops.iter().map(|hop| {
+    let hops = way.hops.iter().zip(times).map(|(hop, timed)| {
         let flow = &hop.flow;
         let (rows, all) = flow.sum(|from, to| from != to);
         let between = level.map(|l| flow.sum(|from, to| l.place(from) != l.place(to)));
@@ -153,6 +194,8 @@ fn way(way: &Way, level: Option<&Level>) -> Value {
             "bytes": all,
             "rows_between": between.map(|b| b.0),
             "bytes_between": between.map(|b| b.1),
+            "ns": timed.time,
+            "limited_by": limit(timed.limit),
             "rows_from_to": matrix(flow, &|from, to| flow.rows(from, to)),
             "bytes_from_to": matrix(flow, &|from, to| flow.bytes(from, to)),
         })
@@ -161,6 +204,7 @@ fn way(way: &Way, level: Option<&Level>) -> Value {
         |part: fn(&(i64, i64)) -> i64| way.forwarded.iter().map(part).collect::<Value>();
     json!({
         "way": name(way.kind, level),
+        "ns": times.iter().map(|t| t.time).sum::<f64>(),
         "hops": hops.collect::<Value>(),
         "forwarded_rows": forwarded(|f| f.0),
         "forwarded_bytes": forwarded(|f| f.1),

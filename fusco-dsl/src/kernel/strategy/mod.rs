@@ -53,6 +53,15 @@ macro_rules! strategies {
             }
         }
 
+        impl Name {
+            /// The part of what a copy of the same bytes reaches that its kernels do.
+            pub(crate) fn of_copy(self) -> f64 {
+                match self {
+                    $(Name::$name => $file::OF_COPY,)*
+                }
+            }
+        }
+
         impl fmt::Display for Name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {

@@ -6,6 +6,8 @@ use crate::kernel::form::{ByPosition, Form};
 use crate::kernel::pipeline::Pipeline;
 use crate::kernel::work::Work;
 
+/// `docs/performance.md`: rows of 512 bytes, 88 %.
+pub(super) const OF_COPY: f64 = 0.88;
 /// Threads of a CTA, and such CTAs of a multiprocessor.
 const SIZE: (u32, u32) = (256, 4);
 /// Positions of a warp, at most.
@@ -38,7 +40,6 @@ pub(in crate::kernel) fn consider(work: &Work) -> Result<Offer<Warps>, Refusal> 
         reason: Reason::General,
         shared: Vec::new(),
         pipeline: Pipeline::default(),
-        // `docs/performance.md`: rows of 512 bytes, 88 %.
-        rate: Rate { of_copy: 0.88, measured: true },
+        rate: Rate { of_copy: OF_COPY, measured: true },
     })
 }

@@ -1,0 +1,127 @@
+//! What each way of a statement's rows is expected to take, on devices that are alike, by the model that chooses among
+//! strategies.
+//!
+//! Enters: counted rows, a target. Leaves: for each hop the load of the device that takes longest, and its time.
+
+use super::ways::{Hop, Statement, Way, WayKind};
+use crate::kernel::{Limit, Load, Name};
+use crate::target::Target;
+
+/// A kernel on the device that takes longest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Timed {
+    pub load: Load,
+    /// Nanoseconds.
+    pub time: f64,
+    pub limit: Limit,
+}
+
+/// The hops of each way, in the order of the ways.
+pub fn times(statement: &Statement, target: &Target) -> Vec<Vec<Timed>> {
+    let places = Places {
+        device: i64::from(target.ranks_per_device).max(1),
+        node: target.node.map_or(i64::MAX, |n| i64::from(n.max(1))),
+    };
+    let of_way = |way: &Way| {
+        let last = way.hops.len() - 1;
+        let hop = |(number, hop): (usize, &Hop)| {
+            let kind =
+                Kernel { way: way.kind, sums: statement.sums, number, is_last: number == last };
+            slowest(hop, &places, &kind, target)
+        };
+        way.hops.iter().enumerate().map(hop).collect()
+    };
+    statement.ways.iter().map(of_way).collect()
+}
+
+/// Ranks of a device, devices of a node.
+struct Places {
+    device: i64,
+    node: i64,
+}
+
+impl Places {
+    fn device(&self, rank: usize) -> i64 {
+        rank as i64 / self.device
+    }
+
+    fn node(&self, rank: usize) -> i64 {
+        self.device(rank) / self.node
+    }
+}
+
+/// What carries a hop out.
+struct Kernel {
+    way: WayKind,
+    sums: bool,
+    number: usize,
+    is_last: bool,
+}
+
+impl Kernel {
+    fn strategy(&self) -> Name {
+        match (self.sums, self.way) {
+            (false, WayKind::Each) => Name::Bulk,
+            (false, WayKind::OnceARank) => Name::Once,
+            // Some of its rows go on to slots, others to forwarders.
+            (false, _) if self.number == 0 => Name::Warps,
+            (false, _) => Name::Bulk,
+            (true, WayKind::Each) => Name::Ring,
+            (true, _) => Name::Team,
+        }
+    }
+
+    /// Whether rows of peers are loaded by those that need them.
+    fn pulls(&self) -> bool {
+        match self.way {
+            WayKind::Each => false,
+            WayKind::OnceARank => !self.sums,
+            WayKind::OnceAPlace | WayKind::Balanced => self.sums && self.number == 0,
+        }
+    }
+
+    /// A barrier and a handshake before it, and behind the last.
+    fn waits(&self, alone: bool) -> f64 {
+        match (alone, self.is_last) {
+            (true, _) => 1.0,
+            (false, true) => 4.0,
+            (false, false) => 2.0,
+        }
+    }
+}
+
+fn slowest(hop: &Hop, places: &Places, kernel: &Kernel, target: &Target) -> Timed {
+    let ranks = hop.flow.ranks;
+    let devices = places.device(ranks.max(1) - 1) + 1;
+    let timed = |device: i64| {
+        let own = |rank: &usize| places.device(*rank) == device;
+        let memory = (0..ranks).filter(own).map(|r| hop.read[r] + hop.written[r]).sum::<i64>();
+        let (links, network) = between(hop, places, device);
+        let pulls = kernel.pulls();
+        let load = Load {
+            memory: memory as f64,
+            of_copy: kernel.strategy().of_copy(),
+            stored: if pulls { 0.0 } else { links },
+            loaded: if pulls { links } else { 0.0 },
+            network,
+            waits: kernel.waits(devices == 1),
+            fetches: kernel.strategy() == Name::Once,
+        };
+        Timed { load, time: load.time(&target.rates), limit: load.limit(&target.rates) }
+    };
+    let first = timed(0);
+    (1..devices).map(timed).fold(first, |most, t| if t.time > most.time { t } else { most })
+}
+
+/// Bytes of a device in its busier direction: over links, and to or from other nodes.
+fn between(hop: &Hop, places: &Places, device: i64) -> (f64, f64) {
+    let flow = &hop.flow;
+    let of = |rank: usize| places.device(rank) == device;
+    let far = |from: usize, to: usize| places.node(from) != places.node(to);
+    let busier = |wanted: &dyn Fn(usize, usize) -> bool| {
+        let out = flow.sum(|a, b| of(a) && !of(b) && wanted(a, b)).1;
+        let into = flow.sum(|a, b| !of(a) && of(b) && wanted(a, b)).1;
+        out.max(into) as f64
+    };
+    (busier(&|a, b| !far(a, b)), busier(&far))
+}
