@@ -1,7 +1,11 @@
 //! Rows that cross, against counts made by hand from the values that decide them.
 
 use crate::stages::compiled;
-use fusco_dsl::explain::{Level, Statement, WayKind, deciding, levels, ways};
+use fusco_dsl::cuda::Target;
+use fusco_dsl::explain::{
+    Expected, Level, Statement, WayKind, deciding, expected, levels, times, ways,
+};
+use fusco_dsl::kernel::lower;
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::sema::hir::Elem;
 use fusco_dsl::{Compiled, compile};
@@ -292,4 +296,97 @@ fn what_is_missing_is_named() {
     let compiled = compiled("moe_two_level", &SIZES);
     let found = ways(&compiled, None, (&inputs(&compiled, &[9; 6], &[]), None));
     assert_eq!(found.expect_err("no choices").to_string(), "tensor topk is not given");
+}
+
+/// Tokens, choices, hidden; milliseconds of a dispatch without its plan, pushed and fetched: two H200, `docs/performance.md`.
+const MEASURED: [(i64, i64, i64, f64, f64); 12] = [
+    (1, 8, 7168, 0.017, 0.025),
+    (8, 8, 7168, 0.037, 0.059),
+    (32, 8, 7168, 0.064, 0.095),
+    (128, 8, 7168, 0.090, 0.108),
+    (512, 8, 7168, 0.130, 0.105),
+    (2048, 8, 7168, 0.369, 0.164),
+    (8192, 8, 7168, 1.34, 0.428),
+    (4096, 1, 7168, 0.103, 0.121),
+    (4096, 2, 7168, 0.185, 0.170),
+    (4096, 4, 7168, 0.349, 0.202),
+    (4096, 8, 512, 0.089, 0.071),
+    (4096, 8, 2048, 0.227, 0.108),
+];
+
+/// What is expected of those shapes on two H200, whose memory copies 4.24 TB/s.
+#[test]
+fn what_is_expected_is_near_what_was_measured() {
+    let mut target = Target::hopper(1);
+    target.rates.copy.number = 4240.0;
+    let mut wrong = Vec::new();
+    for (tokens, k, hidden, pushed, fetched) in MEASURED {
+        let sizes = [("G", 2), ("E", 256), ("K", k), ("H", hidden), ("TMAX", tokens)];
+        let compiled = compiled("moe", &sizes);
+        let mut numbers = Numbers(3);
+        let topk: Vec<i64> = (0..2 * tokens * k).map(|_| numbers.below(256)).collect();
+        let shape = vec![2, tokens as usize, k as usize];
+        let given = inputs(&compiled, &[tokens; 2], &[("topk", Elem::I64, shape, &topk)]);
+        let found = ways(&compiled, Some("dispatch"), (&given, None)).expect("it is counted");
+        let times = times(&found[0], &target);
+        let [push, fetch] = [0, 1].map(|way| times[way][0].time / 1e6);
+        for (expected, measured) in [(push, pushed), (fetch, fetched)] {
+            let ratio = expected / measured;
+            // Short rows are slower than the rate of long ones, which the model takes for all.
+            let least = if hidden < 1024 { 0.45 } else { 0.65 };
+            assert!((least..1.5).contains(&ratio), "{tokens} {k} {hidden}: {expected} {measured}");
+        }
+        if (push < fetch) != (pushed < fetched) {
+            wrong.push((tokens, k, hidden, pushed / fetched));
+        }
+    }
+    // Of the shapes whose ways take nearly as long one is chosen wrongly.
+    assert!(wrong.len() <= 1, "{wrong:?}");
+    assert!(wrong.iter().all(|(.., ratio)| (0.8..1.25).contains(ratio)), "{wrong:?}");
+}
+
+/// Kernels of an entry, by name: whether their rows are counted, and their time.
+fn kernels(compiled: &Compiled, target: &Target, entry: &str, given: &Inputs) -> Vec<Expected> {
+    let program = lower(&compiled.schedule, target).expect("a device program");
+    expected(compiled, &program, (entry, given)).expect("it is expected")
+}
+
+#[test]
+fn kernels_are_expected_to_take_what_their_rows_do() {
+    let compiled = compiled("moe_two_level", &SIZES);
+    let topk = choices([6, 9, 4], 12, 17);
+    let of = |tokens: [i64; 6]| {
+        let given = inputs(&compiled, &tokens, &[("topk", Elem::I64, vec![6, 9, 4], &topk)]);
+        kernels(&compiled, &Target::hopper(1), "dispatch", &given)
+    };
+    let (all, none) = (of([9; 6]), of([0; 6]));
+    let names: Vec<&str> = all.iter().map(|k| k.kernel.as_str()).collect();
+    assert_eq!(names, ["dispatch_plan_r", "dispatch_hop", "dispatch"]);
+    assert_eq!(all.iter().map(|k| k.counted).collect::<Vec<_>>(), [false, true, true]);
+    for (all, none) in all.iter().zip(&none) {
+        assert!(all.timed.time > none.timed.time, "{all:?} {none:?}");
+        assert_eq!(none.timed.load.stored, 0.0);
+    }
+    // What leaves a rank in the first hop is what the busiest sends by that way.
+    let given = inputs(&compiled, &[9; 6], &[("topk", Elem::I64, vec![6, 9, 4], &topk)]);
+    let level = levels(&compiled).into_iter().next().expect("nodes");
+    let found = ways(&compiled, Some("dispatch"), (&given, Some(&level))).expect("counted");
+    let flow = &found[0].ways[2].hops[0].flow;
+    let busier = |r: usize| {
+        let out = flow.sum(|a, b| a == r && b != r).1;
+        out.max(flow.sum(|a, b| a != r && b == r).1)
+    };
+    let sent = all[1].timed.load.stored as i64;
+    assert!((0..6).any(|r| busier(r) == sent), "{sent}");
+}
+
+#[test]
+fn without_routes_kernels_take_what_the_model_has() {
+    let compiled = compiled("reshard_transpose", &[("M", 512), ("N", 512)]);
+    let target = Target::hopper(1);
+    let found = kernels(&compiled, &target, "main", &Inputs::default());
+    let program = lower(&compiled.schedule, &target).expect("a device program");
+    let costs: Vec<f64> = program.kernels.iter().map(|k| k.choice.cost.time).collect();
+    assert_eq!(found.iter().map(|k| k.timed.time).collect::<Vec<_>>(), costs);
+    assert!(!found[0].counted);
 }

@@ -6,6 +6,7 @@ use crate::launch::Request;
 use crate::lease::{Claims, Ledger};
 use crate::mem::Buffer;
 use crate::workspace::Loaded;
+use fusco_dsl::cuda::Target;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::Schedule;
 use std::any::Any;
@@ -28,6 +29,11 @@ pub(crate) trait Backend: Send + Sync {
     /// # Errors
     /// F0911 if there is no memory.
     fn scratch(&self, ledger: &Arc<Ledger>, bytes: usize) -> Result<Buffer, Error>;
+
+    /// What kernels are made for; `None` on a host.
+    fn target(&self) -> Option<Target> {
+        None
+    }
 
     /// Makes a program's kernels.
     ///

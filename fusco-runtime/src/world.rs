@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::host::Host;
 use crate::lease::Ledger;
 use crate::mem::Buffer;
+use fusco_dsl::cuda::Target;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +88,12 @@ impl World {
     /// `"host"` or `"cuda"`.
     pub fn backend(&self) -> &'static str {
         self.backend.name()
+    }
+
+    /// For benchmarks: one of its devices, as kernels are made for it; `None` on a host.
+    #[doc(hidden)]
+    pub fn target(&self) -> Option<Target> {
+        self.backend.target()
     }
 
     pub(crate) fn ledger(&self) -> &Arc<Ledger> {

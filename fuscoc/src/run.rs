@@ -1,5 +1,6 @@
 //! `fuscoc run`: bind, fill, launch, compare, report.
 
+mod expected;
 mod feed;
 mod missing;
 pub mod moved;
@@ -12,6 +13,7 @@ use crate::failure::Failure;
 use crate::progress::Progress;
 use crate::source::{Source, bindings};
 use crate::{Format, Outcome, file};
+pub use expected::expected;
 use fusco_dsl::Compiled;
 use fusco_dsl::diag::hint;
 use fusco_dsl::oracle::{Array, Inputs};
@@ -64,7 +66,7 @@ pub fn run(args: &Args, format: Format) -> Outcome {
     let ready = prepare(work, &source)?;
     let stages = ready.work.entries.len() * (args.backend.len() + usize::from(args.verify));
     let progress = Progress::new(stages);
-    let expected = if args.verify { Some(verify::expect(&ready, &progress)?) } else { None };
+    let oracle = if args.verify { Some(verify::expect(&ready, &progress)?) } else { None };
     let (compiled, inputs) = (&ready.compiled, &ready.inputs);
     let (json, mut documents) = (args.json || format == Format::Json, Vec::new());
     let mut differs = None;
@@ -73,14 +75,17 @@ pub fn run(args: &Args, format: Format) -> Outcome {
         let finished = launch(&ready, &world, args.repeat, &progress)?;
         let (verdict, sums) = std::thread::scope(|threads| {
             let sums = threads.spawn(|| report::checksums(&finished));
-            let verdict = expected.as_ref().map(|e| verify::compare(compiled, e, &finished));
+            let verdict = oracle.as_ref().map(|e| verify::compare(compiled, e, &finished));
             (verdict, sums.join().expect("sums of bytes do not panic"))
         });
         progress.pause();
+        let expected =
+            if finished.warm { expected::expected(&ready, &world) } else { BTreeMap::new() };
+        let of = report::Run { finished: &finished, sums: &sums, expected: &expected };
         if json {
-            documents.push(report::json(compiled, inputs, (&finished, &sums), verdict.as_ref()));
+            documents.push(report::json(compiled, inputs, &of, verdict.as_ref()));
         } else {
-            file::say(report::text(compiled, inputs, (&finished, &sums), verdict.as_ref()) + "\n")?;
+            file::say(report::text(compiled, inputs, &of, verdict.as_ref()) + "\n")?;
         }
         if let Some(path) = &args.out {
             data::write(path, &report::arrays(&ready, &finished)?)?;

@@ -84,6 +84,25 @@ fn ranks_of_a_device_are_neighbours() {
 }
 
 #[test]
+fn what_the_model_expects_stands_beside_what_was_measured() {
+    let Some(machine) = emulator() else { return };
+    let repeated = |backend: &str| {
+        let mut command = machine.command(env!("CARGO_BIN_EXE_fuscoc"), 1);
+        command.arg("run").arg(path("moe")).args(["--entry", "dispatch,combine", "--feed", "z=y"]);
+        command.args(["--set", "G=2,E=4,K=2,H=32,TMAX=8", "--dyn", "T=3,8", "--random", "2"]);
+        command.args(["--backend", backend, "--repeat", "1", "--json"]);
+        let done = command.output().expect("it runs");
+        let said = String::from_utf8_lossy(&done.stderr).into_owned();
+        let json: serde_json::Value = serde_json::from_slice(&done.stdout).expect(&said);
+        ["dispatch", "combine"].map(|e| json["entries"][e]["expected_seconds"].as_f64())
+    };
+    // Two launches with their handshakes, and no bytes to speak of.
+    let [dispatch, combine] = repeated("cuda").map(|s| s.expect("a model"));
+    assert!(combine > 1e-6 && dispatch > combine && dispatch < 2e-5, "{dispatch} {combine}");
+    assert_eq!(repeated("host"), [None, None]);
+}
+
+#[test]
 fn kernels_equal_the_oracle_in_any_order_of_their_threads() {
     let Some(machine) = emulator() else { return };
     for case in &CASES {

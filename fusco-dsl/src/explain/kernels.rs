@@ -4,6 +4,7 @@
 
 use super::picture::size;
 use crate::kernel::{DeviceKernel, DeviceProgram, Refusal};
+use crate::target::Rates;
 use std::fmt::Write;
 
 /// The kernels of all entries, or of the one named.
@@ -15,12 +16,12 @@ pub fn kernels(program: &DeviceProgram, entry: Option<&str>) -> String {
         target.architecture.name, target.ranks_per_device, schedule.ranks
     );
     for kernel in program.kernels.iter().filter(|k| entry.is_none_or(|e| e == name(k))) {
-        one(&mut out, kernel, name(kernel));
+        one(&mut out, kernel, (name(kernel), &target.rates));
     }
     out
 }
 
-fn one(out: &mut String, kernel: &DeviceKernel, entry: &str) {
+fn one(out: &mut String, kernel: &DeviceKernel, (entry, rates): (&str, &Rates)) {
     let (form, choice) = (&kernel.form, &kernel.choice);
     let cost = &choice.cost;
     _ = writeln!(out, "\n  {} of {entry}: {} CTAs of {}", kernel.name, form.ctas(), form.threads);
@@ -34,7 +35,8 @@ fn one(out: &mut String, kernel: &DeviceKernel, entry: &str) {
     };
     let bytes = format!("{} read, {} written{links}{far}", size(cost.read), size(cost.written));
     let strategy = kernel.strategy.name().to_string();
-    row(out, ("chosen", &strategy), Some(cost.time), &format!("{}; {bytes}", choice.reason));
+    let why = format!("{}; {bytes}; limited by {}", choice.reason, cost.load.limit(rates));
+    row(out, ("chosen", &strategy), Some(cost.time), &why);
     for (name, refusal, cost) in &choice.rejected {
         // What is meant for other kinds of kernels was no choice.
         if !matches!(refusal, Refusal::Route(_) | Refusal::Plan(_)) {

@@ -5,6 +5,7 @@
 
 mod cost;
 mod crossing;
+mod expected;
 mod kernels;
 mod picture;
 mod roles;
@@ -15,6 +16,7 @@ mod traffic;
 mod ways;
 
 pub use crossing::{Crossing, crossings};
+pub use expected::{Expected, expected};
 pub use kernels::kernels;
 pub use svg::svg;
 pub use times::{Timed, times};

@@ -18,29 +18,50 @@ pub struct Timed {
 
 /// The hops of each way, in the order of the ways.
 pub fn times(statement: &Statement, target: &Target) -> Vec<Vec<Timed>> {
-    let places = Places {
-        device: i64::from(target.ranks_per_device).max(1),
-        node: target.node.map_or(i64::MAX, |n| i64::from(n.max(1))),
-    };
+    let places = Places::of(target);
+    let alone = i64::from(target.ranks_per_device) >= statement.filled.len() as i64;
     let of_way = |way: &Way| {
         let last = way.hops.len() - 1;
-        let hop = |(number, hop): (usize, &Hop)| {
-            let kind =
-                Kernel { way: way.kind, sums: statement.sums, number, is_last: number == last };
-            slowest(hop, &places, &kind, target)
+        let hop = |number: usize| {
+            let is_last = number == last;
+            let kernel = Kernel { way: way.kind, sums: statement.sums, number, is_last };
+            slowest(
+                &[Part { hop: &way.hops[number], filled: filled(statement, number) }],
+                &places,
+                (&kernel.like(alone), target),
+            )
         };
-        way.hops.iter().enumerate().map(hop).collect()
+        (0..=last).map(hop).collect()
     };
     statement.ways.iter().map(of_way).collect()
 }
 
+/// Padding is filled by the first kernel.
+pub(super) fn filled(statement: &Statement, number: usize) -> &[i64] {
+    if number == 0 { &statement.filled } else { &[] }
+}
+
+/// What a kernel does for one of its statements.
+pub(super) struct Part<'s> {
+    pub hop: &'s Hop,
+    /// Of each rank, if there is any.
+    pub filled: &'s [i64],
+}
+
 /// Ranks of a device, devices of a node.
-struct Places {
+pub(super) struct Places {
     device: i64,
     node: i64,
 }
 
 impl Places {
+    pub fn of(target: &Target) -> Places {
+        Places {
+            device: i64::from(target.ranks_per_device).max(1),
+            node: target.node.map_or(i64::MAX, |n| i64::from(n.max(1))),
+        }
+    }
+
     fn device(&self, rank: usize) -> i64 {
         rank as i64 / self.device
     }
@@ -50,7 +71,14 @@ impl Places {
     }
 }
 
-/// What carries a hop out.
+/// A kernel but for its bytes.
+pub(super) struct Like {
+    pub load: Load,
+    /// Rows of peers are loaded by those that need them.
+    pub pulls: bool,
+}
+
+/// What carries a hop out, as the compiler would choose it.
 struct Kernel {
     way: WayKind,
     sums: bool,
@@ -80,6 +108,14 @@ impl Kernel {
         }
     }
 
+    /// Without its bytes.
+    fn like(&self, alone: bool) -> Like {
+        let strategy = self.strategy();
+        let (waits, fetches) = (self.waits(alone), strategy == Name::Once);
+        let load = Load { of_copy: strategy.of_copy(), waits, fetches, ..Load::default() };
+        Like { load, pulls: self.pulls() }
+    }
+
     /// A barrier and a handshake before it, and behind the last.
     fn waits(&self, alone: bool) -> f64 {
         match (alone, self.is_last) {
@@ -90,23 +126,22 @@ impl Kernel {
     }
 }
 
-fn slowest(hop: &Hop, places: &Places, kernel: &Kernel, target: &Target) -> Timed {
-    let ranks = hop.flow.ranks;
+/// A kernel of these parts that is otherwise like this one, on the device where it takes longest.
+pub(super) fn slowest(parts: &[Part], places: &Places, (like, target): (&Like, &Target)) -> Timed {
+    let ranks = parts.first().map_or(1, |part| part.hop.flow.ranks);
     let devices = places.device(ranks.max(1) - 1) + 1;
     let timed = |device: i64| {
         let own = |rank: &usize| places.device(*rank) == device;
-        let memory = (0..ranks).filter(own).map(|r| hop.read[r] + hop.written[r]).sum::<i64>();
-        let (links, network) = between(hop, places, device);
-        let pulls = kernel.pulls();
-        let load = Load {
-            memory: memory as f64,
-            of_copy: kernel.strategy().of_copy(),
-            stored: if pulls { 0.0 } else { links },
-            loaded: if pulls { links } else { 0.0 },
-            network,
-            waits: kernel.waits(devices == 1),
-            fetches: kernel.strategy() == Name::Once,
-        };
+        let mut load = like.load;
+        for Part { hop, filled } in parts {
+            let filled = |rank: usize| filled.get(rank).copied().unwrap_or(0);
+            let bytes = (0..ranks).filter(own).map(|r| hop.read[r] + hop.written[r]);
+            load.memory += bytes.sum::<i64>() as f64;
+            load.filled += (0..ranks).filter(own).map(filled).sum::<i64>() as f64;
+            let (links, network) = between(hop, places, device);
+            *if like.pulls { &mut load.loaded } else { &mut load.stored } += links;
+            load.network += network;
+        }
         Timed { load, time: load.time(&target.rates), limit: load.limit(&target.rates) }
     };
     let first = timed(0);

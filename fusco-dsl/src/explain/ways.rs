@@ -6,7 +6,9 @@
 use crate::Compiled;
 use crate::arena::Handle;
 use crate::oracle::{self, Carried, Error, Inputs, Relation};
-use crate::sema::hir::{Assign, Entry, Io, Owners, Reducer, Size, Tensor, TermKind, VarExtent};
+use crate::sema::hir::{
+    Assign, Entry, Extent, Io, Owners, Reducer, Size, Tensor, TermKind, VarExtent,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Rows from each rank to each, and their bytes.
@@ -120,6 +122,8 @@ pub struct Statement {
     /// It adds up rows of the other side; else it copies them.
     pub sums: bool,
     pub ways: Vec<Way>,
+    /// Bytes of padding that each rank fills, whichever way is taken.
+    pub filled: Vec<i64>,
 }
 
 /// The inputs that decide which rows the statements of an entry, or of all, carry.
@@ -215,11 +219,29 @@ pub fn ways(
         let mut counter = Counter::new(ranks, level, sums);
         oracle::carried(program, stmt, (inputs, &plans), &mut |rows| counter.count(&rows))?;
         if counter.any {
-            let text = stmt.text.clone();
-            out.push(Statement { entry: entry.to_string(), text, sums, ways: counter.ways });
+            let written = &counter.ways[0].hops[0].written;
+            let filled = filled(compiled, stmt, (inputs, &plans), written)?;
+            let (entry, text) = (entry.to_string(), stmt.text.clone());
+            out.push(Statement { entry, text, sums, ways: counter.ways, filled });
         }
     }
     Ok(out)
+}
+
+/// What lies between rows of a target that is filled, on each rank.
+fn filled(
+    compiled: &Compiled,
+    stmt: &Assign,
+    of: (&Inputs, &BTreeMap<String, Relation>),
+    written: &[i64],
+) -> Result<Vec<i64>, Error> {
+    let tensor = &compiled.hir.tensors[stmt.target];
+    let ragged = tensor.axes.iter().any(|a| matches!(a.extent, Extent::Ragged { .. }));
+    if tensor.attrs.fill.is_none() || !ragged {
+        return Ok(vec![0; written.len()]);
+    }
+    let whole = oracle::buffers(&compiled.hir, stmt.target, of)?;
+    Ok(whole.iter().zip(written).map(|(all, rows)| (all - rows).max(0)).collect())
 }
 
 struct Counter<'l> {

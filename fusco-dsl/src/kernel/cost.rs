@@ -10,6 +10,7 @@ use super::work::Work;
 use crate::arena::Handle;
 use crate::schedule::ir::{Access, Factor, Ix, Op, Route, Schedule, Tree, Value};
 use crate::target::Rates;
+use std::fmt;
 
 /// Of one launch on one device, all of whose ranks it serves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,6 +26,8 @@ pub struct Cost {
     pub messages: i64,
     /// Barriers of all CTAs, and handshakes.
     pub waits: i64,
+    /// What its time follows from.
+    pub load: Load,
     /// Nanoseconds.
     pub time: f64,
 }
@@ -47,25 +50,26 @@ impl Cost {
         let each = [&mut cost.read, &mut cost.written, &mut cost.link, &mut cost.network];
         let each = each.into_iter().chain([&mut cost.messages]);
         each.for_each(|n| *n = n.saturating_mul(here));
-        cost.time = time(work, offer, &cost);
+        cost.load = load(work, offer, &cost);
+        cost.time = cost.load.time(&work.target.rates);
         cost
     }
 }
 
-fn time(work: &Work, offer: &Offer<Strategy>, cost: &Cost) -> f64 {
+fn load(work: &Work, offer: &Offer<Strategy>, cost: &Cost) -> Load {
     let pulls = pulls(work, offer);
     let link = cost.link as f64;
-    let load = Load {
+    Load {
         memory: cost.read as f64 + cost.written as f64,
         of_copy: offer.rate.of_copy,
+        filled: 0.0,
         // Rows that are pushed leave by stores, others are pulled.
         stored: if pulls { 0.0 } else { link },
         loaded: if pulls { link } else { 0.0 },
         network: cost.network as f64,
         waits: cost.waits as f64,
         fetches: matches!(offer.parts, Strategy::Once(_)),
-    };
-    load.time(&work.target.rates)
+    }
 }
 
 /// What the time of a launch on one device follows from.
@@ -75,6 +79,8 @@ pub struct Load {
     pub memory: f64,
     /// What a strategy reaches of a copy of as many bytes.
     pub of_copy: f64,
+    /// Bytes of padding that are filled besides. Two H200, 512 to 8,192 tokens: rows on their way over links do not hide it.
+    pub filled: f64,
     /// Bytes one way over links: by stores and by loads.
     pub stored: f64,
     pub loaded: f64,
@@ -95,10 +101,30 @@ pub enum Limit {
     Network,
 }
 
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Limit::Latency => "latency",
+            Limit::Memory => "memory",
+            Limit::Links => "links",
+            Limit::Network => "the network",
+        })
+    }
+}
+
 impl Load {
     /// Nanoseconds at these rates.
     pub fn time(&self, rates: &Rates) -> f64 {
-        self.latency(rates) + self.parts(rates).into_iter().fold(0.0, |most, (_, t)| t.max(most))
+        let rows = self.parts(rates).into_iter().fold(0.0, |most, (_, t)| t.max(most));
+        self.latency(rates) + rows + self.filled / rates.copy.number
+    }
+
+    /// The same of a part of the bytes.
+    pub fn share(&self, share: f64) -> Load {
+        let Load { memory, stored, loaded, network, .. } = *self;
+        let [memory, stored, loaded, network] =
+            [memory, stored, loaded, network].map(|bytes| bytes * share);
+        Load { memory, stored, loaded, network, ..*self }
     }
 
     /// What takes longest.

@@ -83,7 +83,7 @@ fn one_kernel(out: &mut String, schedule: &Schedule, kernel: &DeviceKernel) {
 }
 
 fn cost(cost: &Cost) -> String {
-    let Cost { read, written, link, network, messages, waits, time } = cost;
+    let Cost { read, written, link, network, messages, waits, time, .. } = cost;
     let far = match network {
         0 => String::new(),
         bytes => format!(", {bytes} to other nodes"),

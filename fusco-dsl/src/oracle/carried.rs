@@ -50,6 +50,22 @@ pub fn carried(
     Ok(())
 }
 
+/// Bytes of each rank's buffer of a tensor, to the end of its last group.
+///
+/// # Errors
+/// Counts and owners that do not fit the placement.
+pub fn buffers(
+    program: &Program,
+    tensor: Handle<Tensor>,
+    (inputs, plans): (&Inputs, &BTreeMap<String, Relation>),
+) -> Result<Vec<i64>, Error> {
+    let made = BTreeMap::new();
+    let scope = Scope { program, inputs, plans, made: &made };
+    let tensor = &program.tensors[tensor];
+    let bytes = |n: usize| n as i64 * tensor.dtype.elem.bytes();
+    Ok(super::deal::lengths(&scope, tensor)?.into_iter().map(bytes).collect())
+}
+
 #[derive(Clone, Copy)]
 struct RowsOf<'a> {
     scope: Scope<'a>,

@@ -29,7 +29,7 @@ mod tuples;
 
 pub use array::Array;
 pub use bits::Bits;
-pub use carried::{Carried, carried};
+pub use carried::{Carried, buffers, carried};
 pub use error::Error;
 pub use gather::{Gathered, gather};
 pub use linear::run_entry_f64;

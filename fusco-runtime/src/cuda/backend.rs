@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::lease::Ledger;
 use crate::mem::{Buffer, DeviceParts};
 use crate::workspace::Loaded;
+use fusco_dsl::cuda::Target;
 use fusco_dsl::schedule::Verified;
 use fusco_dsl::schedule::ir::Schedule;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ impl Backend for Cuda {
 
     fn scratch(&self, ledger: &Arc<Ledger>, bytes: usize) -> Result<Buffer, Error> {
         Ok(Buffer::new(ledger, "scratch", bytes, DeviceParts(self.0.alloc_each(bytes)?)))
+    }
+
+    fn target(&self) -> Option<Target> {
+        Some(self.0.target())
     }
 
     fn load(&self, schedule: &Arc<Verified<Schedule>>) -> Result<Arc<dyn Loaded>, Error> {

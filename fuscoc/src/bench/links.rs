@@ -181,6 +181,8 @@ fn text(args: &Args, world: &World, neighbours: f64, links: &[Link]) -> String {
         match &link.line {
             Line::Row(row) => {
                 let ours = row.moved.total() as f64 / row.ours.median / 1e9;
+                let model = row.against_model().map(|said| format!("  {}: {said}", row.work));
+                out.extend(model);
                 out.extend(row.peers.iter().map(|p| format!("  {}: {}", row.work, p.text(ours))));
             }
             Line::Missing { work, why, failed } => {

@@ -21,6 +21,8 @@ pub struct Row {
     pub ours: Stats,
     /// A copy of as many bytes.
     pub copy: Stats,
+    /// Seconds that the model expects.
+    pub expected: Option<f64>,
     /// An empty graph, beside a graph.
     pub empty: Option<Stats>,
     pub sets: usize,
@@ -45,6 +47,7 @@ impl Row {
             moved: Moved { read: 1, written: 1, fill: 0 },
             ours: stats(1.0),
             copy: stats(ratio),
+            expected: None,
             empty: None,
             sets: 1,
             batch: 1,
@@ -129,11 +132,22 @@ impl Row {
                 "  {fill:.1} MB of padding are filled besides, not counted; with them {share:.1} %"
             ));
         }
+        out.extend(self.against_model().map(|said| format!("  {said}")));
         if let Some(empty) = &self.empty {
             out.push(format!("  an empty graph takes {} ms", milliseconds(empty.median)));
         }
         out.extend(self.peers.iter().map(|p| format!("  {}", p.text(self.rate(&self.ours)))));
         out
+    }
+
+    /// What the model expects, and how many times as long it took.
+    pub fn against_model(&self) -> Option<String> {
+        let expected = self.expected?;
+        let times = self.ours.median / expected.max(f64::MIN_POSITIVE);
+        Some(format!(
+            "the model expects {} ms; it takes {times:.2} times as long",
+            milliseconds(expected)
+        ))
     }
 
     fn json(&self) -> Value {
@@ -151,6 +165,7 @@ impl Row {
             "fill_bytes": self.moved.fill,
             "ms": stats(&self.ours),
             "copy_ms": stats(&self.copy),
+            "expected_ms": self.expected.map(|s| s * 1e3),
             "empty_ms": self.empty.as_ref().map(stats),
             "gb_s": self.rate(&self.ours),
             "copy_gb_s": self.rate(&self.copy),

@@ -8,7 +8,7 @@ use super::time::{BATCH, Clock, Copies, Queue, rotation};
 use crate::Outcome;
 use crate::failure::Failure;
 use crate::progress::Progress;
-use crate::run::{Finished, Memory, Prepared, collect};
+use crate::run::{Finished, Memory, Prepared, collect, expected};
 use fusco_runtime::{Bound, Graph, Stream, World};
 
 /// What a row times.
@@ -67,6 +67,7 @@ pub fn rows(
     let least = moved.iter().map(Moved::total).min().unwrap_or(0);
     let sets = Sets::new(ready, &bound, &stream, least)?;
     let clock = Clock::new(world, &stream, repeat)?;
+    let model = expected(ready, world);
     let mut out = Vec::new();
     for (timed, moved) in timed.iter().zip(moved) {
         progress.next(&format!("{} on {}", timed.name, world.backend()));
@@ -86,6 +87,7 @@ pub fn rows(
             moved,
             ours,
             copy: copy.unwrap_or(ours),
+            expected: timed.entries.iter().map(|e| model.get(e)).sum(),
             empty: if graph { Some(sets.empty(&clock)?) } else { None },
             sets: sets.sets.len(),
             batch,

@@ -3,7 +3,6 @@
 use super::heat;
 use crate::table::{bytes, print, thousands};
 use fusco_dsl::explain::{Flow, Hop, Level, Statement, Timed, Way, WayKind};
-use fusco_dsl::kernel::Limit;
 use serde_json::{Value, json};
 
 /// The statements of a program on some inputs.
@@ -79,7 +78,7 @@ fn timed((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>)
     let least = times.iter().map(|hops| all(hops)).fold(f64::INFINITY, f64::min);
     let lines = statement.ways.iter().zip(times).map(|(way, hops)| {
         let each: Vec<String> = hops.iter().map(|h| format!("{:.1}", h.time / 1e3)).collect();
-        let limits: Vec<&str> = hops.iter().map(|h| limit(h.limit)).collect();
+        let limits: Vec<String> = hops.iter().map(|h| h.limit.to_string()).collect();
         let quickest = if all(hops) == least { ", the quickest" } else { "" };
         vec![
             format!("{:.1}", all(hops) / 1e3),
@@ -89,15 +88,6 @@ fn timed((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>)
         ]
     });
     print(&["us", "hops", "limited by", "way"], &lines.collect::<Vec<_>>())
-}
-
-fn limit(limit: Limit) -> &'static str {
-    match limit {
-        Limit::Latency => "latency",
-        Limit::Memory => "memory",
-        Limit::Links => "links",
-        Limit::Network => "network",
-    }
 }
 
 fn size(number: i64) -> String {
@@ -195,7 +185,7 @@ fn way((way, times): (&Way, &[Timed]), level: Option<&Level>) -> Value {
             "rows_between": between.map(|b| b.0),
             "bytes_between": between.map(|b| b.1),
             "ns": timed.time,
-            "limited_by": limit(timed.limit),
+            "limited_by": timed.limit.to_string(),
             "rows_from_to": matrix(flow, &|from, to| flow.rows(from, to)),
             "bytes_from_to": matrix(flow, &|from, to| flow.bytes(from, to)),
         })

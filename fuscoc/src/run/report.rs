@@ -49,12 +49,16 @@ fn traffic(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> Vec<Tra
     out
 }
 
-pub fn text(
-    compiled: &Compiled,
-    inputs: &Inputs,
-    (finished, sums): (&Finished, &Sums),
-    verdict: Option<&Verdict>,
-) -> String {
+/// What was run, and what was expected of it.
+pub struct Run<'a> {
+    pub finished: &'a Finished,
+    pub sums: &'a Sums,
+    /// Seconds of an entry, by the model; empty where there is none.
+    pub expected: &'a BTreeMap<String, f64>,
+}
+
+pub fn text(compiled: &Compiled, inputs: &Inputs, run: &Run, verdict: Option<&Verdict>) -> String {
+    let Run { finished, sums, .. } = run;
     let mut out = Vec::new();
     let params = params(inputs);
     let dyns: Vec<String> = inputs.dyns.iter().map(|(n, v)| format!("{n}={}", short(v))).collect();
@@ -72,7 +76,7 @@ pub fn text(
         out.push(group_summary(&t));
     }
     out.push(String::new());
-    out.push(time_table(compiled, inputs, finished));
+    out.push(time_table(compiled, inputs, run));
     out.push(String::new());
     out.push(output_table(compiled, sums));
     if let Some(verdict) = verdict {
@@ -189,23 +193,33 @@ fn entry_bytes(compiled: &Compiled, inputs: &Inputs, finished: &Finished, entry:
     total
 }
 
-fn time_table(compiled: &Compiled, inputs: &Inputs, finished: &Finished) -> String {
+/// Where the model says what is expected, that and how many times as long it took.
+fn time_table(compiled: &Compiled, inputs: &Inputs, run: &Run) -> String {
+    let Run { finished, expected, .. } = run;
     let rows: Vec<Vec<String>> = finished
         .times
         .iter()
         .map(|(entry, time)| {
             let moved = entry_bytes(compiled, inputs, finished, entry) as f64;
             let rate = moved / time.as_secs_f64() / 1e9;
-            vec![
+            let mut cells = vec![
                 entry.clone(),
                 bytes(moved),
                 format!("{} ms", three(time.as_secs_f64() * 1e3)),
                 format!("{} GB/s", three(rate)),
-                if finished.warm { "warm" } else { "cold" }.to_string(),
-            ]
+            ];
+            if !expected.is_empty() {
+                let model = expected.get(entry);
+                let cell = |text: Option<String>| text.unwrap_or_else(|| "-".to_string());
+                cells.push(cell(model.map(|s| format!("{} ms", three(s * 1e3)))));
+                cells.push(cell(model.map(|s| three(time.as_secs_f64() / s))));
+            }
+            cells.push(if finished.warm { "warm" } else { "cold" }.to_string());
+            cells
         })
         .collect();
-    print(&["entry", "moved", "time", "rate", "launch"], &rows)
+    let model: &[&str] = if expected.is_empty() { &[] } else { &["expected", "times as long"] };
+    print(&[&["entry", "moved", "time", "rate"], model, &["launch"]].concat(), &rows)
 }
 
 fn output_table(compiled: &Compiled, sums: &Sums) -> String {
@@ -249,7 +263,7 @@ fn checksum(ranks: &[impl AsRef<[u8]>]) -> u64 {
 pub fn json(
     compiled: &Compiled,
     inputs: &Inputs,
-    (finished, sums): (&Finished, &Sums),
+    Run { finished, sums, expected }: &Run,
     verdict: Option<&Verdict>,
 ) -> Value {
     let times: BTreeMap<&str, Value> = finished
@@ -262,6 +276,7 @@ pub fn json(
                     "seconds": t.as_secs_f64(),
                     "bytes": entry_bytes(compiled, inputs, finished, e),
                     "warm": finished.warm,
+                    "expected_seconds": expected.get(e),
                 }),
             )
         })
