@@ -22,6 +22,8 @@ pub enum RateSource {
     DataSheet,
     /// A file that describes machines.
     Stated,
+    /// `fuscoc bench --links` on this machine.
+    Here,
 }
 
 /// How fast a device moves bytes.

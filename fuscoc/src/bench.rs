@@ -9,6 +9,7 @@ mod links;
 mod moved;
 mod peers;
 mod plot;
+mod rates;
 mod row;
 mod suite;
 mod time;
@@ -27,6 +28,9 @@ use work::{Job, Timed};
 pub fn run(args: &Args, format: Format) -> Outcome {
     if args.curves {
         return curves::run(args);
+    }
+    if args.links {
+        return rates::run(args, format);
     }
     if args.file.is_none() && !args.devices.is_empty() {
         return links::run(args);

@@ -31,9 +31,9 @@ impl Device {
                 divisors.join(", ")
             )));
         }
-        let mut target = Target::new(arch, each as u32);
-        target.sms = self.sms.unwrap_or(target.sms);
-        Ok(target)
+        let target = Target::new(arch, each as u32);
+        let sms = self.sms.unwrap_or(target.sms);
+        Ok(Target { sms, rates: fusco_runtime::jit::rates(arch, sms), ..target })
     }
 
     /// One of the devices of a topology: as many ranks share it as do not fit the devices otherwise.

@@ -103,6 +103,44 @@ fn what_the_model_expects_stands_beside_what_was_measured() {
 }
 
 #[test]
+fn rates_that_were_measured_are_what_is_expected_from_then_on() {
+    let Some(machine) = emulator() else { return };
+    let cache = tempfile::tempdir().expect("a folder");
+    let json = |args: &[&str]| -> serde_json::Value {
+        let mut command = machine.command(env!("CARGO_BIN_EXE_fuscoc"), 1);
+        let done = command.env("FUSCO_CACHE_DIR", cache.path()).args(args).output();
+        let done = done.expect("it runs");
+        serde_json::from_slice(&done.stdout)
+            .unwrap_or_else(|_| panic!("{args:?}: {}", String::from_utf8_lossy(&done.stderr)))
+    };
+    let expected = || {
+        let file = path("ulysses");
+        let run = ["run", &file, "--entry", "to_heads", "--set", "B=1,S=8,N=8,D=16", "--random"];
+        let run = [&run[..], &["1", "--backend", "cuda", "--devices", "0,0,0,0,1,1,1,1"]].concat();
+        let run = json(&[&run[..], &["--repeat", "1", "--json"]].concat());
+        run["entries"]["to_heads"]["expected_seconds"].as_f64().expect("a model")
+    };
+    let known = expected();
+    let bench = ["bench", "--links", "--devices", "0,0,1,1", "--small", "--repeat", "2"];
+    let measured = json(&[&bench[..], &["--format", "json"]].concat());
+    let rate = |name: &str| measured["rates"][name]["measured"].as_f64();
+    let barrier = rate("barrier").expect("several devices meet");
+    assert!(rate("launch").is_some_and(|ns| ns > 0.0), "{measured}");
+    // Threads of one emulated device after the other take far longer than those of a device.
+    assert!(barrier > 10.0 * measured["rates"]["barrier"]["architecture"].as_f64().expect("known"));
+    let file = measured["kept"].as_str().expect("a file");
+    let kept = std::fs::read_to_string(file).expect("kept");
+    assert!(kept.contains(&format!("barrier {barrier}")), "{kept}");
+    assert!(expected() > known + barrier / 1e9, "{known} {barrier}");
+    let host = machine
+        .command(env!("CARGO_BIN_EXE_fuscoc"), 1)
+        .args(bench)
+        .args(["--backend", "host"])
+        .output();
+    assert_eq!(host.expect("it runs").status.code(), Some(2));
+}
+
+#[test]
 fn kernels_equal_the_oracle_in_any_order_of_their_threads() {
     let Some(machine) = emulator() else { return };
     for case in &CASES {

@@ -4,21 +4,34 @@
 
 use super::picture::size;
 use crate::kernel::{DeviceKernel, DeviceProgram, Refusal};
-use crate::target::Rates;
+use crate::target::{RateSource, Rates};
 use std::fmt::Write;
 
 /// The kernels of all entries, or of the one named.
 pub fn kernels(program: &DeviceProgram, entry: Option<&str>) -> String {
     let (schedule, target) = (program.schedule, &program.target);
     let name = |kernel: &DeviceKernel| &schedule.entries[kernel.entry].name;
+    let rates = &target.rates;
     let mut out = format!(
-        "kernels for {}, {} of {} ranks a device; times of bytes at the rates of the target\n",
-        target.architecture.name, target.ranks_per_device, schedule.ranks
+        "kernels for {}, {} of {} ranks a device; times of bytes at {}\n",
+        target.architecture.name,
+        target.ranks_per_device,
+        schedule.ranks,
+        source(rates)
     );
     for kernel in program.kernels.iter().filter(|k| entry.is_none_or(|e| e == name(k))) {
-        one(&mut out, kernel, (name(kernel), &target.rates));
+        one(&mut out, kernel, (name(kernel), rates));
     }
     out
+}
+
+/// Where the rates of links and memory come from.
+fn source(rates: &Rates) -> &'static str {
+    match [rates.link.source, rates.copy.source] {
+        sources if sources.contains(&RateSource::Here) => "rates measured on this machine",
+        sources if sources.contains(&RateSource::Stated) => "the rates that the topology states",
+        _ => "the rates of the target",
+    }
 }
 
 fn one(out: &mut String, kernel: &DeviceKernel, (entry, rates): (&str, &Rates)) {

@@ -66,6 +66,7 @@ impl Devices {
         Target {
             sms: (sms / self.parts as u32).max(1),
             shared: self.gpus.iter().map(|g| g.shared).min().unwrap_or(0),
+            rates: crate::jit::rates(self.gpus[0].architecture, sms),
             ..Target::new(self.gpus[0].architecture, self.ranks_per_device as u32)
         }
     }

@@ -9,10 +9,12 @@ mod env;
 mod find;
 mod log;
 mod nvrtc;
+mod rates;
 
 pub use find::Nvrtc;
 pub use log::KernelResources;
 pub use nvrtc::{Cubin, compile, ptx};
+pub use rates::{keep, rates};
 
 use crate::Error;
 use std::sync::Mutex;

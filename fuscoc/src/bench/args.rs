@@ -29,6 +29,10 @@ pub struct Args {
     /// copy to their neighbours at once; one device for all ranks is a dry run.
     #[arg(long, value_name = "N[,N..]", value_delimiter = ',', conflicts_with = "curves")]
     pub devices: Vec<i32>,
+    /// Measures what memory and links of the devices reach and what a launch and a handshake take, and keeps it for this
+    /// machine: what the compiler expects there is then expected at these rates.
+    #[arg(long, conflicts_with_all = ["file", "curves", "peers", "only"])]
+    pub links: bool,
     /// Only these works of the suite, or these curves.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',')]
     pub only: Vec<String>,
