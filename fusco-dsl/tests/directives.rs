@@ -104,7 +104,7 @@ use Answer::{Obeyed, Refused, Same};
 const NO: Answer = Refused("F0999");
 
 /// A directive, and the answers in the order of [`ENTRIES`].
-const TABLE: [(&str, [Answer; 9]); 25] = [
+const TABLE: [(&str, [Answer; 9]); 26] = [
     ("push", [Same, Same, NO, NO, Same, Same, NO, NO, NO]),
     ("pull", [Obeyed, Obeyed, Same, NO, Obeyed, Obeyed, Same, Same, Same]),
     ("stages 3", [Obeyed, Obeyed, NO, NO, NO, NO, NO, NO, NO]),
@@ -126,6 +126,7 @@ const TABLE: [(&str, [Answer; 9]); 25] = [
     ("dedup gpu by (s, t)", [NO; 9]),
     ("forward same", [NO; 9]),
     ("forward balance", [BAD; 9]),
+    ("forward balanced(bytes)", [NO; 9]),
     ("reduce gpu", [NO; 9]),
     ("encode at source", [NO; 9]),
     ("vector 16", [NO; 9]),
@@ -211,6 +212,9 @@ fn paths_are_obeyed_or_refused() {
         (SENT, "path node, gpu; dedup node by (s, t);", Obeyed),
         (SENT, "path gpu, node; dedup gpu by (t, s); forward same;", Obeyed),
         (SENT, "path node, gpu; dedup node by (s, t); blocks 3;", Obeyed),
+        (SENT, "path node, gpu; dedup node by (s, t); forward balanced(bytes);", Obeyed),
+        (SENT, "path gpu, node; dedup gpu by (t, s); forward balanced(bytes);", Obeyed),
+        (SENT, "path node, gpu; dedup node by (s, t); forward balanced(rows);", BAD),
         (SENT, "path node, gpu; dedup gpu by (s, t);", NO),
         (SENT, "path node, gpu;", NO),
         (SENT, "path node, gpu; reduce node;", NO),
@@ -226,6 +230,7 @@ fn paths_are_obeyed_or_refused() {
         (ADDED, "path gpu, node; reduce node;", Refused("F0701")),
         (BY_RANK, "path gpu, node; reduce node;", Refused("F0701")),
         (BY_NODE, "path gpu, node; reduce node;", Obeyed),
+        (BY_NODE, "path gpu, node; reduce node; forward balanced(bytes);", Obeyed),
         (BY_NODE, "path node, gpu; reduce node;", NO),
         (BY_NODE, "path node, gpu; reduce gpu;", NO),
         (BY_NODE, "reduce node;", NO),
@@ -249,6 +254,7 @@ fn paths_are_obeyed_or_refused() {
 #[test]
 fn crossings_are_those_of_the_schedule() {
     let merged = "path node, gpu; dedup node by (s, t);";
+    let balanced = "path node, gpu; dedup node by (s, t); forward balanced(bytes);";
     let cases = [
         (SENT, merged, "crossings(node, per = (s, t)) <= 1", true),
         (SENT, merged, "crossings(gpu, per = (s, t)) <= 1", false),
@@ -258,6 +264,8 @@ fn crossings_are_those_of_the_schedule() {
         (SENT, "", "crossings(node, per = (s, t)) <= 1", false),
         (SENT, "", "crossings(node, per = (s, t)) <= 2", true),
         (SENT, "", "crossings(node, per = (s, t, k)) <= 1", true),
+        (SENT, balanced, "crossings(node, per = (s, t)) <= 1", true),
+        (SENT, balanced, "crossings(gpu, per = (s, t)) <= 1", false),
         (BY_NODE, "path gpu, node; reduce node;", "crossings(node, per = (s, t)) <= 1", true),
         (BY_NODE, "", "crossings(node, per = (s, t)) <= 1", false),
         (ADDED, "", "crossings(node, per = (s, t)) <= 1", false),

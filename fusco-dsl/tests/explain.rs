@@ -1,6 +1,7 @@
 //! `explain::text` of programs of every kind, as snapshots; the drawing is well formed.
 
 use crate::stages::compiled;
+use fusco_dsl::compile;
 use fusco_dsl::explain::{svg, text, traffic};
 
 const CASES: [crate::stages::Case; 8] = [
@@ -37,6 +38,28 @@ fn one_entry_is_one_entry() {
     let both = svg(&compiled, None);
     assert!(both.contains("entry to_heads") && both.contains("entry to_seq"));
     assert!(!svg(&compiled, Some("to_seq")).contains("to_heads"));
+}
+
+/// Of each statement of a path: which ranks forward its rows.
+#[test]
+fn forwarders_are_named() {
+    let levels = include_str!("../../tests/gpu/balanced.fusco");
+    let sizes = |gpus: i64| {
+        let sizes = [("N", 2), ("G", gpus), ("K", 8), ("E", 64), ("H", 64), ("TMAX", 64)];
+        sizes.map(|(name, v)| (name.to_string(), v)).into()
+    };
+    let said =
+        |source: &str, gpus| text(&compile(source, None, &sizes(gpus)).expect("it compiles"), None);
+    let balanced = said(levels, 4);
+    assert_eq!(balanced.matches("in each other `node` rank i % 4 of it").count(), 2, "{balanced}");
+    let same = said(&levels.replace("forward balanced(bytes);", "forward same;"), 4);
+    assert_eq!(
+        same.matches("in each other `node` the rank with the same `gpu`").count(),
+        2,
+        "{same}"
+    );
+    // Of nodes of one rank that one forwards.
+    assert!(!said(levels, 1).contains("in each other"));
 }
 
 /// Every tag that opens is closed, and the drawing says as many bytes as move.

@@ -8,7 +8,7 @@ use std::fmt::Write;
 /// Name, program, params.
 type Case = (&'static str, &'static str, &'static [(&'static str, i64)]);
 
-const CASES: [Case; 24] = [
+const CASES: [Case; 26] = [
     ("moe", "moe", &[("G", 8), ("E", 256), ("K", 8), ("H", 7168), ("TMAX", 4096)]),
     ("moe_odd", "moe", &[("G", 3), ("E", 9), ("K", 2), ("H", 24), ("TMAX", 40)]),
     ("moe_one_rank", "moe", &[("G", 1), ("E", 8), ("K", 2), ("H", 16), ("TMAX", 64)]),
@@ -26,6 +26,16 @@ const CASES: [Case; 24] = [
     (
         "moe_two_level_odd",
         "moe_two_level",
+        &[("N", 3), ("G", 2), ("K", 3), ("E", 12), ("H", 24), ("TMAX", 40)],
+    ),
+    (
+        "balanced",
+        "../../tests/gpu/balanced",
+        &[("N", 2), ("G", 8), ("K", 8), ("E", 256), ("H", 7168), ("TMAX", 4096)],
+    ),
+    (
+        "balanced_odd",
+        "../../tests/gpu/balanced",
         &[("N", 3), ("G", 2), ("K", 3), ("E", 12), ("H", 24), ("TMAX", 40)],
     ),
     (

@@ -25,7 +25,7 @@ const fn case(
 }
 
 #[rustfmt::skip]
-const CASES: [Case; 21] = [
+const CASES: [Case; 23] = [
     case("moe", "dispatch,combine", "--feed z=y --set G=4,E=12,K=2,H=24,TMAX=40 --dyn T=40,0,1,17", "0,0,1,1"),
     // Rows of 8 KiB and more, positions enough: sums of rows that pass through shared memory.
     case("moe", "dispatch,combine", "--feed z=y --set G=2,E=4,K=2,H=4104,TMAX=80 --dyn T=80,63", "0,1"),
@@ -49,14 +49,14 @@ const CASES: [Case; 21] = [
     // More tuples than a warp has lanes.
     case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=3,G=1,K=33,E=12,H=8,TMAX=3 --dyn T=3,2,0", ""),
     case("two_rows", "dispatch", "--set G=2,E=4,K=2,H=512,D=1024,TMAX=60 --dyn T=60,33", "0,1"),
+    case("balanced", "dispatch,combine", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
+    // Rows that pass through shared memory.
+    case("balanced", "dispatch,combine", "--feed z=y --set N=2,G=2,K=2,E=4,H=4104,TMAX=24 --dyn T=24,3,0,20", "0,0,1,1"),
 ];
 
 fn path(file: &str) -> String {
-    let folder = if ["fetched", "once_a_rank", "tree", "two_rows"].contains(&file) {
-        "tests/gpu"
-    } else {
-        "examples/programs"
-    };
+    let tests = ["balanced", "fetched", "once_a_rank", "tree", "two_rows"];
+    let folder = if tests.contains(&file) { "tests/gpu" } else { "examples/programs" };
     format!("{}/../{folder}/{file}.fusco", env!("CARGO_MANIFEST_DIR"))
 }
 

@@ -1,10 +1,14 @@
 //! Rows and sums over two levels of links: on meshes of any two sizes, with ranks that have nothing, positions without a
 //! tuple and several tuples of one group, equal to the oracle.
 
+use fusco_dsl::compile;
 use fusco_dsl::oracle::{Array, Inputs};
-use fusco_dsl::sema::hir::Elem;
-use fusco_runtime::World;
+use fusco_dsl::schedule::ir::Schedule;
+use fusco_dsl::schedule::verify;
+use fusco_dsl::sema::hir::{Elem, Io};
+use fusco_runtime::{Bound, LaunchArgs, World};
 use fusco_tests::{Random, Session, gpu};
+use std::collections::BTreeSet;
 
 const TWO_LEVEL: &str = include_str!("../../examples/programs/moe_two_level.fusco");
 
@@ -75,8 +79,11 @@ fn inputs(ranks: usize, (k, e, h, most): (usize, i64, usize, i64)) -> Inputs {
     inputs
 }
 
-fn check(text: &str, (nodes, gpus): (i64, i64), (k, each, h, most): (i64, i64, i64, i64)) {
-    let e = each * nodes * gpus;
+fn check(text: &str, mesh: (i64, i64), (k, each, h, most): (i64, i64, i64, i64)) {
+    check_groups(text, mesh, each * mesh.0 * mesh.1, (k, h, most));
+}
+
+fn check_groups(text: &str, (nodes, gpus): (i64, i64), e: i64, (k, h, most): (i64, i64, i64)) {
     let ranks = (nodes * gpus) as usize;
     let params = [("N", nodes), ("G", gpus), ("K", k), ("E", e), ("H", h), ("TMAX", most)];
     let own = |(name, _): &(&str, i64)| text.contains(&format!("param {name}:"));
@@ -107,6 +114,150 @@ fn two_hops_equal_the_oracle() {
             check(TWO_LEVEL, mesh, sizes);
         }
     }
+}
+
+/// The same with forwarders that take turns, both ways.
+fn balanced(text: &str) -> String {
+    let both = text
+        .replace("forward same;", "forward balanced(bytes);")
+        .replace("reduce node;", "reduce node; forward balanced(bytes);");
+    assert_eq!(both.matches("balanced").count(), 2);
+    both
+}
+
+#[test]
+fn balanced_forwarders_equal_the_oracle() {
+    for mesh in [(2, 2), (2, 4), (4, 2), (3, 3), (2, 1), (1, 3), (4, 8)] {
+        for sizes in [(4, 3, 24, 9), (1, 1, 8, 3), (8, 2, 40, 6)] {
+            check(&balanced(TWO_LEVEL), mesh, sizes);
+        }
+    }
+    for mesh in [(2, 2), (3, 2), (2, 3), (1, 2)] {
+        for h in [1, 7, 24] {
+            check(&balanced(MORE), mesh, (3, 2, h, 7));
+        }
+    }
+}
+
+/// The last ranks have fewer groups, or none.
+#[test]
+fn forwarders_of_uneven_groups_equal_the_oracle() {
+    let uneven = TWO_LEVEL
+        .replace("param E: int where E % rank == 0;", "param E: int;")
+        .replace("h] with fill(0);", "h] with uneven, fill(0);")
+        .replace(
+            "in z: bf16[e: E, c: ragged, h: H] @ [e/rank, e, c.pack(128), h];",
+            "in z: bf16[e: E, c: ragged, h: H] @ [e/rank, e, c.pack(128), h] with uneven;",
+        );
+    assert_eq!(uneven.matches("uneven").count(), 2);
+    for text in [uneven.clone(), balanced(&uneven)] {
+        for (mesh, groups) in [((2, 2), 5), ((2, 3), 13), ((3, 2), 3), ((4, 2), 9)] {
+            check_groups(&text, mesh, groups, (3, 24, 9));
+        }
+    }
+}
+
+/// A schedule of which a caller sees what a forwarder is told: whose row it has at each of its places.
+fn seen(schedule: &Schedule, entry: &str) -> Schedule {
+    let mut schedule = schedule.clone();
+    let name = format!("whose_{entry}");
+    let whose = schedule.tensors.iter().find(|(_, t)| t.name == name).expect("it counts").0;
+    schedule.tensors[whose].io = Io::Out;
+    let entry = schedule.entries.iter_mut().find(|e| e.name == entry).expect("an entry");
+    entry.temporaries.retain(|t| *t != whose);
+    entry.tensors.push(whose);
+    schedule
+}
+
+/// Of each source node and target node, the rows of each of its forwarders, by the positions of the source's ranks.
+fn forwarded(whose: &[Vec<u8>], (nodes, gpus, most): (usize, usize, usize)) -> Vec<Vec<Vec<i32>>> {
+    let mut out = vec![Vec::new(); nodes * nodes];
+    for (rank, bytes) in whose.iter().enumerate() {
+        let at = |place: &[u8]| i32::from_ne_bytes(place.try_into().expect("4 bytes"));
+        let places = Vec::from_iter(bytes.chunks_exact(4).map(at));
+        for (away, rows) in places.chunks_exact(most).enumerate() {
+            let source = (rank / gpus + 1 + away) % nodes;
+            let rows = rows.iter().copied().filter(|row| *row < (gpus * most) as i32);
+            out[source * nodes + rank / gpus].push(rows.collect());
+        }
+    }
+    out
+}
+
+/// Each forwarder has as many rows as another, but for one: also of nodes whose ranks have very different numbers of
+/// tokens, and of tokens that go where few others do.
+#[test]
+fn forwarders_share_the_rows_of_a_node() {
+    for (nodes, gpus) in [(2, 2), (2, 4), (4, 2), (3, 3)] {
+        let (ranks, k, h, most) = (nodes * gpus, 3, 8, 23);
+        let e = 2 * ranks as i64;
+        let params = [("N", nodes), ("G", gpus), ("K", k), ("H", h), ("TMAX", most)];
+        let mut params = Vec::from_iter(params.map(|(n, v)| (n.to_string(), v as i64)));
+        params.push(("E".to_string(), e));
+        let params = params.into_iter().collect();
+        let compiled = compile(&balanced(TWO_LEVEL), None, &params).expect("it compiles");
+        let mut inputs = inputs(ranks, (k, e, h, most as i64));
+        inputs.tensors.remove("b");
+        // The first rank of each node has nearly all of its tokens.
+        let live = (0..ranks).map(|r| if r % gpus == 0 { most as i64 } else { r as i64 % 2 });
+        inputs.dyns.insert("T".to_string(), live.collect());
+        inputs.params = params;
+        let session = Session::of(compiled, &[], World::host(ranks).expect("a world"));
+        session.upload(&inputs);
+        let schedule = seen(&session.compiled.schedule, "dispatch");
+        let bound = Bound::from_schedule(&session.world, verify(schedule).expect("it is safe"));
+        let bound = bound.expect("it binds");
+        let whose = bound.alloc("whose_dispatch").expect("memory");
+        let own = ["x", "topk", "y"].map(|name| (name, &session.buffers[name]));
+        let buffers = own.into_iter().chain([("whose_dispatch", &whose)]);
+        let plan = bound.plan("r").expect("a plan");
+        let args = LaunchArgs {
+            dyns: &[("T", &inputs.dyns["T"])],
+            buffers: &Vec::from_iter(buffers),
+            plans: &[&plan],
+        };
+        let stream = session.world.stream().expect("a stream");
+        bound.launch("dispatch", &stream, &args).expect("queued");
+        stream.synchronize().expect("it ends");
+        let whose = Vec::from_iter((0..ranks).map(|r| whose.download(r).expect("bytes")));
+        let mesh = (nodes, gpus, most);
+        for (pair, rows) in forwarded(&whose, mesh).into_iter().enumerate() {
+            let (source, target) = (pair / nodes, pair % nodes);
+            let sizes = Vec::from_iter(rows.iter().map(Vec::len));
+            let (least, all) = (sizes.iter().min(), sizes.iter().max());
+            if source != target {
+                assert!(all <= least.map(|n| n + 1).as_ref(), "{source} to {target}: {sizes:?}");
+            }
+            let told = Vec::from_iter(rows.into_iter().flatten());
+            let sent = sent(&inputs, mesh, (source, target));
+            assert_eq!(told.len(), sent.len(), "{source} to {target}");
+            assert_eq!(BTreeSet::from_iter(told), sent, "{source} to {target}");
+        }
+    }
+}
+
+/// The positions of a node that name a group of another one.
+fn sent(
+    inputs: &Inputs,
+    (nodes, gpus, most): (usize, usize, usize),
+    (source, target): (usize, usize),
+) -> BTreeSet<i32> {
+    let topk = &inputs.tensors["topk"];
+    let (k, e) = (inputs.params["K"] as usize, inputs.params["E"]);
+    let each = e / nodes as i64;
+    let names = |rank: usize, t: usize| {
+        (0..k).any(|k_of| {
+            let group = topk.bits((rank * most + t) * k + k_of) as i64;
+            group >= 0 && group / each == target as i64
+        })
+    };
+    let mut out = BTreeSet::new();
+    for gpu in (0..gpus).filter(|_| source != target) {
+        let rank = source * gpus + gpu;
+        let live = inputs.dyns["T"][rank] as usize;
+        out.extend((0..live).filter(|t| names(rank, *t)).map(|t| (gpu * most + t) as i32));
+    }
+    out
 }
 
 #[test]

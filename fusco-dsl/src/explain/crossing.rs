@@ -144,10 +144,37 @@ pub(super) fn lines(compiled: &Compiled, entry: usize, movement: &Movement) -> V
             size(crossing.merged)
         ));
     }
+    if all.iter().any(|c| c.is_merged) {
+        out.extend(forwarders(compiled, entry, movement.gathers()));
+    }
     if let (Kind::Computed { value, .. }, Each::Position) = (&movement.kind, movement.each) {
         out.extend(saved(&all, value));
     }
     out
+}
+
+/// Which rank of a coordinate forwards what crosses as one row: of a path of two hops.
+fn forwarders(compiled: &Compiled, entry: usize, gathers: bool) -> Option<String> {
+    let directives = compiled.hir.entries[entry].schedules.iter().flat_map(|s| &s.directives);
+    let directives = Vec::from_iter(directives.map(|d| &d.kind));
+    let path = directives.iter().find_map(|d| match d {
+        DirectiveKind::Path([a, b]) if a != b => Some(if gathers { [b, a] } else { [a, b] }),
+        _ => None,
+    })?;
+    let [outer, inner] = path.map(|axis| &compiled.hir.mesh_axes[*axis]);
+    let bound = compiled.schedule.params.iter().cloned().collect();
+    let ranks = compiled.hir.eval(&inner.size, &bound).filter(|ranks| *ranks > 1)?;
+    let does =
+        if gathers { "adds them up and sends the row" } else { "takes the row and passes it on" };
+    let (outer, inner) = (&outer.name, &inner.name);
+    Some(match directives.contains(&&DirectiveKind::Forward(hir::Forward::Balanced)) {
+        true => format!(
+            "in each other `{outer}` rank i % {ranks} of it {does}: number i of those from one `{outer}`, so that its {ranks} ranks have as many, but for one; kernels ahead count"
+        ),
+        false => format!(
+            "in each other `{outer}` the rank with the same `{inner}` as the position {does}"
+        ),
+    })
 }
 
 /// What another order of additions would save, which is the program's to choose.

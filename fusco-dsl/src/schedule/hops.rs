@@ -1,103 +1,18 @@
-//! Paths of two hops over a mesh of two axes, or of one over its only axis. A row crosses to a coordinate of the outer axis once, lands in memory of
-//! a rank there, the forwarder, and is put from there to all its slots; on the way back the forwarder adds up what its
-//! coordinate holds, and sends one row. Rows take a kernel for each hop, sums one for both; the handshake between hops
-//! is where what crossed has landed.
+//! Paths of two hops over a mesh of two axes, or of one over its only axis. A row crosses to a coordinate of the outer
+//! axis once, lands in memory of a rank there, the forwarder, and is put from there to all its slots; on the way back the
+//! forwarder adds up what its coordinate holds, and sends one row. Rows take a kernel for each hop, sums one for both; the
+//! handshake between hops is where what crossed has landed.
 
-use super::address::Addresses;
-use super::arith::{cut, plus, quotient, rest, times};
+use super::arith::{plus, times};
 use super::choice;
+use super::forwarders::{Landed, Turns};
 use super::ir::*;
 use super::moved::Moved;
+use super::path::{Built, Path, at_rank, both, compare};
 use super::routed::{EntryLowering, SORTED, Steps, Summed, Term, To};
 use crate::arena::Handle;
-use crate::diag::Diagnostic;
 use crate::plan::{Coord, Kind, Movement};
-use crate::sema::hir::{self, Bindings, CmpOp, DirectiveKind, Elem, Forward, MeshAxis, Program};
-use crate::source::Span;
-
-type Built<T> = Result<T, Box<Diagnostic>>;
-
-/// The hops that an entry asks for.
-pub(super) struct Path {
-    /// Sizes of the two axes, and ranks from one coordinate to the next. Where the mesh has one axis a coordinate is a
-    /// rank, which forwards to itself.
-    outer: (i64, i64),
-    inner: (i64, i64),
-    forward: Forward,
-    /// What names the rows that cross as one.
-    keys: Option<Vec<String>>,
-    span: Span,
-}
-
-impl Path {
-    /// `None` where no row crosses.
-    pub fn of(program: &Program, bound: &Bindings, entry: &hir::Entry) -> Option<Path> {
-        let directives = &choice::always(entry)?.directives;
-        let (axes, span) = directives.iter().find_map(|d| match d.kind {
-            DirectiveKind::Path(axes) => Some((axes, d.span)),
-            _ => None,
-        })?;
-        let outer = directives.iter().find_map(|d| match d.kind {
-            DirectiveKind::Dedup { axis, .. } | DirectiveKind::Reduce(axis) => Some(axis),
-            _ => None,
-        })?;
-        let forward = directives.iter().find_map(|d| match d.kind {
-            DirectiveKind::Forward(forward) => Some(forward),
-            _ => None,
-        });
-        let size = |axis: MeshHandle| {
-            let own = program.eval(&program.mesh_axes[axis].size, bound)?;
-            Some((own, program.cut(axis, bound)?.0))
-        };
-        let inner = match axes {
-            [a, b] if a == b => Some((1, 1)),
-            [a, b] => size(if a == outer { b } else { a }),
-        };
-        let keys = directives.iter().find_map(|d| match &d.kind {
-            DirectiveKind::Dedup { keys, .. } => Some(keys.clone()),
-            _ => None,
-        });
-        let path = Path {
-            keys,
-            outer: size(outer)?,
-            inner: inner?,
-            forward: forward.unwrap_or(Forward::Same),
-            span,
-        };
-        (path.outer.0 > 1).then_some(path)
-    }
-
-    fn ranks(&self) -> i64 {
-        self.outer.0 * self.inner.0
-    }
-
-    fn on(&self, (size, weight): (i64, i64), rank: Ix) -> Ix {
-        cut(rank, weight, size, size * weight == self.ranks())
-    }
-
-    fn outer_of(&self, rank: Ix) -> Ix {
-        self.on(self.outer, rank)
-    }
-
-    fn rank(&self, outer: Ix, inner: Ix) -> Ix {
-        plus(times(outer, self.outer.1), times(inner, self.inner.1))
-    }
-
-    fn mine(&self) -> Ix {
-        self.outer_of(Ix::Me)
-    }
-
-    fn inner_of_me(&self) -> Ix {
-        self.on(self.inner, Ix::Me)
-    }
-
-    fn refuse(&self, what: &str) -> Box<Diagnostic> {
-        let found = Diagnostic::unsupported(self.span, what);
-        Box::new(found.help("leave the path out: the compiler chooses"))
-    }
-}
-
-type MeshHandle = Handle<MeshAxis>;
+use crate::sema::hir::{CmpOp, Elem};
 
 /// Rows that wait at a forwarder, or at the rank that adds them up.
 struct Landing<'p> {
@@ -105,25 +20,11 @@ struct Landing<'p> {
     tensor: Handle<Tensor>,
 }
 
-/// What a forwarder knows of the place of a row in its memory: whose it is.
-struct Landed {
-    var: Handle<Var>,
-    /// Where it lies among all that wait.
-    row: Ix,
-    rank: Ix,
-    position: Ix,
-    /// There is such a position.
-    only: Filter,
-}
-
-type Filter = hir::Filter<Ix>;
-
-fn compare(op: CmpOp, lhs: Ix, rhs: Ix) -> Filter {
-    Filter::Compare { op, lhs, rhs }
-}
-
-fn both(a: Filter, b: Filter) -> Filter {
-    Filter::And(Box::new(a), Box::new(b))
+/// What the two kernels of a path do, and what is counted ahead of them.
+struct Hops {
+    first: Vec<Role>,
+    last: Vec<Role>,
+    turns: Option<Turns>,
 }
 
 impl<'p> EntryLowering<'_, 'p> {
@@ -135,16 +36,31 @@ impl<'p> EntryLowering<'_, 'p> {
             moved.fill(movement.target.tensor, &movement.text);
         }
         let of = (self.entry, self.name.as_str());
-        let prepare = moved.prepare(self.at, self.program, of, Some(route))?;
+        let mut prepare = moved.prepare(self.at, self.program, of, Some(route))?;
         let plan = self.plans_here.then(|| self.plan_step(route, &[]));
         let gathers = self.movements.iter().any(|m| m.gathers());
-        let moves = if gathers {
-            let (first, last) = self.sums(path, route)?;
-            vec![self.both_hops(route, first, last)]
-        } else {
-            let (first, last) = self.rows_on(path, route)?;
-            vec![self.hop(route, first, true), self.hop(route, last, false)]
+        let Hops { first, last, turns } = match gathers {
+            true => self.sums(path, route)?,
+            false => self.rows_on(path, route)?,
         };
+        // Ranks that have counted have met; what sums are told of they read behind a handshake.
+        let opens = match &turns {
+            Some(_) => gathers,
+            None => !self.plans_here,
+        };
+        let mut moves = Vec::new();
+        if let Some(Turns { clear, steps, .. }) = turns {
+            let name = format!("{}_clear", self.name);
+            prepare.push(self.launch(name, (route, vec![clear]), choice::beside(self.entry)));
+            moves.extend(steps);
+        }
+        if gathers {
+            moves.push(self.both_hops(route, (first, last), opens));
+        } else {
+            let name = format!("{}_hop", self.name);
+            moves.push(self.hop(name, (route, first), (opens, false)));
+            moves.push(self.hop(self.name.clone(), (route, last), (true, true)));
+        }
         Ok(Steps { prepare, plan, moves, arrivals: Vec::new() })
     }
 
@@ -170,9 +86,6 @@ impl<'p> EntryLowering<'_, 'p> {
                 return Err(path.refuse("a `dedup` by other keys than all sources but the choice"));
             }
         }
-        if path.forward == Forward::Balanced {
-            return Err(path.refuse("`forward balanced(bytes)`"));
-        }
         if !moved.roles.is_empty() {
             return Err(path.refuse("a path of rows that are not moved as whole runs"));
         }
@@ -180,52 +93,45 @@ impl<'p> EntryLowering<'_, 'p> {
     }
 
     /// A kernel that begins when all ranks have ended the one before it.
-    fn hop(&mut self, route: Handle<Route>, own: Vec<Role>, first: bool) -> Step {
-        let name = if first { format!("{}_hop", self.name) } else { self.name.clone() };
+    fn hop(
+        &mut self,
+        name: String,
+        (route, own): (Handle<Route>, Vec<Role>),
+        (opens, closes): (bool, bool),
+    ) -> Step {
         let mut roles = Vec::new();
-        if !first || !self.plans_here {
+        if opens {
             roles.push(self.shake(format!("{name}_ready"), route, RoleKind::Open));
         }
         roles.extend(own);
-        if !first {
+        if closes {
             roles.push(self.shake(format!("{name}_done"), route, RoleKind::Close));
         }
-        self.one_step(route, name, roles)
+        self.one_step(name, (route, roles))
     }
 
     /// A kernel whose last roles begin when all ranks have ended the first ones. They read and write what is their own
     /// rank's.
-    fn both_hops(&mut self, route: Handle<Route>, first: Vec<Role>, last: Vec<Role>) -> Step {
+    fn both_hops(
+        &mut self,
+        route: Handle<Route>,
+        (first, last): (Vec<Role>, Vec<Role>),
+        opens: bool,
+    ) -> Step {
         let name = self.name.clone();
         let mut roles = Vec::new();
-        if !self.plans_here {
+        if opens {
             roles.push(self.shake(format!("{name}_ready"), route, RoleKind::Open));
         }
         roles.extend(first);
         roles.push(self.shake(format!("{name}_landed"), route, RoleKind::Meet));
         roles.extend(last);
-        self.one_step(route, name, roles)
+        self.one_step(name, (route, roles))
     }
 
-    fn one_step(&self, route: Handle<Route>, name: String, roles: Vec<Role>) -> Step {
+    fn one_step(&self, name: String, of: (Handle<Route>, Vec<Role>)) -> Step {
         let tuning = choice::tuning(choice::always(self.entry));
-        let kernel = Kernel { name, route: Some(route), roles, fetched: None, tuning };
-        Step { alternatives: vec![Alternative { when: None, kernel }] }
-    }
-
-    fn shake(&mut self, signal: String, route: Handle<Route>, kind: RoleKind) -> Role {
-        let epoch = SignalKind::Epoch { per_cta: false };
-        let signal = self.at.signal(signal, route, epoch, self.plan.ranks);
-        let body = vec![
-            Op::Barrier,
-            Op::Once { body: vec![Op::Signal { signal, to: Peer::All, slot: Ix::Me }] },
-            Op::Wait { signal, until: Until::Epoch },
-        ];
-        self.role(kind, Vec::new(), body)
-    }
-
-    fn most_positions(&self) -> i64 {
-        self.plan.routes[&self.route].positions_bound
+        self.launch(name, of, tuning)
     }
 
     /// Memory for as many rows of a movement.
@@ -237,7 +143,7 @@ impl<'p> EntryLowering<'_, 'p> {
     }
 
     /// The row of a landing.
-    fn at_landing(&self, landing: &Landing, rank: Ix, row: Ix) -> Access {
+    fn at_landing(&self, landing: &Landing, (rank, row): (Ix, Ix)) -> Access {
         let run = landing.movement.run;
         let vector = self.elements(landing) * self.bytes(landing.tensor);
         Access { tensor: landing.tensor, rank, row, unit: run, run, vector }
@@ -260,50 +166,29 @@ impl<'p> EntryLowering<'_, 'p> {
         Access { vector, ..access }
     }
 
-    /// The coordinate, on the outer axis, of the rank that holds the rows of a tuple.
-    fn outer_of(&self, path: &Path, deal: Handle<Deal>) -> Ix {
-        path.outer_of(self.at.owner(self.route, deal))
-    }
-
-    /// How many positions another rank has.
-    fn positions_of(&self, route: Handle<Route>, rank: &Ix) -> Ix {
-        at_rank(self.at, &self.at.schedule().routes[route].positions, rank)
-    }
-
     /// Rows to their slots: where they lie already at the right coordinate at once, else to a forwarder; then on.
-    fn rows_on(&mut self, path: &Path, route: Handle<Route>) -> Built<(Vec<Role>, Vec<Role>)> {
+    fn rows_on(&mut self, path: &Path, route: Handle<Route>) -> Built<Hops> {
         let movements = Vec::from_iter(self.movements.iter().copied().filter(|m| m.pushes()));
         let deal = self.one_deal(path, &movements)?;
-        let (nodes, most) = (path.outer.0, self.most_positions());
+        let (others, most) = (path.outer.0 - 1, self.most_positions());
         let mut landings = Vec::new();
         for movement in movements {
             let elem = self.program.tensors[movement.target.tensor].dtype.elem;
-            landings.push(self.landing(movement, elem, (nodes - 1) * most));
+            landings.push(self.landing(movement, elem, others * most));
         }
-        let outer = self.outer_of(path, deal);
-        let here =
-            Kept { only: Some(compare(CmpOp::Eq, outer.clone(), path.mine())), ..self.kept(route) };
-        let across = Kept {
-            only: Some(compare(CmpOp::Ne, outer.clone(), path.mine())),
-            once: Some(outer.clone()),
-            ..self.kept(route)
-        };
-        // Coordinates are counted from the forwarder's next one on: its own rows never land.
-        let away = rest(plus_minus(plus(path.mine(), Ix::Lit(nodes - 1)), outer.clone()), nodes);
-        let position = Ix::Var(self.at.tuple_vars(self.route).position);
-        let row = plus(times(away, most), position);
-        let forwarder = path.rank(outer.clone(), path.inner_of_me());
-        let to = Vec::from_iter(
-            landings.iter().map(|l| self.at_landing(l, forwarder.clone(), row.clone())),
-        );
-        let near = self.trip(here, To::Slots);
-        let far = self.trip(across, To::Others(&to));
-        let mut roles = vec![self.trip_role(near), self.trip_role(far)];
-        roles.extend(self.fills(route));
-        roles.extend(self.derives(route));
-        let landed = self.landed(path, route, 1);
-        let on = self.forward(path, (route, deal), &landed, &landings);
-        Ok((roles, vec![on]))
+        let of = (route, deal);
+        let turns = path.balanced.then(|| self.turns(path, of, (others, false)));
+        let place = self.place(path, turns.as_ref(), &self.outer_of(path, deal));
+        let to = Vec::from_iter(landings.iter().map(|l| self.at_landing(l, place.clone())));
+        let near = self.trip(self.near(path, of), To::Slots);
+        let mut far = self.trip(self.far(path, of), To::Others(&to));
+        far.each.extend(turns.iter().map(|turns| self.tell(path, turns, place.clone())));
+        let mut first = vec![self.trip_role(near), self.trip_role(far)];
+        first.extend(self.fills(route));
+        first.extend(self.derives(route));
+        let landed = self.landed(path, route, turns.as_ref(), 1..path.outer.0);
+        let last = vec![self.forward(path, of, &landed, &landings)];
+        Ok(Hops { first, last, turns })
     }
 
     /// The one way in which the groups of all targets are dealt.
@@ -322,20 +207,6 @@ impl<'p> EntryLowering<'_, 'p> {
         }
     }
 
-    /// Whose row a forwarder has at each place: of the `first`-th coordinate after its own and of those that follow.
-    /// They take turns, so that links are never without any while own rows are moved.
-    fn landed(&mut self, path: &Path, route: Handle<Route>, first: i64) -> Landed {
-        let (nodes, most) = (path.outer.0, self.most_positions());
-        let var = self.at.var("landed");
-        let (away, position) =
-            (rest(Ix::Var(var), nodes - first), quotient(Ix::Var(var), nodes - first));
-        let row = plus(times(away.clone(), most), position.clone());
-        let from = plus(plus(away, path.mine()), Ix::Lit(first));
-        let rank = path.rank(rest(from, nodes), path.inner_of_me());
-        let only = compare(CmpOp::Lt, position.clone(), self.positions_of(route, &rank));
-        Landed { var, row, rank, position, only }
-    }
-
     /// From a forwarder to all slots at its coordinate.
     fn forward(
         &mut self,
@@ -347,7 +218,7 @@ impl<'p> EntryLowering<'_, 'p> {
         let (mut loads, mut puts, mut text) = (Vec::new(), Vec::new(), Vec::new());
         for (i, landing) in landings.iter().enumerate() {
             let row = Row(i as u32);
-            let from = self.at_landing(landing, Ix::Me, landed.row.clone());
+            let from = self.at_landing(landing, (Ix::Me, landed.row.clone()));
             loads.push(Op::Load { row, from });
             let (target, run) = (&landing.movement.target, landing.movement.run);
             puts.push(Op::Put {
@@ -380,8 +251,9 @@ impl<'p> EntryLowering<'_, 'p> {
     }
 
     /// Sums back to their positions: what each coordinate holds is added up there, then these.
-    fn sums(&mut self, path: &Path, route: Handle<Route>) -> Built<(Vec<Role>, Vec<Role>)> {
+    fn sums(&mut self, path: &Path, route: Handle<Route>) -> Built<Hops> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
+        let mut counted: Option<(Handle<Deal>, Turns)> = None;
         let movements = Vec::from_iter(self.movements.iter().copied().filter(|m| m.gathers()));
         for movement in movements {
             self.at.reduce_over(self.route, &movement.reduced);
@@ -392,25 +264,37 @@ impl<'p> EntryLowering<'_, 'p> {
             let Some((within, summed)) = summed else {
                 return Err(path.refuse("a path of more than one sum of products with a row"));
             };
+            let deal = self.deal_in(path, &summed)?;
+            if path.balanced && counted.is_none() {
+                let turns = self.turns(path, (route, deal), (path.outer.0, true));
+                counted = Some((deal, turns));
+            }
+            if counted.as_ref().is_some_and(|(own, _)| *own != deal) {
+                let what = "`forward balanced` of groups that are dealt in several ways";
+                return Err(path.refuse(what));
+            }
+            let turns = counted.as_ref().map(|(_, turns)| turns);
             let rows = path.outer.0 * self.most_positions();
             let landing = self.landing(movement, within.partial, rows);
-            first.push(self.partial(path, route, &landing, &summed)?);
-            last.push(self.total(path, route, (&landing, &summed), (value, *to))?);
+            let (of, sum) = ((route, deal), (&landing, &summed));
+            first.push(self.partial(path, of, sum, turns)?);
+            last.push(self.total(path, of, &landing, (value, *to)));
         }
         first.extend(self.derives(route));
-        Ok((first, last))
+        Ok(Hops { first, last, turns: counted.map(|(_, turns)| turns) })
     }
 
-    /// What this rank's coordinate holds of a position of the rank with its own inner coordinate elsewhere.
+    /// What this rank's coordinate holds of the positions that it adds up for.
     fn partial(
         &mut self,
         path: &Path,
-        route: Handle<Route>,
-        landing: &Landing,
-        summed: &Summed,
+        of: (Handle<Route>, Handle<Deal>),
+        (landing, summed): (&Landing, &Summed),
+        turns: Option<&Turns>,
     ) -> Built<Role> {
-        let landed = self.landed(path, route, 0);
-        let deal = self.deal_in(path, summed)?;
+        // Its own coordinate comes last where it is told of that, too.
+        let first = i64::from(turns.is_some());
+        let landed = self.landed(path, of.0, turns, first..first + path.outer.0);
         let position = self.at.tuple_vars(self.route).position;
         let run = landing.movement.run;
         let (mut each, mut factors) = (Vec::new(), Vec::new());
@@ -419,11 +303,11 @@ impl<'p> EntryLowering<'_, 'p> {
                 Term::Lit(v) => Factor::Lit(*v),
                 Term::Scalar(point) => {
                     let own = self.at.access(self.route, point, 1);
+                    // Its place is that of another position of another rank.
                     let there = |ix: &Ix| {
-                        let at = ix.with(&|ix| {
-                            (*ix == Ix::Var(position)).then(|| landed.position.clone())
-                        });
-                        at_rank(self.at, &at, &landed.rank)
+                        let own = Ix::Var(position);
+                        at_rank(self.at, ix, &landed.rank)
+                            .with(&|ix| (*ix == own).then(|| landed.position.clone()))
                     };
                     let (rank, row) = (there(&own.rank), there(&own.row));
                     self.at.reach(own.tensor);
@@ -441,10 +325,10 @@ impl<'p> EntryLowering<'_, 'p> {
             });
         }
         each.push(Op::Reduce { factors, run });
-        let tuples = self.tuples_at(path, (route, deal), &landed);
+        let tuples = self.tuples_at(path, of, &landed);
         let row = plus(times(path.mine(), self.most_positions()), landed.position.clone());
         let elem = self.at.schedule().tensors[landing.tensor].elem;
-        let to = self.at_landing(landing, landed.rank.clone(), row);
+        let to = self.at_landing(landing, (landed.rank.clone(), row));
         let put = Op::Put { value: Value::Sum { value: Tree::Sum, to: elem }, to };
         let body = vec![
             Op::Each { tuples, first: false, parts: None, body: each },
@@ -459,16 +343,15 @@ impl<'p> EntryLowering<'_, 'p> {
     fn total(
         &mut self,
         path: &Path,
-        route: Handle<Route>,
-        (landing, summed): (&Landing, &Summed),
+        (route, deal): (Handle<Route>, Handle<Deal>),
+        landing: &Landing,
         (value, to): (&crate::plan::Tree, Elem),
-    ) -> Built<Role> {
+    ) -> Role {
         let (movement, nodes) = (landing.movement, path.outer.0);
-        let deal = self.deal_in(path, summed)?;
         let outer = self.outer_of(path, deal);
         let position = self.at.tuple_vars(self.route).position;
         let row = plus(times(outer.clone(), self.most_positions()), Ix::Var(position));
-        let from = self.at_landing(landing, Ix::Me, row);
+        let from = self.at_landing(landing, (Ix::Me, row));
         let each = vec![
             Op::Load { row: Row(0), from },
             Op::Reduce { factors: vec![Factor::Row(Row(0))], run: movement.run },
@@ -486,7 +369,7 @@ impl<'p> EntryLowering<'_, 'p> {
             vec![Op::Each { tuples, first: false, parts, body: each }, Op::Put { value, to }];
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: position, extent, body }];
-        Ok(self.role(RoleKind::Reduce, vec![movement.text.clone()], body))
+        self.role(RoleKind::Reduce, vec![movement.text.clone()], body)
     }
 
     /// How the groups lie whose rows a sum reads.
@@ -500,20 +383,4 @@ impl<'p> EntryLowering<'_, 'p> {
             _ => Err(path.refuse("a path of sums of other than one row a term")),
         }
     }
-}
-
-/// What a rank says of itself, of another one.
-fn at_rank(at: &Addresses, ix: &Ix, rank: &Ix) -> Ix {
-    let dyns = &at.schedule().dyns;
-    ix.with(&|ix| match ix {
-        Ix::Me => Some(rank.clone()),
-        Ix::Dyn(of) if dyns[*of].per_rank => {
-            Some(Ix::DynAt { of: *of, rank: Box::new(rank.clone()) })
-        }
-        _ => None,
-    })
-}
-
-fn plus_minus(a: Ix, b: Ix) -> Ix {
-    Ix::binary(IxOp::Sub, a, b)
 }

@@ -73,15 +73,15 @@ pub enum TableKind {
     Const(Vec<i64>),
     /// `i32[len]` in the home workspace of each rank, written by an earlier step of the entry.
     Computed,
-    /// `i32[len]` in the plan of this route, made with it.
+    /// `i32[len]` in the plan of this route: made with it, or by an earlier step of an entry over it.
     Planned(Handle<Route>),
 }
 
 /// The plan of a route. Its workspace on a rank, for `C` CTAs a rank (1 on the host), `B = bins()`:
 /// `hist: u32[C][B]`, `counts: u32[2][members][B]` (remote-written, double-buffered by epoch parity),
 /// `pairs: (group i32, slot i32)[positions * fan]` with group -1 for a dropped tuple,
-/// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], the tables of each [`ReadOwners`],
-/// `dropped: u32`, `epoch: u32`.
+/// `live: u32[groups]`, one table `u32[groups]` for each [`Base`], the tables of each [`ReadOwners`] and those that a path
+/// counts in, `dropped: u32`, `epoch: u32`.
 #[derive(Clone, Debug)]
 pub struct Route {
     pub name: String,

@@ -5,9 +5,9 @@
 //! read. An entry that takes a plan opens with a handshake of its own instead.
 
 use super::address::Addresses;
-use super::hops::Path;
 use super::ir::*;
 use super::moved::{self, Moved};
+use super::path::Path;
 use super::routed::EntryLowering;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};

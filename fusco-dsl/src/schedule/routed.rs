@@ -723,7 +723,7 @@ pub(super) struct Trip {
     text: Vec<String>,
     loads: Vec<Op>,
     tuples: Kept,
-    each: Vec<Op>,
+    pub(super) each: Vec<Op>,
 }
 
 /// The one sum of a value, whose term is a product.

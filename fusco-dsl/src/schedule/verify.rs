@@ -15,7 +15,8 @@
 //!     comes before any other write to it;
 //! (5) every signal belongs to one entry;
 //! (6) inside a kernel each signal comes before the wait that needs it;
-//! (7) a `tmp` is read in a later kernel than those that write it, and on several ranks behind a handshake that follows.
+//! (7) a `tmp` is read behind a handshake that follows its writes, on one rank in a later kernel than those:
+//!     all but what a rank reads of its own memory, of one that no peer has written. What is filled is written, too.
 
 use super::ir::*;
 use crate::arena::Handle;
@@ -223,10 +224,28 @@ struct Checker<'a> {
 /// How far what was written to each `tmp` is known to have landed.
 #[derive(Default)]
 struct Temporaries {
+    /// Written in this kernel.
+    own: BTreeSet<Handle<Tensor>>,
     /// Not yet told of by a handshake, told of by one that is under way, and behind it.
     written: BTreeSet<Handle<Tensor>>,
     told: BTreeSet<Handle<Tensor>>,
     landed: BTreeSet<Handle<Tensor>>,
+    /// Written by a peer.
+    reached: BTreeSet<Handle<Tensor>>,
+}
+
+impl Temporaries {
+    /// Of this rank's `own` memory, or of any.
+    fn may_be_read(&self, tensor: Handle<Tensor>, own: bool) -> bool {
+        let earlier = self.has(tensor) && !self.own.contains(&tensor);
+        let kept = own && earlier && !self.reached.contains(&tensor);
+        kept || self.landed.contains(&tensor)
+    }
+
+    /// An earlier kernel has written it.
+    fn has(&self, tensor: Handle<Tensor>) -> bool {
+        self.written.contains(&tensor) || self.told.contains(&tensor)
+    }
 }
 
 /// The loops around an op.
@@ -289,7 +308,8 @@ impl<'a> Checker<'a> {
             (self.unreleased, self.pulled) = (false, false);
             self.counts.values_mut().for_each(|c| c.ended = true);
         }
-        let Temporaries { written, landed, .. } = &mut self.temporaries;
+        let Temporaries { own, written, landed, .. } = &mut self.temporaries;
+        own.clear();
         if self.schedule.ranks == 1 || matches!(launch.between, Between::Launch(_)) {
             landed.append(written);
         }
@@ -347,10 +367,13 @@ impl<'a> Checker<'a> {
     }
 
     fn op(&mut self, op: &'a Op, scope: &Scope<'a>) {
-        let landed = &self.temporaries.landed;
         let is_tmp = |t: &Handle<Tensor>| self.schedule.tensors[*t].io == Io::Tmp;
-        if op.reads().iter().any(|t| is_tmp(t) && !landed.contains(t)) {
+        let read = Vec::from_iter(op.reads().into_iter().filter(|(t, _)| is_tmp(t)));
+        if read.iter().any(|(t, own)| !self.temporaries.may_be_read(*t, *own)) {
             self.problem("(7) a `tmp` is read before what was written to it has landed");
+        }
+        if read.iter().any(|(t, _)| !self.written.contains(t)) {
+            self.problem("(7) a `tmp` is read that has nothing but its fill");
         }
         if let Op::Put { value: Value::Sum { value, .. }, .. } = op {
             if scope.moving && *value != Tree::Sum && value.reads_sum() {
@@ -500,6 +523,9 @@ impl<'a> Checker<'a> {
             self.problem("(4) a buffer is filled and written in one kernel");
         }
         self.written.insert(to.tensor);
+        if to.rank != Ix::Me {
+            self.temporaries.reached.insert(to.tensor);
+        }
         self.temporary(to.tensor);
         if moving && to.rank != Ix::Me {
             self.unreleased = true;
@@ -509,6 +535,7 @@ impl<'a> Checker<'a> {
 
     fn temporary(&mut self, tensor: Handle<Tensor>) {
         if self.schedule.tensors[tensor].io == Io::Tmp {
+            self.temporaries.own.insert(tensor);
             self.temporaries.written.insert(tensor);
             self.temporaries.landed.remove(&tensor);
             self.barrier_since_write = false;
@@ -525,8 +552,10 @@ impl<'a> Checker<'a> {
             Ix::Lookup { table, .. } => {
                 unknown |= match self.schedule.tables[*table].kind {
                     TableKind::Const(_) => false,
-                    TableKind::Computed => !self.tables.contains(table),
-                    TableKind::Planned(route) => !self.planned.contains(&route),
+                    TableKind::Planned(route) if self.is_of_owners(route, *table) => {
+                        !self.planned.contains(&route)
+                    }
+                    TableKind::Computed | TableKind::Planned(_) => !self.tables.contains(table),
                 };
             }
             Ix::Pair { route, .. } | Ix::Live { route, .. } | Ix::Dropped(route) => {
@@ -556,6 +585,13 @@ impl<'a> Checker<'a> {
         if unknown {
             self.problem("(2) a table is looked up before an earlier kernel has computed it");
         }
+    }
+
+    /// The plan is made with it.
+    fn is_of_owners(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
+        self.schedule.owners_of(route).any(|(_, tables, read)| {
+            [tables.owners, tables.groups, tables.first, read.positions].contains(&table)
+        })
     }
 
     fn reset(&mut self, signal: Handle<Signal>) {

@@ -96,8 +96,8 @@ impl Op {
 }
 
 impl Op {
-    /// The tensors of which this op itself reads elements.
-    pub fn reads(&self) -> BTreeSet<Handle<Tensor>> {
+    /// The tensors of which this op itself reads elements, and whether those of this rank.
+    pub fn reads(&self) -> BTreeSet<(Handle<Tensor>, bool)> {
         let written: Option<&Access> = match self {
             Op::Put { to, .. } | Op::Fill { to, .. } => Some(to),
             Op::Tile(tile) => Some(&tile.to),
@@ -105,10 +105,10 @@ impl Op {
         };
         let is_written = |a: &&Access| written.is_some_and(|to| std::ptr::eq(*a, to));
         let accesses = self.accesses().into_iter().filter(|a| !is_written(a));
-        let mut out: BTreeSet<_> = accesses.map(|a| a.tensor).collect();
+        let mut out: BTreeSet<_> = accesses.map(|a| (a.tensor, a.rank == Ix::Me)).collect();
         self.walk_own(&mut |ix| {
-            if let Ix::Element { tensor, .. } = ix {
-                out.insert(*tensor);
+            if let Ix::Element { tensor, rank, .. } = ix {
+                out.insert((*tensor, **rank == Ix::Me));
             }
         });
         out

@@ -1,5 +1,6 @@
 //! Paths of one or two hops: `path node, gpu; dedup node by (s, t); forward same;` of rows on their way to the slots,
-//! `path gpu, node; reduce node;` of sums on their way back. What they ask of the entry around them.
+//! `path gpu, node; reduce node; forward balanced(bytes);` of sums on their way back. What they ask of the entry around
+//! them.
 
 use super::checker::{Checked, Checker};
 use super::hir::{
@@ -95,6 +96,11 @@ impl Checker<'_> {
         }
         let routed = Vec::from_iter(entry.stmts.iter().filter(|s| s.via.is_some()));
         let (Some((path, at)), Some(first)) = (hops.path, routed.first()) else { return Ok(()) };
+        if let (Some((Forward::Balanced, span)), true) = (hops.forward, path[0] == path[1]) {
+            let found = Diagnostic::unsupported(span, "`forward balanced` on a path of one hop");
+            let found = found.related(at, "the path");
+            return self.fail(found.help("leave it out: each rank takes what comes to it"));
+        }
         let fetches = first.fetches();
         if let Some(other) = routed.iter().find(|s| s.fetches() != fetches || s.filter.is_some()) {
             let what = "a path of statements with a `where`, or in both directions";
@@ -222,7 +228,7 @@ fn beside(directives: &[Directive], entry: &Entry, when: bool) -> Option<Diagnos
 struct Hops<'d> {
     path: Option<([Handle<MeshAxis>; 2], Span)>,
     dedup: Option<(Handle<MeshAxis>, &'d [String], Span)>,
-    forward: Option<Span>,
+    forward: Option<(Forward, Span)>,
     reduce: Option<(Handle<MeshAxis>, Span)>,
 }
 
@@ -234,7 +240,7 @@ impl<'d> Hops<'d> {
             match &d.kind {
                 DirectiveKind::Path(axes) => hops.path = Some((*axes, d.span)),
                 DirectiveKind::Dedup { axis, keys } => hops.dedup = Some((*axis, keys, d.span)),
-                DirectiveKind::Forward(_) => hops.forward = Some(d.span),
+                DirectiveKind::Forward(forward) => hops.forward = Some((*forward, d.span)),
                 DirectiveKind::Reduce(axis) => hops.reduce = Some((*axis, d.span)),
                 _ => continue,
             }
@@ -245,7 +251,7 @@ impl<'d> Hops<'d> {
 
     /// One of them without another that it needs.
     fn incomplete(&self) -> Option<Diagnostic> {
-        let rest = [self.dedup.map(|d| d.2), self.forward, self.reduce.map(|r| r.1)];
+        let rest = [self.dedup.map(|d| d.2), self.forward.map(|f| f.1), self.reduce.map(|r| r.1)];
         let Some((_, path)) = self.path else {
             let span = rest.into_iter().flatten().next()?;
             return Some(
