@@ -43,8 +43,8 @@ const CASES: [Case; 23] = [
     case("partials", "reduce_scatter,all_reduce", "--set M=16,N=16", ""),
     case("ulysses", "to_heads,to_seq", "--set B=2,S=8,N=8,D=16", ""),
     case("once_a_rank", "dispatch,combine", "--feed z=y --set G=4,E=8,K=3,H=72,TMAX=20 --dyn T=20,0,11,1", "0,0,1,1"),
-    case("fetched", "dispatch,again", "--set G=4,E=13,H=1032,D=64,TMAX=37,K=4 --dyn T=37,0,5,20", "0,0,1,1"),
-    case("fetched", "dispatch,again", "--set G=2,E=5,H=7168,D=64,TMAX=60,K=3 --dyn T=60,33", "0,1"),
+    case("fetched", "dispatch,again,changed", "--set G=4,E=13,H=1032,D=64,TMAX=37,K=4 --dyn T=37,0,5,20", "0,0,1,1"),
+    case("fetched", "dispatch,again,changed", "--set G=2,E=5,H=7168,D=64,TMAX=60,K=3 --dyn T=60,33", "0,1"),
     case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7", "0,0,1,1"),
     // More tuples than a warp has lanes.
     case("tree", "dispatch,combine,shared,folds,points", "--feed z=y --set N=3,G=1,K=33,E=12,H=8,TMAX=3 --dyn T=3,2,0", ""),

@@ -24,7 +24,7 @@ owners --set G=8,P=256,K=8,H=7168,TMAX=512 --dyn T=512,100,0,511,512,1,77,512
 owners --set G=3,P=7,K=3,H=96,TMAX=40 --dyn T=40,0,17
 run tests/gpu/capacity_owners.fusco --entry dispatch --set G=4,E=9,H=384,C=128,TMAX=900 --dyn T=900,0,517,64 --random "$RANDOM" --verify
 say "rows that are fetched once"
-fetched() { run tests/gpu/fetched.fusco --entry dispatch,again --random "$RANDOM" --verify "$@"; }
+fetched() { run tests/gpu/fetched.fusco --entry dispatch,again,changed --random "$RANDOM" --verify "$@"; }
 fetched --set G=4,E=13,H=1032,D=64,TMAX=370,K=4 --dyn T=370,0,5,200
 fetched --set G=2,E=64,H=7168,D=2048,TMAX=4096,K=8 --dyn T=4096,3000
 fetched --set G=8,E=16,H=2048,D=64,TMAX=300,K=32 --dyn T=300,0,5,200,1,2,3,299
@@ -34,6 +34,9 @@ once --set G=2,E=64,K=8,H=7168,TMAX=1000 --dyn T=1000,999
 levels() { run examples/programs/moe_two_level.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
 levels --set N=2,G=4,E=64,K=8,H=4096,TMAX=300 --dyn T=300,0,3,77,299,5,1,300
 levels --set N=3,G=2,E=12,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20
+turns() { run tests/gpu/balanced.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
+turns --set N=2,G=4,E=64,K=8,H=4096,TMAX=300 --dyn T=300,0,3,77,299,5,1,300
+turns --set N=3,G=2,E=12,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20
 run tests/gpu/tree.fusco --entry dispatch,combine,shared,folds,points --feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7 --random "$RANDOM" --verify
 say "odd shapes"
 moe --set G=3,E=9,K=2,H=24,TMAX=40 --dyn T=40,0,1
@@ -72,7 +75,7 @@ clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=4,E=16,K=4,H=2048
 clean $p/moe.fusco --entry dispatch,combine --feed z=y --set G=2,E=8,K=2,H=4096,TMAX=1060 --dyn T=1060,9
 clean $p/moe_ep_tp.fusco --entry dispatch,combine --feed z=y --set G=2,TP=2,E=8,K=2,H=4096,TMAX=64 --dyn T=64,9
 clean $p/moe_shared.fusco --entry dispatch,combine,biased --feed z=y --set G=2,E=3,K=2,H=4096,TMAX=64,OWNER=[1,0,1] --dyn T=64,9
-clean tests/gpu/fetched.fusco --entry dispatch,again --set G=2,E=13,H=4096,D=64,TMAX=370,K=4 --dyn T=370,64
+clean tests/gpu/fetched.fusco --entry dispatch,again,changed --set G=2,E=13,H=4096,D=64,TMAX=370,K=4 --dyn T=370,64
 clean $p/reshard_transpose.fusco --entry main --set M=256,N=512
 clean $p/cyclic_to_block.fusco --entry main --set M=37,N=29,LDB=8
 clean $p/dlrm.fusco --entry forward,lookup --set B=16,D=8,LMAX=5

@@ -227,6 +227,50 @@ fn conditions_and_several_targets_equal_the_oracle() {
     }
 }
 
+/// Rows that the ranks of their slots fetch: what they are computed from is read where it lies.
+#[test]
+fn rows_that_change_are_pulled() {
+    let mut statements = Vec::new();
+    for (elem, _, value) in VALUES.iter().filter(|v| v.1 == AT_SLOTS && !v.2.contains("max")) {
+        let declaration = format!("out o: {elem}AT_SLOTS");
+        statements.push((declaration, format!("o[e, c, h] <- {value} via r;")));
+    }
+    let at_slots = |d: &str| d.contains("AT_SLOTS") && !d.contains("AT_TUPLES");
+    for (declarations, statement) in PARTS.iter().filter(|(d, _)| at_slots(d)) {
+        statements.push((declarations.to_string(), statement.to_string()));
+    }
+    let both = "(o[e, c, h], p[e, c, h]) <- x[s, t, h] via r where t != 1;";
+    statements.push(("out o: bf16AT_SLOTS; out p: bf16AT_SLOTS".to_string(), both.to_string()));
+    let two = "o[e, c, h] <- x[s, t, h] via r; p[e, c, h] <- 2.0 * x[s, t, h] + b[h] via r;";
+    statements.push(("out o: bf16AT_SLOTS; out p: f32AT_SLOTS".to_string(), two.to_string()));
+    assert!(statements.len() > 10);
+    for (declarations, statement) in statements {
+        for ranks in [1, 2, 3] {
+            let declarations = format!("{};", placed(&declarations, ranks));
+            let text = program(ranks, &declarations, &format!("{statement} schedule {{ pull; }}"));
+            check(ranks, &text, &inputs(ranks));
+            if ranks == 2 && jit::Nvrtc::find().is_ok() {
+                let compiled = compile(&text, None, &Bindings::new()).expect("a program");
+                let unit = generate(&compiled.schedule, &Target::hopper(1)).expect("a text");
+                jit::compile(&unit.source, "pulled", "sm_90a")
+                    .unwrap_or_else(|e| panic!("{e}\n{}", unit.source));
+            }
+        }
+    }
+    for (declarations, statement) in [
+        (
+            "out o: f16AT_SLOTS",
+            "o[e, c, h] <- cast(f16, max(j: v[s, t, k, j]) * x[s, t, h]) via r;",
+        ),
+        PARTS[6],
+    ] {
+        let declarations = format!("{};", placed(declarations, 2));
+        let text = program(2, &declarations, &format!("{statement} schedule {{ pull; }}"));
+        let found = compile(&text, None, &Bindings::new()).map(|_| ()).expect_err("it is refused");
+        assert_eq!(found.0[0].code, "F0999", "{found:?}");
+    }
+}
+
 /// Rows of groups 0 and 1 lie in node 0, of 2 and 3 in node 1; of one on each rank of it.
 #[test]
 fn a_tree_adds_what_a_node_holds_first() {

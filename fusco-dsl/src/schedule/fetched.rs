@@ -7,12 +7,13 @@ use super::ir::*;
 use crate::arena::Handle;
 use crate::sema::hir::{CmpOp, Filter};
 
-/// What the ranks of `rank` do, done by those that their rows go to; `None` where rows change on the way, where only
-/// some move, and where what is stored is known to their own rank alone.
+/// What the ranks of `rank` do, done by those that their rows go to; `None` where what is stored is known to their own
+/// rank alone, and where rows change on the way or only some move if they are to go as they are.
 pub(super) fn fetched(
     schedule: &Schedule,
     (route, rank): (Handle<Route>, Handle<Var>),
     produce: &Op,
+    as_they_are: bool,
 ) -> Option<Op> {
     let Op::Tokens { var, extent, body } = produce else { return None };
     let (Op::Each { tuples, first: false, parts: None, body: each }, loads) = body.split_last()?
@@ -23,7 +24,7 @@ pub(super) fn fetched(
         return None;
     }
     let owner = each.iter().find_map(arrived)?;
-    let theirs = Fetching { schedule, rank, owner };
+    let theirs = Fetching { schedule, rank, owner, as_they_are };
     let mut out = loads.iter().map(|op| theirs.load(op)).collect::<Option<Vec<Op>>>()?;
     let body = each.iter().map(|op| theirs.tuple(op)).collect::<Option<Vec<Op>>>()?;
     let mine = Filter::Compare { op: CmpOp::Eq, lhs: owner.clone(), rhs: Ix::Me };
@@ -46,6 +47,7 @@ struct Fetching<'a> {
     rank: Handle<Var>,
     /// The rank of a tuple's group.
     owner: &'a Ix,
+    as_they_are: bool,
 }
 
 impl Fetching<'_> {
@@ -61,19 +63,58 @@ impl Fetching<'_> {
     fn tuple(&self, op: &Op) -> Option<Op> {
         Some(match op {
             Op::Put { value, to } if to.rank == *self.owner => {
-                let value = match value {
-                    Value::Row(row) => Value::Row(*row),
-                    Value::Int(ix) => Value::Int(self.ix(ix)?),
-                    Value::Cast(..) | Value::Scaled { .. } | Value::Sum { .. } => return None,
-                };
                 let to = Access { rank: Ix::Me, row: self.ix(&to.row)?, ..to.clone() };
-                Op::Put { value, to }
+                Op::Put { value: self.value(value)?, to }
             }
+            Op::If { guards, body } if !self.as_they_are => Op::If {
+                guards: guards.iter().map(|g| self.guard(g)).collect::<Option<_>>()?,
+                body: body.iter().map(|op| self.tuple(op)).collect::<Option<_>>()?,
+            },
             Op::Signal { signal, to: Peer::Rank(rank), slot } if rank == self.owner => {
                 Op::Signal { signal: *signal, to: Peer::Rank(Ix::Me), slot: slot.clone() }
             }
             _ => return self.load(op),
         })
+    }
+
+    fn value(&self, value: &Value) -> Option<Value> {
+        Some(match value {
+            Value::Row(row) => Value::Row(*row),
+            Value::Int(ix) => Value::Int(self.ix(ix)?),
+            _ if self.as_they_are => return None,
+            Value::Cast(row, to) => Value::Cast(*row, *to),
+            Value::Scaled { factors, to } => {
+                let factors = factors.iter().map(|f| self.factor(f)).collect::<Option<_>>()?;
+                Value::Scaled { factors, to: *to }
+            }
+            Value::Sum { value, to } => Value::Sum { value: self.tree(value)?, to: *to },
+        })
+    }
+
+    fn factor(&self, factor: &Factor) -> Option<Factor> {
+        Some(match factor {
+            Factor::Row(_) | Factor::Lit(_) => factor.clone(),
+            Factor::Scalar(access) => Factor::Scalar(self.access(access)?),
+        })
+    }
+
+    fn tree(&self, tree: &Tree) -> Option<Tree> {
+        let inner = |tree: &Tree| self.tree(tree).map(Box::new);
+        Some(match tree {
+            Tree::Row(access) => Tree::Row(self.access(access)?),
+            Tree::Scalar(access) => Tree::Scalar(self.access(access)?),
+            Tree::Lit(..) => tree.clone(),
+            Tree::Binary { op, lhs, rhs } => {
+                Tree::Binary { op: *op, lhs: inner(lhs)?, rhs: inner(rhs)? }
+            }
+            Tree::Cast(to, of) => Tree::Cast(*to, inner(of)?),
+            Tree::Sum | Tree::Fold(_) => return None,
+        })
+    }
+
+    fn guard(&self, guard: &Guard) -> Option<Guard> {
+        let Guard::Holds(filter) = guard else { return None };
+        filter.map(&mut |n| self.ix(n).ok_or(())).ok().map(Guard::Holds)
     }
 
     fn access(&self, access: &Access) -> Option<Access> {

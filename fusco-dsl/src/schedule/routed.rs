@@ -198,7 +198,9 @@ impl EntryLowering<'_, '_> {
         let ([produce], [_]) = (&roles[at].body[..], tiles) else { return None };
         let name = format!("{}_rank", self.program.routes[self.route].name);
         let rank = self.at.var(&name);
-        let op = fetched(self.at.schedule(), (route, rank), produce)?;
+        // A computed row is fetched where the program says so: what it is computed from is reached by peers then.
+        let as_they_are = choice::pulled(self.entry).is_none();
+        let op = fetched(self.at.schedule(), (route, rank), produce, as_they_are)?;
         self.at.reach_all(&op);
         let mut out = roles.to_vec();
         out[at] = Role { body: vec![op], ..roles[at].clone() };
@@ -699,7 +701,7 @@ impl EntryLowering<'_, '_> {
 }
 
 fn not_fetched(span: Span) -> Box<Diagnostic> {
-    let what = "`pull` of rows that change on their way, or of which only some move";
+    let what = "`pull` of rows that are reduced on their way, stay where they are, or that only their own rank knows";
     Box::new(
         Diagnostic::unsupported(span, what)
             .help("leave the directive out: the ranks that have such rows push them"),
