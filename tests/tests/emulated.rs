@@ -4,8 +4,9 @@ use fusco_tests::emulator::{Emulator, End, end};
 use std::path::Path;
 
 /// Tests of this binary that look for a GPU, and how many programs those make that make them.
-const TESTS: [(&str, u64); 7] = [
+const TESTS: [(&str, u64); 8] = [
     ("routes::gpu_random_routes_equal_the_oracle", 5),
+    ("hops::random_paths_equal_the_oracle", 4),
     ("placements::gpu_random_pairs_equal_the_oracle", 8),
     ("placements::gpu_random_pairs_over_two_launches_equal_the_oracle", 5),
     ("placements::gpu_random_arithmetic_equals_the_oracle", 5),

@@ -2,6 +2,7 @@
 //! tuple and several tuples of one group, equal to the oracle.
 
 use fusco_dsl::compile;
+use fusco_dsl::cuda::{Target, generate};
 use fusco_dsl::oracle::{Array, Inputs};
 use fusco_dsl::schedule::ir::Schedule;
 use fusco_dsl::schedule::verify;
@@ -55,7 +56,7 @@ const MORE: &str = "program more {
 fn inputs(ranks: usize, (k, e, h, most): (usize, i64, usize, i64)) -> Inputs {
     let mut random = Random(7 * ranks as u64 + most as u64);
     let live: Vec<i64> =
-        (0..ranks as i64).map(|r| [most, 0, 1, most - 2][r as usize % 4]).collect();
+        (0..ranks as i64).map(|r| [most, 0, 1, (most - 2).max(0)][r as usize % 4]).collect();
     let mut inputs = Inputs { dyns: [("T".to_string(), live)].into(), ..Inputs::default() };
     let most = most as usize;
     for (name, elem, shape) in [
@@ -153,6 +154,80 @@ fn forwarders_of_uneven_groups_equal_the_oracle() {
     for text in [uneven.clone(), balanced(&uneven)] {
         for (mesh, groups) in [((2, 2), 5), ((2, 3), 13), ((3, 2), 3), ((4, 2), 9)] {
             check_groups(&text, mesh, groups, (3, 24, 9));
+        }
+    }
+}
+
+/// A program drawn: how groups are dealt and slots numbered, whether some tuples are dropped, which axis of which order
+/// merges, and who forwards.
+fn drawn(random: &mut Random, (nodes, gpus): (i64, i64), e: i64) -> String {
+    let mut one = |of: &[&str]| of[random.below(of.len() as u64) as usize].to_string();
+    let deal = one(&["e/rank, e, PACK", "e, PACK, e/rank", "e/rank.map(OWNER), e, PACK"]);
+    let at = |rows: i64| deal.replace("PACK", &format!("c.pack({rows})"));
+    let keys = one(&["s, t, k", "k, s, t", "s, k, t"]);
+    let cap = one(&["", "cap c < 3 else drop;"]);
+    let merged = one(&["node, gpu; dedup node by (s, t)", "gpu, node; dedup gpu by (t, s)"]);
+    let forward =
+        one(&["", "forward same;", "forward balanced(bytes);", "forward balanced(bytes);"]);
+    let back = one(&["", "forward balanced(bytes);"]);
+    let elem = one(&["bf16", "f32"]);
+    let partial = one(&["", ", partial = bf16"]);
+    let owners = (0..e).map(|_| random.below((nodes * gpus) as u64).to_string());
+    let owners = Vec::from_iter(owners).join(", ");
+    let cast = |value: &str| {
+        if elem == "f32" { value.to_string() } else { format!("cast({elem}, {value})") }
+    };
+    format!(
+        "program drawn {{
+            param N: int; param G: int;
+            mesh ep {{ node: N, gpu: G, rank = (node, gpu) }}
+            param K: int; param E: int; param H: int; param TMAX: int;
+            const OWNER = [{owners}];
+            dyn T[rank]: int <= TMAX;
+            in x: bf16[s: rank, t: T[s], h: H] @ [s/rank, t, h];
+            in topk: ix64(E, none = -1)[s: rank, t: T[s], k: K] @ [s/rank, t, k];
+            in w: f32[s: rank, t: T[s], k: K] @ [s/rank, t, k];
+            out y: bf16[e: E, c: ragged, h: H] @ [{four}, h] with fill(0), uneven;
+            out v: {elem}[e: E, c: ragged, h: H] @ [{eight}, h] with uneven;
+            in z: bf16[e: E, c: ragged, h: H] @ [{four}, h] with uneven;
+            out o: {elem}[s: rank, t: T[s], h: H] @ [s/rank, t, h] with fill(2);
+            route r: (s, t, k) -> (e, c) {{ e = topk[s, t, k] else drop; c = slot(e) by ({keys}); {cap} }}
+            entry dispatch {{
+                plan r;
+                y[e, c, h] <- x[s, t, h] via r;
+                v[e, c, h] <- {computed} via r;
+                schedule {{ path {merged}; {forward} }}
+            }}
+            entry combine {{
+                o[s, t, h] <- {sum} via r;
+                schedule {{ path gpu, node; reduce node; {back} }}
+            }}
+        }}",
+        four = at(4),
+        eight = at(8),
+        computed = cast("x[s, t, h] * 0.5"),
+        sum = cast(&format!("sum.tree(k: w[s, t, k] * z[e, c, h], within = node{partial})")),
+    )
+}
+
+#[test]
+fn random_paths_equal_the_oracle() {
+    let seed = std::env::var("FUSCO_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or(3);
+    let programs = std::env::var("FUSCO_PROGRAMS").ok().and_then(|s| s.parse().ok());
+    let mut random = Random(seed);
+    for _ in 0..programs.unwrap_or(30) {
+        let mut below = |n: u64| random.below(n) as i64 + 1;
+        let (mesh, k, h, most) = ((below(4), below(3)), below(9), below(20), below(12));
+        let e = below((mesh.0 * mesh.1 * 3) as u64);
+        let text = drawn(&mut random, mesh, e);
+        println!("{mesh:?} E={e} K={k} H={h} TMAX={most}\n{text}");
+        check_groups(&text, mesh, e, (k, h, most));
+        let params = [("N", mesh.0), ("G", mesh.1), ("K", k), ("E", e), ("H", h), ("TMAX", most)];
+        let params = params.map(|(name, v)| (name.to_string(), v)).into();
+        let compiled = compile(&text, None, &params).expect("it compiles");
+        for ranks in [mesh.1, mesh.0 * mesh.1] {
+            let made = generate(&compiled.schedule, &Target::hopper(ranks as u32));
+            made.unwrap_or_else(|d| panic!("{d:?}"));
         }
     }
 }
