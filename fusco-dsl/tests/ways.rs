@@ -298,51 +298,64 @@ fn what_is_missing_is_named() {
     assert_eq!(found.expect_err("no choices").to_string(), "tensor topk is not given");
 }
 
-/// Tokens, choices, hidden; milliseconds of a dispatch without its plan, pushed and fetched: two H200, `docs/performance.md`.
-const MEASURED: [(i64, i64, i64, f64, f64); 12] = [
-    (1, 8, 7168, 0.017, 0.025),
-    (8, 8, 7168, 0.037, 0.059),
-    (32, 8, 7168, 0.064, 0.095),
-    (128, 8, 7168, 0.090, 0.108),
-    (512, 8, 7168, 0.130, 0.105),
-    (2048, 8, 7168, 0.369, 0.164),
-    (8192, 8, 7168, 1.34, 0.428),
-    (4096, 1, 7168, 0.103, 0.121),
-    (4096, 2, 7168, 0.185, 0.170),
-    (4096, 4, 7168, 0.349, 0.202),
-    (4096, 8, 512, 0.089, 0.071),
-    (4096, 8, 2048, 0.227, 0.108),
+/// Tokens a rank, experts, choices, hidden; microseconds of a dispatch with its plan whose rows are pushed, and of one whose
+/// rows are fetched: `tests/gpu/ways.sh` on two H200.
+const MEASURED: [([i64; 4], f64, f64); 25] = [
+    ([1, 256, 8, 7168], 17.0, 22.2),
+    ([1, 64, 1, 7168], 12.2, 18.8),
+    ([1, 64, 4, 4096], 13.0, 18.4),
+    ([1, 8, 2, 16384], 14.1, 19.5),
+    ([1, 128, 6, 512], 12.5, 18.8),
+    ([128, 256, 8, 7168], 85.3, 77.6),
+    ([128, 64, 1, 7168], 28.2, 32.7),
+    ([128, 64, 4, 4096], 26.4, 28.1),
+    ([128, 8, 2, 16384], 28.7, 31.8),
+    ([128, 128, 6, 512], 22.2, 23.4),
+    ([512, 256, 8, 7168], 132.7, 87.1),
+    ([512, 64, 1, 7168], 37.6, 40.8),
+    ([512, 64, 4, 4096], 45.0, 37.9),
+    ([512, 8, 2, 16384], 69.5, 65.2),
+    ([512, 128, 6, 512], 26.7, 25.6),
+    ([2048, 256, 8, 7168], 371.5, 153.0),
+    ([2048, 64, 1, 7168], 67.7, 73.2),
+    ([2048, 64, 4, 4096], 120.7, 73.3),
+    ([2048, 8, 2, 16384], 213.1, 180.6),
+    ([2048, 128, 6, 512], 43.5, 31.9),
+    ([4096, 256, 8, 7168], 700.6, 244.5),
+    ([4096, 64, 1, 7168], 106.0, 115.0),
+    ([4096, 64, 4, 4096], 220.3, 121.3),
+    ([4096, 8, 2, 16384], 400.6, 344.0),
+    ([4096, 128, 6, 512], 64.5, 44.7),
 ];
+/// Of which making the plan takes about so many, more the more tuples there are.
+const PLAN: f64 = 8.0;
 
 /// What is expected of those shapes on two H200, whose memory copies 4.24 TB/s.
 #[test]
 fn what_is_expected_is_near_what_was_measured() {
     let mut target = Target::hopper(1);
     target.rates.copy.number = 4240.0;
-    let mut wrong = Vec::new();
-    for (tokens, k, hidden, pushed, fetched) in MEASURED {
-        let sizes = [("G", 2), ("E", 256), ("K", k), ("H", hidden), ("TMAX", tokens)];
+    let mut lost = Vec::new();
+    for ([tokens, e, k, hidden], pushed, fetched) in MEASURED {
+        let sizes = [("G", 2), ("E", e), ("K", k), ("H", hidden), ("TMAX", tokens)];
         let compiled = compiled("moe", &sizes);
         let mut numbers = Numbers(3);
-        let topk: Vec<i64> = (0..2 * tokens * k).map(|_| numbers.below(256)).collect();
+        let topk: Vec<i64> = (0..2 * tokens * k).map(|_| numbers.below(e)).collect();
         let shape = vec![2, tokens as usize, k as usize];
         let given = inputs(&compiled, &[tokens; 2], &[("topk", Elem::I64, shape, &topk)]);
         let found = ways(&compiled, Some("dispatch"), (&given, None)).expect("it is counted");
         let times = times(&found[0], &target);
-        let [push, fetch] = [0, 1].map(|way| times[way][0].time / 1e6);
+        let [push, fetch] = [0, 1].map(|way| times[way][0].time / 1e3 + PLAN);
         for (expected, measured) in [(push, pushed), (fetch, fetched)] {
             let ratio = expected / measured;
-            // Short rows are slower than the rate of long ones, which the model takes for all.
-            let least = if hidden < 1024 { 0.45 } else { 0.65 };
-            assert!((least..1.5).contains(&ratio), "{tokens} {k} {hidden}: {expected} {measured}");
+            let shape = (tokens, e, k, hidden);
+            assert!((0.6..1.5).contains(&ratio), "{shape:?}: {expected} for {measured}");
         }
-        if (push < fetch) != (pushed < fetched) {
-            wrong.push((tokens, k, hidden, pushed / fetched));
-        }
+        let chosen = if push < fetch { pushed } else { fetched };
+        lost.push(chosen / pushed.min(fetched) - 1.0);
     }
-    // Of the shapes whose ways take nearly as long one is chosen wrongly.
-    assert!(wrong.len() <= 1, "{wrong:?}");
-    assert!(wrong.iter().all(|(.., ratio)| (0.8..1.25).contains(ratio)), "{wrong:?}");
+    let near = lost.iter().filter(|lost| **lost <= 0.05).count();
+    assert!(near >= 23 && lost.iter().all(|lost| *lost < 0.2), "{lost:?}");
 }
 
 /// Kernels of an entry, by name: whether their rows are counted, and their time.
