@@ -394,6 +394,28 @@ fn kernels_are_expected_to_take_what_their_rows_do() {
 }
 
 #[test]
+fn a_sum_takes_one_kernel_and_turns_take_some_before() {
+    let compiled = compiled("moe_two_level", &SIZES);
+    let topk = choices([6, 9, 4], 12, 19);
+    let given = inputs(&compiled, &[9; 6], &[("topk", Elem::I64, vec![6, 9, 4], &topk)]);
+    let target = Target::hopper(1);
+    let combine = kernels(&compiled, &target, "combine", &given);
+    assert_eq!(combine.len(), 1);
+    let level = levels(&compiled).into_iter().next().expect("nodes");
+    let found = ways(&compiled, Some("combine"), (&given, Some(&level))).expect("counted");
+    let each = times(&found[0], &target);
+    assert_eq!(each.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1, 2]);
+    // All that the rank does which does most, both hops together.
+    let way = &found[0].ways[2];
+    let bytes = |r: usize| way.hops.iter().map(|h| h.read[r] + h.written[r]).sum::<i64>();
+    let memory = combine[0].timed.load.memory as i64;
+    assert!(combine[0].counted && (0..6).any(|r| bytes(r) == memory), "{memory}");
+    let dispatch = ways(&compiled, Some("dispatch"), (&given, Some(&level))).expect("counted");
+    let each = times(&dispatch[0], &target);
+    assert_eq!(each.iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 2, 3]);
+}
+
+#[test]
 fn without_routes_kernels_take_what_the_model_has() {
     let compiled = compiled("reshard_transpose", &[("M", 512), ("N", 512)]);
     let target = Target::hopper(1);

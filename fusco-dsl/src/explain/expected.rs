@@ -6,8 +6,9 @@
 use super::times::{Like, Part, Places, Timed, filled, slowest};
 use super::ways::{Level, Statement, WayKind, ways};
 use crate::Compiled;
-use crate::kernel::{DeviceKernel, DeviceProgram, Load, Name};
+use crate::kernel::{DeviceKernel, DeviceProgram, DeviceRole, Load, Name};
 use crate::oracle::{Error, Inputs};
+use crate::schedule::ir::RoleKind;
 use crate::sema::hir::{self, DirectiveKind, Forward};
 
 /// A kernel of an entry.
@@ -57,8 +58,13 @@ pub fn expected(
     Ok(kernels.iter().map(one).collect())
 }
 
+/// Whether it carries rows of statements out.
 fn moves(kernel: &DeviceKernel) -> bool {
-    kernel.strategy.name() != Name::Plan
+    let carries = |role: &DeviceRole| {
+        matches!(role.kind, RoleKind::Produce | RoleKind::Reduce | RoleKind::Move)
+            && !role.text.is_empty()
+    };
+    kernel.roles.iter().any(carries)
 }
 
 /// The largest part of its bound that a launch-time size of the entry has.
@@ -85,18 +91,17 @@ fn of_rows(
     inputs: &Inputs,
 ) -> Result<Option<Rows>, Error> {
     let once = |k: &&DeviceKernel| k.strategy.name() == Name::Once;
-    let (kind, level) = match moving.len() {
-        1 if kernels.iter().any(once) => (WayKind::OnceARank, None),
-        1 => (WayKind::Each, None),
-        2 => match path(compiled, entry) {
-            Some((kind, level)) => (kind, Some(level)),
-            None => return Ok(None),
-        },
+    let (kind, level) = match (moving.len(), path(compiled, entry)) {
+        (1 | 2, Some((kind, level))) => (kind, Some(level)),
+        (1, None) if kernels.iter().any(once) => (WayKind::OnceARank, None),
+        (1, None) => (WayKind::Each, None),
         _ => return Ok(None),
     };
     let statements = ways(compiled, Some(&entry.name), (inputs, level.as_ref()))?;
     let way = |s: &Statement| s.ways.iter().find(|w| w.kind == kind).map(|w| w.hops.len());
-    let fits = statements.iter().all(|s| way(s) == Some(moving.len()));
+    // Sums take one kernel for all hops.
+    let kernels = |s: &Statement| if s.sums { Some(1) } else { way(s) };
+    let fits = statements.iter().all(|s| kernels(s) == Some(moving.len()));
     Ok(fits.then_some(Rows { kind, statements }))
 }
 
@@ -118,13 +123,15 @@ fn path(compiled: &Compiled, entry: &hir::Entry) -> Option<(WayKind, Level)> {
 }
 
 impl Rows {
-    fn timed(&self, hop: usize, kernel: &DeviceKernel, program: &DeviceProgram) -> Timed {
-        let way = |s: &Statement| s.ways.iter().position(|w| w.kind == self.kind);
-        let parts: Vec<Part> = self
-            .statements
-            .iter()
-            .filter_map(|s| Some(Part { hop: &s.ways[way(s)?].hops[hop], filled: filled(s, hop) }))
-            .collect();
+    /// The `at`-th kernel that carries rows.
+    fn timed(&self, at: usize, kernel: &DeviceKernel, program: &DeviceProgram) -> Timed {
+        let mut parts = Vec::new();
+        for statement in &self.statements {
+            let way = statement.ways.iter().find(|w| w.kind == self.kind);
+            let hops = way.iter().flat_map(|w| w.hops.iter().enumerate());
+            let own = hops.filter(|(number, _)| statement.sums || *number == at);
+            parts.extend(own.map(|(n, hop)| Part { hop, filled: filled(statement, n) }));
+        }
         let own = kernel.choice.cost.load;
         let load = Load { memory: 0.0, stored: 0.0, loaded: 0.0, network: 0.0, ..own };
         let like = Like { load, pulls: own.loaded > 0.0 };

@@ -16,24 +16,37 @@ pub struct Timed {
     pub limit: Limit,
 }
 
-/// The hops of each way, in the order of the ways.
+/// The kernels of each way, in the order of the ways: one for each hop, or one for both of a sum. Where forwarders take
+/// turns, what numbers the rows comes first, as one.
 pub fn times(statement: &Statement, target: &Target) -> Vec<Vec<Timed>> {
     let places = Places::of(target);
     let alone = i64::from(target.ranks_per_device) >= statement.filled.len() as i64;
     let of_way = |way: &Way| {
-        let last = way.hops.len() - 1;
-        let hop = |number: usize| {
-            let is_last = number == last;
-            let kernel = Kernel { way: way.kind, sums: statement.sums, number, is_last };
-            slowest(
-                &[Part { hop: &way.hops[number], filled: filled(statement, number) }],
-                &places,
-                (&kernel.like(alone), target),
-            )
+        let kernel = |hops: std::ops::Range<usize>| {
+            let is_last = hops.end == way.hops.len();
+            let (way_kind, number) = (way.kind, hops.start);
+            let kernel = Kernel { way: way_kind, sums: statement.sums, number, is_last };
+            let parts = hops.map(|n| Part { hop: &way.hops[n], filled: filled(statement, n) });
+            slowest(&parts.collect::<Vec<_>>(), &places, (&kernel.like(alone), target))
         };
-        (0..=last).map(hop).collect()
+        let mut out: Vec<Timed> =
+            (way.kind == WayKind::Balanced).then(|| numbered(target)).into_iter().collect();
+        match statement.sums {
+            true => out.push(kernel(0..way.hops.len())),
+            false => out.extend((0..way.hops.len()).map(|n| kernel(n..n + 1))),
+        }
+        out
     };
     statement.ways.iter().map(of_way).collect()
+}
+
+/// Kernels that number the rows between places: marks are set, counted on each rank and over the ranks.
+const NUMBERING: f64 = 5.0;
+
+fn numbered(target: &Target) -> Timed {
+    let (load, rates) = (Load { waits: 2.0, ..Load::default() }, &target.rates);
+    let time = load.time(rates) + (NUMBERING - 1.0) * rates.launch.number;
+    Timed { load, time, limit: Limit::Latency }
 }
 
 /// Padding is filled by the first kernel.

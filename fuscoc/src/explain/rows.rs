@@ -13,7 +13,7 @@ pub struct Counted {
     pub statements: Vec<Statement>,
     /// The devices that share the ranks.
     pub machines: String,
-    /// What each hop of each way of each statement is expected to take there.
+    /// What each kernel of each way of each statement is expected to take there.
     pub times: Vec<Vec<Vec<Timed>>>,
 }
 
@@ -72,7 +72,7 @@ fn ways(statement: &Statement, level: Option<&Level>) -> String {
     print(&header, &lines)
 }
 
-/// A line for each way: what each hop is expected to take, and what it waits for.
+/// A line for each way: what each of its kernels is expected to take, and what it waits for.
 fn timed((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>) -> String {
     let all = |hops: &[Timed]| hops.iter().map(|h| h.time).sum::<f64>();
     let least = times.iter().map(|hops| all(hops)).fold(f64::INFINITY, f64::min);
@@ -87,7 +87,7 @@ fn timed((statement, times): (&Statement, &[Vec<Timed>]), level: Option<&Level>)
             name(way.kind, level) + quickest,
         ]
     });
-    print(&["us", "hops", "limited by", "way"], &lines.collect::<Vec<_>>())
+    print(&["us", "kernels", "limited by", "way"], &lines.collect::<Vec<_>>())
 }
 
 fn size(number: i64) -> String {
@@ -175,7 +175,7 @@ fn way((way, times): (&Way, &[Timed]), level: Option<&Level>) -> Value {
         let row = |from| (0..flow.ranks).map(|to| cell(from, to)).collect::<Value>();
         (0..flow.ranks).map(row).collect()
     };
-    let hops = way.hops.iter().zip(times).map(|(hop, timed)| {
+    let hops = way.hops.iter().map(|hop| {
         let flow = &hop.flow;
         let (rows, all) = flow.sum(|from, to| from != to);
         let between = level.map(|l| flow.sum(|from, to| l.place(from) != l.place(to)));
@@ -184,18 +184,18 @@ fn way((way, times): (&Way, &[Timed]), level: Option<&Level>) -> Value {
             "bytes": all,
             "rows_between": between.map(|b| b.0),
             "bytes_between": between.map(|b| b.1),
-            "ns": timed.time,
-            "limited_by": timed.limit.to_string(),
             "rows_from_to": matrix(flow, &|from, to| flow.rows(from, to)),
             "bytes_from_to": matrix(flow, &|from, to| flow.bytes(from, to)),
         })
     });
     let forwarded =
         |part: fn(&(i64, i64)) -> i64| way.forwarded.iter().map(part).collect::<Value>();
+    let kernels = times.iter().map(|t| json!({ "ns": t.time, "limited_by": t.limit.to_string() }));
     json!({
         "way": name(way.kind, level),
         "ns": times.iter().map(|t| t.time).sum::<f64>(),
         "hops": hops.collect::<Value>(),
+        "kernels": kernels.collect::<Value>(),
         "forwarded_rows": forwarded(|f| f.0),
         "forwarded_bytes": forwarded(|f| f.1),
     })
