@@ -169,7 +169,7 @@ fn forwarders(compiled: &Compiled, entry: usize, gathers: bool) -> Option<String
     let (outer, inner) = (&outer.name, &inner.name);
     Some(match directives.contains(&&DirectiveKind::Forward(hir::Forward::Balanced)) {
         true => format!(
-            "in each other `{outer}` rank i % {ranks} of it {does}: number i of those from one `{outer}`, so that its {ranks} ranks have as many, but for one; kernels ahead count"
+            "in each other `{outer}` rank i % {ranks} of it {does}: number i of those from one `{outer}`, so that its {ranks} ranks have as many, but for one; counted with the plan"
         ),
         false => format!(
             "in each other `{outer}` the rank with the same `{inner}` as the position {does}"

@@ -2,30 +2,35 @@
 //! for balance, the ranks of a coordinate in turn. Then the rows that one coordinate sends to another are numbered, in the
 //! order of ranks and positions, and row i goes to rank `i % G`: each forwards as many of them, but for one.
 //!
-//! Kernels ahead of the hops count: a rank marks where its positions go, counts the marks before each position, and reads
-//! how many each rank beside it has. What a rank forwards it is told, a number beside each row.
+//! Kernels behind that of the plan count: a rank marks where its positions go, counts the marks before each position, and
+//! tells the ranks beside it how many it has. What a rank forwards it is told, a number beside each row.
 
 use super::arith::{plus, quotient, rest, times};
 use super::choice;
 use super::ir::*;
-use super::path::{Filter, Path, at_rank, compare};
-use super::routed::EntryLowering;
+use super::path::{Built, Filter, Path, at_rank, compare};
+use super::routed::{EntryLowering, Summed, Term};
 use crate::arena::Handle;
+use crate::plan::Kind;
 use crate::sema::hir::{CmpOp, Elem};
 use std::ops::Range;
 
-/// Numbers of rows that are forwarded in turn.
-pub(super) struct Turns {
+/// Numbers of rows that are forwarded in turn, made with the plan.
+#[derive(Clone, Copy)]
+struct Turns {
     /// `[outer][inner]`: rows to a coordinate from the ranks beside this one that come before a rank.
     first: Handle<Table>,
     /// `[outer][positions + 1]`: rows to a coordinate from the positions of this rank before one, and from all.
     before: Handle<Table>,
+}
+
+/// What an entry does for its rows to be forwarded in turn.
+pub(super) struct Told {
+    turns: Turns,
     /// Whose row this rank has at each place: its number among the positions of a coordinate; one more where there is none.
     whose: Handle<Tensor>,
-    /// Fills, before any rank counts.
+    /// Fills, before any rank is told.
     pub clear: Role,
-    /// The kernels that count.
-    pub steps: Vec<Step>,
 }
 
 /// What a forwarder knows of the place of a row in its memory: whose it is.
@@ -64,15 +69,15 @@ impl EntryLowering<'_, '_> {
 
     /// Where what a position sends to a coordinate waits: the forwarder, and the place in its memory. Coordinates are
     /// counted from the forwarder's next one on: its own rows never land.
-    pub(super) fn place(&self, path: &Path, turns: Option<&Turns>, outer: &Ix) -> (Ix, Ix) {
+    pub(super) fn place(&self, path: &Path, told: Option<&Told>, outer: &Ix) -> (Ix, Ix) {
         let (nodes, most) = (path.outer.0, self.most_positions());
         let ahead = plus(path.mine(), Ix::Lit(nodes - 1));
         let away = rest(Ix::binary(IxOp::Sub, ahead, outer.clone()), nodes);
         let position = Ix::Var(self.at.tuple_vars(self.route).position);
-        let (inner, number) = match turns {
+        let (inner, number) = match told {
             None => (path.inner_of_me(), position),
-            Some(turns) => {
-                let row = turns.number(path, outer, (position, most));
+            Some(told) => {
+                let row = told.turns.number(path, outer, (position, most));
                 (rest(row.clone(), path.inner.0), quotient(row, path.inner.0))
             }
         };
@@ -80,10 +85,10 @@ impl EntryLowering<'_, '_> {
     }
 
     /// Tells a forwarder whose row it has at a place.
-    pub(super) fn tell(&self, path: &Path, turns: &Turns, (rank, row): (Ix, Ix)) -> Op {
+    pub(super) fn tell(&self, path: &Path, told: &Told, (rank, row): (Ix, Ix)) -> Op {
         let position = Ix::Var(self.at.tuple_vars(self.route).position);
         let whose = plus(times(path.inner_of_me(), self.most_positions()), position);
-        put(whose, one(turns.whose, rank, row))
+        put(whose, one(told.whose, rank, row))
     }
 
     /// Whose row a forwarder has at each place: of so many coordinates from its own one on, which take turns, so that
@@ -92,7 +97,7 @@ impl EntryLowering<'_, '_> {
         &mut self,
         path: &Path,
         route: Handle<Route>,
-        turns: Option<&Turns>,
+        told: Option<&Told>,
         coordinates: Range<i64>,
     ) -> Landed {
         let (nodes, most) = (path.outer.0, self.most_positions());
@@ -100,56 +105,118 @@ impl EntryLowering<'_, '_> {
         let (away, place) = (rest(Ix::Var(var), count), quotient(Ix::Var(var), count));
         let row = plus(times(away.clone(), most), place.clone());
         let outer = rest(plus(plus(away, path.mine()), Ix::Lit(coordinates.start)), nodes);
-        let Some(turns) = turns else {
+        let Some(told) = told else {
             let rank = path.rank(outer, path.inner_of_me());
             let positions = &self.at.schedule().routes[route].positions;
             let limit = at_rank(self.at, positions, &rank);
             let only = compare(CmpOp::Lt, place.clone(), limit);
             return Landed { var, row, rank, position: place, only };
         };
-        let whose = element(turns.whose, Ix::Me, row.clone());
+        let whose = element(told.whose, Ix::Me, row.clone());
         // Where there is none it names a place that is one, too.
         let inner = rest(quotient(whose.clone(), most), path.inner.0);
         let only = compare(CmpOp::Lt, whose.clone(), Ix::Lit(path.inner.0 * most));
         Landed { var, row, rank: path.rank(outer, inner), position: rest(whose, most), only }
     }
 
-    /// Counts the rows from each coordinate to each other one; a forwarder has room for those of so many coordinates.
-    /// Where no rows come that it could be told with, it is told ahead of them.
-    pub(super) fn turns(
+    /// Forwarders that take turns, each with room for rows of so many coordinates.
+    pub(super) fn told(
         &mut self,
         path: &Path,
         of: (Handle<Route>, Handle<Deal>),
-        (coordinates, ahead): (i64, bool),
-    ) -> Turns {
-        let (nodes, inner, most) = (path.outer.0, path.inner.0, self.most_positions());
-        let name = self.name.clone();
+        coordinates: i64,
+    ) -> Told {
+        let (turns, most) = (self.turns(path, of), self.most_positions());
+        let name = format!("whose_{}", self.name);
+        let whose = self.at.own_tensor(&name, Elem::I32, coordinates * most);
+        let clear = Op::FillAll { tensor: whose, bits: (path.inner.0 * most) as u64 };
+        Told { turns, whose, clear: self.role(RoleKind::Fill, Vec::new(), vec![clear]) }
+    }
+
+    /// The tables of a plan that number rows, made on first use.
+    fn turns(&mut self, path: &Path, (route, deal): (Handle<Route>, Handle<Deal>)) -> Turns {
+        let (nodes, most) = (path.outer.0, self.most_positions());
+        let (of, number) =
+            (&self.at.schedule().routes[route].name, self.at.schedule().deals[deal].number);
+        // With a point, which no name of the program has.
+        let ending = format!("{of}.turns{number}_{}", path.outer.1);
         let mut table = |what: &str, len: i64| {
-            let name = format!("{what}_{name}.turns");
-            self.at.lookup(&name, len, || TableKind::Planned(of.0))
+            self.at.lookup(&format!("{what}_{ending}"), len, || TableKind::Planned(route))
         };
-        let (first, before) = (table("first", nodes * inner), table("before", nodes * (most + 1)));
-        let mut tensor = |what: &str, elems: i64| {
-            self.at.own_tensor(&format!("{what}_{name}"), Elem::I32, elems)
-        };
-        let [marks, all] = [tensor("marks", nodes * most), tensor("all", nodes)];
-        let whose = tensor("whose", coordinates * most);
-        let nobody = (inner * most) as u64;
-        let clear = [(marks, 0), (whose, nobody)];
-        let clear = clear.map(|(tensor, bits)| Op::FillAll { tensor, bits }).to_vec();
-        let clear = self.role(RoleKind::Fill, Vec::new(), clear);
-        let steps = vec![
-            self.mark(path, of, marks),
-            self.count_before(path, of.0, (marks, before)),
-            self.count_all(path, of.0, (before, all)),
-            self.count_beside(path, of.0, (all, first)),
-        ];
-        let mut turns = Turns { first, before, whose, clear, steps };
-        if ahead {
-            let told = self.tell_ahead(path, of, &turns);
-            turns.steps.push(told);
+        Turns {
+            first: table("first", nodes * path.inner.0),
+            before: table("before", nodes * (most + 1)),
         }
-        turns
+    }
+
+    /// Counts the rows from each coordinate to each other one once the route is planned, for every entry of the program
+    /// whose forwarders take turns: what is done before the plan, and after it.
+    pub(super) fn count_turns(&mut self) -> Built<[Vec<Step>; 2]> {
+        let route = self.at.route(self.route);
+        let [mut before, mut after] = [Vec::new(), Vec::new()];
+        for (number, (path, deal)) in self.asked()?.into_iter().enumerate() {
+            let turns = self.turns(&path, (route, deal));
+            let nodes = path.outer.0;
+            let ending = if number == 0 { String::new() } else { (number + 1).to_string() };
+            let name = format!("{}_{}", self.entry.name, self.program.routes[self.route].name);
+            let mut tensor = |what: &str, elems: i64| {
+                self.at.own_tensor(&format!("{what}_{name}"), Elem::I32, elems)
+            };
+            let marks = tensor("marks", nodes * self.plan.routes[&self.route].positions_bound);
+            let all = tensor("all", nodes * path.inner.0);
+            let clear = vec![Op::FillAll { tensor: marks, bits: 0 }];
+            let clear = vec![self.role(RoleKind::Fill, Vec::new(), clear)];
+            let kernels = [
+                ("marks", vec![self.mark(&path, (route, deal), marks)]),
+                ("before", vec![self.count_before(&path, route, (marks, turns.before))]),
+                ("all", vec![self.tell_all(&path, (turns.before, all))]),
+                ("first", self.count_beside(&path, route, (all, turns.first))),
+            ];
+            let launch = |(what, roles): (&str, Vec<Role>)| {
+                let name = format!("{name}_{what}{ending}");
+                self.launch(name, (route, roles), choice::beside(self.entry))
+            };
+            before.push(launch(("clear", clear)));
+            after.extend(kernels.map(launch));
+        }
+        Ok([before, after])
+    }
+
+    /// The paths of the program along the route whose forwarders take turns, and how the groups are dealt there.
+    fn asked(&mut self) -> Built<Vec<(Path, Handle<Deal>)>> {
+        let mut out: Vec<(Path, Handle<Deal>)> = Vec::new();
+        let along = self.route;
+        for (entry, planned) in self.program.entries.iter().zip(&self.plan.entries) {
+            let path = Path::of(self.program, self.bound, entry);
+            let Some(path) = path.filter(|path| path.balanced) else { continue };
+            for movement in planned.movements.iter().filter(|m| m.route == along) {
+                let deal = match (&movement.kind, movement.gathers()) {
+                    (Kind::Computed { value, .. }, true) => match self.summed(value, movement) {
+                        Some(summed) => self.deal_in(&path, &summed)?,
+                        None => continue,
+                    },
+                    _ if movement.pushes() => self.at.deal_of(self.route, &movement.target),
+                    _ => continue,
+                };
+                let has = |(own, dealt): &(Path, _)| own.outer == path.outer && *dealt == deal;
+                if !out.iter().any(has) {
+                    out.push((path.clone(), deal));
+                }
+            }
+        }
+        Ok(out)
+    }
+
+    /// How the groups lie whose rows a sum reads.
+    pub(super) fn deal_in(&mut self, path: &Path, summed: &Summed) -> Built<Handle<Deal>> {
+        let mut rows = summed.factors.iter().filter_map(|f| match f {
+            Term::Row(point) if point.deal.is_some() => Some(*point),
+            _ => None,
+        });
+        match (rows.next(), rows.next()) {
+            (Some(point), None) => Ok(self.at.deal_of(self.route, point)),
+            _ => Err(path.refuse("a path of sums of other than one row a term")),
+        }
     }
 
     /// Each rank marks where its positions send rows.
@@ -158,12 +225,10 @@ impl EntryLowering<'_, '_> {
         path: &Path,
         of: (Handle<Route>, Handle<Deal>),
         marks: Handle<Tensor>,
-    ) -> Step {
-        let tuples = self.far(path, of);
+    ) -> Role {
         let position = Ix::Var(self.at.tuple_vars(self.route).position);
         let at = plus(times(self.outer_of(path, of.1), self.most_positions()), position);
-        let role = self.each_tuple(tuples, put(Ix::Lit(1), one(marks, Ix::Me, at)));
-        self.ahead("marks", of.0, vec![role])
+        self.each_tuple(self.far(path, of), put(Ix::Lit(1), one(marks, Ix::Me, at)))
     }
 
     /// The marks before each position.
@@ -172,7 +237,7 @@ impl EntryLowering<'_, '_> {
         path: &Path,
         route: Handle<Route>,
         (marks, table): (Handle<Tensor>, Handle<Table>),
-    ) -> Step {
+    ) -> Role {
         let most = self.most_positions();
         let (toward, position) = (self.at.var("toward"), self.at.var("sender"));
         let at = plus(times(Ix::Var(toward), most), Ix::Var(position));
@@ -185,64 +250,64 @@ impl EntryLowering<'_, '_> {
             count: element(marks, Ix::Me, at),
             align: 1,
         };
-        let role = self.role(RoleKind::Tables, Vec::new(), vec![count]);
-        self.ahead("before", route, vec![role])
+        self.role(RoleKind::Tables, Vec::new(), vec![count])
     }
 
-    /// All marks of this rank, where those beside it read them.
-    fn count_all(
-        &mut self,
-        path: &Path,
-        route: Handle<Route>,
-        (before, all): (Handle<Table>, Handle<Tensor>),
-    ) -> Step {
+    /// All marks of this rank, to those beside it.
+    fn tell_all(&mut self, path: &Path, (before, all): (Handle<Table>, Handle<Tensor>)) -> Role {
         let most = self.most_positions();
-        let toward = self.at.var("toward");
+        let (beside, toward) = (self.at.var("beside"), self.at.var("toward"));
         let last = plus(times(Ix::Var(toward), most + 1), Ix::Lit(most));
-        let body = vec![put(found(before, last), one(all, Ix::Me, Ix::Var(toward)))];
-        let vars = vec![(toward, path.outer.0)];
+        let at = plus(times(Ix::Var(toward), path.inner.0), path.inner_of_me());
+        let to = one(all, path.rank(path.mine(), Ix::Var(beside)), at);
+        let vars = vec![(beside, path.inner.0), (toward, path.outer.0)];
+        let body = vec![put(found(before, last), to)];
         let body = vec![Op::Grid { vars, share: None, guards: Vec::new(), body }];
-        let role = self.role(RoleKind::Move, Vec::new(), body);
-        self.ahead("all", route, vec![role])
+        self.role(RoleKind::Move, Vec::new(), body)
     }
 
-    /// The marks of the ranks beside this one before each.
+    /// The marks of the ranks beside this one before each, once they have counted theirs.
     fn count_beside(
         &mut self,
         path: &Path,
         route: Handle<Route>,
         (all, table): (Handle<Tensor>, Handle<Table>),
-    ) -> Step {
+    ) -> Vec<Role> {
         let (toward, beside) = (self.at.var("toward"), self.at.var("beside"));
-        let rank = path.rank(path.mine(), Ix::Var(beside));
+        let at = plus(times(Ix::Var(toward), path.inner.0), Ix::Var(beside));
         let count = Op::Prefix {
             table,
             rank: (toward, path.outer.0),
             groups: vec![(beside, path.inner.0)],
             guards: Vec::new(),
-            count: element(all, rank, Ix::Var(toward)),
+            count: element(all, Ix::Me, at),
             align: 1,
         };
-        let open = self.shake(format!("{}_first_ready", self.name), route, RoleKind::Open);
-        let role = self.role(RoleKind::Tables, Vec::new(), vec![count]);
-        self.ahead("first", route, vec![open, role])
+        let name = format!("{}_counted", self.entry.name);
+        let open = self.shake(name, route, RoleKind::Open);
+        vec![open, self.role(RoleKind::Tables, Vec::new(), vec![count])]
     }
 
     /// Each forwarder is told whose sums it makes; those at a rank's own coordinate it makes by itself.
-    fn tell_ahead(
+    pub(super) fn tell_ahead(
         &mut self,
         path: &Path,
         of: (Handle<Route>, Handle<Deal>),
-        turns: &Turns,
+        told: &Told,
     ) -> Step {
+        let name = format!("{}_told", self.name);
+        let mut roles = Vec::new();
+        if !self.plans_here {
+            roles.push(self.shake(format!("{name}_ready"), of.0, RoleKind::Open));
+        }
         let outer = self.outer_of(path, of.1);
-        let far = self.tell(path, turns, self.place(path, Some(turns), &outer));
+        let far = self.tell(path, told, self.place(path, Some(told), &outer));
         let position = Ix::Var(self.at.tuple_vars(self.route).position);
         let own = plus(position, Ix::Lit((path.outer.0 - 1) * self.most_positions()));
-        let near = self.tell(path, turns, (Ix::Me, own));
+        let near = self.tell(path, told, (Ix::Me, own));
         let once = Kept { once: Some(outer), ..self.near(path, of) };
-        let roles = vec![self.each_tuple(once, near), self.each_tuple(self.far(path, of), far)];
-        self.ahead("told", of.0, roles)
+        roles.extend([self.each_tuple(once, near), self.each_tuple(self.far(path, of), far)]);
+        self.launch(name, (of.0, roles), choice::beside(self.entry))
     }
 
     /// A number for each of some tuples.
@@ -252,12 +317,6 @@ impl EntryLowering<'_, '_> {
         let each = Op::Each { tuples, first: false, parts: None, body: vec![put] };
         let body = vec![Op::Tokens { var, extent, body: vec![each] }];
         self.role(RoleKind::Produce, Vec::new(), body)
-    }
-
-    /// A kernel ahead of the hops.
-    fn ahead(&self, what: &str, route: Handle<Route>, roles: Vec<Role>) -> Step {
-        let name = format!("{}_{what}", self.name);
-        self.launch(name, (route, roles), choice::beside(self.entry))
     }
 
     pub(super) fn launch(

@@ -5,7 +5,7 @@
 
 use super::arith::{plus, times};
 use super::choice;
-use super::forwarders::{Landed, Turns};
+use super::forwarders::{Landed, Told};
 use super::ir::*;
 use super::moved::Moved;
 use super::path::{Built, Path, at_rank, both, compare};
@@ -20,11 +20,13 @@ struct Landing<'p> {
     tensor: Handle<Tensor>,
 }
 
-/// What the two kernels of a path do, and what is counted ahead of them.
+/// What the two kernels of a path do.
 struct Hops {
     first: Vec<Role>,
     last: Vec<Role>,
-    turns: Option<Turns>,
+    /// Fills ahead of them, and the kernel that tells forwarders of sums.
+    clear: Option<Role>,
+    told: Option<Step>,
 }
 
 impl<'p> EntryLowering<'_, 'p> {
@@ -39,20 +41,16 @@ impl<'p> EntryLowering<'_, 'p> {
         let mut prepare = moved.prepare(self.at, self.program, of, Some(route))?;
         let plan = self.plans_here.then(|| self.plan_step(route, &[]));
         let gathers = self.movements.iter().any(|m| m.gathers());
-        let Hops { first, last, turns } = match gathers {
+        let Hops { first, last, clear, told } = match gathers {
             true => self.sums(path, route)?,
             false => self.rows_on(path, route)?,
         };
-        // Ranks that have counted have met; what sums are told of they read behind a handshake.
-        let opens = match &turns {
-            Some(_) => gathers,
-            None => !self.plans_here,
-        };
-        let mut moves = Vec::new();
-        if let Some(Turns { clear, steps, .. }) = turns {
+        // What forwarders are told of their sums they read behind a handshake.
+        let opens = !self.plans_here || told.is_some();
+        let mut moves = Vec::from_iter(told);
+        if let Some(clear) = clear {
             let name = format!("{}_clear", self.name);
             prepare.push(self.launch(name, (route, vec![clear]), choice::beside(self.entry)));
-            moves.extend(steps);
         }
         if gathers {
             moves.push(self.both_hops(route, (first, last), opens));
@@ -177,18 +175,18 @@ impl<'p> EntryLowering<'_, 'p> {
             landings.push(self.landing(movement, elem, others * most));
         }
         let of = (route, deal);
-        let turns = path.balanced.then(|| self.turns(path, of, (others, false)));
-        let place = self.place(path, turns.as_ref(), &self.outer_of(path, deal));
+        let told = path.balanced.then(|| self.told(path, of, others));
+        let place = self.place(path, told.as_ref(), &self.outer_of(path, deal));
         let to = Vec::from_iter(landings.iter().map(|l| self.at_landing(l, place.clone())));
         let near = self.trip(self.near(path, of), To::Slots);
         let mut far = self.trip(self.far(path, of), To::Others(&to));
-        far.each.extend(turns.iter().map(|turns| self.tell(path, turns, place.clone())));
+        far.each.extend(told.iter().map(|told| self.tell(path, told, place.clone())));
         let mut first = vec![self.trip_role(near), self.trip_role(far)];
         first.extend(self.fills(route));
         first.extend(self.derives(route));
-        let landed = self.landed(path, route, turns.as_ref(), 1..path.outer.0);
+        let landed = self.landed(path, route, told.as_ref(), 1..path.outer.0);
         let last = vec![self.forward(path, of, &landed, &landings)];
-        Ok(Hops { first, last, turns })
+        Ok(Hops { first, last, clear: told.map(|told| told.clear), told: None })
     }
 
     /// The one way in which the groups of all targets are dealt.
@@ -253,7 +251,7 @@ impl<'p> EntryLowering<'_, 'p> {
     /// Sums back to their positions: what each coordinate holds is added up there, then these.
     fn sums(&mut self, path: &Path, route: Handle<Route>) -> Built<Hops> {
         let (mut first, mut last) = (Vec::new(), Vec::new());
-        let mut counted: Option<(Handle<Deal>, Turns)> = None;
+        let mut dealt: Option<(Handle<Deal>, Told)> = None;
         let movements = Vec::from_iter(self.movements.iter().copied().filter(|m| m.gathers()));
         for movement in movements {
             self.at.reduce_over(self.route, &movement.reduced);
@@ -265,23 +263,23 @@ impl<'p> EntryLowering<'_, 'p> {
                 return Err(path.refuse("a path of more than one sum of products with a row"));
             };
             let deal = self.deal_in(path, &summed)?;
-            if path.balanced && counted.is_none() {
-                let turns = self.turns(path, (route, deal), (path.outer.0, true));
-                counted = Some((deal, turns));
+            if path.balanced && dealt.is_none() {
+                dealt = Some((deal, self.told(path, (route, deal), path.outer.0)));
             }
-            if counted.as_ref().is_some_and(|(own, _)| *own != deal) {
+            if dealt.as_ref().is_some_and(|(own, _)| *own != deal) {
                 let what = "`forward balanced` of groups that are dealt in several ways";
                 return Err(path.refuse(what));
             }
-            let turns = counted.as_ref().map(|(_, turns)| turns);
+            let told = dealt.as_ref().map(|(_, told)| told);
             let rows = path.outer.0 * self.most_positions();
             let landing = self.landing(movement, within.partial, rows);
             let (of, sum) = ((route, deal), (&landing, &summed));
-            first.push(self.partial(path, of, sum, turns)?);
+            first.push(self.partial(path, of, sum, told)?);
             last.push(self.total(path, of, &landing, (value, *to)));
         }
         first.extend(self.derives(route));
-        Ok(Hops { first, last, turns: counted.map(|(_, turns)| turns) })
+        let told = dealt.as_ref().map(|(deal, told)| self.tell_ahead(path, (route, *deal), told));
+        Ok(Hops { first, last, clear: dealt.map(|(_, told)| told.clear), told })
     }
 
     /// What this rank's coordinate holds of the positions that it adds up for.
@@ -290,11 +288,11 @@ impl<'p> EntryLowering<'_, 'p> {
         path: &Path,
         of: (Handle<Route>, Handle<Deal>),
         (landing, summed): (&Landing, &Summed),
-        turns: Option<&Turns>,
+        told: Option<&Told>,
     ) -> Built<Role> {
         // Its own coordinate comes last where it is told of that, too.
-        let first = i64::from(turns.is_some());
-        let landed = self.landed(path, of.0, turns, first..first + path.outer.0);
+        let first = i64::from(told.is_some());
+        let landed = self.landed(path, of.0, told, first..first + path.outer.0);
         let position = self.at.tuple_vars(self.route).position;
         let run = landing.movement.run;
         let (mut each, mut factors) = (Vec::new(), Vec::new());
@@ -370,17 +368,5 @@ impl<'p> EntryLowering<'_, 'p> {
         let extent = self.at.schedule().routes[route].positions.clone();
         let body = vec![Op::Tokens { var: position, extent, body }];
         self.role(RoleKind::Reduce, vec![movement.text.clone()], body)
-    }
-
-    /// How the groups lie whose rows a sum reads.
-    fn deal_in(&mut self, path: &Path, summed: &Summed) -> Built<Handle<Deal>> {
-        let mut rows = summed.factors.iter().filter_map(|f| match f {
-            Term::Row(point) if point.deal.is_some() => Some(*point),
-            _ => None,
-        });
-        match (rows.next(), rows.next()) {
-            (Some(point), None) => Ok(self.at.deal_of(self.route, point)),
-            _ => Err(path.refuse("a path of sums of other than one row a term")),
-        }
     }
 }

@@ -73,7 +73,7 @@ pub enum TableKind {
     Const(Vec<i64>),
     /// `i32[len]` in the home workspace of each rank, written by an earlier step of the entry.
     Computed,
-    /// `i32[len]` in the plan of this route: made with it, or by an earlier step of an entry over it.
+    /// `i32[len]` in the plan of this route: made with it, or by a later step of every entry that plans.
     Planned(Handle<Route>),
 }
 

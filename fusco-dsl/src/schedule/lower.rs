@@ -103,6 +103,11 @@ fn routed<'p>(
         }?;
         prepare.extend(steps.prepare);
         plans.extend(steps.plan);
+        if plans_here {
+            let [before, after] = lowering.count_turns()?;
+            prepare.extend(before);
+            plans.extend(after);
+        }
         moves.extend(steps.moves);
         arrivals.extend(steps.arrivals);
     }

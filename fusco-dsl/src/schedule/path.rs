@@ -13,6 +13,7 @@ pub(super) type Built<T> = Result<T, Box<Diagnostic>>;
 pub(super) type Filter = hir::Filter<Ix>;
 
 /// The hops that an entry asks for.
+#[derive(Clone)]
 pub(super) struct Path {
     /// Sizes of the two axes, and ranks from one coordinate to the next. Where the mesh has one axis a coordinate is a
     /// rank, which forwards to itself.

@@ -552,7 +552,7 @@ impl<'a> Checker<'a> {
             Ix::Lookup { table, .. } => {
                 unknown |= match self.schedule.tables[*table].kind {
                     TableKind::Const(_) => false,
-                    TableKind::Planned(route) if self.is_of_owners(route, *table) => {
+                    TableKind::Planned(route) if self.comes_with(route, *table) => {
                         !self.planned.contains(&route)
                     }
                     TableKind::Computed | TableKind::Planned(_) => !self.tables.contains(table),
@@ -587,11 +587,27 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The plan is made with it.
+    /// A plan that is made or taken here has the table.
+    fn comes_with(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
+        self.entry.takes.contains(&route) || self.is_of_owners(route, table)
+    }
+
+    /// The plan's own kernel makes it.
     fn is_of_owners(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
         self.schedule.owners_of(route).any(|(_, tables, read)| {
             [tables.owners, tables.groups, tables.first, read.positions].contains(&table)
         })
+    }
+
+    /// Entries that take a plan look its tables up.
+    fn plans_are_whole(&mut self) {
+        let lacks = |route: &Handle<Route>| {
+            let made = |t| self.is_of_owners(*route, t) || self.tables.contains(&t);
+            !self.schedule.tables_in(Some(*route)).all(|(table, _)| made(table))
+        };
+        if self.entry.plans.iter().any(lacks) {
+            self.problem("(2) a plan lacks a table that goes with it");
+        }
     }
 
     fn reset(&mut self, signal: Handle<Signal>) {
@@ -693,6 +709,7 @@ impl<'a> Checker<'a> {
     }
 
     fn end(&mut self) {
+        self.plans_are_whole();
         if self.unreleased && self.schedule.ranks > 1 {
             self.problem(
                 "(1) remote writes are not released by a barrier and a signal to every rank",
