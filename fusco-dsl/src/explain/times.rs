@@ -29,8 +29,10 @@ pub fn times(statement: &Statement, target: &Target) -> Vec<Vec<Timed>> {
             let parts = hops.map(|n| Part { hop: &way.hops[n], filled: filled(statement, n) });
             slowest(&parts.collect::<Vec<_>>(), &places, (&kernel.like(alone), target))
         };
-        let mut out: Vec<Timed> =
-            (way.kind == WayKind::Balanced).then(|| numbered(target)).into_iter().collect();
+        let mut out: Vec<Timed> = (way.kind == WayKind::Balanced)
+            .then(|| numbered(statement, target))
+            .into_iter()
+            .collect();
         match statement.sums {
             true => out.push(kernel(0..way.hops.len())),
             false => out.extend((0..way.hops.len()).map(|n| kernel(n..n + 1))),
@@ -40,12 +42,12 @@ pub fn times(statement: &Statement, target: &Target) -> Vec<Vec<Timed>> {
     statement.ways.iter().map(of_way).collect()
 }
 
-/// Kernels that number the rows between places: marks are set, counted on each rank and over the ranks.
-const NUMBERING: f64 = 5.0;
-
-fn numbered(target: &Target) -> Timed {
+/// Kernels ahead of rows whose forwarders take turns: marks are set, and counted on each rank and over the ranks, once for
+/// a plan; sums only ask for what was counted.
+fn numbered(statement: &Statement, target: &Target) -> Timed {
+    let launches = if statement.sums { 2.0 } else { 6.0 };
     let (load, rates) = (Load { waits: 2.0, ..Load::default() }, &target.rates);
-    let time = load.time(rates) + (NUMBERING - 1.0) * rates.launch.number;
+    let time = load.time(rates) + (launches - 1.0) * rates.launch.number;
     Timed { load, time, limit: Limit::Latency }
 }
 
