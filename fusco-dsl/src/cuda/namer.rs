@@ -170,6 +170,7 @@ const TAKEN: &[&str] = &[
     "holder",
     "rank_of",
     "pair_at",
+    "turn",
     "load_rows",
     "arrive",
     "RANKS",

@@ -135,9 +135,11 @@ impl<'a> Text<'a> {
             "auto rank_of = [&](i32 number) {{ return {r}::rank(({r}::member(me) + 1 + number) % {r}::MEMBERS, me); }};"
         ));
         out.line(&format!("const i64 all = i64(most) * {r}::MEMBERS;"));
-        out.line("const i32 end = i32(all * (warp + 1) / warps);");
+        // Where ranks have more or fewer positions each CTA has its share of the many and of the few.
+        out.line("const i32 warps = CTAS * (blockDim.x / 32), turn = own * CTAS + cta;");
+        out.line("const i32 end = i32(all * (turn + 1) / warps);");
         self.pair_at(out, &extent);
-        out.line("i32 first = i32(all * warp / warps);");
+        out.line("i32 first = i32(all * turn / warps);");
         out.line(&format!("Pair next = pair_at(first + lane / {fan});"));
         out.block(&format!("for (; first < end; first += {batch})"), |out| {
             self.find(out);
