@@ -37,11 +37,6 @@ levels --set N=3,G=2,E=12,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20
 turns() { run tests/gpu/balanced.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
 turns --set N=2,G=4,E=64,K=8,H=4096,TMAX=300 --dyn T=300,0,3,77,299,5,1,300
 turns --set N=3,G=2,E=12,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20
-balanced() { run "$turns" --entry dispatch,combine --feed z=y --random "$RANDOM" --verify "$@"; }
-turns=${TMPDIR:-/tmp}/balanced.fusco
-sed 's/forward same;.*/forward balanced(bytes);/; s/reduce node; }/reduce node; forward balanced(bytes); }/' examples/programs/moe_two_level.fusco >"$turns"
-balanced --set N=2,G=4,E=64,K=8,H=4096,TMAX=300 --dyn T=300,0,3,77,299,5,1,300
-balanced --set N=4,G=2,E=24,K=4,H=72,TMAX=20 --dyn T=20,3,0,1,19,20,7,7
 run tests/gpu/moe_tight.fusco --entry dispatch,combine --feed z=y --random "$RANDOM" --verify --set G=2,E=10,K=4,H=16384,TMAX=900 --dyn T=900,5
 run tests/gpu/tree.fusco --entry dispatch,combine,shared,folds,points --feed z=y --set N=2,G=2,K=4,E=12,H=72,TMAX=9 --dyn T=9,0,1,7 --random "$RANDOM" --verify
 say "odd shapes"
