@@ -279,7 +279,7 @@ impl Moe {
             ),
             entry("combine", vec![], vec![r], vec![assign(o, &[0, 1, 5], cast, true, false)]),
         ];
-        p.assumes = vec![Assume { tensor: topk, axis: 2, text: String::new(), span: span() }];
+        p.assumes = vec![Assume { tensor: topk, axes: vec![2], text: String::new(), span: span() }];
         (p, r)
     }
 
@@ -447,7 +447,8 @@ fn duplicates_are_two_pairs_and_break_distinct() {
     let mut inputs = moe.inputs(&[0, 1, 2, 2, 3, 3, -1, -1], &[0.0; 8]);
     let made = relation(&program, route, &inputs).unwrap();
     assert_eq!(slots(&made), [(0, 0), (1, 0), (3, 0), (3, 1)]);
-    let error = Error::NotDistinct { tensor: "topk".into(), at: vec![1, 0, 1], other: 0, value: 3 };
+    let (at, other) = (vec![1, 0, 1], vec![1, 0, 0]);
+    let error = Error::NotDistinct { tensor: "topk".into(), at, other, value: 3 };
     assert_eq!(check_assumes(&program, &inputs), Err(error));
     inputs.tensors.get_mut("topk").unwrap().set_bits(5, 0);
     assert_eq!(check_assumes(&program, &inputs), Ok(()));

@@ -7,6 +7,7 @@ mod consumer;
 mod emulated;
 mod graph;
 mod hops;
+mod indices;
 mod owners;
 mod placements;
 mod routed_values;

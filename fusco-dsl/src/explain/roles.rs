@@ -86,7 +86,7 @@ fn special(movement: &Move, (table, place): End, i: usize) -> &'static str {
     };
     if movement.vars[var].tuple.is_some() {
         "of the tuple"
-    } else if axes().any(|a| matches!(place.coords[a], Coordinate::Gather { .. })) {
+    } else if axes().any(|a| place.coords[a].reads()) {
         "looked up"
     } else if axes().any(|a| table.maps.contains_key(&a)) {
         "@owner"

@@ -96,7 +96,7 @@ fn pairs_of(
 fn block((table, place): (&Table, &Place), var: usize) -> i64 {
     let mentions = |axis: usize| match &place.coords[axis] {
         Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
-        Coordinate::Gather { .. } => false,
+        Coordinate::Computed { .. } => false,
     };
     table.digits.iter().filter(|d| mentions(d.axis)).fold(0, |block, d| match d.home {
         Home::Mesh { .. } => gcd(block, d.weight),

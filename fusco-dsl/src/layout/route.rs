@@ -365,7 +365,8 @@ fn keys(route: &hir::Route, sources: &[Source]) -> Option<Vec<usize>> {
 /// The axis of an index tensor along which its values are assumed distinct.
 fn assumes_distinct(program: &Program, index: Handle<hir::Tensor>) -> Option<usize> {
     let own = program.entries.iter().flat_map(|e| &e.assumes);
-    program.assumes.iter().chain(own).find(|a| a.tensor == index).map(|a| a.axis)
+    let mut all = program.assumes.iter().chain(own).filter(|a| a.tensor == index);
+    all.find_map(|a| if let [axis] = a.axes[..] { Some(axis) } else { None })
 }
 
 fn unsupported(program: &Program, route: Handle<hir::Route>, what: &str) -> Box<Diagnostic> {

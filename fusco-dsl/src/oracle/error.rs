@@ -29,7 +29,7 @@ pub enum Error {
     NotDistinct {
         tensor: String,
         at: Vec<i64>,
-        other: i64,
+        other: Vec<i64>,
         value: i64,
     },
     /// A launch-time size outside its bound.
@@ -74,7 +74,7 @@ impl fmt::Display for Error {
             Error::NotDistinct { tensor, at, other, value } => {
                 write!(
                     f,
-                    "assume distinct is false: {tensor}{at:?} and the element at {other} both name {value}"
+                    "assume distinct is false: {tensor}{at:?} and {tensor}{other:?} both name {value}"
                 )
             }
             Error::Dyn { name, value, .. } if *value < 0 => {

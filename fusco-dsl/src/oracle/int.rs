@@ -44,6 +44,28 @@ impl Scope<'_> {
         })
     }
 
+    /// Whether none of the indices at which the value reads is none; terms of reducers are there or not by themselves.
+    pub fn is_there(&self, value: &Expr, values: &[i64]) -> Result<bool, Error> {
+        Ok(match &value.kind {
+            ExprKind::Read { index, .. } => self.are_there(index, values)?,
+            ExprKind::Binary { lhs, rhs, .. } => {
+                self.is_there(lhs, values)? && self.is_there(rhs, values)?
+            }
+            ExprKind::Cast(inner) => self.is_there(inner, values)?,
+            _ => true,
+        })
+    }
+
+    /// Whether none of the indices is none.
+    pub fn are_there(&self, index: &[Expr], values: &[i64]) -> Result<bool, Error> {
+        for i in index.iter().filter(|i| i.first_read().is_some()) {
+            if self.int(i, values)?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// A number that a condition compares: an element as it is, whether it is none or not.
     pub fn compared(&self, expr: &Expr, values: &[i64]) -> Result<i64, Error> {
         let none = || Error::Unsupported("a condition on an index that is none".into());

@@ -6,7 +6,7 @@ use super::scope::{Scope, mentions, names};
 use super::{Error, Relation};
 use crate::arena::Handle;
 use crate::sema::hir::{Assign, Expr, ExprKind, Size, Var, VarExtent, Via};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One statement in one entry.
 #[derive(Clone, Copy)]
@@ -136,6 +136,7 @@ impl Nest<'_> {
                     Ok(0) | Err(_) => Ok(()),
                     Ok(_)
                         if self.stmt.filter.is_some()
+                            || self.may_be_absent()
                             || self.stmt.vars.iter().any(|(v, _)| counts(v)) =>
                     {
                         for value in 0..extent {
@@ -155,6 +156,16 @@ impl Nest<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether an index of the statement may be none: then each element is there or not by itself.
+    fn may_be_absent(&self) -> bool {
+        let mut lists = vec![&self.stmt.index[..]];
+        reads(&self.stmt.value, &mut lists);
+        let mut tensors = BTreeSet::new();
+        lists.into_iter().flatten().for_each(|i| i.tensors(&mut tensors));
+        let tensors = tensors.into_iter().map(|t| &self.scope.program.tensors[t]);
+        tensors.into_iter().any(|t| t.dtype.index.as_ref().is_some_and(|i| i.none.is_some()))
     }
 
     /// Whether the statement assigns where its variables have these values.

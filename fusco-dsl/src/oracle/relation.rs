@@ -164,16 +164,18 @@ pub fn check_assumes(program: &Program, inputs: &Inputs) -> Result<(), Error> {
         }
         let live = Live { program, inputs, tensor: assume.tensor };
         let mut seen = Seen::new();
+        let is_along = |axis: &usize| assume.axes.contains(axis);
+        // Coordinates begin anew with each step of an axis to the left of all of these.
+        let outer = assume.axes.first().copied().unwrap_or(0);
         let mut before: Vec<i64> = Vec::new();
         live.walk(&mut Vec::new(), &mut |at, value| {
-            // The axis's coordinates begin anew with each step of an axis to its left.
-            if at[..assume.axis] != before[..] {
+            if at[..outer] != before[..] {
                 seen.clear();
-                before = at[..assume.axis].to_vec();
+                before = at[..outer].to_vec();
             }
-            let mut others = at.to_vec();
-            let along = others.remove(assume.axis);
-            match seen.insert((others, value), along) {
+            let others =
+                (0..at.len()).filter(|axis| !is_along(axis)).map(|axis| at[axis]).collect();
+            match seen.insert((others, value), at.to_vec()) {
                 None => Ok(()),
                 Some(other) => {
                     let tensor = program.tensors[assume.tensor].name.clone();
@@ -215,8 +217,8 @@ struct Live<'a> {
     tensor: Handle<crate::sema::hir::Tensor>,
 }
 
-/// The coordinates along the axis, by the other coordinates and the value.
-type Seen = BTreeMap<(Vec<i64>, i64), i64>;
+/// The element, by its coordinates on the other axes and its value.
+type Seen = BTreeMap<(Vec<i64>, i64), Vec<i64>>;
 
 impl Live<'_> {
     /// Visits coordinates and value of each that is not none.

@@ -147,7 +147,7 @@ impl Rows<'_> {
                     Reducer::Max => *expr.ty.integers().start(),
                     Reducer::Min => *expr.ty.integers().end(),
                 };
-                self.each(over, values, &mut |values| {
+                self.each((over, body), values, &mut |values| {
                     let term = self.int(body, values)?;
                     acc = match by {
                         Reducer::Sum => acc.checked_add(term).ok_or_else(overflow)?,
@@ -180,7 +180,7 @@ impl Rows<'_> {
             }
             ExprKind::Reduce { by, over, body, .. } => {
                 let mut acc = vec![start(*by); self.len()];
-                self.each(over, values, &mut |values| {
+                self.each((over, body), values, &mut |values| {
                     if let (Reducer::Sum, ExprKind::Binary { op: BinOp::Mul, lhs, rhs }) =
                         (by, &body.kind)
                     {
@@ -325,7 +325,7 @@ impl Rows<'_> {
         values: &mut [i64],
     ) -> Result<Vec<f32>, Error> {
         let mut acc = vec![start(by) as f32; self.len()];
-        self.each(over, values, &mut |values| self.add(by, body, values, &mut acc))?;
+        self.each((over, body), values, &mut |values| self.add(by, body, values, &mut acc))?;
         Ok(acc)
     }
 
@@ -338,7 +338,7 @@ impl Rows<'_> {
         values: &mut [i64],
     ) -> Result<Vec<f32>, Error> {
         let mut groups: BTreeMap<i64, Vec<f32>> = BTreeMap::new();
-        self.each(over, values, &mut |values| {
+        self.each((over, body), values, &mut |values| {
             let group = (self.group)(within, body, values)?;
             let acc = groups.entry(group).or_insert_with(|| vec![0f32; self.len()]);
             self.add(Reducer::Sum, body, values, acc)
@@ -351,13 +351,16 @@ impl Rows<'_> {
         Ok(total)
     }
 
+    /// Visits the terms that there are.
     fn each(
         &self,
-        over: &[Handle<Var>],
+        (over, body): (&[Handle<Var>], &Expr),
         values: &mut [i64],
         visit: &mut dyn FnMut(&mut [i64]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        each((self.extent, self.terms), over, values, visit)
+        each((self.extent, self.terms), over, values, &mut |values| {
+            if self.scope.is_there(body, values)? { visit(values) } else { Ok(()) }
+        })
     }
 
     fn add(

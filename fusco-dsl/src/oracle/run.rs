@@ -183,6 +183,10 @@ impl Statement<'_> {
             taken = value.at_first();
             value = &taken;
         }
+        let scope = &self.0.scope;
+        if !scope.are_there(&self.0.stmt.index, values)? || !scope.is_there(value, values)? {
+            return Ok(());
+        }
         let info = &self.0.scope.program.tensors[self.0.stmt.target];
         let to = rows.place(&info.name, target, &self.0.stmt.index, values)?;
         if let (ExprKind::Scalar(literal), Elem::F64) = (&value.kind, target.elem) {

@@ -3,7 +3,8 @@
 
 use super::image::{self, Image};
 use super::moves::{Coordinate, Live, Move, MoveValue, MoveVar, Place, Shape};
-use super::{Plan, Step, Terms, piece_of, step};
+use super::union::{self, Apart};
+use super::{Plan, Step, Terms, step};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics, Fix, Severity};
 use crate::layout::{Home, SpreadKind, Table};
@@ -17,17 +18,92 @@ pub(super) fn obligations(
     moves: &[Move],
     diagnostics: &mut Diagnostics,
 ) {
-    for movement in moves {
+    for (i, movement) in moves.iter().enumerate() {
         let target = &program.tensors[movement.target.tensor];
         let covered = target.attrs.fill.is_some() || target.io == Io::InOut;
-        match coverage(program, bound, movement) {
+        let together = together(moves, movement);
+        let image = coverage(program, bound, movement);
+        match image {
             Image::Conflict { .. } => diagnostics.push(conflict(program, bound, movement)),
+            _ if together.len() > 1 => {
+                let before =
+                    moves[..i].iter().filter(|m| together.iter().any(|t| std::ptr::eq(*t, *m)));
+                diagnostics.0.extend(before.into_iter().find_map(|m| both(program, m, movement)));
+                let is_last = together.last().is_some_and(|last| std::ptr::eq(*last, movement));
+                if is_last && !covered && !diagnostics.has_errors() {
+                    let gap = uncovered_by_all(program, bound, &together, "F0503", movement.span);
+                    diagnostics.0.extend(gap);
+                }
+            }
             Image::Partial { .. } if !covered => {
+                diagnostics.push(uncovered(program, bound, movement, "F0503", movement.span));
+            }
+            Image::Unknown if !covered && movement.route.is_none() => {
                 diagnostics.push(uncovered(program, bound, movement, "F0503", movement.span));
             }
             Image::Bijective | Image::Partial { .. } | Image::Unknown => {}
         }
     }
+}
+
+/// The statements that write the target of this one.
+fn together<'m>(moves: &'m [Move], movement: &Move) -> Vec<&'m Move> {
+    moves.iter().filter(|m| m.target.tensor == movement.target.tensor).collect()
+}
+
+/// F0504: an element that two statements write, or may write.
+fn both(program: &Program, first: &Move, second: &Move) -> Option<Diagnostic> {
+    let info = &program.tensors[second.target.tensor];
+    let note = match union::apart(first, second) {
+        Apart::Yes => return None,
+        Apart::At(at) => {
+            let at = info.axes.iter().zip(at).map(|(a, x)| format!("{}={x}", a.name));
+            format!("both write {}[{}]", info.name, at.collect::<Vec<_>>().join(", "))
+        }
+        Apart::Unknown => {
+            "that no element is written by both is not known before the launch".to_string()
+        }
+    };
+    Some(
+        Diagnostic::error(
+            "F0504",
+            second.span,
+            format!("`{}` is written by two statements", info.name),
+        )
+        .related(first.span, "first here")
+        .note(note)
+        .note("statements of an entry are unordered: neither would be the last")
+        .help("let an index or a `where` tell them apart, or write two tensors, or two entries"),
+    )
+}
+
+/// What statements with one target leave unwritten.
+fn uncovered_by_all(
+    program: &Program,
+    bound: &Bindings,
+    together: &[&Move],
+    code: &'static str,
+    span: crate::source::Span,
+) -> Option<Diagnostic> {
+    let info = &program.tensors[together.first()?.target.tensor];
+    let extents: Vec<i64> = info.axes.iter().map(|a| most(program, bound, &a.extent)).collect();
+    if union::covers(program, together, &extents) {
+        return None;
+    }
+    let name = &info.name;
+    let claim = match code {
+        "F0503" => format!("some elements of `{name}` are never written"),
+        _ => format!("not covered: some elements of `{name}` are never written"),
+    };
+    Some(
+        Diagnostic::error(code, span, claim)
+            .note(format!(
+                "by none of its {} statements, or that is not known at bind",
+                together.len()
+            ))
+            .help(format!("add `with fill(0)` to `{name}`, or declare it `inout`"))
+            .fixed(info.fix_with("fill(0)")),
+    )
 }
 
 /// F0611: digits of one axis that do not divide each other cost divisions and narrow accesses.
@@ -61,7 +137,10 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
         return diagonal(program, bound, movement);
     }
     let absent = |v: &MoveVar| v.first && !matches!(v.live, Live::Known);
-    let mut worst = match movement.filter.is_some() || movement.vars.iter().any(absent) {
+    let partial = movement.filter.is_some()
+        || movement.vars.iter().any(absent)
+        || movement.may_be_absent(&|t| has_none(program, t));
+    let mut worst = match partial {
         true => Image::Partial { missing: 0 },
         false => Image::Bijective,
     };
@@ -85,12 +164,23 @@ fn coverage(program: &Program, bound: &Bindings, movement: &Move) -> Image {
 fn diagonal(program: &Program, bound: &Bindings, movement: &Move) -> Image {
     let (points, elements) = counted(program, bound, movement);
     let is_static = movement.vars.iter().all(|v| matches!(v.live, Live::Known));
-    let read = |c: &Coordinate| matches!(c, Coordinate::Gather { .. });
-    match movement.target.coords.iter().any(read) {
+    match movement.target.coords.iter().any(Coordinate::reads) {
         true => Image::Unknown,
-        false if is_static && points == elements && movement.filter.is_none() => Image::Bijective,
+        false
+            if is_static
+                && points == elements
+                && movement.filter.is_none()
+                && !movement.may_be_absent(&|t| has_none(program, t)) =>
+        {
+            Image::Bijective
+        }
         false => Image::Partial { missing: 0 },
     }
+}
+
+/// Whether an element of the tensor may be none.
+fn has_none(program: &Program, tensor: Handle<hir::Tensor>) -> bool {
+    program.tensors[tensor].dtype.index.as_ref().is_some_and(|i| i.none.is_some())
 }
 
 /// Points of the movement and elements of the target.
@@ -223,6 +313,11 @@ pub(super) fn refute(
     match &claim.kind {
         hir::ProveKind::Covers(tensor) => {
             let movement = of(*tensor)?;
+            let together = together(moves, movement);
+            if together.len() > 1 {
+                let gap = uncovered_by_all(program, bound, &together, "F0801", claim.span);
+                return gap.filter(|_| program.tensors[*tensor].attrs.fill.is_none());
+            }
             let fill = program.tensors[*tensor].attrs.fill.is_some();
             match coverage(program, bound, movement) {
                 Image::Partial { .. } if !fill => {
@@ -375,10 +470,12 @@ fn ranks_of(table: &Table, place: &Place, movement: &Move) -> Option<BTreeMap<i6
             // An axis of one rank shares its weight with the next.
             Home::Mesh { .. } if row.radix.bound() == 1 => {}
             Home::Mesh { weight, .. } => {
-                let mut mine =
-                    piece_of(&place.coords[row.axis], &movement.digits, row, table.is_top(row))?;
-                mine.retain(|(digit, _)| movement.digits[*digit].radix > 1);
-                out.insert(weight, mine);
+                let coordinate = &place.coords[row.axis];
+                let mine = coordinate.piece(&movement.digits, row, table.is_top(row))?;
+                let mut terms = mine.terms;
+                terms.retain(|(digit, _)| movement.digits[*digit].radix > 1);
+                terms.extend((mine.constant != 0).then_some((usize::MAX, mine.constant)));
+                out.insert(weight, terms);
             }
             Home::Owner => return None,
             _ => {}

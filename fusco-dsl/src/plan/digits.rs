@@ -22,65 +22,59 @@ pub enum Step {
     Other,
 }
 
-/// The terms at or above the boundary, divided by it, and those below; `None` if a digit straddles it.
-pub fn split(terms: &Terms, constant: i64, digits: &[MoveDigit], w: i64) -> Option<(Terms, Terms)> {
-    let (mut above, mut below, mut most) = (Terms::new(), Terms::new(), constant);
-    for (digit, coefficient) in terms {
-        if coefficient % w == 0 {
-            above.push((*digit, coefficient / w));
-        } else {
-            most += coefficient * (digits[*digit].radix - 1);
-            below.push((*digit, *coefficient));
-        }
+/// `sum(coefficient * digit) + constant`
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sum {
+    pub terms: Terms,
+    pub constant: i64,
+}
+
+impl Sum {
+    /// What lies at or above a boundary, divided by it, and what lies below; `None` if it straddles the boundary.
+    pub fn split(&self, digits: &[MoveDigit], w: i64) -> Option<(Sum, Sum)> {
+        let whole = |(_, coefficient): &&(usize, i64)| coefficient % w == 0;
+        let above = self.terms.iter().filter(whole).map(|(digit, c)| (*digit, c / w)).collect();
+        let below: Terms = self.terms.iter().filter(|t| !whole(t)).copied().collect();
+        let constant = self.constant.rem_euclid(w);
+        let spans = below.iter().map(|(digit, c)| c * (digits[*digit].radix - 1));
+        let (least, most) = spans.fold((constant, constant), |(least, most), span| {
+            (least + span.min(0), most + span.max(0))
+        });
+        let above = Sum { terms: above, constant: self.constant.div_euclid(w) };
+        (0 <= least && most < w).then_some((above, Sum { terms: below, constant }))
     }
-    (most < w && below.iter().all(|(_, c)| *c < w)).then_some((above, below))
+
+    /// The part that a table's digit is made of; `None` if it straddles its boundaries.
+    pub fn piece(&self, digits: &[MoveDigit], digit: &Digit, top: bool) -> Option<Sum> {
+        let (above, _) = self.split(digits, digit.weight)?;
+        if top {
+            return Some(above);
+        }
+        above.split(digits, digit.radix.bound()).map(|(_, below)| below)
+    }
+
+    /// What is added for one step of the digit.
+    pub fn of(&self, digit: usize) -> Option<i64> {
+        self.terms.iter().find(|(d, _)| *d == digit).map(|(_, times)| *times)
+    }
 }
 
 impl Coordinate {
-    /// Its terms and constant; `None` for an index read from a tensor.
-    pub fn terms(&self, digits: &[MoveDigit]) -> Option<(Terms, i64)> {
+    /// As a sum of digits; `None` for one that is computed otherwise.
+    pub fn sum(&self, digits: &[MoveDigit]) -> Option<Sum> {
         let Coordinate::Linear { terms, constant } = self else { return None };
         let mut out = Terms::new();
         for (var, coefficient) in terms {
             let mine = digits.iter().enumerate().filter(|(_, d)| d.var == *var);
             out.extend(mine.map(|(i, d)| (i, coefficient * d.weight)));
         }
-        Some((out, *constant))
+        Some(Sum { terms: out, constant: *constant })
     }
 
-    /// Whether its value depends on the variable.
-    pub fn mentions(&self, var: usize) -> bool {
-        match self {
-            Coordinate::Linear { terms, .. } => terms.iter().any(|(v, _)| *v == var),
-            Coordinate::Gather { coords, .. } => coords.iter().any(|c| c.mentions(var)),
-        }
+    /// As [`Sum::piece`].
+    pub fn piece(&self, digits: &[MoveDigit], digit: &Digit, top: bool) -> Option<Sum> {
+        self.sum(digits)?.piece(digits, digit, top)
     }
-}
-
-/// The terms that a table's digit is made of; `None` if they straddle its boundaries.
-pub fn piece(
-    terms: &Terms,
-    constant: i64,
-    digits: &[MoveDigit],
-    digit: &Digit,
-    top: bool,
-) -> Option<Terms> {
-    let (above, _) = split(terms, constant, digits, digit.weight)?;
-    if top {
-        return Some(above);
-    }
-    split(&above, constant / digit.weight, digits, digit.radix.bound()).map(|(_, below)| below)
-}
-
-/// As [`piece`], of a coordinate.
-pub fn piece_of(
-    coordinate: &Coordinate,
-    digits: &[MoveDigit],
-    digit: &Digit,
-    top: bool,
-) -> Option<Terms> {
-    let (terms, constant) = coordinate.terms(digits)?;
-    (constant == 0).then(|| piece(&terms, 0, digits, digit, top)).flatten()
 }
 
 /// The effect of one step of `digit` on the place.
@@ -95,18 +89,18 @@ pub fn step(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize) ->
         if !coordinate.mentions(var) {
             continue;
         }
-        let Some((terms, constant)) = coordinate.terms(digits) else { return Step::Other };
-        if !terms.iter().any(|(d, _)| *d == digit) {
+        let Some(sum) = coordinate.sum(digits) else { return Step::Other };
+        if sum.of(digit).is_none() {
             continue;
         }
         for row in table.digits.iter().filter(|d| d.axis == axis) {
             if table.maps.contains_key(&axis) {
                 return Step::Other;
             }
-            let Some(mine) = piece(&terms, constant, digits, row, table.is_top(row)) else {
+            let Some(mine) = sum.piece(digits, row, table.is_top(row)) else {
                 return Step::Other;
             };
-            let Some((_, times)) = mine.iter().find(|(d, _)| *d == digit) else { continue };
+            let Some(times) = mine.of(digit) else { continue };
             match row.home {
                 Home::Memory { stride } | Home::Rows { stride } => memory += times * stride,
                 Home::Mesh { .. } => return Step::Rank,
@@ -145,13 +139,9 @@ pub fn unit_of(table: &Table, place: &Place, digits: &[MoveDigit], digit: usize)
         if !coordinate.mentions(var) {
             continue;
         }
-        let terms = coordinate.terms(digits).filter(|_| !table.maps.contains_key(&row.axis));
-        let mine =
-            terms.and_then(|(t, constant)| piece(&t, constant, digits, row, table.is_top(row)));
-        let times = match mine {
-            Some(mine) => mine.iter().find(|(d, _)| *d == digit).map_or(0, |(_, times)| *times),
-            None => 1,
-        };
+        let mapped = table.maps.contains_key(&row.axis);
+        let mine = coordinate.piece(digits, row, table.is_top(row)).filter(|_| !mapped);
+        let times = mine.map_or(1, |mine| mine.of(digit).unwrap_or(0));
         unit = gcd(
             unit,
             match row.home {

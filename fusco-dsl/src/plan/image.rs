@@ -22,32 +22,37 @@ const ENUMERATED: i64 = 1 << 22;
 
 /// The image of an axis of extent `extent`.
 pub fn of_axis(coordinate: &Coordinate, extent: i64, movement: &Move) -> Image {
-    let Coordinate::Linear { terms, constant } = coordinate else { return Image::Unknown };
     let vars = &movement.vars;
-    // What has one value only adds nothing.
-    let varies = |(v, _): &&(usize, i64)| vars[*v].extent > 1;
-    let mut sorted: Vec<_> = terms.iter().filter(varies).copied().collect();
-    sorted.sort_by_key(|(_, c)| *c);
-    // Nested digits: each coefficient is larger than all that the smaller terms can add.
-    let (mut most, mut nested, mut gapless) = (0i64, true, true);
-    for (var, coefficient) in &sorted {
-        nested &= *coefficient > most;
-        gapless &= *coefficient == most + 1;
-        most = most.saturating_add(coefficient.saturating_mul(vars[*var].extent - 1));
-    }
-    if nested && gapless && *constant == 0 && most == extent - 1 {
-        return Image::Bijective;
-    }
-    if nested {
-        return Image::Partial { missing: missing_of_nested(&sorted, *constant, vars) };
-    }
-    let points = sorted.iter().try_fold(1i64, |n, (v, _)| n.checked_mul(vars[*v].extent));
-    match points {
-        Some(points) if points <= ENUMERATED && extent <= ENUMERATED => {
-            enumerate(&sorted, *constant, extent, movement)
+    if let Coordinate::Linear { terms, constant } = coordinate {
+        let (sorted, constant) = ascending(terms, *constant, vars);
+        // Nested digits: each coefficient is larger than all that the smaller terms can add.
+        let (mut most, mut nested, mut gapless) = (0i64, true, true);
+        for (var, coefficient) in &sorted {
+            nested &= *coefficient > most;
+            gapless &= *coefficient == most + 1;
+            most = most.saturating_add(coefficient.saturating_mul(vars[*var].extent - 1));
         }
-        _ => Image::Unknown,
+        if nested && gapless && constant == 0 && most == extent - 1 {
+            return Image::Bijective;
+        }
+        if nested {
+            return Image::Partial { missing: missing_of_nested(&sorted, constant, vars) };
+        }
     }
+    enumerate(coordinate, extent, movement).unwrap_or(Image::Unknown)
+}
+
+/// The terms by their factors, each of which is positive: a variable that is subtracted counts from its other end.
+/// What has one value only adds nothing.
+fn ascending(terms: &[(usize, i64)], constant: i64, vars: &[MoveVar]) -> (Vec<(usize, i64)>, i64) {
+    let mut sorted = Vec::new();
+    let mut least = constant;
+    for (var, coefficient) in terms.iter().filter(|(v, _)| vars[*v].extent > 1) {
+        least += coefficient.min(&0) * (vars[*var].extent - 1);
+        sorted.push((*var, coefficient.abs()));
+    }
+    sorted.sort_by_key(|(_, c)| *c);
+    (sorted, least)
 }
 
 /// The first element that is not reached: below the constant, in a gap between two digits, or at the end.
@@ -65,31 +70,42 @@ fn missing_of_nested(sorted: &[(usize, i64)], constant: i64, vars: &[MoveVar]) -
     most.saturating_add(1)
 }
 
-fn enumerate(sorted: &[(usize, i64)], constant: i64, extent: i64, movement: &Move) -> Image {
+/// Every value that the coordinate has; `None` if they are too many, or not known at bind.
+fn enumerate(coordinate: &Coordinate, extent: i64, movement: &Move) -> Option<Image> {
     let vars = &movement.vars;
+    let mut mine = coordinate.vars();
+    mine.sort_unstable();
+    mine.dedup();
+    mine.retain(|v| vars[*v].extent > 1);
+    let points = mine.iter().try_fold(1i64, |n, v| n.checked_mul(vars[*v].extent))?;
+    if points > ENUMERATED || extent > ENUMERATED || coordinate.reads() {
+        return None;
+    }
     let mut seen: Vec<Option<Vec<i64>>> = vec![None; usize::try_from(extent).unwrap_or(0)];
-    let mut at = vec![0i64; sorted.len()];
-    let named =
-        |values: &[i64]| sorted.iter().zip(values).map(|((v, _), x)| (*v, *x)).collect::<Vec<_>>();
-    loop {
-        let value = constant + sorted.iter().zip(&at).map(|((_, c), x)| c * x).sum::<i64>();
+    let mut at = vec![0i64; vars.len()];
+    let named = |values: &[i64]| mine.iter().map(|v| (*v, values[*v])).collect::<Vec<_>>();
+    for point in 0..points {
+        mine.iter().rev().fold(point, |rest, v| {
+            at[*v] = rest % vars[*v].extent;
+            rest / vars[*v].extent
+        });
+        let value = coordinate.eval(&at)?;
         match usize::try_from(value).ok().and_then(|i| seen.get_mut(i)) {
             Some(Some(first)) => {
-                return Image::Conflict { at: value, first: named(first), second: named(&at) };
+                return Some(Image::Conflict {
+                    at: value,
+                    first: named(first),
+                    second: named(&at),
+                });
             }
             Some(slot) => *slot = Some(at.clone()),
             None => {}
         }
-        let Some(next) = (0..at.len()).find(|i| at[*i] + 1 < vars[sorted[*i].0].extent) else {
-            break;
-        };
-        at[next] += 1;
-        at[..next].fill(0);
     }
-    match seen.iter().position(Option::is_none) {
+    Some(match seen.iter().position(Option::is_none) {
         Some(missing) => Image::Partial { missing: missing as i64 },
         None => Image::Bijective,
-    }
+    })
 }
 
 /// Whether a variable is part of several of the target's indices: then the image is not the product of those of
@@ -134,6 +150,13 @@ pub fn of_live_axis(
     most: i64,
     movement: &Move,
 ) -> Image {
+    let runtime =
+        |v: usize| matches!(&movement.vars[v].live, Live::Size(size) if !size.is_known_at_bind());
+    if matches!(extent, hir::Extent::Fixed(size) if size.is_known_at_bind())
+        && coordinate.vars().into_iter().any(runtime)
+    {
+        return Image::Partial { missing: most - 1 };
+    }
     if is_same_counted(extent, coordinate, movement) {
         return Image::Bijective;
     }

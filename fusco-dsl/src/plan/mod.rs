@@ -17,10 +17,11 @@ mod reader;
 mod refine;
 mod routed;
 mod shape;
+mod union;
 
 pub use claims::warnings;
-pub use digits::{Step, Terms, split, step};
-pub(crate) use digits::{gcd, piece_of};
+pub(crate) use digits::gcd;
+pub use digits::{Step, Sum, Terms, step};
 pub use lower::lower;
 pub use moves::{
     Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Number, Place, Shape, Side,

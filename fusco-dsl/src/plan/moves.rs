@@ -95,8 +95,59 @@ pub struct Place {
 pub enum Coordinate {
     /// `sum(coefficient * variable) + constant`
     Linear { terms: Vec<(usize, i64)>, constant: i64 },
-    /// An element of an integer tensor, within `0..limit`.
-    Gather { tensor: Handle<hir::Tensor>, coords: Vec<Coordinate>, limit: i64 },
+    /// Any other integer. With a limit it is compared at run time with `0..limit`: nothing known at bind tells.
+    Computed { value: Number, limit: Option<i64> },
+}
+
+impl Coordinate {
+    /// The element of an integer tensor that it is.
+    pub fn element(&self) -> Option<&Place> {
+        match self {
+            Coordinate::Computed { value: Number::Read(place), .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Whether an element of a tensor decides it.
+    pub fn reads(&self) -> bool {
+        matches!(self, Coordinate::Computed { value, .. } if !value.places().is_empty())
+    }
+
+    /// The tensors of which elements decide it, directly or by another.
+    pub fn looks_up(&self) -> Vec<Handle<hir::Tensor>> {
+        let Coordinate::Computed { value, .. } = self else { return Vec::new() };
+        let one = |place: &Place| {
+            let mut out = Vec::from_iter(place.coords.iter().flat_map(Coordinate::looks_up));
+            out.push(place.tensor);
+            out
+        };
+        value.places().into_iter().flat_map(one).collect()
+    }
+
+    /// The variables that it names.
+    pub fn vars(&self) -> Vec<usize> {
+        match self {
+            Coordinate::Linear { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
+            Coordinate::Computed { value, .. } => value.vars(),
+        }
+    }
+
+    /// Whether its value depends on the variable.
+    pub fn mentions(&self, var: usize) -> bool {
+        self.vars().contains(&var)
+    }
+
+    /// Its value where the variables have these; `None` if more than they decide it.
+    pub fn eval(&self, values: &[i64]) -> Option<i64> {
+        match self {
+            Coordinate::Linear { terms, constant } => {
+                terms.iter().try_fold(*constant, |sum, (v, times)| {
+                    sum.checked_add(times.checked_mul(*values.get(*v)?)?)
+                })
+            }
+            Coordinate::Computed { value, .. } => value.eval(values),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +192,15 @@ impl Move {
         }
     }
 
+    /// Whether an element that decides where it reads or writes may be none: then nothing is written. Terms of a reducer
+    /// are left out by themselves.
+    pub fn may_be_absent(&self, has_none: &impl Fn(Handle<hir::Tensor>) -> bool) -> bool {
+        let reduced = |c: &Coordinate| c.vars().iter().any(|v| self.value.reduces(*v));
+        let places = std::iter::once(&self.target).chain(self.value.places());
+        let coords = places.flat_map(|place| &place.coords).filter(|c| !reduced(c));
+        coords.into_iter().any(|c| c.looks_up().into_iter().any(has_none))
+    }
+
     /// The axis's coordinate is what the variable of the route is.
     pub fn is_coord(&self, place: &Place, axis: usize, coord: Coord) -> bool {
         match &place.coords[axis] {
@@ -155,6 +215,8 @@ impl Move {
 #[derive(Clone, Debug)]
 pub enum Number {
     Lit(i64),
+    /// A size that a launch decides.
+    Size(Size),
     Var(usize),
     /// Live rows of the group that is the variable.
     Count(usize),
@@ -174,20 +236,31 @@ pub enum Number {
 impl Number {
     /// The variables that it names.
     pub fn vars(&self) -> Vec<usize> {
-        fn of(coords: &[Coordinate]) -> Vec<usize> {
-            coords.iter().flat_map(one).collect()
-        }
-        fn one(coordinate: &Coordinate) -> Vec<usize> {
-            match coordinate {
-                Coordinate::Linear { terms, .. } => terms.iter().map(|(v, _)| *v).collect(),
-                Coordinate::Gather { coords, .. } => of(coords),
-            }
-        }
         match self {
             Number::Lit(_) | Number::Dropped => Vec::new(),
+            Number::Size(size) => size.coords(),
             Number::Var(v) | Number::Count(v) | Number::First(v, _) => vec![*v],
-            Number::Read(place) => of(&place.coords),
+            Number::Read(place) => place.coords.iter().flat_map(Coordinate::vars).collect(),
             Number::Binary { lhs, rhs, .. } => [lhs.vars(), rhs.vars()].concat(),
+        }
+    }
+
+    /// The elements that it is computed from, not those that say where they lie.
+    pub fn places(&self) -> Vec<&Place> {
+        match self {
+            Number::Read(place) => vec![place],
+            Number::Binary { lhs, rhs, .. } => [lhs.places(), rhs.places()].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its value where the variables have these; `None` if more than they decide it.
+    pub fn eval(&self, values: &[i64]) -> Option<i64> {
+        match self {
+            Number::Lit(v) => Some(*v),
+            Number::Var(v) => values.get(*v).copied(),
+            Number::Binary { op, lhs, rhs } => op.apply(lhs.eval(values)?, rhs.eval(values)?),
+            _ => None,
         }
     }
 }

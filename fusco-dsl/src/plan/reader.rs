@@ -5,6 +5,7 @@ use super::{Coord, Tree};
 use crate::arena::Handle;
 use crate::layout::RouteShape;
 use crate::sema::hir::{self, Bindings, Expr, ExprKind, Extent, Program, Scalar, Size, VarExtent};
+use crate::sema::reach::{Inside, Reach, always_holds};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -24,6 +25,17 @@ pub(super) fn held(program: &Program, e: &Expr) -> hir::Elem {
             hir::Elem::F32
         }
         _ => e.ty,
+    }
+}
+
+/// Whether nothing is subtracted in the sum.
+fn grows(e: &Expr) -> bool {
+    match &e.kind {
+        ExprKind::Binary { op: hir::BinOp::Sub, lhs, rhs } => {
+            grows(lhs) && matches!(rhs.kind, ExprKind::Size(_))
+        }
+        ExprKind::Binary { lhs, rhs, .. } => grows(lhs) && grows(rhs),
+        _ => true,
     }
 }
 
@@ -79,17 +91,30 @@ impl Reader<'_> {
         })
     }
 
-    /// `where p`.
+    /// `where p`, without what holds of all values of the variables.
     pub(super) fn filter(&self) -> Built<Option<hir::Filter<Number>>> {
-        let filter = self.assign.filter.as_ref();
-        filter.map(|f| f.map(&mut |e| self.number(e))).transpose()
+        let of = (self.program, self.assign, self.bound);
+        let parts = self.assign.filter.iter().flat_map(hir::Filter::parts);
+        let open = parts.filter(|part| !always_holds(of.0, of.1, of.2, part));
+        let mut out: Option<hir::Filter<Number>> = None;
+        for part in open {
+            let part = part.map(&mut |e| self.number(e))?;
+            out = Some(match out {
+                Some(before) => hir::Filter::And(Box::new(before), Box::new(part)),
+                None => part,
+            });
+        }
+        Ok(out)
     }
 
     fn number(&self, e: &Expr) -> Built<Number> {
         match &e.kind {
             ExprKind::Read { tensor, index } => Ok(Number::Read(self.place(*tensor, index)?)),
             ExprKind::Scalar(Scalar::Int(v)) => Ok(Number::Lit(*v)),
-            ExprKind::Size(size) => Ok(Number::Lit(self.size(size, e.span)?)),
+            ExprKind::Size(size) => Ok(match self.program.eval(size, self.bound) {
+                Some(v) => Number::Lit(v),
+                None => Number::Size(size.clone()),
+            }),
             ExprKind::Var(v) => Ok(Number::Var(v.index())),
             ExprKind::Count { group, .. } => Ok(Number::Count(group.index())),
             ExprKind::Offset { tensor, group } => Ok(Number::First(group.index(), *tensor)),
@@ -114,52 +139,66 @@ impl Reader<'_> {
     }
 
     fn coordinate(&self, e: &Expr, extent: &Extent) -> Built<Coordinate> {
-        if let ExprKind::Read { tensor, index } = &e.kind {
-            let limit = match extent {
-                Extent::Fixed(size) => self.most(size, e.span)?,
-                Extent::Counted { bound, .. } => self.size(bound, e.span)?,
-                Extent::Ragged { .. } => return Err(no(e.span, "an index into a ragged axis")),
-            };
-            let Place { tensor, coords } = self.place(*tensor, index)?;
-            return Ok(Coordinate::Gather { tensor, coords, limit });
-        }
         let (mut terms, mut constant) = (BTreeMap::new(), 0);
-        self.linear(e, 1, &mut terms, &mut constant)?;
-        let terms = terms.into_iter().filter(|(_, c)| *c != 0).collect();
-        Ok(Coordinate::Linear { terms, constant })
+        let linear = self.linear(e, 1, &mut terms, &mut constant);
+        if linear.is_some() && (self.keeps(e) || self.stays_inside(e, extent)) {
+            let terms = terms.into_iter().filter(|(_, c)| *c != 0).collect();
+            return Ok(Coordinate::Linear { terms, constant });
+        }
+        let limit = match extent {
+            _ if self.stays_inside(e, extent) => None,
+            Extent::Fixed(size) => Some(self.most(size, e.span)?),
+            Extent::Counted { bound, .. } => Some(self.size(bound, e.span)?),
+            Extent::Ragged { .. } => return Err(no(e.span, "an index into a ragged axis")),
+        };
+        Ok(Coordinate::Computed { value: self.number(e)?, limit })
     }
 
-    /// Adds `times * e`.
+    /// Whether `check` has seen that the index stays inside its axis, whatever the launch decides: a sum in which
+    /// nothing is subtracted, of all values of its variables.
+    fn keeps(&self, e: &Expr) -> bool {
+        self.assign.filter.is_none() && grows(e)
+    }
+
+    fn stays_inside(&self, e: &Expr, extent: &Extent) -> bool {
+        Reach::new(self.program, self.assign, self.bound).inside(e, extent) == Inside::Always
+    }
+
+    /// Adds `times * e`; `None` if that is no sum of variables.
     fn linear(
         &self,
         e: &Expr,
         times: i64,
         terms: &mut BTreeMap<usize, i64>,
         constant: &mut i64,
-    ) -> Built<()> {
+    ) -> Option<()> {
         match &e.kind {
-            ExprKind::Var(v) => *terms.entry(v.index()).or_default() += times,
-            ExprKind::Scalar(Scalar::Int(v)) => *constant += times * v,
-            ExprKind::Size(size) => *constant += times * self.size(size, e.span)?,
+            ExprKind::Var(v) => {
+                let sum = terms.entry(v.index()).or_default();
+                *sum = sum.checked_add(times)?;
+            }
+            ExprKind::Scalar(_) | ExprKind::Size(_) => {
+                *constant = constant.checked_add(times.checked_mul(self.constant(e)?)?)?;
+            }
             ExprKind::Binary { op: hir::BinOp::Add, lhs, rhs } => {
                 self.linear(lhs, times, terms, constant)?;
                 self.linear(rhs, times, terms, constant)?;
             }
             ExprKind::Binary { op: hir::BinOp::Sub, lhs, rhs } => {
                 self.linear(lhs, times, terms, constant)?;
-                self.linear(rhs, -times, terms, constant)?;
+                self.linear(rhs, times.checked_neg()?, terms, constant)?;
             }
             ExprKind::Binary { op: hir::BinOp::Mul, lhs, rhs } => {
                 let (factor, rest) = match (self.constant(lhs), self.constant(rhs)) {
                     (Some(n), _) => (n, rhs),
                     (_, Some(n)) => (n, lhs),
-                    _ => return Err(no(e.span, "a product of variables in an index")),
+                    _ => return None,
                 };
-                self.linear(rest, times * factor, terms, constant)?;
+                self.linear(rest, times.checked_mul(factor)?, terms, constant)?;
             }
-            _ => return Err(no(e.span, "this index")),
+            _ => return None,
         }
-        Ok(())
+        Some(())
     }
 
     fn constant(&self, e: &Expr) -> Option<i64> {

@@ -1,7 +1,7 @@
 //! Who carries a movement out, and the digits of its variables: the common refinement of the boundaries
 //! that both tables put on them, those of the carrier's mesh decided by the rank.
 
-use super::digits::{Step, gcd, piece, step};
+use super::digits::{Step, gcd, step};
 use super::moves::{
     Built, Coordinate, Cut, Live, Move, MoveDigit, MoveValue, MoveVar, Place, Shape, Side, no,
 };
@@ -246,7 +246,7 @@ impl Builder<'_> {
                 out.extend(
                     digits
                         .filter(|d| d.weight % coefficient == 0)
-                        .map(|d| d.weight / coefficient)
+                        .map(|d| d.weight / coefficient.abs())
                         .filter(|w| *w > 1),
                 );
             }
@@ -270,9 +270,8 @@ impl Builder<'_> {
                 continue;
             };
             let top = table.is_top(row);
-            let pieces = place.coords[row.axis].terms(digits).and_then(|(terms, constant)| {
-                (constant == 0).then(|| piece(&terms, 0, digits, row, top)).flatten()
-            });
+            let piece = place.coords[row.axis].piece(digits, row, top);
+            let pieces = piece.filter(|sum| sum.constant == 0).map(|sum| sum.terms);
             let free = |p: &super::Terms| p.iter().all(|(d, _)| digits[*d].cut.is_none());
             let Some(mine) = pieces.filter(free).and_then(|p| radix_of(p, digits, row, top)) else {
                 checks.push((row.axis, at));
@@ -301,7 +300,9 @@ impl Builder<'_> {
             place.is_some_and(|p| checks.iter().any(|(axis, _)| p.coords[*axis].mentions(*v)))
         };
         let by_length = |v: &usize| {
-            self.vars.iter().any(|x| matches!(&x.live, Live::Size(size) if reads(size, *v)))
+            self.vars
+                .iter()
+                .any(|x| matches!(&x.live, Live::Size(size) if size.coords().contains(v)))
         };
         (0..self.vars.len()).filter(|v| by_check(v) || by_length(v)).collect()
     }
@@ -342,16 +343,6 @@ fn radix_of(
         (*factor == below).then(|| below * digits[*d].radix)
     })?;
     (top || full == row.radix.bound()).then_some(terms)
-}
-
-/// Whether a size reads the coordinate of a variable.
-fn reads(size: &Size, var: usize) -> bool {
-    match size {
-        Size::Coord(i) => *i == var,
-        Size::Dyn { index, .. } | Size::Read { index, .. } => index.iter().any(|s| reads(s, var)),
-        Size::Binary { lhs, rhs, .. } => reads(lhs, var) || reads(rhs, var),
-        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => false,
-    }
 }
 
 /// Boundaries that divide each other, smallest first.

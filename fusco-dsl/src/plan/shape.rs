@@ -5,7 +5,7 @@ use super::digits::gcd;
 use super::digits::{Step, step, unit_of};
 use super::moves::{Coordinate, Live, MoveDigit, MoveValue, Place, Shape, TileShape};
 use super::refine::Builder;
-use crate::layout::{Home, SpreadKind};
+use crate::layout::{Digit, Home, SpreadKind};
 use crate::sema::hir;
 
 /// Bytes from which a run is long enough to move without a tile.
@@ -141,26 +141,21 @@ impl Builder<'_> {
             places.iter().fold(unit, |unit, p| gcd(unit, unit_of(self.table(p), p, digits, i)))
         });
         for place in places {
-            unit = gcd(unit, self.fixed_offset(place));
+            unit = gcd(unit, self.fixed_offset(place, digits));
         }
         1 << unit.trailing_zeros().min(5)
     }
 
-    /// The offset that constants in the indices add.
-    fn fixed_offset(&self, place: &Place) -> i64 {
+    /// What the offset that constants in the indices add is a multiple of.
+    fn fixed_offset(&self, place: &Place, digits: &[MoveDigit]) -> i64 {
         let table = self.table(place);
-        let mut unit = 0;
-        for (axis, coordinate) in place.coords.iter().enumerate() {
-            if matches!(coordinate, Coordinate::Linear { constant, .. } if *constant != 0) {
-                let strides =
-                    table.digits.iter().filter(|d| d.axis == axis).map(|d| match d.home {
-                        Home::Memory { stride } | Home::Rows { stride } => stride,
-                        _ => 0,
-                    });
-                unit = strides.fold(unit, gcd);
-            }
-        }
-        unit
+        let constant = |row: &&Digit| matches!(place.coords[row.axis], Coordinate::Linear { constant, .. } if constant != 0);
+        table.digits.iter().filter(constant).fold(0, |unit, row| {
+            let (Home::Memory { stride } | Home::Rows { stride }) = row.home else { return unit };
+            let mapped = table.maps.contains_key(&row.axis);
+            let mine = place.coords[row.axis].piece(digits, row, table.is_top(row));
+            gcd(unit, stride * mine.filter(|_| !mapped).map_or(1, |mine| mine.constant))
+        })
     }
 
     /// A tile if each side is contiguous along a digit of its own.
@@ -205,7 +200,7 @@ impl Builder<'_> {
                 Live::Known => unit,
                 Live::Size(_) => 1,
             };
-            let unit = self.places().fold(unit, |u, p| gcd(u, self.fixed_offset(p)));
+            let unit = self.places().fold(unit, |u, p| gcd(u, self.fixed_offset(p, digits)));
             (1i64 << unit.trailing_zeros()).min(16 / bytes).max(1)
         };
         let shape = TileShape {

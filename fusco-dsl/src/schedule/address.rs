@@ -298,6 +298,23 @@ impl<'p> Addresses<'p> {
         Some((self.known(&index.bound), index.none))
     }
 
+    /// The axes of a tensor along which its elements are assumed distinct.
+    pub fn assumed_distinct(&self, tensor: Handle<hir::Tensor>) -> Option<&'p [usize]> {
+        let own = self.program.entries.iter().flat_map(|e| &e.assumes);
+        let mut all = self.program.assumes.iter().chain(own);
+        all.find(|a| a.tensor == tensor).map(|a| &a.axes[..])
+    }
+
+    /// The extent of an axis where a launch decides it.
+    pub fn live_extent(&self, tensor: Handle<hir::Tensor>, axis: usize) -> Option<Ix> {
+        match &self.program.tensors[tensor].axes[axis].extent {
+            hir::Extent::Fixed(size) if self.program.eval(size, self.bound).is_none() => {
+                self.size(size, self.bound)
+            }
+            _ => None,
+        }
+    }
+
     /// Sizes of the mesh axes that index a dyn.
     pub fn mesh_sizes(&self, of: Handle<hir::Dyn>) -> Vec<i64> {
         let axes = self.program.dyns[of].axes.iter();

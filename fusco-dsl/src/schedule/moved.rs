@@ -68,7 +68,9 @@ impl Moved {
                 body,
             });
             let target = movement.target.tensor;
+            let has_none = |t| at.index_type(t).is_some_and(|(_, none)| none.is_some());
             let whole = movement.filter.is_none()
+                && !movement.may_be_absent(&has_none)
                 && !movement.over_tuples()
                 && image::is_everything(at.table_of(target), movement);
             if !whole && self.fills.iter().all(|(filled, _)| *filled != target) {

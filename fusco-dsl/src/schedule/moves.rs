@@ -70,9 +70,8 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
     /// The loop nest.
     pub fn lower(&mut self) -> Op {
         for coordinate in &self.movement.target.coords {
-            if let Coordinate::Gather { tensor, coords, limit } = coordinate {
-                self.claim(*tensor, coords, *limit);
-            }
+            let Coordinate::Computed { value, .. } = coordinate else { continue };
+            value.places().into_iter().for_each(|place| self.claim(place.tensor));
         }
         match self.movement.shape {
             Shape::Rows { run, vector, digits } => self.rows(run, vector, digits),
@@ -80,39 +79,55 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         }
     }
 
-    /// Elements that name where the movement writes are assumed distinct (F0205 else).
-    fn claim(&mut self, tensor: Handle<hir::Tensor>, coords: &[Coordinate], limit: i64) {
-        let [Coordinate::Linear { terms, .. }] = coords else { return };
-        let [(var, _)] = terms[..] else { return };
+    /// Elements that name where the movement writes are compared, if they are assumed distinct: each of them, on every
+    /// rank that holds the tensor. Those that may be equal, at other coordinates of some axes, name entries of their own.
+    fn claim(&mut self, tensor: Handle<hir::Tensor>) {
+        let Some(assumed) = self.at.assumed_distinct(tensor) else { return };
+        let Some((bound, none)) = self.at.index_type(tensor) else { return };
+        let extents: Vec<i64> =
+            (0..self.table_axes(tensor)).map(|axis| self.at.axis_bound(tensor, axis)).collect();
+        let elements: i64 = extents.iter().product();
+        let others = (0..extents.len()).filter(|axis| !assumed.contains(axis));
+        let others = Vec::from_iter(others);
+        let apart: i64 = others.iter().map(|axis| extents[*axis]).product();
         let table = format!("claims_{}", self.at.table_of(tensor).name);
-        let table = self.at.lookup(&table, limit, || TableKind::Computed);
-        let info = self.movement.vars[var].clone();
-        let extent = info.extent;
-        let digit = MoveDigit { var: 0, weight: 1, radix: extent, cut: None, tuple: false };
-        let place =
-            Place { tensor, coords: vec![Coordinate::Linear { terms: vec![(0, 1)], constant: 0 }] };
-        // Each element, on every rank that holds the tensor.
-        let all = Move {
-            route: None,
-            vars: vec![MoveVar { guarded: false, ..info }],
-            digits: vec![digit],
-            target: place.clone(),
-            value: MoveValue::Int(Number::Lit(0)),
-            carrier: Side::Target,
-            checks: Vec::new(),
-            ..self.movement.clone()
+        let table = self.at.lookup(&table, bound * apart, || TableKind::Computed);
+        let name = match &self.at.table_of(tensor).axes[..] {
+            [axis] => axis.clone(),
+            _ => "x".to_string(),
         };
+        let all = each_element(self.movement, tensor, (name, &extents));
         let mut each = MoveLowering::new(self.at, &all);
-        let Some(at) = each.loops[0] else { return };
+        let Some(var) = each.loops[0] else { return };
+        let mut guards = each.guards();
+        for (axis, coordinate) in all.target.coords.iter().enumerate() {
+            if let Some(limit) = each.at.live_extent(tensor, axis) {
+                guards.push(Guard::Below { value: each.coordinate(coordinate), limit });
+            }
+        }
+        let element = each.element(&all.target);
+        if apart > 1 {
+            // One out of its range would name another's entry.
+            guards.extend(none.map(|none| differs(&element, none)));
+            let tensor = each.at.tensor(tensor);
+            guards.push(Guard::Valid { tensor, value: element.clone(), limit: bound });
+        }
+        let at = others.iter().fold(Ix::Lit(0), |at, axis| {
+            plus(times(at, extents[*axis]), each.coordinate(&all.target.coords[*axis]))
+        });
         let claims = Claims {
             table,
             tensor: each.at.tensor(tensor),
-            var: (at, extent),
-            guards: each.guards(),
-            value: each.element(&place),
+            var: (var, elements),
+            guards,
+            value: plus(times(at, bound), element),
         };
         self.prepare.append(&mut each.prepare);
         self.prepare.push(Op::Claim(Box::new(claims)));
+    }
+
+    fn table_axes(&self, tensor: Handle<hir::Tensor>) -> usize {
+        self.at.table_of(tensor).axes.len()
     }
 
     fn rows(&mut self, run: i64, vector: i64, inside: usize) -> Op {
@@ -378,7 +393,7 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         }
         // Only a point of this rank may fail the launch; a check that reads an index comes after it.
         out.extend(self.condition());
-        let gathers = |axis: &usize| matches!(place.coords[*axis], Coordinate::Gather { .. });
+        let gathers = |axis: &usize| place.coords[*axis].reads();
         let checks = &self.movement.checks;
         for (axis, at) in checks.iter().filter(|(axis, _)| !gathers(axis)) {
             out.push(self.check(place, *axis, *at));
@@ -390,11 +405,15 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         out
     }
 
-    /// The statement's own.
-    fn condition(&mut self) -> Option<Guard> {
-        let filter = self.movement.filter.as_ref()?;
-        let Ok(filter) = filter.map(&mut |n| Ok::<_, Infallible>(self.number(n)));
-        Some(Guard::Holds(filter))
+    /// The statement's own, part by part: what one part has seen to the next may read.
+    fn condition(&mut self) -> Vec<Guard> {
+        let mut out = Vec::new();
+        for part in self.movement.filter.iter().flat_map(hir::Filter::parts) {
+            part.operands().into_iter().for_each(|n| self.number_guards(n, &mut out));
+            let Ok(part) = part.map(&mut |n| Ok::<_, Infallible>(self.number(n)));
+            out.push(Guard::Holds(part));
+        }
+        out
     }
 
     /// The variable is below its extent; one that was read from a tensor is at most its bound.
@@ -421,22 +440,58 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
         let movement = self.movement;
         let places = std::iter::once(&movement.target).chain(movement.value.places());
         let mut out = Vec::new();
-        for coordinate in places.flat_map(|p| &p.coords) {
-            let Coordinate::Gather { tensor, limit, .. } = coordinate else { continue };
+        for (place, coordinate) in places.flat_map(|p| p.coords.iter().map(move |c| (p, c))) {
             let reduced = |v: &usize| movement.value.reduces(*v) && coordinate.mentions(*v);
             let waits: Vec<usize> = (0..movement.vars.len()).filter(reduced).collect();
             let known = waits.iter().all(|v| over.contains(v) || outer.contains(v));
             let here = over.is_empty() || waits.iter().any(|v| over.contains(v));
             if known && here {
-                let tensor = self.at.tensor(*tensor);
-                let value = self.coordinate(coordinate);
-                let guard = Guard::Valid { tensor, value, limit: *limit };
-                if !out.contains(&guard) {
-                    out.push(guard);
-                }
+                self.coordinate_guards(place.tensor, coordinate, &mut out);
             }
         }
         out
+    }
+
+    /// What must hold before the place is used: elements that decide where it is are there, and what their types say.
+    fn coordinate_guards(
+        &mut self,
+        of: Handle<hir::Tensor>,
+        coordinate: &Coordinate,
+        out: &mut Vec<Guard>,
+    ) {
+        let Coordinate::Computed { value, limit } = coordinate else { return };
+        self.number_guards(value, out);
+        let read = value.places();
+        for place in &read {
+            let Some((bound, none)) = self.at.index_type(place.tensor) else { continue };
+            let (tensor, element) = (self.at.tensor(place.tensor), self.element(place));
+            add(out, none.map(|none| differs(&element, none)));
+            add(out, Some(Guard::Valid { tensor, value: element, limit: bound }));
+        }
+        if let Some(limit) = limit {
+            let tensor = self.at.tensor(read.first().map_or(of, |place| place.tensor));
+            let value = self.number(value);
+            add(out, Some(Guard::Valid { tensor, value, limit: *limit }));
+        }
+    }
+
+    /// What must hold before the number is computed.
+    fn number_guards(&mut self, number: &Number, out: &mut Vec<Guard>) {
+        match number {
+            Number::Read(place) => {
+                place.coords.iter().for_each(|c| self.coordinate_guards(place.tensor, c, out));
+            }
+            Number::Binary { op, lhs, rhs } => {
+                self.number_guards(lhs, out);
+                self.number_guards(rhs, out);
+                let divides = matches!(op, hir::BinOp::Div | hir::BinOp::Rem);
+                if divides && !matches!(**rhs, Number::Lit(_)) {
+                    let value = self.number(rhs);
+                    add(out, Some(Guard::NonZero { value }));
+                }
+            }
+            _ => {}
+        }
     }
 
     /// The rank's own digit, against the one of the point.
@@ -537,6 +592,59 @@ fn peer_digit(at: &Addresses<'_>, movement: &Move) -> Option<usize> {
 fn copy_axes(table: &Digits) -> Vec<(i64, i64)> {
     let copies = table.spread.iter().filter(|s| s.kind == SpreadKind::Copy);
     copies.map(|s| (s.size, s.weight)).collect()
+}
+
+/// Each element of an index tensor, by one variable: the elements of a movement that writes them all.
+fn each_element(
+    movement: &Move,
+    tensor: Handle<hir::Tensor>,
+    (name, extents): (String, &[i64]),
+) -> Move {
+    let extent = extents.iter().product();
+    let part = |op, lhs, rhs| {
+        let (lhs, rhs) = (Box::new(lhs), Box::new(Number::Lit(rhs)));
+        Number::Binary { op, lhs, rhs }
+    };
+    let coordinate = |axis: usize| {
+        let below: i64 = extents[axis + 1..].iter().product();
+        if extents.len() == 1 {
+            return Coordinate::Linear { terms: vec![(0, 1)], constant: 0 };
+        }
+        let mut value = Number::Var(0);
+        if below > 1 {
+            value = part(hir::BinOp::Div, value, below);
+        }
+        if axis > 0 {
+            value = part(hir::BinOp::Rem, value, extents[axis]);
+        }
+        Coordinate::Computed { value, limit: None }
+    };
+    let var =
+        MoveVar { name, extent, tuple: None, live: Live::Known, guarded: false, first: false };
+    Move {
+        route: None,
+        vars: vec![var],
+        digits: vec![MoveDigit { var: 0, weight: 1, radix: extent, cut: None, tuple: false }],
+        target: Place { tensor, coords: (0..extents.len()).map(coordinate).collect() },
+        value: MoveValue::Int(Number::Lit(0)),
+        filter: None,
+        carrier: Side::Target,
+        checks: Vec::new(),
+        ..movement.clone()
+    }
+}
+
+fn differs(value: &Ix, from: i64) -> Guard {
+    Guard::Holds(hir::Filter::Compare {
+        op: hir::CmpOp::Ne,
+        lhs: value.clone(),
+        rhs: Ix::Lit(from),
+    })
+}
+
+/// Adds a guard that is not there yet.
+fn add(guards: &mut Vec<Guard>, guard: Option<Guard>) {
+    guards.extend(guard.filter(|g| !guards.contains(g)));
 }
 
 /// A load from this rank, a pull from another.

@@ -6,7 +6,7 @@ use super::ir::*;
 use super::moves::MoveLowering;
 use crate::arena::Handle;
 use crate::layout::{Home, Map, Owners, SpreadKind, Table as Digits};
-use crate::plan::{Coord, Coordinate, Number, Place, Side, piece_of};
+use crate::plan::{Coord, Coordinate, Number, Place, Side, Sum};
 use crate::sema::hir::{self, Size};
 
 impl MoveLowering<'_, '_, '_> {
@@ -131,10 +131,13 @@ impl MoveLowering<'_, '_, '_> {
             return cut(position, row.weight, row.radix.bound(), top);
         }
         let coordinate = &place.coords[axis];
-        match piece_of(coordinate, &self.movement.digits, row, top) {
-            Some(terms) => terms.into_iter().fold(Ix::Lit(0), |sum, (digit, times_of)| {
-                plus(sum, times(self.digits[digit].clone(), times_of))
-            }),
+        match coordinate.piece(&self.movement.digits, row, top) {
+            Some(Sum { terms, constant }) => {
+                let sum = terms.into_iter().fold(Ix::Lit(0), |sum, (digit, times_of)| {
+                    plus(sum, times(self.digits[digit].clone(), times_of))
+                });
+                plus(sum, Ix::Lit(constant))
+            }
             None => cut(self.coordinate(coordinate), row.weight, row.radix.bound(), top),
         }
     }
@@ -147,9 +150,7 @@ impl MoveLowering<'_, '_, '_> {
                 });
                 plus(sum, Ix::Lit(*constant))
             }
-            Coordinate::Gather { tensor, coords, .. } => {
-                self.element(&Place { tensor: *tensor, coords: coords.clone() })
-            }
+            Coordinate::Computed { value, .. } => self.number(value),
         }
     }
 
@@ -202,6 +203,7 @@ impl MoveLowering<'_, '_, '_> {
         match number {
             Number::Read(place) => self.element(place),
             Number::Lit(v) => Ix::Lit(*v),
+            Number::Size(size) => self.size(size),
             Number::Var(v) => self.var(*v),
             Number::Count(v) => self.at.live(self.movement.route, self.var(*v)),
             Number::First(v, tensor) => {

@@ -242,8 +242,11 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
         }
         super::fit::placement(program, tensor, bound, out);
     }
-    for stmt in program.entries.iter().flat_map(|e| &e.stmts) {
-        super::reach::indices(program, stmt, bound, out);
+    for entry in &program.entries {
+        for stmt in &entry.stmts {
+            super::reach::indices(program, stmt, bound, out);
+            out.0.extend(super::apart::collision(program, (entry, stmt), bound));
+        }
     }
 }
 

@@ -1,9 +1,7 @@
 //! Edits that read the tree around a place, and say which text would stand there; `None` where the place is not in the source, or the edit would not be enough.
 
 use super::checker::Checker;
-use super::hir;
 use super::text;
-use crate::arena::Handle;
 use crate::diag::Fix;
 use crate::source::Span;
 use crate::syntax::ast::{self, Decl, Expr, ExprKind, Stmt, Term, Word};
@@ -90,13 +88,6 @@ impl Checker<'_> {
             }
         }
         None
-    }
-
-    /// The type of an index tensor without `none`.
-    pub fn without_none(&self, tensor: Handle<hir::Tensor>) -> Option<Fix> {
-        let word = &self.tensors_around(self.hir.tensors[tensor].span)?.dtype;
-        let bound = word.args.iter().flatten().find(|a| a.named.is_none())?;
-        replace(word.span, format!("{}({})", word.name.name, text::expr(&bound.value)))
     }
 
     /// `T[s]` for `T`, where an axis of the tensor counts the ranks.

@@ -107,15 +107,20 @@ impl Checker<'_> {
             target: a.targets.first().cloned(),
             is_static: false,
             deferred: Vec::new(),
-            in_element: false,
+            filtered: a.filter.is_some(),
             assumed: &assumed,
             outputs,
             above,
+            bounds: Vec::new(),
+            read: Vec::new(),
             needs: Vec::new(),
             counts: Vec::new(),
         };
         let Ok(assign) = self.assign(&mut frame, a) else { return false };
-        if let Some(first) = entry.stmts.iter().find(|s| s.target == assign.target) {
+        // Whether statements without a route write one element both is known at bind.
+        let by_plan = |s: &Assign| s.via.is_some() || s.value.is_of_plan();
+        let mut others = entry.stmts.iter().filter(|s| s.target == assign.target);
+        if let Some(first) = others.find(|s| by_plan(s) || by_plan(&assign)) {
             let name = self.hir.tensors[assign.target].name.clone();
             let diagnostic = Diagnostic::error(
                 "F0504",
@@ -165,6 +170,7 @@ impl Checker<'_> {
             None if metadata => {}
             None => {
                 self.forgot_via(a)?;
+                frame.bounds = a.filter.as_ref().map_or(Vec::new(), |f| self.bounds(f));
                 let (index, value) = self.static_sides(frame, a, target, target_ref)?;
                 self.same_type(target, &value, &a.value)?;
                 let filter = a.filter.as_ref().map(|f| self.filter(frame, f)).transpose()?;
@@ -242,7 +248,7 @@ impl Checker<'_> {
             }
             let at = (tensor, axis);
             let var = match frame.is_static {
-                true => self.without_route(frame, (known, &name), at, (args, out))?,
+                true => self.without_route(frame, (known, &name), at, (args, out, left))?,
                 false => self.with_route(frame, (known, &name), at, out)?,
             };
             out[axis] = Some(Expr { kind: ExprKind::Var(var), ty: Elem::I64, span: arg.span });
@@ -256,14 +262,50 @@ impl Checker<'_> {
         frame: &mut Frame,
         (known, name): (Option<Handle<Var>>, &Ident),
         (tensor, axis): (Handle<hir::Tensor>, usize),
-        (args, index): (&[ast::Expr], &[Option<Expr>]),
+        (args, index, left): (&[ast::Expr], &[Option<Expr>], bool),
     ) -> Checked<Handle<Var>> {
         let extent = self.static_extent(tensor, axis, index, name.span)?;
         let Some(var) = known else {
+            let extent = self.bounded(frame, name, extent);
             return Ok(frame.vars.append(Var { name: name.name.clone(), extent }));
         };
-        self.ranges_over(frame, (var, name), (tensor, axis), &extent, args)?;
+        if self.is_padded(frame, var, &extent) {
+            frame.vars[var].extent = extent;
+        } else {
+            self.ranges_over(frame, (var, name), (tensor, axis), &extent, args)?;
+        }
+        if !left {
+            frame.read.push(var);
+        }
         Ok(var)
+    }
+
+    /// The extent of an axis, or what the statement's condition leaves of it.
+    fn bounded(&self, frame: &Frame, name: &Ident, extent: VarExtent) -> VarExtent {
+        let VarExtent::Fixed(size) = &extent else { return extent };
+        match frame.bound(&name.name) {
+            Some(bound) if self.facts.at_most(bound, size) => VarExtent::Fixed(bound.clone()),
+            _ => extent,
+        }
+    }
+
+    /// Whether what is read is known to be shorter than the target, the rest of which keeps its fill or its old
+    /// value, or is for other statements.
+    fn is_padded(&self, frame: &Frame, var: Handle<Var>, extent: &VarExtent) -> bool {
+        let Some(target) = frame.target.as_ref().and_then(|t| self.hir.tensor(&t.name.name)) else {
+            return false;
+        };
+        let info = &self.hir.tensors[target];
+        let others = frame.outputs.iter().filter(|o| **o == info.name).count() > 1;
+        let rest = info.attrs.fill.is_some() || info.io == hir::Io::InOut || others;
+        let (VarExtent::Fixed(has), true) = (&frame.vars[var].extent, rest) else { return false };
+        let most = match extent {
+            VarExtent::Fixed(size) if same(size, has) => return false,
+            VarExtent::Fixed(size) => self.at_bounds(size),
+            VarExtent::Counted { bound, .. } => bound.clone(),
+            VarExtent::Ragged(_) => return false,
+        };
+        frame.left.contains(&var) && !frame.read.contains(&var) && self.facts.at_most(&most, has)
     }
 
     /// The same behind a route, which has variables of its own.

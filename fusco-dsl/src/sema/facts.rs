@@ -206,9 +206,5 @@ fn names_param(size: &Size, param: Handle<Param>) -> bool {
 
 /// Whether params and mesh axes alone decide the size.
 pub(super) fn at_bind(size: &Size) -> bool {
-    match size {
-        Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => true,
-        Size::Dyn { .. } | Size::Coord(_) | Size::Read { .. } => false,
-        Size::Binary { lhs, rhs, .. } => at_bind(lhs) && at_bind(rhs),
-    }
+    size.is_known_at_bind()
 }

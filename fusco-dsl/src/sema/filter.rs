@@ -3,7 +3,7 @@
 use super::checker::{Checked, Checker};
 use super::extent::comparison;
 use super::frame::Frame;
-use super::hir::{Elem, Expr, ExprKind, Filter};
+use super::hir::{BinOp, CmpOp, Elem, Expr, ExprKind, Filter, Size};
 use super::text;
 use crate::diag::Diagnostic;
 use crate::syntax::ast::{self, ExprKind as Ast, Op};
@@ -28,6 +28,42 @@ impl Checker<'_> {
                 Ok(Filter::Compare { op, lhs, rhs })
             }
             _ => self.unsupported(e.span, format!("`{}` as a condition", text::expr(e))),
+        }
+    }
+
+    /// What it bounds its variables by: `i < N`, or another way to write that, as one of its conjuncts.
+    pub fn bounds(&mut self, e: &ast::Expr) -> Vec<(String, Size)> {
+        let Ast::Binary { op, lhs, rhs } = &e.kind else { return Vec::new() };
+        if *op == Op::And {
+            let mut out = self.bounds(lhs);
+            out.extend(self.bounds(rhs));
+            return out;
+        }
+        let Some(op) = comparison(*op) else { return Vec::new() };
+        let (name, op, size) = match (lhs.as_name(), rhs.as_name()) {
+            (Some(name), _) if !self.is_size(name) && self.is_of_sizes(rhs) => (name, op, rhs),
+            (_, Some(name)) if !self.is_size(name) && self.is_of_sizes(lhs) => {
+                (name, op.turned(), lhs)
+            }
+            _ => return Vec::new(),
+        };
+        let more = match op {
+            CmpOp::Lt => 0,
+            CmpOp::Le => 1,
+            _ => return Vec::new(),
+        };
+        let Ok(size) = self.size(size, &[]) else { return Vec::new() };
+        let size =
+            if more == 0 { size } else { super::extent::fold(BinOp::Add, size, Size::Lit(1)) };
+        vec![(name.to_string(), size)]
+    }
+
+    fn is_of_sizes(&self, e: &ast::Expr) -> bool {
+        match &e.kind {
+            Ast::Int(_) => true,
+            Ast::Name(name) => self.is_size(name),
+            Ast::Binary { lhs, rhs, .. } => self.is_of_sizes(lhs) && self.is_of_sizes(rhs),
+            _ => false,
         }
     }
 

@@ -19,16 +19,27 @@ pub(super) struct Frame<'a> {
     pub is_static: bool,
     /// Names that the left computes with and whose extent the right side gives.
     pub deferred: Vec<Ident>,
-    /// Inside the index of an index.
-    pub in_element: bool,
+    /// It has a condition, which may leave out what an index must not reach.
+    pub filtered: bool,
     /// What the entry assumes.
     pub assumed: &'a [hir::Assume],
     /// Every target of the entry, by name.
     pub outputs: &'a [String],
     /// How many of them the statements above write.
     pub above: usize,
+    /// What the statement's condition bounds its variables by: each is less than its size.
+    pub bounds: Vec<(String, hir::Size)>,
+    /// Variables that are plain indices of something read.
+    pub read: Vec<Handle<Var>>,
     /// Routes that the statement needs a plan of, besides `via`.
     pub needs: Vec<Handle<hir::Route>>,
     /// Tensors it takes the counts of: their route is known when all entries are read.
     pub counts: Vec<Handle<hir::Tensor>>,
+}
+
+impl Frame<'_> {
+    /// What the condition says a variable is less than.
+    pub fn bound(&self, name: &str) -> Option<&hir::Size> {
+        self.bounds.iter().find(|(n, _)| n == name).map(|(_, size)| size)
+    }
 }

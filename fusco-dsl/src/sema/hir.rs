@@ -440,6 +440,32 @@ impl<N> Filter<N> {
         }
     }
 
+    /// Conditions all of which hold where it does, and nowhere else.
+    pub fn parts(&self) -> Vec<&Filter<N>> {
+        match self {
+            Filter::And(a, b) => [a.parts(), b.parts()].concat(),
+            Filter::Compare { .. } | Filter::Or(..) => vec![self],
+        }
+    }
+
+    /// Comparisons all of which hold where it does.
+    pub fn conjuncts(&self) -> Vec<(CmpOp, &N, &N)> {
+        match self {
+            Filter::Compare { op, lhs, rhs } => vec![(*op, lhs, rhs)],
+            Filter::And(a, b) => [a.conjuncts(), b.conjuncts()].concat(),
+            Filter::Or(..) => Vec::new(),
+        }
+    }
+
+    /// Whether those comparisons are all that it says.
+    pub fn is_conjunction(&self) -> bool {
+        match self {
+            Filter::Compare { .. } => true,
+            Filter::And(a, b) => a.is_conjunction() && b.is_conjunction(),
+            Filter::Or(..) => false,
+        }
+    }
+
     /// The same condition over other numbers.
     pub fn map<M, E>(&self, number: &mut impl FnMut(&N) -> Result<M, E>) -> Result<Filter<M>, E> {
         Ok(match self {
@@ -477,6 +503,14 @@ pub struct Expr {
 }
 
 impl Expr {
+    /// Whether it is a number of a plan.
+    pub fn is_of_plan(&self) -> bool {
+        matches!(
+            self.kind,
+            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. }
+        )
+    }
+
     /// The `sum`, or another reducer, that it computes with.
     pub fn sum(&self) -> Option<&Expr> {
         match &self.kind {
@@ -498,6 +532,16 @@ impl Expr {
                 lhs.reduced_by(wanted).or_else(|| rhs.reduced_by(wanted))
             }
             _ => None,
+        }
+    }
+
+    /// The variables of every reducer.
+    pub fn reduced(&self) -> Vec<Handle<Var>> {
+        match &self.kind {
+            ExprKind::Reduce { over, body, .. } => [over.clone(), body.reduced()].concat(),
+            ExprKind::Cast(inner) => inner.reduced(),
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.reduced(), rhs.reduced()].concat(),
+            _ => Vec::new(),
         }
     }
 
@@ -692,12 +736,12 @@ pub enum ProveKind {
     },
 }
 
-/// `assume distinct(k: topk[s, t, k]);`
+/// `assume distinct(k: topk[s, t, k]);`, `assume distinct((r, j): page[r, j]);`
 #[derive(Clone, Debug)]
 pub struct Assume {
     pub tensor: Handle<Tensor>,
-    /// The axis along which values differ.
-    pub axis: usize,
+    /// The axes along which values differ, ascending.
+    pub axes: Vec<usize>,
     pub text: String,
     pub span: Span,
 }
@@ -845,6 +889,27 @@ pub fn least(param: Handle<Param>, conditions: &[Cond]) -> Option<i64> {
 }
 
 impl Size {
+    /// The coordinates that it names.
+    pub fn coords(&self) -> Vec<usize> {
+        match self {
+            Size::Coord(i) => vec![*i],
+            Size::Dyn { index, .. } | Size::Read { index, .. } => {
+                index.iter().flat_map(Size::coords).collect()
+            }
+            Size::Binary { lhs, rhs, .. } => [lhs.coords(), rhs.coords()].concat(),
+            Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => Vec::new(),
+        }
+    }
+
+    /// Whether params and mesh axes alone decide it.
+    pub fn is_known_at_bind(&self) -> bool {
+        match self {
+            Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => true,
+            Size::Dyn { .. } | Size::Coord(_) | Size::Read { .. } => false,
+            Size::Binary { lhs, rhs, .. } => lhs.is_known_at_bind() && rhs.is_known_at_bind(),
+        }
+    }
+
     /// A tensor that the size reads.
     pub fn tensor(&self) -> Option<Handle<Tensor>> {
         match self {
@@ -894,6 +959,17 @@ impl CmpOp {
             CmpOp::Ne => a != b,
             CmpOp::Ge => a >= b,
             CmpOp::Gt => a > b,
+        }
+    }
+
+    /// `b op a` where this is `a op b`.
+    pub fn turned(self) -> CmpOp {
+        match self {
+            CmpOp::Lt => CmpOp::Gt,
+            CmpOp::Le => CmpOp::Ge,
+            CmpOp::Ge => CmpOp::Le,
+            CmpOp::Gt => CmpOp::Lt,
+            same => same,
         }
     }
 

@@ -7,7 +7,7 @@ use super::poly::Poly;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Fix};
 use crate::source::Span;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// offset + sum of variable * size, each variable once.
 pub(super) struct Linear {
@@ -99,42 +99,27 @@ pub(super) fn nested(terms: &[(Poly, Poly)], reach: Poly) -> bool {
 /// Points that are compared one by one, at most.
 const MOST_POINTS: i64 = 1 << 20;
 
-/// Whether two assignments give one number.
-pub(super) enum Meet {
-    Never,
-    At(Vec<i64>, Vec<i64>),
-    /// No mixed radix, and too many points to compare.
-    Unknown,
-}
-
-/// Terms are (factor, extent).
-pub(super) fn meet(terms: &[(i64, i64)]) -> Meet {
+/// Whether no two assignments give one number. Terms are (factor, extent).
+pub(super) fn never_meet(terms: &[(i64, i64)]) -> bool {
     let polys: Vec<(Poly, Poly)> = terms
         .iter()
         .filter(|(_, n)| *n > 1)
         .map(|(times, n)| (Poly::lit(*times), Poly::lit(*n)))
         .collect();
     if nested(&polys, Poly::lit(1)) {
-        return Meet::Never;
+        return true;
     }
     let points = terms.iter().try_fold(1i64, |n, t| n.checked_mul(t.1)).unwrap_or(i64::MAX);
-    if points > MOST_POINTS {
-        return Meet::Unknown;
-    }
-    let mut seen = BTreeMap::new();
-    for number in 0..points {
-        let (mut rest, mut value) = (number, 0i128);
-        let mut point = vec![0; terms.len()];
-        for (i, (times, extent)) in terms.iter().enumerate().rev() {
-            point[i] = rest % extent;
-            rest /= extent;
-            value += i128::from(point[i]) * i128::from(*times);
-        }
-        if let Some(first) = seen.insert(value, point.clone()) {
-            return Meet::At(first, point);
-        }
-    }
-    Meet::Never
+    let mut seen = BTreeSet::new();
+    points <= MOST_POINTS
+        && (0..points).all(|number| {
+            let mut rest = number;
+            seen.insert(terms.iter().rev().fold(0i128, |value, (times, extent)| {
+                let digit = rest % extent;
+                rest /= extent;
+                value + i128::from(digit) * i128::from(*times)
+            }))
+        })
 }
 
 /// F0205, with the factor that would do where two literals show it.

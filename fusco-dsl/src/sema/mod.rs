@@ -4,6 +4,7 @@
 //! What a program may say but no later stage can lower is refused here, located, as F0999.
 
 mod adjoint;
+mod apart;
 mod attrs;
 mod bind;
 mod check;
@@ -30,7 +31,7 @@ mod poly;
 mod print;
 mod prove;
 mod range;
-mod reach;
+pub(crate) mod reach;
 mod route;
 mod routed;
 mod schedule;

@@ -24,7 +24,7 @@ impl Checker<'_> {
         claims.claims.iter().filter_map(|c| self.assume_one(c).ok()).collect()
     }
 
-    /// `distinct(k: topk[s, t, k])`
+    /// `distinct(k: topk[s, t, k])`, `distinct((r, j): page[r, j])`
     fn assume_one(&mut self, claim: &Expr) -> Checked<Assume> {
         let Ast::Call { base, args } = &claim.kind else {
             return self.unsupported(claim.span, format!("`assume {}`", text::expr(claim)));
@@ -33,10 +33,10 @@ impl Checker<'_> {
             let name = Ident { name: text::expr(base), span: base.span };
             return self.fail(unknown("F0101", "assumption", &name, &["distinct"]));
         }
-        let [Arg { binder: Some(names), value, .. }] = args.as_slice() else {
+        let [Arg { binder: Some(along), value, .. }] = args.as_slice() else {
             return self.unsupported(claim.span, "`distinct` of anything but `k: topk[s, t, k]`");
         };
-        let (Ast::Index { base, args }, [along]) = (&value.kind, names.as_slice()) else {
+        let Ast::Index { base, args } = &value.kind else {
             return self.unsupported(claim.span, "`distinct` of anything but `k: topk[s, t, k]`");
         };
         let Ast::Name(tensor) = &base.kind else {
@@ -50,15 +50,19 @@ impl Checker<'_> {
         if !plain {
             return self.unsupported(value.span, "`distinct` over an index that is not a variable");
         }
-        let Some(axis) = names.iter().position(|n| *n == along.name) else {
-            return self.fail(unknown(
-                "F0101",
-                "index",
-                along,
-                &names.iter().map(String::as_str).collect::<Vec<_>>(),
-            ));
-        };
-        Ok(Assume { tensor, axis, text: text::expr(claim), span: claim.span })
+        let mut axes = Vec::new();
+        for one in along {
+            match names.iter().position(|n| *n == one.name) {
+                Some(axis) => axes.push(axis),
+                None => {
+                    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                    return self.fail(unknown("F0101", "index", one, &names));
+                }
+            }
+        }
+        axes.sort_unstable();
+        axes.dedup();
+        Ok(Assume { tensor, axes, text: text::expr(claim), span: claim.span })
     }
 
     /// After all entries: `inverse` names entries that may come later.

@@ -2,13 +2,15 @@
 
 use super::dtype::is_integer;
 use super::hir::{
-    self, Assign, BinOp, Bindings, Expr, ExprKind, Program, Reducer, Scalar, Size, VarExtent,
+    self, Assign, BinOp, Bindings, CmpOp, Expr, ExprKind, Filter, Program, Reducer, Scalar, Size,
+    VarExtent,
 };
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
+use std::collections::BTreeMap;
 
 /// Least and most.
-type Range = (i128, i128);
+pub(super) type Range = (i128, i128);
 
 /// F0601: a stored integer that its type, or 64 bits on the way, do not hold, or a divisor that may be 0.
 /// F0999 if only the sizes of a launch decide it.
@@ -18,7 +20,7 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     if moved || !is_integer(stmt.value.ty) || !is_integer(target.dtype.elem) {
         return None;
     }
-    let ranges = Ranges { program, stmt, bound };
+    let ranges = Ranges::new(program, stmt, bound);
     let (range, part) = match ranges.of(&stmt.value) {
         Ok(range) => (range?, &stmt.value),
         Err(Wrong::Divisor(part)) => {
@@ -67,28 +69,61 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     )
 }
 
-enum Wrong<'a> {
+pub(super) enum Wrong<'a> {
     Divisor(&'a Expr),
     Wide(&'a Expr, Range),
 }
 
-struct Ranges<'a> {
+/// What the integers of a statement can be.
+pub(super) struct Ranges<'a> {
     program: &'a Program,
     stmt: &'a Assign,
     bound: &'a Bindings,
+    /// What the statement's condition leaves of its variables.
+    left: BTreeMap<usize, Range>,
 }
 
 impl<'a> Ranges<'a> {
+    /// For all values of the variables.
+    pub fn new(program: &'a Program, stmt: &'a Assign, bound: &'a Bindings) -> Self {
+        Ranges { program, stmt, bound, left: BTreeMap::new() }
+    }
+
+    /// For those values for which the statement's condition may hold.
+    pub fn where_it_holds(program: &'a Program, stmt: &'a Assign, bound: &'a Bindings) -> Self {
+        let mut ranges = Ranges::new(program, stmt, bound);
+        for (op, lhs, rhs) in stmt.filter.iter().flat_map(Filter::conjuncts) {
+            ranges.narrow(op, lhs, rhs);
+            ranges.narrow(op.turned(), rhs, lhs);
+        }
+        ranges
+    }
+
+    /// `variable op number`.
+    fn narrow(&mut self, op: CmpOp, lhs: &'a Expr, rhs: &'a Expr) {
+        let ExprKind::Var(var) = lhs.kind else { return };
+        let (Ok(Some(mine)), Ok(Some(other))) = (self.of(lhs), self.of(rhs)) else { return };
+        self.left.insert(var.index(), within(op, mine, other));
+    }
+
     /// `None` if nothing is known of it, or it has no value at all: an axis is empty.
-    fn of(&self, e: &'a Expr) -> Result<Option<Range>, Wrong<'a>> {
+    pub fn of(&self, e: &'a Expr) -> Result<Option<Range>, Wrong<'a>> {
         let range = match &e.kind {
             ExprKind::Scalar(Scalar::Int(v)) => Some((i128::from(*v), i128::from(*v))),
-            ExprKind::Size(size) => {
-                self.program.eval(size, self.bound).map(|v| (i128::from(v), i128::from(v)))
+            ExprKind::Size(size) => self.size(size),
+            ExprKind::Var(var) if self.left.contains_key(&var.index()) => {
+                self.left.get(&var.index()).copied()
             }
             ExprKind::Var(var) => {
                 let most = self.extent(var.index()).map(|(n, _)| i128::from(n));
                 most.filter(|n| *n > 0).map(|n| (0, n - 1))
+            }
+            ExprKind::Read { tensor, .. }
+                if self.program.tensors[*tensor].dtype.index.is_some() =>
+            {
+                let index = self.program.tensors[*tensor].dtype.index.as_ref();
+                let most = index.and_then(|i| self.program.eval(&i.bound, self.bound));
+                most.map(|n| (0, i128::from(n) - 1))
             }
             ExprKind::Read { tensor, .. } => match self.program.tensors[*tensor].dtype.elem {
                 hir::Elem::U64 => return Ok(Some((0, i128::from(u64::MAX)))),
@@ -159,8 +194,28 @@ impl<'a> Ranges<'a> {
         out.into_iter()
     }
 
+    /// A size; a `dyn` is at least 0.
+    fn size(&self, size: &Size) -> Option<Range> {
+        let whole = |v: i64| (i128::from(v), i128::from(v));
+        match size {
+            Size::Dyn { of, .. } => {
+                let bound = self.program.eval(&self.program.dyns[*of].bound, self.bound)?;
+                Some((0, i128::from(bound)))
+            }
+            Size::Binary { op, lhs, rhs } => match self.program.eval(size, self.bound) {
+                Some(v) => Some(whole(v)),
+                None => {
+                    let (a, b) = (self.size(lhs)?, self.size(rhs)?);
+                    let divides = matches!(op, BinOp::Div | BinOp::Rem);
+                    (!divides || b.0 > 0).then(|| combine(*op, a, b))
+                }
+            },
+            size => self.program.eval(size, self.bound).map(whole),
+        }
+    }
+
     /// The most values of a variable, and whether it always has as many.
-    fn extent(&self, var: usize) -> Option<(i64, bool)> {
+    pub fn extent(&self, var: usize) -> Option<(i64, bool)> {
         let (_, info) = self.stmt.vars.iter().nth(var)?;
         match &info.extent {
             VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
@@ -186,6 +241,18 @@ impl<'a> Ranges<'a> {
             Size::Binary { op, lhs, rhs } => op.apply(self.most(lhs)?, self.most(rhs)?),
             size => self.program.eval(size, self.bound),
         }
+    }
+}
+
+/// What a comparison with such a number leaves of a range.
+pub(super) fn within(op: CmpOp, (least, most): Range, other: Range) -> Range {
+    match op {
+        CmpOp::Lt => (least, most.min(other.1 - 1)),
+        CmpOp::Le => (least, most.min(other.1)),
+        CmpOp::Eq => (least.max(other.0), most.min(other.1)),
+        CmpOp::Ge => (least.max(other.0), most),
+        CmpOp::Gt => (least.max(other.0 + 1), most),
+        CmpOp::Ne => (least, most),
     }
 }
 

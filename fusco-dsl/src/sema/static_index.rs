@@ -25,11 +25,11 @@ impl Checker<'_> {
         out: &mut [Option<Expr>],
     ) -> Checked<()> {
         for (axis, arg) in args.iter().enumerate().filter(|(_, a)| is_element(a)) {
-            out[axis] = Some(self.element(frame, (tensor, axis), arg)?);
+            out[axis] = Some(self.element(frame, Some((tensor, axis)), arg)?);
         }
         for (axis, arg) in args.iter().enumerate() {
             if out[axis].is_none() {
-                out[axis] = Some(self.computed(frame, arg)?);
+                out[axis] = Some(self.index_term(frame, arg)?);
             }
         }
         Ok(())
@@ -94,6 +94,13 @@ impl Checker<'_> {
             (VarExtent::Counted { bound, .. }, VarExtent::Fixed(b)) => self.facts.at_most(bound, b),
             _ => false,
         };
+        let fine = fine
+            || match (has, extent) {
+                (VarExtent::Fixed(a), VarExtent::Fixed(b)) => {
+                    frame.bound(&name.name) == Some(a) && self.facts.at_most(a, b)
+                }
+                _ => false,
+            };
         if fine {
             return Ok(());
         }
@@ -160,30 +167,43 @@ impl Checker<'_> {
         }
     }
 
-    /// `page[r, j]` as an index: one element of an `in` tensor whose values stay inside the axis.
+    /// `page[r, j]` in an index: an element of an integer tensor. `of` is the axis that it indexes by itself.
     fn element(
         &mut self,
         frame: &mut Frame,
-        (tensor, axis): (Handle<hir::Tensor>, usize),
+        of: Option<(Handle<hir::Tensor>, usize)>,
         arg: &ast::Expr,
     ) -> Checked<Expr> {
         let Ast::Index { base, args } = &arg.kind else { return Err(Stop) };
         let Ast::Name(name) = &base.kind else {
             return self.unsupported(base.span, format!("indexing `{}`", text::expr(base)));
         };
-        if frame.in_element {
-            return self.unsupported(arg.span, "an element read at an element");
-        }
         let table = self.tensor_named(&Ident { name: name.clone(), span: base.span })?;
-        self.element_type(table, (tensor, axis), arg.span)?;
-        frame.in_element = true;
-        let index = self.index(frame, table, args, arg.span);
-        frame.in_element = false;
         let ty = self.hir.tensors[table].dtype.elem;
-        Ok(Expr { kind: ExprKind::Read { tensor: table, index: index? }, ty, span: arg.span })
+        if self.hir.tensors[table].io != Io::In {
+            return self.unsupported(arg.span, "an index read from an output");
+        }
+        match of {
+            Some(axis) => self.element_type(table, axis, arg.span)?,
+            None if is_integer(ty) => {}
+            None => {
+                let name = name.clone();
+                return self.fail(
+                    Diagnostic::error(
+                        "F0207",
+                        arg.span,
+                        format!("`{name}` is not an index tensor"),
+                    )
+                    .note(format!("its elements are {}", ty.name()))
+                    .help(format!("declare it `{name}: i32[..]`, or an index type")),
+                );
+            }
+        }
+        let index = self.index(frame, table, args, arg.span)?;
+        Ok(Expr { kind: ExprKind::Read { tensor: table, index }, ty, span: arg.span })
     }
 
-    /// F0207, F0403: the element is an index into this axis, never none.
+    /// F0207: the element is an index into this axis. Where it is none there is no assignment.
     fn element_type(
         &mut self,
         table: Handle<hir::Tensor>,
@@ -192,9 +212,6 @@ impl Checker<'_> {
     ) -> Checked<()> {
         let (info, of) = (&self.hir.tensors[table], &self.hir.tensors[tensor]);
         let (name, of_name, axis_name) = (&info.name, &of.name, &of.axes[axis].name);
-        if info.io != Io::In {
-            return self.unsupported(span, "an index read from an output");
-        }
         let Extent::Fixed(extent) = &of.axes[axis].extent else {
             return self.unsupported(span, "an element as the index of a ragged axis");
         };
@@ -207,16 +224,6 @@ impl Checker<'_> {
                     .help(format!("declare it `{name}: ix32({extent_text})[..]`"));
             return self.fail(diagnostic);
         };
-        if let Some(none) = index.none {
-            let diagnostic =
-                Diagnostic::error("F0403", span, format!("`{name}` may be none ({none})"))
-                    .note(format!(
-                        "its type says `none = {none}`, which is no place in `{of_name}`"
-                    ))
-                    .help(format!("declare it `{name}: ix32({extent_text})[..]`"))
-                    .fixed(self.without_none(table));
-            return self.fail(diagnostic);
-        }
         if self.facts.at_most(&index.bound, extent) {
             return Ok(());
         }
@@ -232,19 +239,7 @@ impl Checker<'_> {
         self.fail(diagnostic)
     }
 
-    /// A sum of variables, variables times sizes, and sizes.
-    fn computed(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
-        let expr = self.index_term(frame, e)?;
-        let grows = |l: &Linear| {
-            l.terms.len() <= 6 && l.terms.iter().all(|(_, t)| self.facts.poly(t).at_least_zero())
-        };
-        if !linear::of(&expr).is_some_and(|l| grows(&l)) {
-            return self
-                .unsupported(e.span, "an index other than a sum of variables, each times a size");
-        }
-        Ok(expr)
-    }
-
+    /// Integer arithmetic over variables, sizes and elements of integer tensors.
     fn index_term(&mut self, frame: &mut Frame, e: &ast::Expr) -> Checked<Expr> {
         let kind = match &e.kind {
             Ast::Int(v) => ExprKind::Size(Size::Lit(*v)),
@@ -253,6 +248,11 @@ impl Checker<'_> {
                 let name = Ident { name: name.clone(), span: e.span };
                 match known {
                     Some(var) => ExprKind::Var(var),
+                    None if frame.bound(&name.name).is_some() => {
+                        let extent = frame.bound(&name.name).cloned().map(VarExtent::Fixed);
+                        let extent = extent.unwrap_or(VarExtent::Fixed(Size::Lit(1)));
+                        ExprKind::Var(frame.vars.append(Var { name: name.name, extent }))
+                    }
                     None if self.is_size(&name.name) => ExprKind::Size(self.size(e, &[])?),
                     None if frame.deferred.iter().any(|n| n.name == name.name) => {
                         return self.without_extent(&name);
@@ -264,6 +264,10 @@ impl Checker<'_> {
                 let Some(op) = arithmetic(*op) else {
                     return self.unsupported(e.span, "a condition as an index");
                 };
+                let divides = matches!(op, BinOp::Div | BinOp::Rem);
+                if divides && matches!(rhs.kind, Ast::Int(0)) {
+                    return self.divides_by_zero(rhs.span);
+                }
                 let (l, r) = (self.index_term(frame, lhs)?, self.index_term(frame, rhs)?);
                 match (&l.kind, &r.kind) {
                     // One size, so that divisions are checked and literals folded.
@@ -271,9 +275,7 @@ impl Checker<'_> {
                     _ => ExprKind::Binary { op, lhs: Box::new(l), rhs: Box::new(r) },
                 }
             }
-            Ast::Index { .. } => {
-                return self.unsupported(e.span, "arithmetic with an element in an index");
-            }
+            Ast::Index { .. } => return self.element(frame, None, e),
             _ => return self.unsupported(e.span, format!("`{}` as an index", text::expr(e))),
         };
         Ok(Expr { kind, ty: Elem::I64, span: e.span })
@@ -288,7 +290,9 @@ impl Checker<'_> {
     ) -> Checked<()> {
         let sizes: Vec<Option<Size>> = index.iter().map(size_of).collect();
         for (axis, e) in index.iter().enumerate() {
-            let Some(linear) = linear::of(e).filter(|_| !matches!(e.kind, ExprKind::Var(_))) else {
+            // What else decides it is known at bind, or compared at run time.
+            let sum = |e: &Expr| linear::of(e).filter(|l| self.grows(l));
+            let Some(linear) = sum(e).filter(|_| !matches!(e.kind, ExprKind::Var(_))) else {
                 continue;
             };
             let extent = match &self.hir.tensors[tensor].axes[axis].extent {
@@ -339,6 +343,9 @@ impl Checker<'_> {
         let waits = self.decided_at_bind(frame, linear, extent);
         let (info, text) = (&self.hir.tensors[tensor], self.show(frame, extent));
         let what = format!("axis `{}` of `{}` has extent {text}", info.axes[axis].name, info.name);
+        if frame.filtered {
+            return Ok(());
+        }
         if !least.at_least_zero() && (least.below_zero() || !waits) {
             let diagnostic = Diagnostic::error("F0206", e.span, "index can be less than 0")
                 .label(what)
@@ -365,8 +372,14 @@ impl Checker<'_> {
         self.fail(Diagnostic::error("F0206", e.span, claim).label(what).note(note).help(help))
     }
 
+    /// Whether nothing is subtracted but a size.
+    fn grows(&self, linear: &Linear) -> bool {
+        linear.terms.len() <= 6
+            && linear.terms.iter().all(|(_, t)| self.facts.poly(t).at_least_zero())
+    }
+
     /// The size with each `dyn` at its bound.
-    fn at_bounds(&self, size: &Size) -> Size {
+    pub fn at_bounds(&self, size: &Size) -> Size {
         match size {
             Size::Dyn { of, .. } => self.hir.dyns[*of].bound.clone(),
             Size::Binary { op: op @ (BinOp::Add | BinOp::Mul), lhs, rhs } => Size::Binary {
@@ -392,20 +405,19 @@ impl Checker<'_> {
         index: &[Expr],
     ) -> Checked<()> {
         for (axis, e) in index.iter().enumerate() {
-            if let ExprKind::Read { tensor, index: at } = &e.kind {
-                self.distinct_elements(frame, *tensor, at, e.span)?;
-                continue;
+            for element in elements(e) {
+                self.distinct_elements(frame, index, element)?;
             }
-            let Some(mut linear) = linear::of(e) else { continue };
+            let Some(mut linear) = linear::of(e).filter(|l| self.grows(l)) else { continue };
             // A variable that is an index by itself tells elements apart already.
             linear.terms.retain(|(v, _)| !linear::alone(index, axis, *v));
             if linear.terms.len() < 2 && linear.terms.iter().all(|(_, t)| *t != Size::Lit(0)) {
                 continue;
             }
-            if linear::elsewhere(index, axis, &linear) {
-                return self.unsupported(e.span, "a variable in two computed indices");
+            // What several indices tell together is known at bind.
+            if !linear::elsewhere(index, axis, &linear) {
+                self.nested(frame, target, e, &linear)?;
             }
-            self.nested(frame, target, e, &linear)?;
         }
         Ok(())
     }
@@ -438,7 +450,7 @@ impl Checker<'_> {
         let numbers: Option<Vec<(i64, i64)>> =
             terms.iter().map(|(t, n)| Some((t.constant()?, n.constant()?))).collect();
         let fine = match numbers {
-            Some(numbers) => matches!(linear::meet(&numbers), linear::Meet::Never),
+            Some(numbers) => linear::never_meet(&numbers),
             None => waits,
         };
         if fine {
@@ -451,35 +463,65 @@ impl Checker<'_> {
         self.fail(diagnostic)
     }
 
-    /// An element of a tensor on the left: only a tensor assumed distinct names each place once.
+    /// An element of a tensor on the left, at variables that are no index by themselves: only a tensor assumed distinct
+    /// names each place once.
     fn distinct_elements(
         &mut self,
         frame: &Frame,
-        table: Handle<hir::Tensor>,
-        at: &[Expr],
-        span: Span,
+        index: &[Expr],
+        (table, at, span): (Handle<hir::Tensor>, &[Expr], Span),
     ) -> Checked<()> {
-        let name = self.hir.tensors[table].name.clone();
-        let assumed = self.hir.assumes.iter().chain(frame.assumed).any(|a| a.tensor == table);
-        if assumed && matches!(at, [Expr { kind: ExprKind::Var(_), .. }]) {
+        let alone = |v: &usize| {
+            index.iter().any(|e| matches!(e.kind, ExprKind::Var(own) if own.index() == *v))
+        };
+        let mut vars = Vec::new();
+        at.iter().for_each(|e| super::reach::named(e, &mut vars));
+        if vars.iter().all(alone) {
             return Ok(());
         }
-        let (help, fix) = match at {
-            [Expr { kind: ExprKind::Var(var), .. }] => {
-                let k = &frame.vars[*var].name;
-                let promise = format!("distinct({k}: {name}[{k}])");
-                let fix = self.promise(span, &promise);
-                (format!("promise it: `assume {promise};`, or use a route"), fix)
-            }
-            _ => ("use a route, or read at the element on the right instead".to_string(), None),
+        let info = &self.hir.tensors[table];
+        let name = info.name.clone();
+        if info.dtype.index.is_none() {
+            return self.fail(
+                Diagnostic::error("F0207", span, format!("`{name}` is not an index tensor"))
+                    .note("on the left only elements of a known range can be told apart")
+                    .help(format!(
+                        "declare it `{name}: ix32(N)[..]`, and assume its elements distinct"
+                    )),
+            );
+        }
+        if self.hir.assumes.iter().chain(frame.assumed).any(|a| a.tensor == table) {
+            return Ok(());
+        }
+        let plain = |e: &Expr| match e.kind {
+            ExprKind::Var(v) => Some(frame.vars[v].name.clone()),
+            _ => None,
         };
+        let named = at.iter().map(plain).collect::<Option<Vec<_>>>();
+        let axes = info.axes.iter().map(|a| a.name.clone());
+        let names = named.unwrap_or_else(|| axes.collect());
+        let along = match &names[..] {
+            [one] => one.clone(),
+            all => format!("({})", all.join(", ")),
+        };
+        let promise = format!("distinct({along}: {name}[{}])", names.join(", "));
+        let fix = self.promise(span, &promise);
         self.fail(
             Diagnostic::error("F0205", span, "index may collide")
                 .label(format!("two elements of `{name}` may be equal"))
                 .note("then two sources would write one element")
-                .help(help)
+                .help(format!("promise it: `assume {promise};`, or use a route"))
                 .fixed(fix),
         )
+    }
+}
+
+/// The elements that an index is computed from.
+fn elements(e: &Expr) -> Vec<(Handle<hir::Tensor>, &[Expr], Span)> {
+    match &e.kind {
+        ExprKind::Read { tensor, index } => vec![(*tensor, index, e.span)],
+        ExprKind::Binary { lhs, rhs, .. } => [elements(lhs), elements(rhs)].concat(),
+        _ => Vec::new(),
     }
 }
 

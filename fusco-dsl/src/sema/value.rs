@@ -229,7 +229,7 @@ impl Checker<'_> {
     fn is_there(&mut self, frame: &Frame, tensor: Handle<hir::Tensor>, span: Span) -> Checked<()> {
         let hir::Tensor { name, io, .. } = &self.hir.tensors[tensor];
         let name = name.clone();
-        let written = frame.outputs.iter().position(|target| *target == name);
+        let written = frame.outputs.iter().rposition(|target| *target == name);
         let error = |claim| Diagnostic::error("F0505", span, format!("`{name}` is {claim}"));
         match (io, written) {
             (hir::Io::Tmp, Some(at)) if at < frame.above => Ok(()),
