@@ -4,7 +4,7 @@ use super::route::route_bounds;
 use super::{Counted, Digit, Home, Map, Owners, Radix, Spread, SpreadKind, Table};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
-use crate::sema::hir::{self, Bindings, Extent, Program, Size, TermKind};
+use crate::sema::hir::{self, BinOp, Bindings, Extent, Program, Size, TermKind};
 use std::collections::BTreeMap;
 
 /// One table a tensor, in declaration order.
@@ -293,15 +293,18 @@ impl Builder<'_> {
                 .help("choose a size that divides"),
             )),
             radix if others == 1 => Ok(radix),
-            Radix::Live { .. } if loose => Ok(Radix::Fixed((extent.bound() + others - 1) / others)),
+            // Blocks of what is allocated.
+            Radix::Live { bound, .. } => {
+                Ok(Radix::Fixed(BinOp::Div.apply(bound + others - 1, others).unwrap_or(1)))
+            }
             _ => Err(self.unsupported(term.span, "a split `dyn` or ragged axis")),
         }
     }
 
     fn extent(&self, axis: usize) -> Built<Radix> {
         match &self.tensor.axes[axis].extent {
-            Extent::Fixed(Size::Dyn { of, .. }) => {
-                Ok(Radix::Live { of: *of, bound: self.size(&self.program.dyns[*of].bound)? })
+            Extent::Fixed(size) if size.is_live() => {
+                Ok(Radix::Live { size: size.clone(), bound: self.most(size)? })
             }
             Extent::Fixed(size) => Ok(Radix::Fixed(self.size(size)?)),
             Extent::Counted { bound, .. } => Ok(Radix::Ragged { bound: self.size(bound)? }),
@@ -418,7 +421,16 @@ impl Builder<'_> {
     }
 
     fn size(&self, size: &Size) -> Built<i64> {
-        let size = self.program.eval(size, self.bound).ok_or_else(|| {
+        self.within(self.program.eval(size, self.bound))
+    }
+
+    /// The most a size can be, each `dyn` up to its bound.
+    fn most(&self, size: &Size) -> Built<i64> {
+        self.within(self.program.most(size, self.bound))
+    }
+
+    fn within(&self, size: Option<i64>) -> Built<i64> {
+        let size = size.ok_or_else(|| {
             self.unsupported(self.tensor.span, "a size that is not known at bind")
         })?;
         if size > LARGEST { Err(self.overflow()) } else { Ok(size) }

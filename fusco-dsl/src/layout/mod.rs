@@ -98,9 +98,9 @@ pub struct Digit {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Radix {
     Fixed(i64),
-    /// The value of a `dyn` at launch.
+    /// A size that a launch says.
     Live {
-        of: Handle<hir::Dyn>,
+        size: hir::Size,
         bound: i64,
     },
     /// The count of a group, known to the plan only.

@@ -2,6 +2,7 @@
 
 use super::{Digit, Home, Radix, Spread, SpreadKind, Table};
 use crate::sema::hir::Program;
+use crate::sema::size_text;
 use std::fmt::Write;
 
 /// `x    s0 r8 w1 @ep.gpu | t r<=4096(T) w1 *384 | h r384 w1 *1`
@@ -25,7 +26,10 @@ pub fn print<'a>(program: &Program, tables: impl IntoIterator<Item = &'a Table>)
 fn digit(program: &Program, table: &Table, digit: &Digit) -> String {
     let radix = match &digit.radix {
         Radix::Fixed(n) => format!("r{n}"),
-        Radix::Live { of, bound } => format!("r<={bound}({})", program.dyns[*of].name),
+        Radix::Live { size, bound } => {
+            let names: Vec<&str> = table.axes.iter().map(String::as_str).collect();
+            format!("r<={bound}({})", size_text(program, size, &names))
+        }
         Radix::Ragged { bound } => format!("r<={bound}(ragged)"),
     };
     let home = match digit.home {

@@ -161,10 +161,10 @@ pub fn route_shape(
         }
     }
     for source in &sources {
-        let Local::Size(Size::Dyn { index, .. }) = &source.local else { continue };
+        let Local::Size(size) = &source.local else { continue };
         // One for all, or the one of the tuple's own rank.
         let own = |at: &Size| matches!(at, Size::Coord(i) if sources[*i].bound == 1);
-        if !index.iter().all(own) {
+        if !size.dyn_index().into_iter().all(own) {
             return Err(no("as many positions as a `dyn` of another rank says"));
         }
     }

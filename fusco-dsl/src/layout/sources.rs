@@ -137,11 +137,8 @@ impl Source {
         (var, extent): (Handle<hir::Var>, &Size),
     ) -> Option<Source> {
         let size = |size: &Size| program.eval(size, bound);
-        let live = matches!(extent, Size::Dyn { .. });
-        let all = match extent {
-            Size::Dyn { of, .. } => size(&program.dyns[*of].bound)?,
-            extent => size(extent)?,
-        };
+        let live = extent.is_live();
+        let all = program.most(extent, bound)?;
         let terms = || tensor.placement.iter().filter(move |t| t.axis == axis);
         let radix = |kind: &TermKind| match kind {
             TermKind::Shard(mesh) => size(&program.mesh_axes[*mesh].size),
@@ -207,7 +204,8 @@ impl Source {
     /// Known at bind, and the same on all ranks.
     pub fn known(&self) -> Option<i64> {
         match &self.local {
-            Local::Size(Size::Dyn { .. }) | Local::Each(_) => None,
+            Local::Size(size) if size.is_live() => None,
+            Local::Each(_) => None,
             Local::Size(_) => Some(self.bound),
         }
     }
@@ -257,8 +255,8 @@ impl Keys<'_> {
         };
         let before = &self.order[..last];
         let uneven = |k: &usize| match &self.source(*k).local {
-            Local::Size(Size::Dyn { index, .. }) => !index.is_empty(),
-            local => matches!(local, Local::Each(_)),
+            Local::Size(size) => !size.dyn_index().is_empty(),
+            Local::Each(_) => true,
         };
         let tail = |keys: &[usize]| keys.iter().skip(1).any(uneven);
         if tail(before) || split && !before.is_empty() && uneven(&self.order[last]) {

@@ -6,7 +6,7 @@ use super::Error;
 use super::owners::Map;
 use super::scope::{Scope, dynamic, overflow};
 use crate::arena::Handle;
-use crate::sema::hir::{Extent, MeshAxis, Size, Tensor, Term, TermKind};
+use crate::sema::hir::{BinOp, Extent, MeshAxis, Size, Tensor, Term, TermKind};
 use std::collections::BTreeMap;
 
 pub(super) struct Digits<'a> {
@@ -175,12 +175,23 @@ impl<'a> Digits<'a> {
     }
 
     fn bound(&self, size: &Size) -> Result<i64, Error> {
+        self.ends(size).map(|(_, most)| most)
+    }
+
+    /// The least and the most that a size can be: of an operation, among those of its operands.
+    fn ends(&self, size: &Size) -> Result<(i64, i64), Error> {
         match size {
-            Size::Dyn { of, .. } => self.size(&self.scope.program.dyns[*of].bound),
+            Size::Dyn { of, .. } => Ok((0, self.size(&self.scope.program.dyns[*of].bound)?)),
+            Size::Binary { op: BinOp::Rem, rhs, .. } => Ok((0, self.ends(rhs)?.1 - 1)),
             Size::Binary { op, lhs, rhs } => {
-                op.apply(self.bound(lhs)?, self.bound(rhs)?).ok_or_else(overflow)
+                let ((a, b), (c, d)) = (self.ends(lhs)?, self.ends(rhs)?);
+                let corners = [(a, c), (a, d), (b, c), (b, d)].map(|(x, y)| op.apply(x, y));
+                let corners: Option<Vec<i64>> = corners.into_iter().collect();
+                let corners = corners.ok_or_else(overflow)?;
+                let (least, most) = (corners.iter().min(), corners.iter().max());
+                Ok((least.copied().unwrap_or(0), most.copied().unwrap_or(0)))
             }
-            size => self.size(size),
+            size => self.size(size).map(|n| (n, n)),
         }
     }
 

@@ -8,7 +8,7 @@ use super::{Plan, Step, Terms, step};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics, Fix, Severity};
 use crate::layout::{Home, SpreadKind, Table};
-use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, Size, SpreadKind as Spread};
+use crate::sema::hir::{self, Bindings, Extent, Io, Program, Prove, SpreadKind as Spread};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// F0501 and F0503, claimed or not.
@@ -203,18 +203,8 @@ fn axis_image(program: &Program, bound: &Bindings, movement: &Move, axis: usize)
 
 /// The largest extent, each `dyn` and count at its bound.
 fn most(program: &Program, bound: &Bindings, extent: &Extent) -> i64 {
-    fn size(program: &Program, bound: &Bindings, s: &Size) -> Option<i64> {
-        match s {
-            Size::Dyn { of, .. } => program.eval(&program.dyns[*of].bound, bound),
-            Size::Binary { op, lhs, rhs } => {
-                op.apply(size(program, bound, lhs)?, size(program, bound, rhs)?)
-            }
-            s => program.eval(s, bound),
-        }
-    }
     let found = match extent {
-        Extent::Fixed(s) => size(program, bound, s),
-        Extent::Counted { bound: s, .. } => size(program, bound, s),
+        Extent::Fixed(size) | Extent::Counted { bound: size, .. } => program.most(size, bound),
         Extent::Ragged { .. } => None,
     };
     found.unwrap_or(0)

@@ -259,15 +259,9 @@ impl Reader<'_> {
         Some(MoveVar { name, extent, live, guarded: false, first: false, tuple })
     }
 
-    /// A size with every `dyn` at its bound.
+    /// The most a size can be, each `dyn` up to its bound.
     fn most(&self, size: &Size, span: Span) -> Built<i64> {
-        match size {
-            Size::Dyn { of, .. } => self.size(&self.program.dyns[*of].bound, span),
-            Size::Binary { op, lhs, rhs } => op
-                .apply(self.most(lhs, span)?, self.most(rhs, span)?)
-                .ok_or_else(|| no(span, "this size")),
-            size => self.size(size, span),
-        }
+        self.program.most(size, self.bound).ok_or_else(|| no(span, "a size not known at bind"))
     }
 
     fn size(&self, size: &Size, span: Span) -> Built<i64> {

@@ -280,9 +280,9 @@ impl<'p> Addresses<'p> {
     /// The largest extent of an axis.
     pub fn axis_bound(&self, tensor: Handle<hir::Tensor>, axis: usize) -> i64 {
         match &self.program.tensors[tensor].axes[axis].extent {
-            hir::Extent::Fixed(Size::Dyn { of, .. }) => self.known(&self.program.dyns[*of].bound),
-            hir::Extent::Fixed(size) => self.known(size),
-            hir::Extent::Counted { bound, .. } => self.known(bound),
+            hir::Extent::Fixed(size) | hir::Extent::Counted { bound: size, .. } => {
+                self.program.most(size, self.bound).unwrap_or(0)
+            }
             hir::Extent::Ragged { .. } => 0,
         }
     }

@@ -215,11 +215,8 @@ fn sizes(program: &Program, bound: &Bindings, out: &mut Diagnostics) {
     for (_, tensor) in program.tensors.iter() {
         let elements =
             tensor.axes.iter().try_fold(tensor.dtype.elem.bytes(), |n, axis| match &axis.extent {
-                super::hir::Extent::Fixed(Size::Dyn { of, .. }) => {
-                    n.checked_mul(program.eval(&program.dyns[*of].bound, bound)?)
-                }
                 super::hir::Extent::Fixed(size) => {
-                    n.checked_mul(program.eval(size, bound).filter(|v| *v > 0)?)
+                    n.checked_mul(program.most(size, bound).filter(|v| *v > 0)?)
                 }
                 super::hir::Extent::Counted { bound: most, .. } => {
                     n.checked_mul(program.eval(most, bound).filter(|v| *v > 0)?)

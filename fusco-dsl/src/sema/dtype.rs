@@ -242,9 +242,6 @@ impl Checker<'_> {
                         "give it an extent of at least 1"
                     }),
             ),
-            Size::Binary { .. } if reads_dyn(&lowered) => {
-                self.unsupported(size.span, "arithmetic with a `dyn` in an extent")
-            }
             size => Ok(Extent::Fixed(size)),
         }
     }
@@ -260,8 +257,8 @@ impl Checker<'_> {
         if axes.iter().any(|a| !matches!(a.extent, Extent::Fixed(_))) {
             return self.unsupported(dim.name.span, "a second ragged axis of one tensor");
         }
-        if reads_dyn(&rows) {
-            return self.unsupported(size.span, "arithmetic with a `dyn` in an extent");
+        if rows.is_live() {
+            return self.unsupported(size.span, "a `dyn` beside a count in an extent");
         }
         let Some(bound) = &dim.extent.bound else {
             return self.fail(
@@ -368,14 +365,6 @@ fn reads_tensor(size: &Size) -> bool {
     match size {
         Size::Read { .. } => true,
         Size::Binary { lhs, rhs, .. } => reads_tensor(lhs) || reads_tensor(rhs),
-        _ => false,
-    }
-}
-
-fn reads_dyn(size: &Size) -> bool {
-    match size {
-        Size::Dyn { .. } => true,
-        Size::Binary { lhs, rhs, .. } => reads_dyn(lhs) || reads_dyn(rhs),
         _ => false,
     }
 }

@@ -1,11 +1,13 @@
 //! Symbolic sizes and conditions over them.
 //!
-//! A division that the facts do not prove exact is refused rather than guessed.
+//! `/` rounds down, here as everywhere.
 
 use super::checker::{Checked, Checker, Stop};
 use super::dtype::is_integer;
 use super::facts::same;
-use super::hir::{BinOp, CmpOp, Cond, CondKind, Extent, Io, MeshAxis, ParamKind, Size, Tensor};
+use super::hir::{
+    BinOp, CmpOp, Cond, CondKind, Extent, Io, MeshAxis, ParamKind, Size, Tensor, fold,
+};
 use super::scope::{Symbol, unknown};
 use super::text;
 use crate::arena::Handle;
@@ -35,7 +37,6 @@ impl Checker<'_> {
                 };
                 let (l, r) = (self.size(lhs, coords), self.size(rhs, coords));
                 let (l, r) = (l?, r?);
-                self.exact_division(e, op, &l, &r)?;
                 self.folded(e, op, l, r)
             }
             ExprKind::Float(_) => self.fail(
@@ -59,33 +60,6 @@ impl Checker<'_> {
             },
             _ => Ok(Size::Binary { op, lhs: Box::new(l), rhs: Box::new(r) }),
         }
-    }
-
-    fn exact_division(&mut self, e: &Expr, op: BinOp, l: &Size, r: &Size) -> Checked<()> {
-        if op != BinOp::Div
-            || self.in_condition
-            || matches!(r, Size::Lit(0))
-            || self.facts.divides(l, r)
-        {
-            return Ok(());
-        }
-        let size = l;
-        let (l, r) = (text::operand(&self.hir, l), text::operand(&self.hir, r));
-        let fix = self.fix_where(size, &format!("{l} % {r} == 0"));
-        let help = match size {
-            // `(M + 127) / 128` is meant to round up: no fact makes it exact.
-            Size::Binary { op: BinOp::Add, .. } => format!(
-                "sizes do not round: declare the quotient, `param N: int;`, or a size with `where SIZE % {r} == 0`"
-            ),
-            _ => format!("add `where {l} % {r} == 0`"),
-        };
-        self.fail(
-            Diagnostic::error("F0204", e.span, format!("{l} % {r} == 0 is not known"))
-                .label("this division may have a remainder")
-                .note(format!("{l} / {r} is an extent, so it must be exact"))
-                .help(help)
-                .fixed(fix),
-        )
     }
 
     fn named_size(&mut self, name: &Ident) -> Checked<Size> {
@@ -361,15 +335,6 @@ pub(super) fn rename(size: &Size, index: &[Option<Size>]) -> Option<Size> {
         },
         Size::Lit(_) | Size::Param(_) | Size::Mesh(_) => size.clone(),
     })
-}
-
-pub(super) fn fold(op: BinOp, l: Size, r: Size) -> Size {
-    match (&l, &r) {
-        (Size::Lit(a), Size::Lit(b)) if op.apply(*a, *b).is_some() => {
-            Size::Lit(op.apply(*a, *b).unwrap_or(0))
-        }
-        _ => Size::Binary { op, lhs: Box::new(l), rhs: Box::new(r) },
-    }
 }
 
 pub(super) fn arithmetic(op: Op) -> Option<BinOp> {

@@ -2,7 +2,7 @@
 //!
 //! Enters: conditions of `param`s and the sizes of mesh axes. Leaves: answers that hold for every binding.
 
-use super::hir::{BinOp, CmpOp, Cond, CondKind, MeshAxis, Param, Size};
+use super::hir::{BinOp, CmpOp, Cond, CondKind, MeshAxis, Param, Size, fold};
 use super::poly::Poly;
 use crate::arena::Handle;
 
@@ -67,7 +67,12 @@ impl Facts {
     /// Whether `a <= b` for every binding.
     pub fn at_most(&self, a: &Size, b: &Size) -> bool {
         let (a, b) = (self.plain(a), self.plain(b));
-        same(&a, &b) || self.poly(&b).minus(&self.poly(&a)).at_least_zero()
+        let below = |a: &Size, b: &Size| self.poly(b).minus(&self.poly(a)).at_least_zero();
+        let ends = || {
+            let (a, b) = (self.multiplied(&a), self.multiplied(&b));
+            below(&self.end(&a, false), &self.end(&b, true))
+        };
+        same(&a, &b) || below(&a, &b) || ends()
     }
 
     /// A mesh axis is its size from here on.
@@ -84,7 +89,51 @@ impl Facts {
 
     /// The size as a polynomial.
     pub fn poly(&self, size: &Size) -> Poly {
-        Poly::of(&self.least_one(&self.plain(size)))
+        Poly::of(&self.least_one(&self.multiplied(&self.plain(size))))
+    }
+
+    /// Quotients times their divisors written out: `n / d * d` is `n - n % d`, and `n` where d divides it.
+    fn multiplied(&self, size: &Size) -> Size {
+        let Size::Binary { op, lhs, rhs } = size else { return size.clone() };
+        let inner = || fold(*op, self.multiplied(lhs), self.multiplied(rhs));
+        if *op != BinOp::Mul {
+            return inner();
+        }
+        let (times, mut factors) = factors(size);
+        let quotient = |f: &&Size| matches!(*f, Size::Binary { op: BinOp::Div, .. });
+        let found = factors.iter().position(quotient).map(|at| factors.remove(at));
+        let Some(Size::Binary { lhs: of, rhs: by, .. }) = found else { return inner() };
+        let product = |of: i64, all: Vec<&Size>| {
+            all.into_iter().fold(Size::Lit(of), |product, f| fold(BinOp::Mul, product, f.clone()))
+        };
+        let Some(rest) = without(&product(times, factors), by) else { return inner() };
+        let rounded = match self.divides(of, by) {
+            true => (**of).clone(),
+            false => {
+                fold(BinOp::Sub, (**of).clone(), fold(BinOp::Rem, (**of).clone(), (**by).clone()))
+            }
+        };
+        self.multiplied(&fold(BinOp::Mul, rest, rounded))
+    }
+
+    /// The size with each remainder at its least, or at its most: what it is at least, or at most.
+    fn end(&self, size: &Size, least: bool) -> Size {
+        match size {
+            Size::Binary { op: BinOp::Rem, rhs, .. } if !least => {
+                fold(BinOp::Sub, (**rhs).clone(), Size::Lit(1))
+            }
+            Size::Binary { op: BinOp::Rem, .. } => Size::Lit(0),
+            Size::Binary { op: BinOp::Add, lhs, rhs } => {
+                fold(BinOp::Add, self.end(lhs, least), self.end(rhs, least))
+            }
+            Size::Binary { op: BinOp::Sub, lhs, rhs } => {
+                fold(BinOp::Sub, self.end(lhs, least), self.end(rhs, !least))
+            }
+            Size::Binary { op: BinOp::Mul, lhs, rhs } if self.poly(lhs).at_least_zero() => {
+                fold(BinOp::Mul, (**lhs).clone(), self.end(rhs, least))
+            }
+            size => size.clone(),
+        }
     }
 
     /// Polynomials are of what is at least 1: a param that may be less stands for itself plus what makes it so.
@@ -171,12 +220,18 @@ impl Facts {
 
 /// Whether the product `whole` visibly contains the product `part`.
 fn factors_within(part: &Size, whole: &Size) -> bool {
+    without(whole, part).is_some()
+}
+
+/// What is left of the product `whole` without the factors of the product `part`, if it visibly contains them.
+fn without(whole: &Size, part: &Size) -> Option<Size> {
     let (part_lit, part) = factors(part);
     let (whole_lit, mut whole) = factors(whole);
-    let all = part
-        .into_iter()
-        .all(|p| whole.iter().position(|w| *w == p).map(|i| whole.remove(i)).is_some());
-    all && whole_lit.checked_rem(part_lit) == Some(0)
+    for factor in part {
+        whole.remove(whole.iter().position(|w| *w == factor)?);
+    }
+    let times = (whole_lit.checked_rem(part_lit)? == 0).then(|| whole_lit / part_lit)?;
+    Some(whole.into_iter().fold(Size::Lit(times), |all, f| fold(BinOp::Mul, all, f.clone())))
 }
 
 fn factors(size: &Size) -> (i64, Vec<&Size>) {

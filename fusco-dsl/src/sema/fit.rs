@@ -104,8 +104,7 @@ fn is_memory(term: &Term) -> bool {
 /// Elements that an axis may have at most; `None` for one counted by a route.
 fn extent(program: &Program, tensor: &Tensor, axis: usize, bound: &Bindings) -> Option<i64> {
     match &tensor.axes[axis].extent {
-        Extent::Fixed(Size::Dyn { of, .. }) => program.eval(&program.dyns[*of].bound, bound),
-        Extent::Fixed(size) => program.eval(size, bound),
+        Extent::Fixed(size) => program.most(size, bound),
         Extent::Counted { bound: most, .. } => program.eval(most, bound),
         Extent::Ragged { .. } => None,
     }

@@ -84,13 +84,13 @@ impl Checker<'_> {
         for axis in mesh {
             // `t: T[s]` wants `s` on the mesh axis of `T`.
             let owner = axes.iter().find_map(|a| match &a.extent {
-                Extent::Fixed(Size::Dyn { of, index }) => {
-                    let at = self.hir.dyns[*of].axes.iter().position(|m| *m == axis)?;
+                Extent::Fixed(size) => size.dyns().into_iter().find_map(|(of, index)| {
+                    let at = self.hir.dyns[of].axes.iter().position(|m| *m == axis)?;
                     match index.get(at) {
                         Some(Size::Coord(i)) => Some(*i),
                         _ => None,
                     }
-                }
+                }),
                 _ => None,
             });
             let name = &self.hir.mesh_axes[axis].name;

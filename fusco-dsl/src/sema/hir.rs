@@ -910,6 +910,53 @@ impl Size {
         }
     }
 
+    /// `a` and `b` of a size that is `ceil(a, b)`: `(a + b - 1) / b`.
+    pub(crate) fn as_ceil(&self) -> Option<(&Size, &Size)> {
+        let Size::Binary { op: BinOp::Div, lhs: last, rhs: by } = self else { return None };
+        let a = match (&**last, &**by) {
+            (Size::Binary { op: BinOp::Add, lhs, rhs }, Size::Lit(by)) => {
+                Some(lhs).filter(|_| **rhs == Size::Lit(by.saturating_sub(1)))
+            }
+            (Size::Binary { op: BinOp::Sub, lhs, rhs }, by) if **rhs == Size::Lit(1) => {
+                match &**lhs {
+                    Size::Binary { op: BinOp::Add, lhs, rhs } => Some(lhs).filter(|_| **rhs == *by),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        Some((a?, by))
+    }
+
+    /// `a` and `b` of a size that is `roundup(a, b)`: `ceil(a, b) * b`.
+    pub(crate) fn as_roundup(&self) -> Option<(&Size, &Size)> {
+        let Size::Binary { op: BinOp::Mul, lhs, rhs } = self else { return None };
+        lhs.as_ceil().filter(|(_, by)| **by == **rhs)
+    }
+
+    /// Whether a launch says what it is: a `dyn` is part of it.
+    pub fn is_live(&self) -> bool {
+        match self {
+            Size::Dyn { .. } => true,
+            Size::Binary { lhs, rhs, .. } => lhs.is_live() || rhs.is_live(),
+            _ => false,
+        }
+    }
+
+    /// Every `dyn` in it, and what indexes it.
+    pub fn dyns(&self) -> Vec<(Handle<Dyn>, &[Size])> {
+        match self {
+            Size::Dyn { of, index } => vec![(*of, index)],
+            Size::Binary { lhs, rhs, .. } => [lhs.dyns(), rhs.dyns()].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The coordinates of earlier axes that index a `dyn` in it.
+    pub fn dyn_index(&self) -> Vec<&Size> {
+        self.dyns().into_iter().flat_map(|(_, index)| index).collect()
+    }
+
     /// A tensor that the size reads.
     pub fn tensor(&self) -> Option<Handle<Tensor>> {
         match self {
@@ -918,6 +965,15 @@ impl Size {
             _ => None,
         }
     }
+}
+
+/// The operation on two sizes, done where both are literals.
+pub(crate) fn fold(op: BinOp, l: Size, r: Size) -> Size {
+    let known = match (&l, &r) {
+        (Size::Lit(a), Size::Lit(b)) => op.apply(*a, *b).map(Size::Lit),
+        _ => None,
+    };
+    known.unwrap_or_else(|| Size::Binary { op, lhs: Box::new(l), rhs: Box::new(r) })
 }
 
 impl BinOp {

@@ -63,7 +63,7 @@ fn binary(op: BinOp, l: Size, r: Size) -> Size {
     match (op, &l, &r) {
         (BinOp::Add, Size::Lit(0), _) | (BinOp::Mul, Size::Lit(1), _) => r,
         (BinOp::Add | BinOp::Sub, _, Size::Lit(0)) | (BinOp::Mul, _, Size::Lit(1)) => l,
-        _ => super::extent::fold(op, l, r),
+        _ => super::hir::fold(op, l, r),
     }
 }
 

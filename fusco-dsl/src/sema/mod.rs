@@ -48,3 +48,4 @@ mod value;
 pub use bind::bind;
 pub use check::check;
 pub use print::print;
+pub(crate) use text::size as size_text;

@@ -178,10 +178,8 @@ impl Checker<'_> {
             return self
                 .unsupported(mine[0].span, format!("the ragged axis `{name}` split over digits"));
         };
-        if matches!(extent, Size::Dyn { .. }) {
-            return self
-                .unsupported(mine[0].span, format!("the `dyn` axis `{name}` split over digits"));
-        }
+        // What is split is what is allocated.
+        let extent = &self.at_bounds(extent);
         let names: Vec<&str> = axes.iter().map(|a| a.name.as_str()).collect();
         let split_size = split.clone();
         let (split_text, extent_text) =
@@ -251,15 +249,18 @@ impl Checker<'_> {
     /// An axis of extent `T[s]` needs `s` placed on the mesh axis of `T` (F0208).
     fn check_dyn_axes(&mut self, axes: &[Axis], terms: &[Term]) -> Checked<()> {
         for axis in axes {
-            let Extent::Fixed(Size::Dyn { of, index }) = &axis.extent else { continue };
-            let mesh_axes = self.hir.dyns[*of].axes.clone();
-            for (coord, mesh) in index.iter().zip(mesh_axes) {
-                let Size::Coord(i) = coord else { continue };
+            let Extent::Fixed(size) = &axis.extent else { continue };
+            let places = size.dyns().into_iter().flat_map(|(of, index)| {
+                let mesh = self.hir.dyns[of].axes.iter().copied();
+                index.iter().zip(mesh).map(move |(coord, mesh)| (of, coord.clone(), mesh))
+            });
+            for (of, coord, mesh) in places.collect::<Vec<_>>() {
+                let Size::Coord(i) = &coord else { continue };
                 let found =
                     terms.iter().find(|t| t.axis == *i && matches!(t.kind, TermKind::Shard(_)));
                 if !found.is_some_and(|t| matches!(t.kind, TermKind::Shard(m) if m == mesh)) {
                     let (s, mesh, dyn_name) =
-                        (&axes[*i].name, &self.hir.mesh_axes[mesh].name, &self.hir.dyns[*of].name);
+                        (&axes[*i].name, &self.hir.mesh_axes[mesh].name, &self.hir.dyns[of].name);
                     let diagnostic = Diagnostic::error(
                         "F0208",
                         axis.span,

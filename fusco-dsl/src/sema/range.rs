@@ -234,12 +234,27 @@ impl<'a> Ranges<'a> {
         }
     }
 
-    /// A size with every `dyn` at its bound.
+    /// The most a size can be.
     fn most(&self, size: &Size) -> Option<i64> {
+        self.program.most(size, self.bound)
+    }
+}
+
+impl Program {
+    /// The most a size can be, each `dyn` from 0 to its bound; `None` where that is not known at bind.
+    pub fn most(&self, size: &Size, bound: &Bindings) -> Option<i64> {
+        self.range(size, bound).and_then(|(_, most)| i64::try_from(most).ok())
+    }
+
+    fn range(&self, size: &Size, bound: &Bindings) -> Option<Range> {
         match size {
-            Size::Dyn { of, .. } => self.program.eval(&self.program.dyns[*of].bound, self.bound),
-            Size::Binary { op, lhs, rhs } => op.apply(self.most(lhs)?, self.most(rhs)?),
-            size => self.program.eval(size, self.bound),
+            Size::Dyn { of, .. } => Some((0, self.eval(&self.dyns[*of].bound, bound)?.into())),
+            Size::Binary { op, lhs, rhs } => {
+                let (a, b) = (self.range(lhs, bound)?, self.range(rhs, bound)?);
+                let by_zero = matches!(op, BinOp::Div | BinOp::Rem) && b.0 <= 0 && 0 <= b.1;
+                (!by_zero).then(|| combine(*op, a, b))
+            }
+            size => self.eval(size, bound).map(|v| (v.into(), v.into())),
         }
     }
 }

@@ -93,8 +93,8 @@ impl Checker<'_> {
         let (mut out, mut rest) = (Vec::new(), at);
         for axis in axes.iter().skip(1).rev() {
             let size = self.facts.plain(&Size::Mesh(*axis));
-            out.push(super::extent::fold(BinOp::Rem, rest.clone(), size.clone()));
-            rest = super::extent::fold(BinOp::Div, rest, size);
+            out.push(super::hir::fold(BinOp::Rem, rest.clone(), size.clone()));
+            rest = super::hir::fold(BinOp::Div, rest, size);
         }
         out.push(rest);
         out.reverse();

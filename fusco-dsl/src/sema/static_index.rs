@@ -382,11 +382,13 @@ impl Checker<'_> {
     pub fn at_bounds(&self, size: &Size) -> Size {
         match size {
             Size::Dyn { of, .. } => self.hir.dyns[*of].bound.clone(),
-            Size::Binary { op: op @ (BinOp::Add | BinOp::Mul), lhs, rhs } => Size::Binary {
-                op: *op,
-                lhs: Box::new(self.at_bounds(lhs)),
-                rhs: Box::new(self.at_bounds(rhs)),
-            },
+            Size::Binary { op: op @ (BinOp::Add | BinOp::Mul), lhs, rhs } => {
+                super::hir::fold(*op, self.at_bounds(lhs), self.at_bounds(rhs))
+            }
+            // Divisors are at least 1.
+            Size::Binary { op: op @ (BinOp::Sub | BinOp::Div), lhs, rhs } if !rhs.is_live() => {
+                super::hir::fold(*op, self.at_bounds(lhs), (**rhs).clone())
+            }
             size => size.clone(),
         }
     }

@@ -204,9 +204,7 @@ impl Checker<'_> {
                 let what = "an extent that depends on a computed index of a route";
                 return self.unsupported(span, what);
             };
-            if let Size::Dyn { index, .. } = &size
-                && index.iter().any(|i| matches!(i, Size::Coord(c) if c >= source))
-            {
+            if size.dyn_index().iter().any(|i| matches!(i, Size::Coord(c) if c >= source)) {
                 let what = format!("source `{name}` before the source that its extent reads");
                 return self.unsupported(span, what);
             }

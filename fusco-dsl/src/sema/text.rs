@@ -4,6 +4,9 @@ use super::hir::{Cond, CondKind, Program, Size};
 use crate::syntax::ast::{Arg, Expr, ExprKind, Op, Term};
 
 pub(super) fn expr(e: &Expr) -> String {
+    if let Some(rounded) = rounded_expr(e) {
+        return rounded;
+    }
     match &e.kind {
         ExprKind::Int(v) => v.to_string(),
         ExprKind::Float(v) => format!("{v:?}"),
@@ -23,9 +26,38 @@ pub(super) fn expr(e: &Expr) -> String {
 
 fn part(e: &Expr, level: u8) -> String {
     match &e.kind {
-        ExprKind::Binary { op, .. } if precedence(*op) < level => format!("({})", expr(e)),
+        ExprKind::Binary { op, .. } if precedence(*op) < level && rounded_expr(e).is_none() => {
+            format!("({})", expr(e))
+        }
         _ => expr(e),
     }
+}
+
+/// `ceil(a, b)` or `roundup(a, b)`, if that is what the operations are.
+fn rounded_expr(e: &Expr) -> Option<String> {
+    let binary = |e: &'_ Expr, wanted: Op| match &e.kind {
+        ExprKind::Binary { op, lhs, rhs } if *op == wanted => Some((lhs.clone(), rhs.clone())),
+        _ => None,
+    };
+    let ceil = |e: &Expr| {
+        let (last, by) = binary(e, Op::Div)?;
+        let int = |e: &Expr| if let ExprKind::Int(v) = e.kind { Some(v) } else { None };
+        let a = match (binary(&last, Op::Add), binary(&last, Op::Sub)) {
+            (Some((a, rest)), _) if int(&rest)?.checked_add(1) == int(&by) => a,
+            (_, Some((sum, one))) if int(&one) == Some(1) => {
+                let (a, b) = binary(&sum, Op::Add)?;
+                Some(a).filter(|_| expr(&b) == expr(&by))?
+            }
+            _ => return None,
+        };
+        Some((expr(&a), expr(&by)))
+    };
+    if let Some((a, by)) = ceil(e) {
+        return Some(format!("ceil({a}, {by})"));
+    }
+    let (blocks, times) = binary(e, Op::Mul)?;
+    let (a, by) = ceil(&blocks)?;
+    (by == expr(&times)).then(|| format!("roundup({a}, {by})"))
 }
 
 fn list(items: &[Expr]) -> String {
@@ -89,7 +121,7 @@ pub(super) fn symbol(op: Op) -> &'static str {
 }
 
 /// A size with the names of its params; `coords` names the earlier axes.
-pub(super) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
+pub(crate) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
     match s {
         Size::Lit(v) => v.to_string(),
         Size::Param(p) => program.params[*p].name.clone(),
@@ -105,20 +137,21 @@ pub(super) fn size(program: &Program, s: &Size, coords: &[&str]) -> String {
         }
         Size::Coord(i) => coords.get(*i).map_or_else(|| format!("#{i}"), |n| n.to_string()),
         Size::Binary { op, lhs, rhs } => {
+            let of = |s: &Size| size(program, s, coords);
+            if let Some((a, by)) = s.as_ceil() {
+                return format!("ceil({}, {})", of(a), of(by));
+            }
+            if let Some((a, by)) = s.as_roundup() {
+                return format!("roundup({}, {})", of(a), of(by));
+            }
             let wrap = |s: &Size| match s {
-                Size::Binary { .. } => format!("({})", size(program, s, coords)),
+                Size::Binary { .. } if s.as_ceil().or(s.as_roundup()).is_none() => {
+                    format!("({})", of(s))
+                }
                 _ => size(program, s, coords),
             };
             format!("{} {} {}", wrap(lhs), op.symbol(), wrap(rhs))
         }
-    }
-}
-
-/// A size as an operand: in brackets where it is a sum or product.
-pub(super) fn operand(program: &Program, s: &Size) -> String {
-    match s {
-        Size::Binary { .. } => format!("({})", size(program, s, &[])),
-        _ => size(program, s, &[]),
     }
 }
 

@@ -10,6 +10,7 @@ use super::text;
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, nearest};
 use crate::source::Span;
+use crate::syntax::ROUNDED;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
 const CALLS: [&str; 8] = ["cast", "sum", "max", "min", "first", "count", "offset", "dropped"];
@@ -297,7 +298,8 @@ impl Checker<'_> {
                 let name = Ident { name: name.clone(), span: base.span };
                 // What is refused anyway is no help, unless it was misspelt.
                 let near = nearest(&name.name, &LATER).is_some();
-                let known = if near { [&CALLS[..], &LATER[..]].concat() } else { CALLS.to_vec() };
+                let mut known = [&CALLS[..], &ROUNDED[..]].concat();
+                known.extend(LATER.iter().filter(|_| near));
                 let diagnostic = unknown("F0101", "function", &name, &known);
                 let diagnostic = self.no_function(&name, e, args, diagnostic);
                 self.fail(diagnostic)

@@ -468,7 +468,7 @@ impl Builder<'_> {
             Rule::and_ => return self.chain(pair, Some(Op::And)),
             Rule::cmp | Rule::add | Rule::mul => return self.chain(pair, None),
             Rule::unary => return self.unary(pair),
-            Rule::postfix => return self.postfix(pair),
+            Rule::postfix | Rule::rounded => return self.postfix(pair),
             Rule::atom => return self.expr_or(pair.into_inner().next(), at),
             Rule::int => ExprKind::Int(self.int(&pair)),
             Rule::float => {
@@ -538,7 +538,11 @@ impl Builder<'_> {
                     base: boxed,
                     args: part.into_inner().map(|e| self.expr(e)).collect(),
                 },
-                Rule::call => ExprKind::Call { base: boxed, args: self.args(part) },
+                Rule::call => {
+                    let args = self.args(part);
+                    super::rounded::written_out(&boxed, &args, whole)
+                        .unwrap_or(ExprKind::Call { base: boxed, args })
+                }
                 _ => ExprKind::Field { base: boxed, name: next_ident(&mut part.into_inner(), end) },
             };
             base = Expr { kind, span: whole };
