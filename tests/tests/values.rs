@@ -363,6 +363,15 @@ fn what_a_type_does_not_hold_is_refused() {
         ("f64", "d[0] * 2.0", true),
         ("f32", "cast(f32, d[0]) * 2.0", true),
         ("f32", "d[0] * 2.0", false),
+        ("i64", "cast(i64, n[0])", true),
+        ("i64", "cast(i32, n[0]) * 2", true),
+        ("i64", "cast(i64, cast(i16, n[0]))", false),
+        ("i64", "cast(i16, n[0]) + n[0]", false),
+        ("i16", "cast(i16, n[0])", false),
+        ("i16", "cast(i16, n[0] % 100)", true),
+        ("i8", "cast(i16, n[0] % 100)", false),
+        ("u64", "cast(u64, n[0])", false),
+        ("i64", "cast(i64, x[0])", false),
     ] {
         let text = format!(
             "program p {{ in x: f32[i: 1] @ [i]; in n: i32[i: 1] @ [i]; in d: f64[i: 1] @ [i];
@@ -542,5 +551,51 @@ fn extremes_of_integers_equal_the_oracle() {
             run(&text, 2, &inputs, "b");
             run(&text, 2, &inputs, "c");
         }
+    }
+}
+
+/// Integers in a wider type, and what arithmetic keeps small in a narrower one: moved, in arithmetic and in sums.
+#[test]
+fn integers_are_cast_to_integers() {
+    let text = "program p {
+        mesh m { p: RANKS }
+        in a: i32[i: 5, j: 6] @ [copy/p, j, i];
+        in b: u8[i: 5, j: 6] @ [i/p, i, j] with uneven;
+        in ids: ix32(7, none = -1) [i: 5, j: 6] @ [i, j/p, j] with uneven;
+        out c: i64[i: 5, j: 6] @ [i/p, i, j] with uneven;
+        out d: i16[i: 5, j: 6] @ [j/p, i, j] with uneven;
+        out k: u8[i: 5, j: 6] @ [i, j/p, j] with uneven;
+        out f: i64[i: 5] @ [copy/p, i];
+        out g: i64[j: 6, i: 5] @ [copy/p, j, i];
+        out h: f32[i: 5, j: 6] @ [i/p, i, j] with uneven;
+        entry e {
+            c[i, j] <- cast(i64, a[i, j]);
+            d[i, j] <- cast(i16, b[i, j]);
+            k[i, j] <- cast(u8, a[i, j] % 200);
+            f[i] <- sum(j: cast(i64, a[i, j])) * 3;
+            g[j, i] <- cast(i64, ids[i, j]);
+            h[i, j] <- cast(f32, cast(i64, b[i, j]));
+        }
+    }";
+    let numbers = |scale: i64| Vec::from_iter((0..30).map(|i| (i * i - 40) * scale));
+    let bytes = Vec::from_iter((0..30).map(|i| i * 37 % 256));
+    let ids = Vec::from_iter((0..30).map(|i| i % 8 - 1));
+    for ranks in 1..=8 {
+        let mut inputs = with("a", Array::from_i64(Elem::I32, vec![5, 6], &numbers(2_000_000)));
+        let more = [
+            ("b", Array::from_i64(Elem::U8, vec![5, 6], &bytes)),
+            ("ids", Array::from_i64(Elem::I32, vec![5, 6], &ids)),
+        ];
+        inputs.tensors.extend(more.map(|(name, array)| (name.to_string(), array)));
+        let text = text.replace("RANKS", &ranks.to_string());
+        let sums = run(&text, ranks, &inputs, "f");
+        let first: i64 = numbers(2_000_000)[..6].iter().sum();
+        assert_eq!(sums[..8], (first * 3).to_le_bytes(), "{ranks} ranks");
+        if ranks != 3 || jit::Nvrtc::find().is_err() {
+            continue;
+        }
+        let compiled = compile(&text, None, &Bindings::new()).expect("a program");
+        let unit = generate(&compiled.schedule, &Target::hopper(3)).expect("a text");
+        jit::compile(&unit.source, "casts", "sm_90a").unwrap_or_else(|e| panic!("{e}"));
     }
 }

@@ -162,6 +162,14 @@ impl Rows<'_> {
             ExprKind::Binary { op, lhs, rhs } => {
                 op.apply(self.int(lhs, values)?, self.int(rhs, values)?).ok_or_else(overflow)
             }
+            // An index may be none: it is read as it is.
+            ExprKind::Cast(inner) => {
+                let value = match &inner.kind {
+                    ExprKind::Read { .. } => self.scope.compared(inner, values)?,
+                    _ => self.int(inner, values)?,
+                };
+                Some(value).filter(|v| expr.ty.integers().contains(v)).ok_or_else(overflow)
+            }
             _ => {
                 let none = || Error::Unsupported("a value that may be none".into());
                 self.scope.int(expr, values)?.ok_or_else(none)

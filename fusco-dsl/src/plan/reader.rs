@@ -9,9 +9,9 @@ use crate::sema::reach::{Inside, Reach, always_holds};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
-/// A value of one type as one of another, which may hold all of its values as they are.
+/// A value of one type as one of another, which may hold all of its values as they are. Integers are those that they are.
 pub(super) fn cast<P>(to: hir::Elem, from: hir::Elem, of: Tree<P>) -> Tree<P> {
-    match to == from.number() || to == from {
+    match to == from.number() || to == from || to.is_integer() && from.is_integer() {
         true => of,
         false => Tree::Cast { to, of: Box::new(of) },
     }
@@ -52,7 +52,7 @@ impl Reader<'_> {
     pub(super) fn value(&self) -> Built<(MoveValue, Option<hir::Elem>)> {
         let value = &self.assign.value.at_first();
         let (inner, cast) = match &value.kind {
-            ExprKind::Cast(inner) => (&**inner, Some(value.ty)),
+            ExprKind::Cast(inner) if !value.ty.is_integer() => (&**inner, Some(value.ty)),
             _ => (value, None),
         };
         let out = match &inner.kind {

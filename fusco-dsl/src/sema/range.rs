@@ -32,7 +32,12 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
         }
         Err(Wrong::Wide(part, range)) => (range, part),
     };
-    let elem = if std::ptr::eq(part, &stmt.value) { target.dtype.elem } else { hir::Elem::I64 };
+    let casts = matches!(part.kind, ExprKind::Cast(_));
+    let elem = match casts {
+        true => part.ty,
+        _ if std::ptr::eq(part, &stmt.value) => target.dtype.elem,
+        _ => hir::Elem::I64,
+    };
     let holds = elem.integers();
     let (least, most) = (i128::from(*holds.start()), i128::from(*holds.end()));
     if least <= range.0 && range.1 <= most {
@@ -54,10 +59,14 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
                 false => format!("it is up to {past} if each `dyn` and count is at its bound"),
             })
             .note(note)
-            .help(format!("declare `{}` wider, or bind smaller numbers", target.name)),
+            .help(match casts {
+                true => "cast to a type that holds all of it, or take `%` of it first".to_string(),
+                false => format!("declare `{}` wider, or bind smaller numbers", target.name),
+            }),
         );
     }
     let claim = match elem == target.dtype.elem && std::ptr::eq(part, &stmt.value) {
+        _ if casts => format!("{} does not hold {past}", elem.name()),
         true => format!("`{}` is {}, which does not hold {past}", target.name, elem.name()),
         false => format!("{past} does not fit 64 bits"),
     };
@@ -165,6 +174,14 @@ impl<'a> Ranges<'a> {
                     return Err(Wrong::Divisor(rhs));
                 }
                 Some(combine(*op, a, b))
+            }
+            ExprKind::Cast(inner) => {
+                let Some((least, most)) = self.of(inner)? else { return Ok(None) };
+                let holds = e.ty.integers();
+                if least < (*holds.start()).into() || most > (*holds.end()).into() {
+                    return Err(Wrong::Wide(e, (least, most)));
+                }
+                Some((least, most))
             }
             _ => None,
         };

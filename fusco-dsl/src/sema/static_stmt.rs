@@ -328,7 +328,7 @@ impl Checker<'_> {
         )
     }
 
-    /// `cast(T, value)`: to any floating point type.
+    /// `cast(T, value)`: to any floating point type, and of integers to another integer type, which holds them.
     pub fn cast(
         &mut self,
         frame: &mut Frame,
@@ -352,7 +352,8 @@ impl Checker<'_> {
             _ if computes(&inner.value) => self.operands(frame, &inner.value, number)?,
             _ => return self.unsupported(inner.value.span, "a `cast` of this value"),
         };
-        if matches!(value.kind, ExprKind::Cast(_)) && value.ty == to {
+        let integers = is_integer(value.ty) && is_integer(to);
+        if (integers || matches!(value.kind, ExprKind::Cast(_))) && value.ty == to {
             return Ok((value.kind, to));
         }
         match (is_integer(value.ty), is_integer(to)) {
@@ -371,8 +372,7 @@ impl Checker<'_> {
                     .help(format!("write `cast({around}, ..)`")),
                 )
             }
-            (_, false) => Ok((ExprKind::Cast(Box::new(value)), to)),
-            (true, true) => self.unsupported(e.span, "a `cast` from integer to integer"),
+            (_, false) | (true, true) => Ok((ExprKind::Cast(Box::new(value)), to)),
             (false, true) => self.fail(
                 Diagnostic::error(
                     "F0601",
