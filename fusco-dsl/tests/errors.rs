@@ -269,6 +269,35 @@ fn bind_measures_strides() {
 }
 
 #[test]
+fn bind_measures_numbers_of_plans() {
+    let source = "program p {
+        param G: int;
+        mesh ep { gpu: G }
+        param T: int;
+        in ids: ix32(4) [s: gpu, t: T, k: 2] @ [s/gpu, t, k];
+        out y: i32[e: 4, c: ragged] @ [copy/gpu, e, c.pack(8)];
+        out n: u8[e: 4] @ [copy/gpu, e];
+        out m: i8[s: gpu, e: 4] @ [s/gpu, e];
+        out u: i16[e: 4] @ [copy/gpu, e];
+        out v: i8[s: gpu] @ [s/gpu];
+        route r: (s, t, k) -> (e, c) { e = ids[s, t, k]; c = slot(e) by (s, t, k); }
+        entry main {
+            plan r;
+            y[e, c] <- t via r;
+            n[e] <- count(y.c);
+            m[s, e] <- count(y.c, s);
+            u[e] <- ends(y.c);
+            v[s] <- dropped(r, s);
+        }
+    }";
+    let with = |t| bind(source, &[("G", 2), ("T", t)]);
+    let no = |name, elem| format!("F0601 `{name}` is {elem}, which may not hold it");
+    assert!(with(63).is_empty());
+    assert_eq!(with(64), [no("n", "u8"), no("m", "i8"), no("v", "i8")]);
+    assert_eq!(with(8192), [no("n", "u8"), no("m", "i8"), no("u", "i16"), no("v", "i8")]);
+}
+
+#[test]
 fn bind_measures_tables() {
     let source = "program p {
         mesh dp { gpu: G }

@@ -264,7 +264,7 @@ impl Moe {
             assumes: vec![],
             schedules: vec![],
         };
-        let count = expr(ExprKind::Count { tensor: y, group: first }, Elem::I32);
+        let count = expr(ExprKind::Count { tensor: y, group: first, source: None }, Elem::I32);
         let drops = expr(ExprKind::Dropped { route: r, source: first }, Elem::I32);
         p.entries = vec![
             entry(

@@ -24,6 +24,7 @@ pub enum Part {
     Deal,
     Owners,
     Route,
+    Senders,
 }
 
 impl Part {
@@ -77,12 +78,13 @@ impl Part {
             Part::Deal => &["Blocks", "Cyclic", "Copies"],
             Part::Owners => &["Dealt", "owners_fit(", "deal_groups("],
             Part::Route => &["count(", "scan_and_send(", "totals(", "first_rows(", "slots("],
+            Part::Senders => &["totals_from("],
         }
     }
 }
 
 /// Every part, in dependency order, with its text.
-pub const PRELUDE: [(Part, &str); 20] = [
+pub const PRELUDE: [(Part, &str); 21] = [
     (Part::Types, include_str!("prelude/types.cuh")),
     (Part::Launch, include_str!("prelude/launch.cuh")),
     (Part::Sync, include_str!("prelude/sync.cuh")),
@@ -103,6 +105,7 @@ pub const PRELUDE: [(Part, &str); 20] = [
     (Part::Deal, include_str!("prelude/deal.cuh")),
     (Part::Owners, include_str!("prelude/owners.cuh")),
     (Part::Route, include_str!("prelude/route.cuh")),
+    (Part::Senders, include_str!("prelude/senders.cuh")),
 ];
 
 /// Device functions for kernels that consume an entry's rows while it runs: a header for users.

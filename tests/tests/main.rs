@@ -10,6 +10,7 @@ mod hops;
 mod indices;
 mod owners;
 mod placements;
+mod plan_numbers;
 mod routed_values;
 mod routes;
 mod rows;

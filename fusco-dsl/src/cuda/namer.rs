@@ -82,6 +82,7 @@ const TAKEN: &[&str] = &[
     "this",
     "throw",
     "totals",
+    "totals_from",
     "true",
     "try",
     "typedef",

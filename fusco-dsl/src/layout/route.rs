@@ -1,6 +1,6 @@
 //! The numbers of a route: how many tuples, groups and bins, and the worst cases they imply.
 
-use super::sources::{Keys, Local, SlotOrder, Source};
+use super::sources::{Keys, Local, RankDigit, SlotOrder, Source};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::sema::hir::{self, Bindings, ExprKind, OrElse, Order, Program, Size, Step, VarExtent};
@@ -52,6 +52,18 @@ impl RouteShape {
     /// Whether a rank has tuples.
     pub fn holds(&self, rank: i64) -> bool {
         !self.is_beside_others() || (0..self.holders).contains(&(rank - self.mesh.0))
+    }
+
+    /// Whether the values of a source are the ranks that make a plan, by their numbers.
+    pub fn is_of_members(&self, source: usize) -> bool {
+        let source = &self.sources[source];
+        let whole =
+            |d: &RankDigit| d.weight == 1 && d.radix == self.ranks && d.ranks == self.stride;
+        match &source.ranks[..] {
+            [] => self.ranks == 1 && source.bound == 1,
+            [digit] => source.bound == 1 && whole(digit),
+            _ => false,
+        }
     }
 
     /// The number of a rank among those that make its plan.

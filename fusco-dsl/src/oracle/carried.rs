@@ -32,9 +32,8 @@ pub fn carried(
     (inputs, plans): (&Inputs, &BTreeMap<String, Relation>),
     visit: &mut dyn FnMut(Carried),
 ) -> Result<(), Error> {
-    use ExprKind::{Count, Dropped, Offset};
     let Some(via) = &stmt.via else { return Ok(()) };
-    if matches!(stmt.value.kind, Count { .. } | Offset { .. } | Dropped { .. }) {
+    if stmt.value.is_of_plan() {
         return Ok(());
     }
     let made = BTreeMap::new();

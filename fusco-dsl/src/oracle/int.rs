@@ -4,7 +4,7 @@ use super::Error;
 use super::digits::Digits;
 use super::scope::{Scope, overflow};
 use crate::arena::Handle;
-use crate::sema::hir::{Expr, ExprKind, Scalar, Tensor};
+use crate::sema::hir::{Expr, ExprKind, Scalar, Step, Tensor};
 
 impl Scope<'_> {
     /// An integer expression; `None` if an index tensor says none.
@@ -29,9 +29,12 @@ impl Scope<'_> {
                 }
                 self.read_int(*tensor, at)?
             }
-            ExprKind::Count { tensor, group } => {
+            ExprKind::Count { tensor, group, source: None } => {
                 let relation = self.counts(&self.program.tensors[*tensor])?;
                 Some(nth(relation.map(|r| &r.live[..]), values[group.index()])?)
+            }
+            ExprKind::Count { group, source: Some(source), .. } => {
+                Some(self.rows_from(expr, values[source.index()], values[group.index()])?)
             }
             ExprKind::Offset { tensor, group } => {
                 let tensor = &self.program.tensors[*tensor];
@@ -64,6 +67,20 @@ impl Scope<'_> {
             }
         }
         Ok(true)
+    }
+
+    /// Kept tuples of a group with this value of the first source.
+    fn rows_from(&self, count: &Expr, source: i64, group: i64) -> Result<i64, Error> {
+        let Some(handle) = self.program.plan_of(count) else { return Ok(0) };
+        let route = &self.program.routes[handle];
+        let group_var = route.steps.iter().find_map(|step| match step {
+            Step::Slot { group, .. } => Some(*group),
+            _ => None,
+        });
+        let at = route.dests.iter().position(|d| Some(*d) == group_var);
+        let at = at.map(|at| route.sources.len() + at);
+        let is = |tuple: &[i64]| tuple[0] == source && at.is_some_and(|at| tuple[at] == group);
+        Ok(self.plan(handle)?.tuples.iter().filter(|t| is(t)).count() as i64)
     }
 
     /// A number that a condition compares: an element as it is, whether it is none or not.

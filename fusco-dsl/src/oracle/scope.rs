@@ -55,7 +55,8 @@ pub(super) fn mentions(expr: &Expr, var: Handle<Var>) -> bool {
         ExprKind::Binary { lhs, rhs, .. } => mentions(lhs, var) || mentions(rhs, var),
         ExprKind::Cast(inner) => mentions(inner, var),
         ExprKind::Reduce { body, .. } => mentions(body, var),
-        ExprKind::Count { group, .. } | ExprKind::Offset { group, .. } => *group == var,
+        ExprKind::Count { group, source, .. } => *group == var || *source == Some(var),
+        ExprKind::Offset { group, .. } => *group == var,
         ExprKind::Dropped { source, .. } => *source == var,
     }
 }

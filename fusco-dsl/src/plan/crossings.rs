@@ -4,7 +4,7 @@ use super::Plan;
 use super::routed::{most_of, route_of};
 use crate::diag::Diagnostic;
 use crate::plan::Coord;
-use crate::sema::hir::{self, Bindings, DirectiveKind, ExprKind, Program, Prove, ProveKind};
+use crate::sema::hir::{self, Bindings, DirectiveKind, Program, Prove, ProveKind};
 use crate::source::Span;
 
 type Axis = crate::arena::Handle<hir::MeshAxis>;
@@ -17,10 +17,7 @@ pub(super) fn refute(
 ) -> Option<Diagnostic> {
     let ProveKind::Crossings { mesh, per, most } = &claim.kind else { return None };
     let program = of.0;
-    let moves = |s: &&hir::Assign| {
-        use ExprKind::{Count, Dropped, Offset};
-        !matches!(s.value.kind, Count { .. } | Offset { .. } | Dropped { .. })
-    };
+    let moves = |s: &&hir::Assign| !s.value.is_of_plan();
     program.entries[entry].stmts.iter().filter(moves).find_map(|stmt| {
         let sent = match sent(of, (&program.entries[entry], stmt), *mesh, (per, claim.span)) {
             Ok(sent) => sent,

@@ -22,6 +22,7 @@ pub(super) fn lower(
     let assign = &entry.stmts[stmt];
     let route = super::routed::route_of(program, assign);
     let shape = route.map(|r| &plan.routes[&r]);
+    super::routed::one_plan(program, assign)?;
     let reader = Reader { program, bound, assign, shape };
     let (value, cast) = reader.value()?;
     let target = reader.place(assign.target, &assign.index)?;

@@ -105,11 +105,7 @@ fn moves(
 
 /// Whether a statement needs no plan.
 fn is_static(assign: &hir::Assign) -> bool {
-    assign.via.is_none()
-        && !matches!(
-            assign.value.kind,
-            ExprKind::Dropped { .. } | ExprKind::Count { .. } | ExprKind::Offset { .. }
-        )
+    assign.via.is_none() && !assign.value.is_of_plan()
 }
 
 struct Statement<'a> {
@@ -131,6 +127,7 @@ impl<'a> Statement<'a> {
     ) -> Built<Self> {
         let route = super::routed::route_of(program, assign)
             .ok_or_else(|| no(assign.span, "a count of a tensor without a ragged axis"))?;
+        super::routed::one_plan(program, assign)?;
         Ok(Statement { program, bound, plan, assign, route, reduced: Vec::new() })
     }
 
@@ -212,7 +209,7 @@ impl<'a> Statement<'a> {
 
     fn kind(&self, value: &Expr) -> Built<(Kind, i64)> {
         match &value.kind {
-            ExprKind::Count { .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
+            ExprKind::Count { source: None, .. } => Ok((Kind::Derive { value: Derived::Count }, 1)),
             ExprKind::Offset { tensor, .. } => {
                 let deal = super::routed::first_rows(self.placed(), *tensor, self.shape())?;
                 Ok((Kind::Derive { value: Derived::Offset(*tensor, deal) }, 1))

@@ -220,6 +220,8 @@ pub enum Number {
     Var(usize),
     /// Live rows of the group that is the variable.
     Count(usize),
+    /// Of the live rows of the group that is the second variable, those from the source rank that is the first.
+    From(usize, usize),
     /// First row of the group that is the variable, in a tensor.
     First(usize, Handle<hir::Tensor>),
     /// Tuples of this rank that are left out.
@@ -234,12 +236,21 @@ pub enum Number {
 }
 
 impl Number {
+    /// What it is computed from, left to right.
+    pub fn leaves(&self) -> Vec<&Number> {
+        match self {
+            Number::Binary { lhs, rhs, .. } => [lhs.leaves(), rhs.leaves()].concat(),
+            leaf => vec![leaf],
+        }
+    }
+
     /// The variables that it names.
     pub fn vars(&self) -> Vec<usize> {
         match self {
             Number::Lit(_) | Number::Dropped => Vec::new(),
             Number::Size(size) => size.coords(),
             Number::Var(v) | Number::Count(v) | Number::First(v, _) => vec![*v],
+            Number::From(source, group) => vec![*source, *group],
             Number::Read(place) => place.coords.iter().flat_map(Coordinate::vars).collect(),
             Number::Binary { lhs, rhs, .. } => [lhs.vars(), rhs.vars()].concat(),
         }

@@ -116,7 +116,10 @@ impl Reader<'_> {
                 None => Number::Size(size.clone()),
             }),
             ExprKind::Var(v) => Ok(Number::Var(v.index())),
-            ExprKind::Count { group, .. } => Ok(Number::Count(group.index())),
+            ExprKind::Count { group, source: None, .. } => Ok(Number::Count(group.index())),
+            ExprKind::Count { group, source: Some(source), .. } => {
+                Ok(Number::From(source.index(), group.index()))
+            }
             ExprKind::Offset { tensor, group } => Ok(Number::First(group.index(), *tensor)),
             ExprKind::Dropped { .. } => Ok(Number::Dropped),
             ExprKind::Binary { op, lhs, rhs } => Ok(Number::Binary {
@@ -238,10 +241,12 @@ impl Reader<'_> {
 
     /// A variable of the route; of its body, one that no place reads.
     fn tuple(&self, handle: Handle<hir::Var>, var: &hir::Var) -> Option<MoveVar> {
-        if let (ExprKind::Dropped { source, .. }, Some(shape)) =
-            (&self.assign.value.kind, self.shape)
-        {
-            let tuple = (*source == handle).then_some(Coord::Source(0))?;
+        let dropped = self.assign.value.plan_numbers().into_iter().find_map(|n| match n.kind {
+            ExprKind::Dropped { source, .. } => Some(source),
+            _ => None,
+        });
+        if let (Some(source), Some(shape)) = (dropped, self.shape) {
+            let tuple = (source == handle).then_some(Coord::Source(0))?;
             let (name, extent) = (var.name.clone(), super::routed::most_of(shape, tuple));
             let (live, tuple) = (Live::Known, Some(tuple));
             return Some(MoveVar { name, extent, live, guarded: false, first: false, tuple });

@@ -13,7 +13,7 @@ use super::{Coord, Point};
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::layout::{Deal, DealForm, Digit, Home, Owners, Radix, RouteShape, SpreadKind, Table};
-use crate::sema::hir::{self, ExprKind, Program};
+use crate::sema::hir::{self, Program};
 use crate::source::Span;
 use std::collections::BTreeMap;
 
@@ -53,16 +53,24 @@ pub(super) fn index(
 
 /// The route that a statement moves along, or whose numbers it reads.
 pub(super) fn route_of(program: &Program, assign: &hir::Assign) -> Option<Handle<hir::Route>> {
-    match (&assign.via, &assign.value.kind) {
-        (Some(via), _) => Some(via.route),
-        (None, ExprKind::Dropped { route, .. }) => Some(*route),
-        (None, ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. }) => {
-            program.tensors[*tensor].axes.iter().find_map(|a| match a.extent {
-                hir::Extent::Ragged { route, .. } => Some(route),
-                hir::Extent::Fixed(_) | hir::Extent::Counted { .. } => None,
-            })
-        }
-        _ => None,
+    match &assign.via {
+        Some(via) => Some(via.route),
+        None => assign.value.plan_numbers().first().and_then(|n| program.plan_of(n)),
+    }
+}
+
+/// The numbers of plans in a value are of one plan, and all of ranks or all of groups.
+pub(super) fn one_plan(program: &Program, assign: &hir::Assign) -> Decided {
+    let numbers = assign.value.plan_numbers();
+    let no = |what: &str| Err(Box::new(Diagnostic::unsupported(assign.value.span, what)));
+    let dropped = |n: &&hir::Expr| matches!(n.kind, hir::ExprKind::Dropped { .. });
+    if numbers.iter().any(|n| program.plan_of(n) != program.plan_of(numbers[0])) {
+        return no("numbers of two plans in one value");
+    }
+    match numbers.iter().filter(|n| dropped(n)).count() {
+        0 => Ok(()),
+        n if n == numbers.len() => Ok(()),
+        _ => no("`dropped` beside numbers of groups in one value"),
     }
 }
 
@@ -152,15 +160,19 @@ pub(super) fn movement(builder: &Builder<'_>, shape: &RouteShape, span: Span) ->
             }
         }
     }
-    match &builder.value {
-        MoveValue::Int(Number::Dropped) if shape.sources[0].bound > 1 => {
+    let MoveValue::Int(number) = &builder.value else { return Ok(()) };
+    number.leaves().into_iter().try_for_each(|leaf| match leaf {
+        Number::Dropped if shape.sources[0].bound > 1 => {
             no("`dropped` of a source of which a rank has several values")
         }
-        MoveValue::Int(Number::First(_, tensor)) => {
+        Number::From(..) if !shape.is_of_members(0) => {
+            no("`count` by a source that does not number the ranks of the plan")
+        }
+        Number::First(_, tensor) => {
             first_rows((builder.program, builder.tables), *tensor, shape).map(|_| ())
         }
         _ => Ok(()),
-    }
+    })
 }
 
 /// What a movement does at a point.

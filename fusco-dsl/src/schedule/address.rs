@@ -129,6 +129,7 @@ impl<'p> Addresses<'p> {
             cap: shape.cap,
             trap_cap: shape.trap_cap,
             distinct: shape.distinct,
+            from: None,
             span: info.span,
         });
         let extents = shape.sources.iter().map(|s| self.extent((route, info, s), bound)).collect();
@@ -668,6 +669,18 @@ impl<'p> Addresses<'p> {
     /// Live rows of a group.
     pub fn live(&self, route: Option<Handle<hir::Route>>, group: Ix) -> Ix {
         route.map_or(Ix::Lit(0), |r| Ix::Live { route: self.route(r), group: Box::new(group) })
+    }
+
+    /// Live rows of a group from a member of the plan.
+    pub fn live_from(&mut self, route: Option<Handle<hir::Route>>, member: Ix, group: Ix) -> Ix {
+        let Some(route) = route.map(|r| self.route(r)) else { return Ix::Lit(0) };
+        let info = &self.schedule.routes[route];
+        let (len, groups) = (info.members * info.groups, info.groups);
+        // With a point, as `axis_name`: no name of the program has one.
+        let name = format!("from_{}.members", info.name);
+        let table = self.lookup(&name, len, || NumberKind::Planned(route));
+        self.schedule.routes[route].from = Some(table);
+        Ix::Lookup { table, index: Box::new(plus(times(member, groups), group)) }
     }
 
     pub fn dropped(&self, route: Option<Handle<hir::Route>>) -> Ix {

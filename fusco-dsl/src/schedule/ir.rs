@@ -116,6 +116,8 @@ pub struct Route {
     pub trap_cap: bool,
     /// `assume distinct`: a position never names one group twice. Allocations rely on it, so back ends check it.
     pub distinct: bool,
+    /// `[members][groups]` of the plan, if it is asked for: the live rows of each group that each member sends.
+    pub from: Option<Handle<Table>>,
     pub span: Span,
 }
 

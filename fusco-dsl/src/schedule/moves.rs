@@ -296,7 +296,8 @@ impl<'m, 'a, 'p> MoveLowering<'m, 'a, 'p> {
 
     /// The value is one of the rank, whatever tuples it has.
     fn is_of_rank(&self) -> bool {
-        matches!(self.movement.value, MoveValue::Int(Number::Dropped))
+        let MoveValue::Int(number) = &self.movement.value else { return false };
+        number.leaves().iter().any(|leaf| matches!(leaf, Number::Dropped))
     }
 
     /// The tuple has a group and a slot.

@@ -206,6 +206,10 @@ impl MoveLowering<'_, '_, '_> {
             Number::Size(size) => self.size(size),
             Number::Var(v) => self.var(*v),
             Number::Count(v) => self.at.live(self.movement.route, self.var(*v)),
+            Number::From(source, group) => {
+                let (source, group) = (self.var(*source), self.var(*group));
+                self.at.live_from(self.movement.route, source, group)
+            }
             Number::First(v, tensor) => {
                 let group = self.var(*v);
                 self.at.first_of(self.movement.route, *tensor, group)

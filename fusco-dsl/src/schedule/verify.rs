@@ -589,20 +589,21 @@ impl<'a> Checker<'a> {
 
     /// A plan that is made or taken here has the table.
     fn comes_with(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
-        self.entry.takes.contains(&route) || self.is_of_owners(route, table)
+        self.entry.takes.contains(&route) || self.is_with_plan(route, table)
     }
 
     /// The plan's own kernel makes it.
-    fn is_of_owners(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
-        self.schedule.owners_of(route).any(|(_, tables, read)| {
-            [tables.owners, tables.groups, tables.first, read.positions].contains(&table)
-        })
+    fn is_with_plan(&self, route: Handle<Route>, table: Handle<Table>) -> bool {
+        self.schedule.routes[route].from == Some(table)
+            || self.schedule.owners_of(route).any(|(_, tables, read)| {
+                [tables.owners, tables.groups, tables.first, read.positions].contains(&table)
+            })
     }
 
     /// Entries that take a plan look its tables up.
     fn plans_are_whole(&mut self) {
         let lacks = |route: &Handle<Route>| {
-            let made = |t| self.is_of_owners(*route, t) || self.tables.contains(&t);
+            let made = |t| self.is_with_plan(*route, t) || self.tables.contains(&t);
             !self.schedule.tables_in(Some(*route)).all(|(table, _)| made(table))
         };
         if self.entry.plans.iter().any(lacks) {

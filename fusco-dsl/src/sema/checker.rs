@@ -1,6 +1,7 @@
 //! What every check of a program shares: the program so far, its names and facts, and how to report.
 
 use super::facts::Facts;
+use super::frame::CountOf;
 use super::hir::{self, Program};
 use super::scope::{Scope, Symbol};
 use crate::arena::Handle;
@@ -42,7 +43,7 @@ pub(super) struct Checker<'a> {
     /// By entry: claims, routes used and tensors counted, resolved once every entry is read.
     pub pending_proves: Vec<(usize, ast::Expr)>,
     pub pending_takes: Vec<(usize, Handle<hir::Route>)>,
-    pub pending_counts: Vec<(usize, Handle<hir::Tensor>)>,
+    pub pending_counts: Vec<(usize, CountOf)>,
 }
 
 impl Checker<'_> {

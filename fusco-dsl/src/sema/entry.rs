@@ -136,7 +136,7 @@ impl Checker<'_> {
         for route in frame.needs.iter().copied().chain(assign.via.as_ref().map(|v| v.route)) {
             self.pending_takes.push((index, route));
         }
-        self.pending_counts.extend(frame.counts.iter().map(|t| (index, *t)));
+        self.pending_counts.extend(frame.counts.into_iter().map(|of| (index, of)));
         self.written.entry(assign.target).or_insert(assign.span);
         entry.stmts.push(assign);
         true
@@ -653,9 +653,11 @@ impl Checker<'_> {
 
     /// Counts belong to the route of their tensor; whatever is used and not planned is taken.
     fn resolve_counts(&mut self) {
-        for (entry, tensor) in std::mem::take(&mut self.pending_counts) {
-            if let Some(counted) = self.counted.get(&tensor) {
-                self.pending_takes.push((entry, counted.route));
+        for (entry, of) in std::mem::take(&mut self.pending_counts) {
+            let Some(route) = self.counted.get(&of.tensor).map(|c| c.route) else { continue };
+            self.pending_takes.push((entry, route));
+            if let Some((source, extent)) = &of.from {
+                _ = self.is_first_source(route, source, extent);
             }
         }
         for (entry, route) in std::mem::take(&mut self.pending_takes) {

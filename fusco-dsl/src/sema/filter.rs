@@ -53,8 +53,7 @@ impl Checker<'_> {
             _ => return Vec::new(),
         };
         let Ok(size) = self.size(size, &[]) else { return Vec::new() };
-        let size =
-            if more == 0 { size } else { super::extent::fold(BinOp::Add, size, Size::Lit(1)) };
+        let size = if more == 0 { size } else { super::hir::fold(BinOp::Add, size, Size::Lit(1)) };
         vec![(name.to_string(), size)]
     }
 

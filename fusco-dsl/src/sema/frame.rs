@@ -34,7 +34,14 @@ pub(super) struct Frame<'a> {
     /// Routes that the statement needs a plan of, besides `via`.
     pub needs: Vec<Handle<hir::Route>>,
     /// Tensors it takes the counts of: their route is known when all entries are read.
-    pub counts: Vec<Handle<hir::Tensor>>,
+    pub counts: Vec<CountOf>,
+}
+
+/// A tensor whose counts are asked for, and by which source, with its extent on the left.
+#[derive(Clone)]
+pub(super) struct CountOf {
+    pub tensor: Handle<hir::Tensor>,
+    pub from: Option<(Ident, hir::Size)>,
 }
 
 impl Frame<'_> {

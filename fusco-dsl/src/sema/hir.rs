@@ -503,14 +503,6 @@ pub struct Expr {
 }
 
 impl Expr {
-    /// Whether it is a number of a plan.
-    pub fn is_of_plan(&self) -> bool {
-        matches!(
-            self.kind,
-            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. }
-        )
-    }
-
     /// The `sum`, or another reducer, that it computes with.
     pub fn sum(&self) -> Option<&Expr> {
         match &self.kind {
@@ -623,6 +615,22 @@ impl Expr {
         }
     }
 
+    /// The numbers of plans in it.
+    pub fn plan_numbers(&self) -> Vec<&Expr> {
+        match &self.kind {
+            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. } => {
+                vec![self]
+            }
+            ExprKind::Binary { lhs, rhs, .. } => [lhs.plan_numbers(), rhs.plan_numbers()].concat(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether it is computed from numbers of a plan.
+    pub fn is_of_plan(&self) -> bool {
+        !self.plan_numbers().is_empty()
+    }
+
     /// The indices of every tensor that it reads.
     pub fn indices(&self) -> Vec<&[Expr]> {
         self.reads().into_iter().map(|(_, index)| index).collect()
@@ -687,10 +695,11 @@ pub enum ExprKind {
         within: Option<Within>,
         body: Box<Expr>,
     },
-    /// `count(y.c)`, indexed by the statement's group variable.
+    /// `count(y.c)`, indexed by the statement's group variable; `count(y.c, s)`: of these rows, those from one rank.
     Count {
         tensor: Handle<Tensor>,
         group: Handle<Var>,
+        source: Option<Handle<Var>>,
     },
     /// `offset(y.c)`: the first row of the group in its rank's buffer.
     Offset {
@@ -795,6 +804,20 @@ pub enum Forward {
 pub type Bindings = BTreeMap<String, i64>;
 
 impl Program {
+    /// The route whose plan has this number.
+    pub fn plan_of(&self, number: &Expr) -> Option<Handle<Route>> {
+        match &number.kind {
+            ExprKind::Dropped { route, .. } => Some(*route),
+            ExprKind::Count { tensor, .. } | ExprKind::Offset { tensor, .. } => {
+                self.tensors[*tensor].axes.iter().find_map(|a| match a.extent {
+                    Extent::Ragged { route, .. } => Some(route),
+                    Extent::Fixed(_) | Extent::Counted { .. } => None,
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// The value of a size that depends on params and mesh axes only.
     /// `None` if it reads a `dyn` or a coordinate, a param is unbound, or the arithmetic overflows.
     pub fn eval(&self, size: &Size, bound: &Bindings) -> Option<i64> {

@@ -212,10 +212,7 @@ fn beside(directives: &[Directive], entry: &Entry, when: bool) -> Option<Diagnos
     if first.is_none() || routes.any(|r| Some(r) != first) {
         return Some(unsupported(path.span, "a path of an entry with other than one route"));
     }
-    let plain = |s: &&Assign| {
-        use ExprKind::{Count, Dropped, Offset};
-        s.via.is_none() && !matches!(s.value.kind, Count { .. } | Offset { .. } | Dropped { .. })
-    };
+    let plain = |s: &&Assign| s.via.is_none() && !s.value.is_of_plan();
     let stmt = entry.stmts.iter().find(plain)?;
     Some(
         unsupported(path.span, "a path beside a statement without a route")

@@ -296,8 +296,9 @@ fn expr(program: &Program, vars: &Arena<Var>, e: &Expr) -> String {
                 }
             }
         }
-        ExprKind::Count { tensor, group } => {
-            format!("count({} at {})", program.tensors[*tensor].name, vars[*group].name)
+        ExprKind::Count { tensor, group, source } => {
+            let from = source.map_or(String::new(), |s| format!(" from {}", vars[s].name));
+            format!("count({} at {}{from})", program.tensors[*tensor].name, vars[*group].name)
         }
         ExprKind::Offset { tensor, group } => {
             format!("offset({} at {})", program.tensors[*tensor].name, vars[*group].name)

@@ -3,7 +3,7 @@
 use super::dtype::is_integer;
 use super::hir::{
     self, Assign, BinOp, Bindings, CmpOp, Expr, ExprKind, Filter, Program, Reducer, Scalar, Size,
-    VarExtent,
+    Step, TermKind, VarExtent,
 };
 use crate::arena::Handle;
 use crate::diag::Diagnostic;
@@ -45,6 +45,18 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     }
     let past = if range.0 < least { range.0 } else { range.1 };
     let note = format!("{} holds {least}..={most}", elem.name());
+    if part.is_of_plan() {
+        return Some(
+            Diagnostic::error(
+                "F0601",
+                part.span,
+                format!("`{}` is {}, which may not hold it", target.name, elem.name()),
+            )
+            .label(format!("with these numbers it is up to {past}"))
+            .note(note)
+            .help("declare a wider type, or bind smaller numbers"),
+        );
+    }
     let summed = !part.indices().is_empty();
     let known =
         !summed && ranges.vars_of(part).all(|v| ranges.extent(v).is_some_and(|(_, exact)| exact));
@@ -168,6 +180,9 @@ impl<'a> Ranges<'a> {
                     .try_fold(1i128, |all, n| Some(all.saturating_mul(n?)))
                     .map(|n| (least.saturating_mul(n).min(0), most.saturating_mul(n).max(0)))
             }
+            ExprKind::Count { .. } | ExprKind::Offset { .. } | ExprKind::Dropped { .. } => {
+                self.of_plan(e).map(|most| (0, most))
+            }
             ExprKind::Binary { op, lhs, rhs } => {
                 let (Some(a), Some(b)) = (self.of(lhs)?, self.of(rhs)?) else { return Ok(None) };
                 if matches!(op, BinOp::Div | BinOp::Rem) && b.0 <= 0 && 0 <= b.1 {
@@ -231,10 +246,48 @@ impl<'a> Ranges<'a> {
         }
     }
 
+    /// The most that a number of a plan can be: every tuple names one group, with each `dyn` at its bound.
+    fn of_plan(&self, number: &Expr) -> Option<i128> {
+        let route = &self.program.routes[self.program.plan_of(number)?];
+        let tuples = |skipped: usize| {
+            let sources = route.sources.iter().skip(skipped);
+            let most = |v: &Handle<hir::Var>| self.most_of(&route.vars[*v].extent);
+            sources.map(most).try_fold(1i128, |all, n| Some(all.saturating_mul(n?.0.into())))
+        };
+        let cap = route.steps.iter().find_map(|step| match step {
+            Step::Cap { limit, .. } => self.program.eval(limit, self.bound).map(i128::from),
+            _ => None,
+        });
+        match &number.kind {
+            ExprKind::Count { source, .. } => {
+                let tuples = tuples(usize::from(source.is_some()))?;
+                Some(cap.map_or(tuples, |cap| cap.clamp(0, tuples)))
+            }
+            ExprKind::Dropped { .. } => tuples(1),
+            ExprKind::Offset { tensor, group } => {
+                let groups = i128::from(self.extent(group.index())?.0);
+                let terms = &self.program.tensors[*tensor].placement;
+                let size = |size| self.program.eval(size, self.bound).map(i128::from);
+                terms.iter().find_map(|t| match &t.kind {
+                    TermKind::Pack(align) => {
+                        let padding = groups.saturating_mul(size(align)? - 1);
+                        Some(tuples(0)?.saturating_add(padding))
+                    }
+                    TermKind::Slab(rows) => Some((groups - 1).max(0).saturating_mul(size(rows)?)),
+                    _ => None,
+                })
+            }
+            _ => None,
+        }
+    }
+
     /// The most values of a variable, and whether it always has as many.
     pub fn extent(&self, var: usize) -> Option<(i64, bool)> {
-        let (_, info) = self.stmt.vars.iter().nth(var)?;
-        match &info.extent {
+        self.most_of(&self.stmt.vars.iter().nth(var)?.1.extent)
+    }
+
+    fn most_of(&self, extent: &VarExtent) -> Option<(i64, bool)> {
+        match extent {
             VarExtent::Fixed(size) => match self.program.eval(size, self.bound) {
                 Some(n) => Some((n, true)),
                 None => Some((self.most(size)?, false)),

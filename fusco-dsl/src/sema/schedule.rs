@@ -342,11 +342,10 @@ struct Work {
 
 impl Work {
     fn of(entry: &Entry) -> Work {
-        use hir::ExprKind::{Count, Dropped, Offset};
         let mut work = Work::default();
         for stmt in &entry.stmts {
-            match &stmt.value.kind {
-                Count { .. } | Offset { .. } | Dropped { .. } => {}
+            match stmt {
+                _ if stmt.value.is_of_plan() => {}
                 _ if stmt.via.is_none() => work.moved = true,
                 _ if stmt.fetches() => work.summed = true,
                 _ => work.pushed = true,

@@ -3,7 +3,7 @@
 use super::checker::{Checked, Checker, Stop};
 use super::dtype::is_integer;
 use super::extent::arithmetic;
-use super::frame::Frame;
+use super::frame::{CountOf, Frame};
 use super::hir::{self, BinOp, Elem, Expr, ExprKind, Extent, Reducer, Scalar, Size};
 use super::scope::{Symbol, unknown};
 use super::text;
@@ -13,12 +13,20 @@ use crate::source::Span;
 use crate::syntax::ROUNDED;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
 
-const CALLS: [&str; 8] = ["cast", "sum", "max", "min", "first", "count", "offset", "dropped"];
+const CALLS: [&str; 9] =
+    ["cast", "sum", "max", "min", "first", "count", "offset", "ends", "dropped"];
+/// The numbers of a plan.
+const METADATA: [&str; 4] = ["count", "offset", "ends", "dropped"];
 const LATER: [&str; 3] = ["quant", "arrivals", "pick"];
 
-/// `count(y.c)`, `offset(y.c)`, `dropped(r, s)`: read the plan, not the data.
+/// Computed from `count(y.c)`, `offset(y.c)`, `ends(y.c)` or `dropped(r, s)`: these read the plan, not the data.
 pub(super) fn is_metadata(e: &ast::Expr) -> bool {
-    matches!(&e.kind, Ast::Call { base, .. } if matches!(text::expr(base).as_str(), "count" | "offset" | "dropped"))
+    match &e.kind {
+        Ast::Call { base, .. } => METADATA.contains(&text::expr(base).as_str()),
+        Ast::Neg(inner) => is_metadata(inner),
+        Ast::Binary { lhs, rhs, .. } => is_metadata(lhs) || is_metadata(rhs),
+        _ => false,
+    }
 }
 
 /// A number that is written as it is.
@@ -96,6 +104,9 @@ impl Checker<'_> {
             ExprKind::Scalar(_)
             | ExprKind::Size(_)
             | ExprKind::Var(_)
+            | ExprKind::Count { .. }
+            | ExprKind::Offset { .. }
+            | ExprKind::Dropped { .. }
             | ExprKind::Binary { .. } => Ok(out),
             _ => self.unsupported(e.span, "this in integer arithmetic"),
         }
@@ -280,13 +291,13 @@ impl Checker<'_> {
             "max" => self.reduced(frame, e, (Reducer::Max, args), want),
             "min" => self.reduced(frame, e, (Reducer::Min, args), want),
             "first" => self.reduced(frame, e, (Reducer::First, args), want),
-            "count" | "offset" | "dropped" if frame.via.is_some() => {
+            name if METADATA.contains(&name) && frame.via.is_some() => {
                 self.unsupported(e.span, format!("`{name}` in a statement with `via`"))
             }
-            "count" | "offset" | "dropped" if frame.number.is_some() => {
-                self.unsupported(e.span, format!("`{name}` in arithmetic"))
+            name if METADATA.contains(&name) && frame.number.is_some() => {
+                self.unsupported(e.span, format!("`{name}` in arithmetic on elements"))
             }
-            "count" | "offset" => self.group_metadata(frame, e, name, args, want),
+            "count" | "offset" | "ends" => self.group_metadata(frame, e, name, args, want),
             "dropped" => self.dropped(frame, e, args, want),
             _ if LATER.contains(&name.as_str()) => {
                 self.unsupported(e.span, format!("`{name}(..)`"))
@@ -335,9 +346,15 @@ impl Checker<'_> {
         args: &[Arg],
         want: Elem,
     ) -> Checked<(ExprKind, Elem)> {
-        let form = format!("{name}(y.c)");
-        let [Arg { binder: None, named: None, value }] = args else {
-            return self.malformed(e, &form);
+        let form = match name {
+            "count" => "count(y.c)`, or `count(y.c, s)".to_string(),
+            _ => format!("{name}(y.c)"),
+        };
+        let plain = |arg: &Arg| arg.binder.is_none() && arg.named.is_none();
+        let (value, source) = match args {
+            [of] if plain(of) => (&of.value, None),
+            [of, by] if plain(of) && plain(by) && name == "count" => (&of.value, Some(&by.value)),
+            _ => return self.malformed(e, &form),
         };
         let Ast::Field { base, name: axis } = &value.kind else { return self.malformed(e, &form) };
         let Ast::Name(tensor) = &base.kind else { return self.malformed(e, &form) };
@@ -377,10 +394,18 @@ impl Checker<'_> {
         };
         let Extent::Fixed(groups) = info.axes[parent].extent.clone() else { return Err(Stop) };
         let parent = info.axes[parent].name.clone();
-        let [group] = frame.left[..] else {
-            return self.unsupported(
-                e.span,
-                format!("`{name}` into a tensor of more than the group axis"),
+        let source = source.map(|s| self.source_on_left(frame, s)).transpose()?;
+        let others = frame.left.iter().filter(|v| source.as_ref().is_none_or(|s| s.0 != **v));
+        let named = |v: &&Handle<hir::Var>| frame.vars[**v].name == parent;
+        let group = match others.clone().count() {
+            1 => others.clone().next(),
+            _ => others.clone().find(named),
+        };
+        let Some(group) = group.copied() else {
+            return self.fail(
+                Diagnostic::error("F0502", e.span, format!("`{parent}` is not on the left"))
+                    .note(format!("`{name}` gives one number for each `{parent}`"))
+                    .help(format!("write `..[{parent}] <- {}`", text::expr(e))),
             );
         };
         if !matches!(&frame.vars[group].extent, hir::VarExtent::Fixed(size) if super::facts::same(size, &groups))
@@ -397,16 +422,93 @@ impl Checker<'_> {
                 .help(format!("write it into a tensor `[{parent}: {groups}]`")),
             );
         }
-        frame.counts.push(tensor);
+        let from = source.as_ref().map(|(_, name, extent)| (name.clone(), extent.clone()));
+        frame.counts.push(CountOf { tensor, from });
         let ty = self.count_type(want, e)?;
-        Ok((
-            if name == "count" {
-                ExprKind::Count { tensor, group }
-            } else {
-                ExprKind::Offset { tensor, group }
-            },
-            ty,
-        ))
+        let source = source.map(|(var, ..)| var);
+        let kind = match name {
+            "count" => ExprKind::Count { tensor, group, source },
+            "offset" => ExprKind::Offset { tensor, group },
+            _ => self.ends((tensor, at), group, (ty, e.span)),
+        };
+        Ok((kind, ty))
+    }
+
+    /// `ends(y.c)`: the first row behind the group and its padding.
+    fn ends(
+        &self,
+        (tensor, axis): (Handle<hir::Tensor>, usize),
+        group: Handle<hir::Var>,
+        (ty, span): (Elem, Span),
+    ) -> ExprKind {
+        let new = |kind| Box::new(Expr { kind, ty, span });
+        let binary = |op, lhs, rhs| ExprKind::Binary { op, lhs, rhs };
+        let first = new(ExprKind::Offset { tensor, group });
+        let rows = new(ExprKind::Count { tensor, group, source: None });
+        let terms = &self.hir.tensors[tensor].placement;
+        let align = terms.iter().filter(|t| t.axis == axis).find_map(|t| match &t.kind {
+            hir::TermKind::Pack(align) => Some(align.clone()),
+            _ => None,
+        });
+        let Some(align) = align else { return binary(BinOp::Add, first, rows) };
+        let align = || new(ExprKind::Size(align.clone()));
+        let rest = binary(BinOp::Sub, align(), new(ExprKind::Scalar(Scalar::Int(1))));
+        let blocks = binary(BinOp::Div, new(binary(BinOp::Add, rows, new(rest))), align());
+        binary(BinOp::Add, first, new(binary(BinOp::Mul, new(blocks), align())))
+    }
+
+    /// A source by which rows are counted: a variable of the left, its name and its extent.
+    fn source_on_left(
+        &mut self,
+        frame: &Frame,
+        s: &ast::Expr,
+    ) -> Checked<(Handle<hir::Var>, Ident, Size)> {
+        let Ast::Name(name) = &s.kind else { return self.malformed(s, "count(y.c, s)") };
+        let var = frame.left.iter().copied().find(|v| frame.vars[*v].name == *name);
+        let Some(var) = var else {
+            return self.fail(
+                Diagnostic::error("F0502", s.span, format!("`{name}` is not on the left"))
+                    .help(format!("write `..[{name}, e] <- count(y.c, {name})`")),
+            );
+        };
+        let hir::VarExtent::Fixed(extent) = frame.vars[var].extent.clone() else {
+            return self.unsupported(s.span, "`count` by a variable whose extent the data decides");
+        };
+        Ok((var, Ident { name: name.clone(), span: s.span }, extent))
+    }
+
+    /// A source that numbers the ranks of a plan: the route's first, all of whose values are ranks.
+    pub(super) fn is_first_source(
+        &mut self,
+        route: Handle<hir::Route>,
+        source: &Ident,
+        extent: &Size,
+    ) -> Checked<()> {
+        let info = &self.hir.routes[route];
+        let names: Vec<&str> = info.sources.iter().map(|v| info.vars[*v].name.as_str()).collect();
+        let Some(at) = names.iter().position(|n| *n == source.name) else {
+            let diagnostic = unknown("F0101", "source", source, &names);
+            return self.fail(diagnostic);
+        };
+        let hir::VarExtent::Fixed(own) = info.vars[info.sources[at]].extent.clone() else {
+            return Err(Stop);
+        };
+        if at != 0 || !self.is_rank(&own) {
+            return self
+                .unsupported(source.span, "`count` by anything but the rank, the first source");
+        }
+        if super::facts::same(&own, extent) {
+            return Ok(());
+        }
+        let (name, own) = (&source.name, text::size(&self.hir, &own, &[]));
+        self.fail(
+            Diagnostic::error(
+                "F0202",
+                source.span,
+                format!("`{name}` has extent {own} in the route"),
+            )
+            .help("use the same extent on the left"),
+        )
     }
 
     /// `dropped(r, s)`, one number for each rank.
@@ -473,11 +575,7 @@ impl Checker<'_> {
 
     fn count_type(&mut self, want: Elem, e: &ast::Expr) -> Checked<Elem> {
         match want {
-            Elem::I32 | Elem::U32 | Elem::I64 => Ok(want),
-            want if is_integer(want) => {
-                let what = format!("a count in {}, which holds too few", want.name());
-                self.unsupported(e.span, what)
-            }
+            want if is_integer(want) => Ok(want),
             want => self.fail(
                 Diagnostic::error(
                     "F0601",

@@ -38,6 +38,8 @@ pub(crate) struct RouteCode {
     /// Each base table, its alignment, and how its groups are dealt.
     bases: Vec<(Table, i64, Deal)>,
     owners: Vec<Owners>,
+    /// Rows of each group by members, if they are asked for.
+    from: Option<Table>,
 }
 
 /// Owners of groups that the launch reads.
@@ -188,6 +190,7 @@ impl RouteCode {
                 .owners_of(handle)
                 .map(|owners| Owners::new(resolver, owners))
                 .collect::<Result<_, _>>()?,
+            from: info.from.map(|table| resolver.table(table)).transpose()?,
             bases,
             info,
             plan,
@@ -381,6 +384,9 @@ impl RouteCode {
             let read = dealt.iter().find(|(of, _)| *of == deal);
             base_table(table, *align, read.map_or(deal, |(_, deal)| deal), &live);
         }
+        if let Some(from) = &self.from {
+            self.rows_from(&matrix, from, cap);
+        }
         let kept: i64 = self
             .first_slots(&matrix)
             .iter()
@@ -392,6 +398,22 @@ impl RouteCode {
             .iter()
             .for_each(|to| to.store((self.positions * self.info.fan - kept) as u32, Relaxed));
         Ok(())
+    }
+
+    /// Live rows of each group that each member sends.
+    fn rows_from(&self, matrix: &[&[AtomicU32]], from: &Table, cap: i64) {
+        let groups = self.info.groups as usize;
+        from.iter().for_each(|n| n.store(0, Relaxed));
+        let mut next = vec![0i64; groups];
+        for n in 0..self.info.order.outer * self.info.members {
+            let (outer, member) = self.info.order.nth(n);
+            for (group, next) in next.iter_mut().enumerate() {
+                let n = &matrix[member as usize][outer as usize * groups + group];
+                let rows = kept(*next, n, cap);
+                from[member as usize * groups + group].fetch_add(rows as u32, Relaxed);
+                *next += i64::from(n.load(Relaxed));
+            }
+        }
     }
 
     /// Slot of this rank's first tuple in each bin: tuples of the group that are numbered before it.

@@ -101,6 +101,10 @@ impl Emit<'_> {
         let (r, positions) = names(self.schedule, route);
         self.out.line(&format!("totals<{r}>(plan, start, live, {positions}, me, cta, epoch);"));
         let (schedule, mut lines) = (self.schedule, Vec::new());
+        if let Some(from) = schedule.routes[route].from {
+            let from = table_name(schedule, from);
+            lines.push(format!("totals_from<{r}>(plan, plan->{from}, epoch);"));
+        }
         for (i, (_, tables, read)) in schedule.owners_of(route).enumerate() {
             let all = [tables.owners, tables.groups, tables.first, read.positions];
             let all = all.map(|table| format!("plan->{}", table_name(schedule, table))).join(", ");
