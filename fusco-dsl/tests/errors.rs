@@ -367,6 +367,53 @@ fn bind_measures_rows_of_swizzles() {
     }
 }
 
+/// Indices of one statement, and of several, against numbers.
+#[test]
+fn bind_tells_elements_apart() {
+    let of = |statements: &str| {
+        let source = format!(
+            "program p {{
+                in page: ix32(4)[j: 4] @ [j];
+                in none: ix32(8, none = -1)[i: 8] @ [i];
+                in a: f32[i: 8] @ [i];
+                in b: f32[i: 8] @ [i];
+                out o: f32[i: 8] @ [i];
+                out w: f32[i: 16] @ [i];
+                inout z: f32[i: 8] @ [i];
+                entry main {{ {statements} }}
+                entry rest {{ o[i] <- b[page[i / 2]]; w[i] <- a[i]; w[i + 8] <- a[i]; z[i] <- a[none[i]]; }}
+            }}"
+        );
+        let found = fusco_dsl::compile(&source, None, &Default::default()).err();
+        let all = found.into_iter().flat_map(|d| d.0);
+        all.map(|d| format!("{} {}", d.code, d.message)).collect::<Vec<_>>()
+    };
+    let none: [&str; 0] = [];
+    assert_eq!(of("o[i] <- a[7 - i]; w[i] <- a[i]; w[i + 8] <- b[i];"), none);
+    assert_eq!(of("o[i] <- a[i]; w[i * 2] <- a[i]; w[i * 2 + 1] <- b[i];"), none);
+    assert_eq!(
+        of("w[i * 2] <- a[i]; w[i + 8] <- b[i];"),
+        ["F0504 `w` is written by two statements"]
+    );
+    assert_eq!(
+        of("w[i] <- a[i]; w[i + 8] <- b[i] where i != 3;"),
+        ["F0503 some elements of `w` are never written"]
+    );
+    assert_eq!(of("o[i] <- a[6 - i];"), ["F0206 index reaches -1, outside 0..8"]);
+    assert_eq!(
+        of("o[i] <- a[i + 1] where i < 7;"),
+        ["F0503 some elements of `o` are never written"]
+    );
+    assert_eq!(of("o[i] <- a[none[i]];"), ["F0503 some elements of `o` are never written"]);
+    assert_eq!(of("o[i / 2] <- a[i];"), ["F0205 index may collide"]);
+    assert_eq!(
+        of("w[i / 2 + i % 2 * 8] <- a[i];"),
+        ["F0503 some elements of `w` are never written"]
+    );
+    assert_eq!(of("w[page[i / 2] * 4 + i % 2] <- a[i];"), ["F0205 index may collide"]);
+    assert_eq!(of("o[i] <- a[i / (i - 3)];"), ["F0601 the divisor may be 0"]);
+}
+
 #[test]
 fn bind_measures_computed_indices() {
     let source = "program p {

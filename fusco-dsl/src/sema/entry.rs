@@ -117,10 +117,14 @@ impl Checker<'_> {
             counts: Vec::new(),
         };
         let Ok(assign) = self.assign(&mut frame, a) else { return false };
-        // Whether statements without a route write one element both is known at bind.
+        // Whether statements without a route write one element both is known at bind, but where both write the first.
         let by_plan = |s: &Assign| s.via.is_some() || s.value.is_of_plan();
         let mut others = entry.stmts.iter().filter(|s| s.target == assign.target);
-        if let Some(first) = others.find(|s| by_plan(s) || by_plan(&assign)) {
+        let at_names = |s: &Assign| {
+            s.filter.is_none() && s.index.iter().all(|e| matches!(e.kind, ExprKind::Var(_)))
+        };
+        let same = |s: &Assign| at_names(s) && at_names(&assign);
+        if let Some(first) = others.find(|s| by_plan(s) || by_plan(&assign) || same(s)) {
             let name = self.hir.tensors[assign.target].name.clone();
             let diagnostic = Diagnostic::error(
                 "F0504",

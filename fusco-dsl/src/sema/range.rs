@@ -24,11 +24,7 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
     let (range, part) = match ranges.of(&stmt.value) {
         Ok(range) => (range?, &stmt.value),
         Err(Wrong::Divisor(part)) => {
-            return Some(
-                Diagnostic::error("F0601", part.span, "the divisor may be 0")
-                    .label("it is 0 for some values of its variables")
-                    .help("add 1 to it, or divide by a size"),
-            );
+            return Some(divisor(part));
         }
         Err(Wrong::Wide(part, range)) => (range, part),
     };
@@ -88,6 +84,12 @@ pub(super) fn overflow(program: &Program, stmt: &Assign, bound: &Bindings) -> Op
             .note(note)
             .help("declare a wider type, or bind smaller numbers"),
     )
+}
+
+pub(super) fn divisor(part: &Expr) -> Diagnostic {
+    Diagnostic::error("F0601", part.span, "the divisor may be 0")
+        .label("it is 0 for some values of its variables")
+        .help("add 1 to it, or divide by a size")
 }
 
 pub(super) enum Wrong<'a> {

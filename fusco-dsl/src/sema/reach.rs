@@ -3,7 +3,7 @@
 use super::hir::{
     Assign, BinOp, Bindings, CmpOp, Expr, ExprKind, Extent, Filter, Program, Scalar, Tensor,
 };
-use super::range::{Range, Ranges, within};
+use super::range::{Range, Ranges, Wrong, within};
 use crate::arena::Handle;
 use crate::diag::{Diagnostic, Diagnostics};
 use std::collections::BTreeMap;
@@ -68,6 +68,11 @@ impl<'a> Reach<'a> {
     fn place(&self, tensor: Handle<Tensor>, index: &'a [Expr], out: &mut Diagnostics) {
         let info = &self.program.tensors[tensor];
         for (axis, e) in info.axes.iter().zip(index) {
+            if let Err(Wrong::Divisor(part)) = self.ranges.of(e)
+                && self.is_known(part)
+            {
+                out.push(super::range::divisor(part));
+            }
             let Inside::Not { at, point } = self.inside(e, &axis.extent) else { continue };
             let Extent::Fixed(size) = &axis.extent else { continue };
             let Some(extent) = self.program.eval(size, self.bound) else { continue };

@@ -137,7 +137,7 @@ impl Checker<'_> {
             format!("write `{}[{}]`", info.name, axes.join(", "))
         } else if part {
             format!(
-                "for the first {a} of {b} compute the index, `{} + 0`; else use one size for both",
+                "for the first {a} of {b} write `where {} < {a}`; else use one size for both",
                 name.name
             )
         } else {

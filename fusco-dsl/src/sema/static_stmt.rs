@@ -78,7 +78,7 @@ impl Checker<'_> {
                 .label("it appears in a computed index only")
                 .note("a variable ranges over the axis that it indexes by itself")
                 .help(format!(
-                    "index an axis by plain `{}`, on the left or on the right",
+                    "bound it by a condition, `where {0} < ..`, or index an axis by plain `{0}`",
                     name.name
                 )),
         )

@@ -118,6 +118,7 @@ impl Shape {
             cap: None,
             trap_cap: false,
             distinct: false,
+            from: None,
             span: Span::default(),
         });
         let each = self.experts / self.ranks;
