@@ -212,7 +212,6 @@ fn alike(a: &Expr, b: &Expr) -> bool {
 
 /// Two assignments with equal indices; `Some(None)` if there are none, `None` if they are too many to compare, or not
 /// known at bind.
-#[expect(clippy::type_complexity, reason = "a pair of points")]
 fn compared(
     program: &Program,
     stmt: &Assign,
