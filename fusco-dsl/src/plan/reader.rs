@@ -151,7 +151,8 @@ impl Reader<'_> {
         let limit = match extent {
             _ if self.stays_inside(e, extent) => None,
             Extent::Fixed(size) => Some(self.most(size, e.span)?),
-            Extent::Counted { bound, .. } => Some(self.size(bound, e.span)?),
+            // What is past the rows of a group is no element.
+            Extent::Counted { .. } => return Err(no(e.span, "this index of a counted axis")),
             Extent::Ragged { .. } => return Err(no(e.span, "an index into a ragged axis")),
         };
         Ok(Coordinate::Computed { value: self.number(e)?, limit })

@@ -132,10 +132,27 @@ impl Builder<'_> {
         if self.places().any(|p| self.scans_a_device_table(self.table(p))) {
             return Err(no(span, "rows counted over owners that are read on the device"));
         }
+        if self.named_by().any(|tensor| self.differs_by_row(tensor)) {
+            let what = "an element on the left of a tensor whose rows have lengths of their own";
+            return Err(no(span, what));
+        }
         match self.shape.is_none() && self.places().any(|p| routed(p) || ragged(p)) {
             true => Err(no(span, "a move of routed rows without `via`")),
             false => Ok(()),
         }
+    }
+
+    /// The tensors of which elements say where it writes.
+    fn named_by(&self) -> impl Iterator<Item = Handle<hir::Tensor>> {
+        self.target.coords.iter().flat_map(Coordinate::looks_up)
+    }
+
+    /// Whether an extent of the tensor is not the same wherever its other axes are.
+    fn differs_by_row(&self, tensor: Handle<hir::Tensor>) -> bool {
+        self.program.tensors[tensor].axes.iter().any(|axis| match &axis.extent {
+            Extent::Fixed(size) => !size.coords().is_empty(),
+            Extent::Counted { .. } | Extent::Ragged { .. } => true,
+        })
     }
 
     /// Push by default: writes to a peer stream, reads from one wait. Sums, replicas of the source and

@@ -11,6 +11,7 @@ use crate::arena::Handle;
 use crate::diag::Diagnostic;
 use crate::source::Span;
 use crate::syntax::ast::{self, Arg, ExprKind as Ast, Ident};
+use std::collections::BTreeSet;
 
 impl Checker<'_> {
     /// Plain names on the left first, then the right, then what the left computes from both.
@@ -202,6 +203,9 @@ impl Checker<'_> {
         if by != Reducer::First && body.takes_first() {
             return self.unsupported(e.span, format!("a `first` inside of a `{}`", by.name()));
         }
+        if by == Reducer::First && self.may_be_none(&body) {
+            return self.unsupported(e.span, "a `first` at an index that may be none");
+        }
         let mut over = Vec::new();
         for name in names {
             match frame.vars.iter().find(|(_, v)| v.name == name.name) {
@@ -216,6 +220,14 @@ impl Checker<'_> {
             _ => number,
         };
         Ok((ExprKind::Reduce { by, over, within: None, body: Box::new(body) }, ty))
+    }
+
+    /// Whether an index at which the value reads may be none.
+    fn may_be_none(&self, value: &Expr) -> bool {
+        let mut read = BTreeSet::new();
+        value.indices().into_iter().flatten().for_each(|i| i.tensors(&mut read));
+        let index = |t: Handle<hir::Tensor>| self.hir.tensors[t].dtype.index.as_ref();
+        read.into_iter().any(|t| index(t).is_some_and(|i| i.none.is_some()))
     }
 
     /// What a reducer may do with the variables of a route.
